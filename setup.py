@@ -1,0 +1,30 @@
+"""Package metadata; `make install` is the easy way to run it (see README.md)."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r"__version__ = '(.+)'", (ROOT / 'src/chainer_cifar/__init__.py').read_text(encoding='utf-8')
+).group(1)
+
+setup(
+    name='chainer-cifar',
+    version=VERSION,
+    description='Train CIFAR image classifiers with Chainer, on a GPU or a CPU',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='MIT',
+    python_requires='>=3.10',
+    package_dir={'': 'src'},
+    packages=find_packages('src'),
+    install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').split(),
+    extras_require={
+        # The last CuPy line that talks to cuDNN, with the cuDNN it talks to.
+        'gpu': ['cupy-cuda12x>=13.6,<14', 'nvidia-cudnn-cu12==8.9.7.29', 'numpy<2.4'],
+        'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.8'],
+    },
+    entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
+)

@@ -1,0 +1,59 @@
+"""The commands: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
+
+import importlib
+import os
+import signal
+import sys
+
+from chainer_cifar import __version__
+from chainer_cifar.errors import UserError
+from chainer_cifar.registry import nearest
+
+# Each is a module of chainer_cifar.commands with a function main(argv, prog).
+COMMANDS = {
+    'download': 'fetch CIFAR-10 or CIFAR-100, verify and extract it',
+    'dataset': 'precompute the preprocessed pickles',
+    'train': 'train a net and draw its curves',
+}
+
+
+def run(name, argv, prog):
+    """Run one command; its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    try:
+        command = importlib.import_module(f'chainer_cifar.commands.{name}')
+        command.main(argv, prog)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f'{prog}: error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f'{prog}: {interrupt or "interrupted"}', file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return 0
+
+
+def script(name):
+    """Entry of src/<name>.py."""
+    sys.exit(run(name, sys.argv[1:], f'{name}.py'))
+
+
+def main():
+    """Entry of the ``chainer-cifar`` command."""
+    argv = sys.argv[1:]
+    if argv and argv[0] in COMMANDS:
+        sys.exit(run(argv[0], argv[1:], f'chainer-cifar {argv[0]}'))
+    if argv and argv[0] in ('-V', '--version'):
+        print(f'chainer-cifar {__version__}')
+        return
+    lines = [f'  {name:10} {text}' for name, text in COMMANDS.items()]
+    usage = '\n'.join(['usage: chainer-cifar COMMAND …   (COMMAND --help tells its flags)', *lines])
+    if not argv or argv[0] in ('-h', '--help'):
+        print(usage)
+        return
+    hint = nearest(argv[0], COMMANDS)
+    print(f"chainer-cifar: error: no command is called '{argv[0]}'{hint}\n{usage}", file=sys.stderr)
+    sys.exit(2)

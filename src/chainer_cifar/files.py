@@ -1,0 +1,36 @@
+"""Write a file so that a reader sees the old one or the new one, never half of either."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+
+
+@contextlib.contextmanager
+def atomic_write(path, mode='wb'):
+    """Open a temporary file beside `path`; when the block succeeds, move it into place.
+
+    After an error, a kill or a power cut, `path` is what it was before. Parent folders are made.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kwargs = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, mode, **kwargs) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _umask():
+    # There is no way to read the umask but to set it; mkstemp files are 0600 otherwise.
+    value = os.umask(0)
+    os.umask(value)
+    return value

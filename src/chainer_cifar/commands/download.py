@@ -1,0 +1,81 @@
+"""download: fetch CIFAR-10 or CIFAR-100, verify and extract it."""
+
+import argparse
+import re
+import sys
+
+from chainer_cifar.data.archive import ARCHIVES, obtain
+from chainer_cifar.data.fetch import check_url
+
+DESCRIPTION = """\
+Fetch CIFAR-10 or CIFAR-100 (170 MB), verify and extract it.
+
+What is in --dir already and has the right md5 is not fetched or extracted again. A download that
+was cut off or interrupted goes on where it ended. Without a network, fetch the archive elsewhere,
+put it into --dir under its own name (cifar-10-python.tar.gz) and run this command.
+"""
+
+
+def main(argv, prog):
+    args = parse(argv, prog)
+    archive = ARCHIVES[args.set]
+    url = archive.url if args.url == 'official' else args.url
+    check_url(url)
+    md5 = {'official': archive.md5, 'skip': None}.get(args.md5, args.md5)
+    if md5 is None:
+        print(WARNING, file=sys.stderr)
+    obtain(archive, args.dir, url=url, md5=md5, retries=args.retries)
+
+
+WARNING = (
+    'WARNING: --md5 skip: the checksum is NOT compared, so a damaged or forged archive can go '
+    'unnoticed; only the names, kinds and sizes of the files in it are checked'
+)
+
+
+class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults in the help, and its paragraphs as they are."""
+
+
+def parse(argv, prog):
+    parser = argparse.ArgumentParser(
+        prog=prog, description=DESCRIPTION, formatter_class=Formatter, allow_abbrev=False
+    )
+    parser.add_argument('--set', choices=ARCHIVES, default='cifar10', help='which archive')
+    parser.add_argument(
+        '--url',
+        default='official',
+        help='another place for it, http, https or file; its md5 must still be the official one '
+        'unless --md5 says otherwise',
+    )
+    parser.add_argument(
+        '--md5',
+        type=md5,
+        default='official',
+        help='32 hexadecimal digits that the archive must have; or skip: nothing is compared, and '
+        'an archive that is in --dir already is used as it is, whatever --url says',
+    )
+    parser.add_argument(
+        '--dir', default='dataset', help='where the archive and its extracted folder go'
+    )
+    parser.add_argument(
+        '--retries',
+        type=count,
+        default=4,
+        metavar='N',
+        help='tries after the first when the connection fails, with growing waits between them; '
+        'a try that brings 1 MB or more starts the count anew',
+    )
+    return parser.parse_args(argv)
+
+
+def md5(text):
+    if text not in ('official', 'skip') and not re.fullmatch('[0-9a-fA-F]{32}', text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not skip or 32 hexadecimal digits")
+    return text.lower()
+
+
+def count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
+    return int(text)

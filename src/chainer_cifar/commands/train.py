@@ -1,0 +1,101 @@
+"""``train.py``: flags in; a trained net, its log and its curves out."""
+
+import argparse
+import dataclasses
+import shlex
+
+from chainer_cifar import nets
+from chainer_cifar.errors import UserError
+from chainer_cifar.registry import nearest
+from chainer_cifar.training import run
+from chainer_cifar.training.config import TrainConfig, from_dict
+from chainer_cifar.training.recipes import recipes
+
+
+def main(argv, prog):
+    parser = _parser(prog)
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        hint = nearest(unknown[0].split('=')[0], parser._option_string_actions)
+        raise UserError(f"no flag is called '{unknown[0]}'{hint or ' (see --help)'}")
+    flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
+    if given.list_models:
+        _list_models()
+    elif given.list_recipes:
+        _list_recipes()
+    else:
+        preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
+        config = from_dict({**preset, **flags}, 'command line')
+        if given.dry_run:
+            run.dry_run(config)
+        elif given.resume is not None:
+            run.resume(config, flags, given.resume or None)
+        else:
+            run.start(config, given.overwrite)
+
+
+_ACTIONS = ('resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes')
+
+
+def _parser(prog):
+    parser = _Parser(
+        prog=prog,
+        description='Train a net on CIFAR images; write its log, curves and weights.',
+        epilog='@FILE reads flags from a file, as if they were typed there (# starts a comment).',
+        fromfile_prefix_chars='@',
+        allow_abbrev=False,
+        # Only what is typed is in the result; defaults and recipes come from TrainConfig.
+        argument_default=argparse.SUPPRESS,
+    )
+    for field in dataclasses.fields(TrainConfig):
+        names = [f'--{field.name}']
+        if field.metadata['short']:
+            names.insert(0, field.metadata['short'])
+        if field.type is bool:
+            parser.add_argument(*names, action='store_true', help=field.metadata['help'])
+            continue
+        default = '' if field.default == '' else f' (default: {field.default})'
+        parser.add_argument(
+            *names,
+            type=field.type,
+            metavar=field.type.__name__.upper(),
+            help=field.metadata['help'].replace('%', '%%') + default,
+        )
+    add = parser.add_argument
+    add(
+        '--resume',
+        nargs='?',
+        const='',
+        default=None,
+        metavar='PATH',
+        help='continue the run of this prefix, or of PATH: its folder, or one snapshot of it',
+    )
+    for action, text in (
+        ('overwrite', 'replace an earlier run of the same prefix'),
+        ('dry_run', 'build the net, count its parameters, train on one batch; write nothing'),
+        ('list_models', 'list the nets with their numbers of parameters'),
+        ('list_recipes', 'list the recipes with their sources and flags'),
+    ):
+        add(f'--{action}', action='store_true', default=False, help=text)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def convert_arg_line_to_args(self, arg_line):
+        return shlex.split(arg_line, comments=True)
+
+
+def _list_models():
+    for name in nets.nets:
+        print(f'{name:10} {nets.create(name).count_params():>10,}  {nets.describe(name)}')
+
+
+def _list_recipes():
+    for name, recipe in recipes.items():
+        published = f', test error {recipe.published_error} %' if recipe.published_error else ''
+        print(f'{name:14} {recipe.source}{published}')
+        print(' ' * 14, ' '.join(_as_typed(*flag) for flag in recipe.flags.items()))
+
+
+def _as_typed(name, value):
+    return f'--{name}' if value is True else f'--{name} {value}'

@@ -1,0 +1,1 @@
+"""From archive to preprocessed arrays on disk."""

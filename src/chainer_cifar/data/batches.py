@@ -1,0 +1,70 @@
+"""Images on the device once, as one array; batches gathered and augmented from it."""
+
+import chainer
+import numpy as np
+from chainer.dataset import converter
+
+from chainer_cifar.errors import UserError
+
+
+class Split:
+    """Which images train, which validate.
+
+    Args:
+        n (int): Number of training images.
+        seed (int): Of the random choice.
+        validate (bool): Set a tenth aside for validation: 5,000 of CIFAR-10's 50,000.
+
+    Attributes:
+        train, valid (numpy.ndarray): Indices into the training images, int64; no overlap.
+    """
+
+    def __init__(self, n, seed, validate=True):
+        order = np.random.RandomState(seed).permutation(n)
+        n_valid = n // 10 if validate else 0
+        self.train, self.valid = order[: n - n_valid], order[n - n_valid :]
+
+
+class DeviceImages:
+    """A set of images and labels that lies on a device.
+
+    Args:
+        images (numpy.ndarray): float32 ``(N, 3072)``; row = R plane, G plane, B plane.
+        labels (numpy.ndarray): int32 ``(N,)``.
+        device (chainer.backend.Device): Where to put them.
+    """
+
+    def __init__(self, images, labels, device):
+        self.xp = device.xp
+        self.images = device.send(images.reshape(-1, 3, 32, 32))
+        self.labels = device.send(labels)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, index):
+        """Images ``(B, 3, 32, 32)`` and labels ``(B,)`` at `index`, integers ``(B,)``."""
+        index = self.xp.asarray(np.asarray(index))
+        return self.images[index], self.labels[index]
+
+    def batches(self, index, batch_size):
+        """The images at `index`, in that order, `batch_size` at a time."""
+        for start in range(0, len(index), batch_size):
+            yield self.take(index[start : start + batch_size])
+
+    def augmenting_converter(self, augment):
+        """A Chainer converter from a batch of indices to augmented images and their labels."""
+
+        @converter()
+        def convert(index, device):
+            x, t = self.take(index)
+            return augment(self.xp, x, np.random), t
+
+        return convert
+
+
+def training_iterator(index, batch_size):
+    """Chainer's iterator over shuffled `index`; each epoch's order is drawn from NumPy's state."""
+    if batch_size > len(index):
+        raise UserError(f'--batch_size {batch_size}: there are only {len(index)} training images')
+    return chainer.iterators.SerialIterator(index, batch_size)

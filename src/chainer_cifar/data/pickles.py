@@ -1,0 +1,272 @@
+"""Read a pickle of arrays from an unknown hand without running anything in it.
+
+The archives of CIFAR and the files of the original project are pickles, and a pickle is a program:
+even with `find_class` locked, `pickle.load` can be made to crash the interpreter (a tuple nested
+400,000 deep as a key) or to take gigabytes (an eight-byte file). So this module interprets the
+opcodes that dictionaries of arrays are made of, and refuses every other one. Nothing is imported or
+called: an array is collected as dtype, shape, order and bytes, and built after all is checked.
+
+It reads what `pickle` of Python 2 (protocol 2) and Python 3 (protocols 2 to 5) writes for a
+dictionary of text, numbers, lists, tuples and NumPy arrays, by NumPy 1 or 2.
+"""
+
+import math
+import os
+import pickle
+import struct
+
+import numpy as np
+
+from chainer_cifar.errors import UserError
+
+_DTYPES = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8', 'f2', 'f4', 'f8')
+
+
+def load(path):
+    """The dictionary in the pickle `path`; its arrays are read-only.
+
+    Keys are str. A Python-2 `str` comes back as str (latin-1).
+    Raises UserError when the file is missing, damaged, or holds anything but plain data.
+    """
+    try:
+        with open(path, 'rb') as file:
+            value = _Machine(file).run()
+        if type(value) is not dict:
+            raise ValueError('it does not hold a dictionary')
+        for key in value:
+            if type(value[key]) is _Array:
+                value[key] = value[key].build_array()
+        return value
+    except OSError as error:
+        raise UserError(f'{path}: {error.strerror or error}') from None
+    except _Refused as error:
+        raise UserError(f'{path}: refused: {error}; it is not a file of plain arrays') from None
+    except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
+        # Whatever a damaged program does to the stack ends in one of these.
+        raise UserError(
+            f'{path}: not a readable pickle of arrays ({error}); make it anew'
+        ) from None
+
+
+class _Refused(Exception):
+    """The pickle asks for something that data has no need of."""
+
+
+class _Dtype:
+    def __init__(self, name, *flags):
+        self.name = name
+        self.byte_order = '='
+
+    def set_state(self, state):
+        _, self.byte_order, *rest = state
+        if rest[:3] != [None, None, None]:
+            raise ValueError('a dtype has fields')
+
+
+class _Array:
+    """What `pickle` tells of an ndarray; `build_array` makes the array when all is known."""
+
+    def __init__(self, data=b'', dtype=None, shape=(0,), order='C'):
+        self.data, self.dtype, self.shape, self.order = data, dtype, shape, order
+
+    def set_state(self, state):
+        _, self.shape, self.dtype, fortran, self.data = state
+        self.order = 'F' if fortran else 'C'
+
+    def build_array(self):
+        data, dtype, shape = self.data, self.dtype, self.shape
+        if type(data) is str:  # a Python-2 string of less than 256 bytes
+            data = data.encode('latin-1')
+        if type(dtype) is not _Dtype or type(data) is not bytes or self.order not in ('C', 'F'):
+            raise ValueError('an array is malformed')
+        if dtype.name not in _DTYPES or dtype.byte_order not in ('<', '>', '=', '|'):
+            raise ValueError('an array is not of a numeric dtype')
+        dtype = np.dtype(dtype.byte_order + dtype.name)
+        if type(shape) is not tuple or len(shape) > 8 or not all(_is_count(n) for n in shape):
+            raise ValueError('the shape of an array is malformed')
+        if math.prod(shape) * dtype.itemsize != len(data):
+            raise ValueError(f'{len(data)} bytes do not fill an array of shape {shape}')
+        return np.frombuffer(data, dtype).reshape(shape, order=self.order)
+
+
+def _is_count(number):
+    return type(number) is int and 0 <= number < 2**48
+
+
+def _reconstruct(subtype, shape, typecode):
+    return _Array()
+
+
+def _encode(text, encoding):
+    # How Python 3 writes bytes in protocol 2.
+    if encoding != 'latin1':
+        raise _Refused(f'the text encoding {ascii(encoding)[:40]}')
+    return text.encode('latin-1')
+
+
+_GLOBALS = {
+    'numpy.ndarray': None,  # an argument of _reconstruct only
+    'numpy.dtype': _Dtype,
+    'numpy.core.multiarray._reconstruct': _reconstruct,
+    'numpy._core.multiarray._reconstruct': _reconstruct,
+    'numpy.core.numeric._frombuffer': _Array,
+    'numpy._core.numeric._frombuffer': _Array,
+    '_codecs.encode': _encode,
+}
+
+
+class _Machine:
+    """The stack machine of `pickle` with the opcodes of plain data (see `pickletools`)."""
+
+    def __init__(self, file):
+        self.file = file
+        self.left = os.fstat(file.fileno()).st_size
+        self.stack = []
+        self.outer = []  # the stacks below each open mark
+        self.memo = {}
+
+    def take(self, count):
+        # Asked before reading, so that a wild length costs no memory.
+        if count > self.left:
+            raise ValueError('it ends too early')
+        self.left -= count
+        return self.file.read(count)
+
+    def number(self, size, signed=False):
+        return int.from_bytes(self.take(size), 'little', signed=signed)
+
+    def text(self, size_bytes):
+        return str(self.take(self.number(size_bytes)), 'utf-8')
+
+    def line(self):
+        line = self.file.readline(min(self.left, 256))
+        self.left -= len(line)
+        return str(line, 'ascii').rstrip('\n')
+
+    def close_mark(self):
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def find_global(self, module, name):
+        try:
+            return _GLOBALS[f'{module}.{name}']
+        except KeyError:
+            raise _Refused(f'it asks for {ascii(f"{module}.{name}")[1:81]}') from None
+
+    def set_items(self, items):
+        if len(items) % 2 or not all(type(key) is str for key in items[::2]):
+            raise ValueError('a dictionary has keys that are not text')
+        target = self.stack[-1]
+        if type(target) is not dict:
+            raise ValueError('items without a dictionary')
+        target.update(zip(items[::2], items[1::2], strict=True))
+
+    def append(self, items):
+        if type(self.stack[-1]) is not list:
+            raise ValueError('items without a list')
+        self.stack[-1].extend(items)
+
+    def pop(self, count):
+        if count > len(self.stack):
+            raise ValueError('its stack runs empty')
+        items = self.stack[len(self.stack) - count :]
+        del self.stack[len(self.stack) - count :]
+        return items
+
+    def run(self):
+        """Run the program; the value it ends with."""
+        while (opcode := self.take(1)) != pickle.STOP:
+            self.step(opcode)
+        return self.stack[-1]
+
+    def step(self, opcode):
+        push = self.stack.append
+        match opcode:
+            # Python-2 str; one of 256 bytes or more is the content of an array, never text.
+            case pickle.SHORT_BINSTRING:
+                push(str(self.take(self.number(1)), 'latin-1'))
+            case pickle.BINSTRING | pickle.BINBYTES:
+                push(self.take(self.number(4)))
+            case pickle.SHORT_BINBYTES:
+                push(self.take(self.number(1)))
+            case pickle.BINBYTES8 | pickle.BYTEARRAY8:
+                push(self.take(self.number(8)))
+            case pickle.SHORT_BINUNICODE:
+                push(self.text(1))
+            case pickle.BINUNICODE:
+                push(self.text(4))
+            case pickle.BINUNICODE8:
+                push(self.text(8))
+
+            case pickle.BININT1:
+                push(self.number(1))
+            case pickle.BININT2:
+                push(self.number(2))
+            case pickle.BININT:
+                push(self.number(4, signed=True))
+            case pickle.LONG1:
+                push(self.number(self.number(1), signed=True))
+            case pickle.BINFLOAT:
+                push(struct.unpack('>d', self.take(8))[0])
+            case pickle.NONE:
+                push(None)
+            case pickle.NEWTRUE:
+                push(True)
+            case pickle.NEWFALSE:
+                push(False)
+
+            case pickle.BINPUT:
+                self.memo[self.number(1)] = self.stack[-1]
+            case pickle.LONG_BINPUT:
+                self.memo[self.number(4)] = self.stack[-1]
+            case pickle.MEMOIZE:
+                self.memo[len(self.memo)] = self.stack[-1]
+            case pickle.BINGET:
+                push(self.memo[self.number(1)])
+            case pickle.LONG_BINGET:
+                push(self.memo[self.number(4)])
+
+            case pickle.MARK:
+                self.outer.append(self.stack)
+                self.stack = []
+            case pickle.EMPTY_TUPLE:
+                push(())
+            case pickle.TUPLE1:
+                push(tuple(self.pop(1)))
+            case pickle.TUPLE2:
+                push(tuple(self.pop(2)))
+            case pickle.TUPLE3:
+                push(tuple(self.pop(3)))
+            case pickle.TUPLE:
+                items = self.close_mark()
+                self.stack.append(tuple(items))
+            case pickle.EMPTY_LIST:
+                push([])
+            case pickle.APPEND:
+                self.append(self.pop(1))
+            case pickle.APPENDS:
+                self.append(self.close_mark())
+            case pickle.EMPTY_DICT:
+                push({})
+            case pickle.SETITEM:
+                self.set_items(self.pop(2))
+            case pickle.SETITEMS:
+                self.set_items(self.close_mark())
+
+            case pickle.GLOBAL:
+                push(self.find_global(self.line(), self.line()))
+            case pickle.STACK_GLOBAL:
+                push(self.find_global(*self.pop(2)))
+            case pickle.REDUCE:
+                function, arguments = self.pop(2)
+                push(function(*arguments))
+            case pickle.BUILD:
+                (state,) = self.pop(1)
+                self.stack[-1].set_state(state)
+
+            case pickle.PROTO:
+                self.take(1)
+            case pickle.FRAME:
+                self.take(8)
+            case _:
+                raise _Refused(f'opcode {opcode!r}')

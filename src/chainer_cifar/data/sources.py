@@ -1,0 +1,110 @@
+"""Where uint8 pictures come from: cifar10, cifar100, digits.
+
+A source is a function of the folder that holds the extracted archives; it returns RawImages.
+"""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from chainer_cifar.data import pickles
+from chainer_cifar.errors import UserError
+from chainer_cifar.registry import Registry
+
+sources = Registry('source')
+
+
+class RawImages(NamedTuple):
+    train_images: np.ndarray  # uint8 (N, 3, 32, 32)
+    train_labels: np.ndarray  # int32 (N,)
+    test_images: np.ndarray
+    test_labels: np.ndarray
+    class_names: tuple
+
+
+@sources.register('cifar10')
+def read_cifar10(folder):
+    """CIFAR-10 of the official Python archive: 50,000 and 10,000 pictures of 10 classes."""
+    folder = _archive_folder(folder, 'cifar-10-batches-py', 'python src/download.py')
+    names = _read_names(folder / 'batches.meta', 'label_names')
+    batches = [_read_batch(folder / f'data_batch_{i}', 'labels', names) for i in range(1, 6)]
+    images, labels = zip(*batches, strict=True)
+    test_images, test_labels = _read_batch(folder / 'test_batch', 'labels', names)
+    return RawImages(
+        np.concatenate(images), np.concatenate(labels), test_images, test_labels, names
+    )
+
+
+@sources.register('cifar100')
+def read_cifar100(folder):
+    """CIFAR-100 with its fine labels: 50,000 and 10,000 pictures of 100 classes."""
+    folder = _archive_folder(folder, 'cifar-100-python', 'python src/download.py --set cifar100')
+    names = _read_names(folder / 'meta', 'fine_label_names')
+    train = _read_batch(folder / 'train', 'fine_labels', names)
+    test = _read_batch(folder / 'test', 'fine_labels', names)
+    return RawImages(*train, *test, names)
+
+
+@sources.register('digits')
+def read_digits(folder):
+    """scikit-learn's 1,797 handwritten digits, 8x8 grey, shown as 32x32 RGB; needs no download.
+
+    Of each class every fifth picture is a test picture: the same split everywhere and always.
+    """
+    from PIL import Image
+    from sklearn.datasets import load_digits  # takes a second, which the other sources need not
+
+    digits = load_digits()
+    labels = digits.target.astype(np.int32)
+    grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    size = (32, 32)
+    large = [Image.fromarray(image).resize(size, Image.Resampling.BICUBIC) for image in grey]
+    images = np.repeat(np.stack(large)[:, None], 3, axis=1)
+
+    test = np.zeros(len(labels), bool)
+    for digit in range(10):
+        test[np.flatnonzero(labels == digit)[4::5]] = True
+    names = tuple(str(digit) for digit in range(10))
+    return RawImages(images[~test], labels[~test], images[test], labels[test], names)
+
+
+def _archive_folder(folder, name, command):
+    folder = pathlib.Path(folder) / name
+    if not folder.is_dir():
+        raise UserError(f'{folder}: no such folder; fetch the archive with: {command}')
+    return folder
+
+
+def _read_names(path, key):
+    names = _require(pickles.load(path), key, path)
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
+        raise UserError(f"{path}: '{key}' is not a list of names; {_AGAIN}")
+    return tuple(names)
+
+
+def _read_batch(path, label_key, class_names):
+    """uint8 (N, 3, 32, 32), int32 (N,)"""
+    batch = pickles.load(path)
+    images = _require(batch, 'data', path)
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
+        raise UserError(f"{path}: 'data' is not an array of uint8; {_AGAIN}")
+    if images.ndim != 2 or images.shape[1] != 3072 or len(images) == 0:
+        raise UserError(f"{path}: 'data' has shape {images.shape}, not (N, 3072); {_AGAIN}")
+    labels = _require(batch, label_key, path)
+    if not isinstance(labels, list) or len(labels) != len(images):
+        raise UserError(f"{path}: '{label_key}' is not a list of {len(images)} numbers; {_AGAIN}")
+    if not all(type(label) is int and 0 <= label < len(class_names) for label in labels):
+        raise UserError(
+            f"{path}: '{label_key}' holds other things than 0 to {len(class_names) - 1}; {_AGAIN}"
+        )
+    return images.reshape(-1, 3, 32, 32), np.array(labels, np.int32)
+
+
+def _require(content, key, path):
+    if key not in content:
+        raise UserError(f"{path}: has no '{key}'; {_AGAIN}")
+    return content[key]
+
+
+_AGAIN = 'extract the archive again with src/download.py'

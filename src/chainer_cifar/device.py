@@ -1,0 +1,76 @@
+"""``--gpu`` turned into a ready device, or into one line that says what is missing."""
+
+import chainer
+import numpy as np
+
+from chainer_cifar.errors import UserError
+
+ON_THE_CPU = 'leave out -g (or give -g -1) to train on the CPU'
+
+
+def get_device(gpu=-1, deterministic=False):
+    """The device for ``-g``, made current and configured.
+
+    Args:
+        gpu (int): Index of a CUDA GPU; negative for the CPU.
+        deterministic (bool): Only cuDNN algorithms that give the same bits twice. A CPU always
+            does, for one number of threads.
+
+    Returns:
+        chainer.backend.Device: its ``xp`` is NumPy or CuPy; ``send`` brings arrays to it.
+
+    Raises:
+        UserError: CuPy, the driver or that GPU is missing.
+    """
+    if gpu < 0:
+        return chainer.get_device('@numpy')
+    _check_cuda(gpu)
+    chainer.global_config.cudnn_deterministic = deterministic
+    chainer.global_config.autotune = not deterministic
+    device = chainer.get_device(f'@cupy:{gpu}')
+    device.use()
+    return device
+
+
+def _check_cuda(gpu):
+    try:
+        import cupy
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
+            reason = "CuPy is not installed; pip install 'chainer-cifar[gpu]' (README, GPU)"
+        else:
+            reason = f'CuPy is installed but does not import ({_first_line(error)})'
+        raise UserError(f'-g {gpu}: {reason}, or {ON_THE_CPU}') from None
+    # `chainer.backends.cuda.available` is true with CUDA's libraries alone. Ask the driver.
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception as error:  # CuPy has one class of exception for each CUDA library
+        raise UserError(
+            f'-g {gpu}: CuPy finds no usable GPU ({_first_line(error)}); '
+            f'check the NVIDIA driver with nvidia-smi, or {ON_THE_CPU}'
+        ) from None
+    if gpu >= count:
+        present = f'0 to {count - 1}' if count > 1 else '0 only' if count else 'none'
+        raise UserError(f'-g {gpu}: no such GPU (there is {present}); or {ON_THE_CPU}')
+
+
+def describe(device):
+    """What a result was computed on, for its config.json."""
+    if device.xp is np:
+        return {'kind': 'cpu', 'name': _cpu_name()}
+    properties = device.xp.cuda.runtime.getDeviceProperties(device.device.id)
+    return {'kind': 'gpu', 'name': properties['name'].decode()}
+
+
+def _cpu_name():
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as file:
+            return next(line.split(':', 1)[1].strip() for line in file if 'model name' in line)
+    except (OSError, StopIteration):
+        import platform
+
+        return platform.processor() or platform.machine()
+
+
+def _first_line(error):
+    return str(error).strip().split('\n')[0] or type(error).__name__

@@ -1,0 +1,18 @@
+"""Pieces that several nets are made of."""
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+
+class BatchConv2D(chainer.Chain):
+    """Convolution (with bias), batch normalization, ReLU, as article 000 defines it."""
+
+    def __init__(self, in_channels, out_channels, ksize, stride=1, pad=0):
+        super().__init__()
+        with self.init_scope():
+            self.conv = L.Convolution2D(in_channels, out_channels, ksize, stride, pad)
+            self.bn = L.BatchNormalization(out_channels)
+
+    def forward(self, x):
+        return F.relu(self.bn(self.conv(x)))

@@ -1,0 +1,55 @@
+"""Article 000's shallow nets: three 5x5 convolutions and two fully connected layers."""
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from chainer_cifar.nets import nets
+from chainer_cifar.nets.blocks import BatchConv2D
+
+
+class _FullyConnected(chainer.Chain):
+    """The upper half of both nets: dropout, 1000 hidden units, dropout, logits."""
+
+    def __init__(self, n_class):
+        super().__init__()
+        with self.init_scope():
+            self.l1 = L.Linear(4 * 4 * 128, 1000)
+            self.l2 = L.Linear(1000, n_class)
+
+    def classify(self, h):
+        return self.l2(F.dropout(F.relu(self.l1(F.dropout(h)))))
+
+
+@nets.register('cnn')
+class CNN(_FullyConnected):
+    """Three 5x5 convolutions, max pooling, two fully connected layers (article 000)."""
+
+    def __init__(self, n_class=10):
+        super().__init__(n_class)
+        with self.init_scope():
+            self.conv1 = L.Convolution2D(3, 64, 5, pad=2)
+            self.conv2 = L.Convolution2D(64, 64, 5, pad=2)
+            self.conv3 = L.Convolution2D(64, 128, 5, pad=2)
+
+    def forward(self, x):
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.max_pooling_2d(F.relu(conv(x)), 3, 2)
+        return self.classify(x)
+
+
+@nets.register('cnnbn')
+class CNNBN(_FullyConnected):
+    """`cnn` with batch normalization after each convolution (article 000)."""
+
+    def __init__(self, n_class=10):
+        super().__init__(n_class)
+        with self.init_scope():
+            self.bconv1 = BatchConv2D(3, 64, 5, pad=2)
+            self.bconv2 = BatchConv2D(64, 64, 5, pad=2)
+            self.bconv3 = BatchConv2D(64, 128, 5, pad=2)
+
+    def forward(self, x):
+        for bconv in (self.bconv1, self.bconv2, self.bconv3):
+            x = F.max_pooling_2d(bconv(x), 3, 2)
+        return self.classify(x)

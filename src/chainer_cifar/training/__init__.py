@@ -1,0 +1,1 @@
+"""Training; read trainer.py first."""

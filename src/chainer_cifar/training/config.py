@@ -1,0 +1,106 @@
+"""Every flag of the train command: name, default, meaning, and check, in one place.
+
+The command line, the recipes, config.json and ``--resume`` are all made from `TrainConfig`.
+Precedence: default < recipe < command line.
+"""
+
+import dataclasses
+import pathlib
+
+from chainer_cifar import nets
+from chainer_cifar.data import augment
+from chainer_cifar.errors import UserError
+from chainer_cifar.registry import nearest
+from chainer_cifar.training.optimizers import optimizers
+from chainer_cifar.training.schedules import schedules
+
+
+def _flag(default, text, short=None, at_least=None):
+    return dataclasses.field(
+        default=default,
+        metadata={'help': text, 'short': short, 'at_least': at_least},
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What is trained, how, and on which data. Raises `UserError` where a value makes no sense."""
+
+    gpu: int = _flag(-1, 'index of the GPU; negative trains on the CPU', '-g')
+    model: str = _flag('vgg', f'the net: {", ".join(nets.nets)}', '-m')
+    batch_size: int = _flag(100, 'images in a mini-batch', '-b', at_least=1)
+    dataset: str = _flag('dataset/image.pkl', 'images, a file made by dataset.py', '-d')
+    label: str = _flag('dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
+    prefix: str = _flag(
+        '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'
+    )
+    iter: int = _flag(300, 'epochs to train', at_least=1)
+    save_iter: int = _flag(0, 'keep the weights of every so many epochs, too; 0: no', at_least=0)
+    optimizer: str = _flag('sgd', f'{", ".join(optimizers)}; sgd has momentum 0.9')
+    lr: float = _flag(0.01, 'initial learning rate of sgd', at_least=0)
+    alpha: float = _flag(0.001, 'initial learning rate of adam', at_least=0)
+    lr_decay_iter: str = _flag(
+        '100',
+        'divide the learning rate by 10 every so many epochs, or after each of a list 100,200',
+    )
+    lr_shape: str = _flag('multistep', f'course of the learning rate: {", ".join(schedules)}')
+    weight_decay: float = _flag(0.0001, 'weight decay on every parameter', at_least=0)
+    augment: str = _flag(
+        'crop,mirror', f'any of {", ".join(augment.augmentations)}, or none; applied in this order'
+    )
+    no_valid_data: bool = _flag(False, 'train on all training images; the last epoch is the result')
+    res_depth: int = _flag(18, 'blocks in a stage of the residual nets', at_least=1)
+    res_width: int = _flag(2, 'width of the residual nets that can be widened', at_least=1)
+    skip_depth: bool = _flag(False, 'stochastic depth in the residual nets')
+    swapout: bool = _flag(False, 'swapout in the residual nets')
+    seed: int = _flag(1, 'seed of every random choice', at_least=0)
+    deterministic: bool = _flag(False, 'on a GPU, only algorithms that give the same bits twice')
+    recipe: str = _flag('', 'named set of flags; flags given beside it win (see --list_recipes)')
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), field.metadata['at_least']
+            if least is not None and not least <= value < float('inf'):
+                raise UserError(f'--{field.name} {value}: must be a number from {least} up')
+        nets.nets[self.model], optimizers[self.optimizer]
+        augment.create(self.augment)
+        schedules[self.lr_shape](self)
+        if not self.prefix:
+            object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
+        path = pathlib.PurePath(self.prefix)
+        if path.is_absolute() or '..' in path.parts:
+            raise UserError(
+                f'--prefix {self.prefix}: must be a name under results/, not a path out'
+            )
+
+    @property
+    def results(self):
+        """Folder of the run's logs, curves and config.json."""
+        return pathlib.Path('results', self.prefix)
+
+    @property
+    def models(self):
+        """Folder of the run's weights and snapshots."""
+        return pathlib.Path('models', self.prefix)
+
+    def net_options(self):
+        """The options of `nets.create` that are not at their default."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name in nets.OPTIONS and getattr(self, field.name) != field.default
+        }
+
+
+def from_dict(values, origin):
+    """A config from saved or recipe values; a key that is not a flag stops with the nearest one.
+
+    Args:
+        values (dict): Flag names and values.
+        origin (str): Where they come from, for the error message.
+    """
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{origin}: no flag is called '{key}'{nearest(key, known)}")
+    return TrainConfig(**values)

@@ -1,0 +1,103 @@
+"""What is seen while a net trains: a line of a table each epoch, a bar inside the epoch.
+
+The table goes to standard output and suits a log file; the bars go to standard error and are drawn
+on a terminal only.
+"""
+
+import contextlib
+import datetime
+import time
+
+from chainer.training import extension
+from tqdm import tqdm
+
+_HEADER = (
+    '                         train           valid            test\n'
+    'epoch        lr    loss   error    loss   error    loss   error  images/s   elapsed       left'
+)
+
+
+class Progress(extension.Extension):
+    """Table and bars of a run whose rows `log` collects, of `epochs` epochs in all."""
+
+    def __init__(self, log, epochs):
+        self.log = log
+        self.epochs = epochs
+        self._images, self._seconds = 0, 0.0  # of training alone, over the whole run
+        self._bar = None
+
+    @property
+    def images_per_second(self):
+        """Training speed over the whole run, evaluation left out."""
+        return self._images / self._seconds if self._seconds else 0.0
+
+    def initialize(self, trainer):
+        iterator = trainer.updater.get_iterator('main')
+        if iterator.epoch < self.epochs:
+            _print(_HEADER)
+            self._open_bar(iterator)
+
+    def __call__(self, trainer):
+        iterator = trainer.updater.get_iterator('main')
+        if self._bar.update(iterator.batch_size):
+            loss = float(trainer.observation['main/loss'].array)
+            self._bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
+        if iterator.is_new_epoch:
+            self._close_bar(iterator)
+            _print(self._line(trainer))
+            self._open_bar(iterator)
+
+    @contextlib.contextmanager
+    def evaluating(self, n):
+        """Stop the clock of training and show a bar for `n` images; gives its ``update``."""
+        start = time.perf_counter()
+        with tqdm(total=n, desc='evaluate', unit='img', leave=False, disable=None) as bar:
+            yield bar.update
+        self._epoch_start += time.perf_counter() - start
+
+    def finalize(self):
+        if self._bar is not None:
+            self._bar.close()
+
+    def _open_bar(self, iterator):
+        self._bar = tqdm(
+            desc=f'epoch {iterator.epoch + 1}/{self.epochs}',
+            total=len(iterator.dataset),
+            initial=iterator.current_position,
+            unit='img',
+            leave=False,
+            disable=None,
+        )
+        self._epoch_start = time.perf_counter()
+        self._epoch_images = iterator.current_position
+
+    def _close_bar(self, iterator):
+        self._bar.close()
+        self._seconds += time.perf_counter() - self._epoch_start
+        self._images += len(iterator.dataset) - self._epoch_images
+
+    def _line(self, trainer):
+        row = self.log.rows[-1]
+        line = f'{row["epoch"]:5d} {row["lr"]:9.3g}'
+        for name in ('train', 'valid', 'test'):
+            loss, error = row.get(f'{name}_loss'), row.get(f'{name}_error')
+            line += '       -       -' if loss is None else f'{loss:8.4f}{error:7.2f}%'
+        left = trainer.elapsed_time / row['epoch'] * (self.epochs - row['epoch'])
+        line += (
+            f'{self.images_per_second:10.1f}{_clock(trainer.elapsed_time):>10}{_clock(left):>11}'
+        )
+        return line + ('  best' if self.log.best() is row else '')
+
+    def serialize(self, serializer):
+        self._images = serializer('images', self._images)
+        self._seconds = serializer('seconds', self._seconds)
+
+
+def _print(text):
+    """To standard output, at once also in a file, and without tearing a bar on the screen."""
+    with tqdm.external_write_mode():
+        print(text, flush=True)
+
+
+def _clock(seconds):
+    return str(datetime.timedelta(seconds=round(seconds)))

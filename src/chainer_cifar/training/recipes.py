@@ -1,0 +1,55 @@
+"""Named sets of flags, each with its source and the result published there.
+
+``--recipe NAME`` is the same as typing the flags; flags given beside it win. To add one: a line.
+"""
+
+from typing import NamedTuple
+
+from chainer_cifar.registry import Registry
+
+recipes = Registry('recipe')
+
+
+class Recipe(NamedTuple):
+    """Flags that differ from the defaults, where they come from, and the error there (percent)."""
+
+    flags: dict
+    source: str
+    published_error: float | None = None
+
+
+def _article_000(name, model, error, **flags):
+    # Seven commands, alike but for the net, its data and the optimizer.
+    flags = {'model': model, 'batch_size': 128, 'prefix': name, **flags}
+    flags.update(iter=300, lr_decay_iter='100')
+    recipes.register(name)(Recipe(flags, 'article 000', error))
+
+
+_ADAM = {'optimizer': 'adam'}
+_ZCA = {'dataset': 'dataset/image_norm_zca.pkl'}
+_SGD = {'optimizer': 'sgd', 'lr': 0.1, 'res_depth': 12}
+
+_article_000('cnn', 'cnn', 18.94, **_ADAM)
+_article_000('cnn_zca', 'cnn', 18.76, **_ADAM, **_ZCA)
+_article_000('cnnbn', 'cnnbn', 12.40, **_ADAM)
+_article_000('cnnbn_zca', 'cnnbn', 12.27, **_ADAM, **_ZCA)
+_article_000('vgg_adam', 'vgg', 7.65, **_ADAM)
+_article_000('residual', 'residual', 8.06, **_SGD)
+_article_000('residual_skip', 'residual', 7.42, **_SGD, skip_depth=True)
+
+recipes.register('digits')(
+    Recipe(
+        {
+            'model': 'cnnbn',
+            'batch_size': 32,
+            'dataset': 'dataset/digits/image.pkl',
+            'label': 'dataset/digits/label.pkl',
+            'prefix': 'digits',
+            'iter': 3,
+            'optimizer': 'adam',
+            'lr_shape': 'cosine',
+            'augment': 'crop',  # a mirrored 2 is no 2
+        },
+        "ours: scikit-learn's handwritten digits, a demonstration of a few minutes",
+    )
+)

@@ -1,0 +1,192 @@
+"""One run in its folders: start or continue it, and write down what came out."""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+import sys
+
+import filelock
+
+from chainer_cifar import device as devices
+from chainer_cifar.data import dataset
+from chainer_cifar.errors import UserError
+from chainer_cifar.files import atomic_write
+from chainer_cifar.training import config as train_config
+from chainer_cifar.training import environment, snapshot, trainer
+from chainer_cifar.training.log import summarize
+
+# Flags that may change when a run is resumed. The data may have moved; that it is the same data is
+# checked by its checksum. Another number of epochs changes nothing that multistep has done so far.
+FREE_ON_RESUME = ('gpu', 'iter', 'save_iter', 'dataset', 'label')
+
+# Everything a run writes, for --overwrite.
+_RESULTS = ('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json')
+_MODELS = ('best.npz', 'epoch-*.npz', 'snapshot-*.npz')
+
+
+def start(config, overwrite=False):
+    """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
+
+    Raises:
+        UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
+    """
+    _refuse_existing(config, overwrite)
+    device, data, run = _build(config)
+    with _lock(config):
+        _refuse_existing(config, overwrite)
+        for folder, patterns in ((config.results, _RESULTS), (config.models, _MODELS)):
+            for pattern in patterns:
+                for path in folder.glob(pattern):
+                    path.unlink()
+        _write_description(config, device, data)
+        _train(config, run)
+
+
+def resume(config, flags, path=None):
+    """Continue a run from its newest whole snapshot, bit for bit as if it had not stopped.
+
+    Args:
+        config (TrainConfig): Its prefix says which run, if `path` does not.
+        flags (dict): The flags typed beside ``--resume``.
+        path (str): A snapshot, or a run's folder under models/ or results/.
+
+    Raises:
+        UserError: Nothing to resume, damaged, or a flag differs that must not.
+    """
+    saved, state = _find(config, path)
+    for name, value in flags.items():
+        if name not in FREE_ON_RESUME and value != getattr(saved, name):
+            raise UserError(
+                f'--{name} {value}: the run to resume was started with {getattr(saved, name)!r}; '
+                f'leave the flag out, or start a new run with another -p'
+            )
+    free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
+    config = dataclasses.replace(saved, **free)
+    device, data, run = _build(config)
+    with _lock(config):
+        _compare_description(config, device, data)
+        if state is None:
+            print(f'{config.models}: no snapshot yet, starting from the beginning')
+        else:
+            snapshot.restore(run, state)
+            print(f'resuming after iteration {run.updater.iteration}')
+        _train(config, run)
+
+
+def dry_run(config):
+    """Build everything and train on one batch; write nothing."""
+    _, _, run = _build(config)
+    run.updater.update()
+    print('one iteration done; nothing was written')
+
+
+def _build(config):
+    device = devices.get_device(config.gpu, config.deterministic)
+    data = dataset.load(config.dataset, config.label)
+    run = trainer.create(config, data, device)
+    net = run.updater.get_optimizer('main').target.predictor
+    n_train = len(run.updater.get_iterator('main').dataset)
+    n_valid = len(data.train_labels) - n_train
+    print(
+        f'{config.model}: {net.count_params():,} parameters, {data.n_class} classes\n'
+        f'{config.dataset}: {n_train:,} images to train, {n_valid:,} to validate, '
+        f'{len(data.test_labels):,} to test\n'
+        f'on {devices.describe(device)["name"]}',
+        flush=True,
+    )
+    return device, data, run
+
+
+def _train(config, run):
+    try:
+        run.run(show_loop_exception_msg=False)
+    except MemoryError as error:  # CuPy's is one, too
+        raise UserError(f'out of memory ({error}); try a smaller --batch_size') from None
+    log, progress = run.get_extension('Log'), run.get_extension('Progress')
+    summary = summarize(config, log, run, progress.images_per_second)
+    print(
+        f'test error {summary["test_error"]:.2f} %  '
+        f'(epoch {summary["best_epoch"]}, {summary["chosen_by"]})\n'
+        f'curves   {config.results / "loss.png"}  {config.results / "error.png"}\n'
+        f'log      {config.results / "log.csv"}\n'
+        f'weights  {config.models / "best.npz"}'
+    )
+
+
+def _refuse_existing(config, overwrite):
+    if (config.results / 'config.json').exists() and not overwrite:
+        raise UserError(
+            f'{config.results}: holds a run already; continue it with --resume, replace it with '
+            f'--overwrite, or choose another folder with -p'
+        )
+
+
+@contextlib.contextmanager
+def _lock(config):
+    config.models.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(config.models / '.lock', timeout=0):
+            yield
+    except filelock.Timeout:
+        raise UserError(
+            f'{config.models}: another process is training into it; wait, or choose another -p'
+        ) from None
+
+
+def _find(config, path):
+    if path is None:
+        folder = config.models
+    elif pathlib.Path(path).is_dir():
+        # The folder of a run's results stands for that of its snapshots.
+        parts = pathlib.Path(path).parts
+        folder = pathlib.Path(*('models' if part == 'results' else part for part in parts))
+    else:
+        return snapshot.load(path)
+    found = snapshot.newest(folder)
+    if found is not None:
+        return found
+    # Killed before its first snapshot: what is known of the run is its flags.
+    description = pathlib.Path('results', *folder.parts[1:], 'config.json')
+    return train_config.from_dict(_read_description(description)['flags'], description), None
+
+
+def _write_description(config, device, data):
+    description = {
+        'flags': vars(config),
+        **environment.describe(device),
+        'classes': list(data.class_names),
+        'data_checksum': data.checksum(),
+        'command': sys.argv,
+    }
+    with atomic_write(config.results / 'config.json', 'w') as file:
+        json.dump(description, file, indent=1)
+
+
+def _read_description(path):
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise UserError(f'{path.parent}: there is no run to resume; leave out --resume') from None
+    except (OSError, ValueError) as error:
+        raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
+
+
+def _compare_description(config, device, data):
+    old = _read_description(config.results / 'config.json')
+    if old['data_checksum'] != data.checksum():
+        raise UserError(
+            f'{config.dataset}: not the data this run began with (its checksum differs); '
+            f'make it again as it was, or start a new run with another -p'
+        )
+    new = environment.describe(device)
+    changes = [
+        f'{name} {old[key].get(name)} -> {value}'
+        for key in ('versions', 'device')
+        for name, value in new[key].items()
+        if old[key].get(name) != value
+    ]
+    if changes:
+        print(
+            f'warning: {", ".join(changes)}: results may differ in the last bits', file=sys.stderr
+        )

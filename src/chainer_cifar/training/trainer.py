@@ -1,0 +1,132 @@
+"""The training loop, put together from Chainer's parts. Read this file first.
+
+    indices (shuffled) -> gather + augment on the device -> net -> loss -> optimizer   `Updater`
+    after each epoch: evaluate -> log -> best weights -> curves -> table -> snapshot   extensions
+
+Whatever changes with time is a pure function of it: the learning rate of the epoch, every random
+number of (seed, iteration). So the snapshot of any iteration continues bit for bit.
+"""
+
+import chainer
+import chainer.links as L
+from chainer.training import extension, extensions
+
+from chainer_cifar import nets
+from chainer_cifar.data import augment, batches
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation.metrics import loss_and_error
+from chainer_cifar.randomness import INITIAL, seed_all
+from chainer_cifar.training import optimizers
+from chainer_cifar.training.log import BestWeights, Curves, Log
+from chainer_cifar.training.progress import Progress
+from chainer_cifar.training.schedules import schedules
+from chainer_cifar.training.snapshot import Snapshot
+
+
+def create(config, data, device):
+    """Everything a run needs, ready for ``run()``.
+
+    Args:
+        config (TrainConfig): The flags.
+        data (chainer_cifar.data.store.Dataset): Images, labels and class names.
+        device (chainer.backend.Device): Where to train.
+
+    Returns:
+        chainer.training.Trainer
+    """
+    seed_all(config.seed, INITIAL, device)
+    net = nets.create(config.model, data.n_class, **config.net_options())
+    model = L.Classifier(net)
+    model.to_device(device)
+    optimizer, rate_name = optimizers.create(config, model)
+
+    split = batches.Split(len(data.train_labels), config.seed, validate=not config.no_valid_data)
+    train = batches.DeviceImages(data.train_images, data.train_labels, device)
+    test = batches.DeviceImages(data.test_images, data.test_labels, device)
+    updater = Updater(
+        batches.training_iterator(split.train, config.batch_size),
+        optimizer,
+        converter=train.augmenting_converter(augment.create(config.augment)),
+        device=device,
+        config=config,
+        rate_name=rate_name,
+    )
+
+    evaluated = {'valid': (train, split.valid), 'test': (test, range(len(test)))}
+    if config.no_valid_data:
+        del evaluated['valid']
+
+    trainer = chainer.training.Trainer(
+        updater, lambda trainer: trainer.updater.epoch >= config.iter, out=config.results
+    )
+    log = Log()
+    progress = Progress(log, config.iter)
+    # Those of the same priority run in this order; `Snapshot` has the lowest and sees it all done.
+    trainer.extend(FailOnNonNumber())
+    trainer.extend(Evaluate(evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
+    trainer.extend(log)
+    trainer.extend(BestWeights(log, config.models, config.save_iter), trigger=(1, 'epoch'))
+    trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
+    trainer.extend(progress)
+    trainer.extend(Snapshot(config))
+    return trainer
+
+
+class Updater(chainer.training.updaters.StandardUpdater):
+    """Chainer's updater, which first sets the random states and the learning rate for this step."""
+
+    def __init__(self, *args, config, rate_name, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.seed = config.seed
+        self.rate_name = rate_name
+        self.factor = schedules[config.lr_shape](config)
+        self.initial_rate = getattr(self.get_optimizer('main'), rate_name)
+
+    def update_core(self):
+        seed_all(self.seed, self.iteration, self.device)
+        rate = self.initial_rate * self.factor(self.epoch_detail)
+        setattr(self.get_optimizer('main'), self.rate_name, rate)
+        chainer.report({'lr': rate})
+        super().update_core()
+
+
+class Evaluate(extension.Extension):
+    """Loss and error on each of `sets` after an epoch, reported as ``valid/loss`` and so on.
+
+    Args:
+        sets (dict): From a name to `DeviceImages` and the indices of those that count.
+        batch_size (int): Images at a time.
+        progress (Progress): Shows how far it is.
+    """
+
+    priority = extension.PRIORITY_WRITER
+
+    def __init__(self, sets, batch_size, progress):
+        self.sets = sets
+        self.batch_size = batch_size
+        self.progress = progress
+
+    def __call__(self, trainer):
+        net = trainer.updater.get_optimizer('main').target.predictor
+        n = sum(len(index) for _, index in self.sets.values())
+        with self.progress.evaluating(n) as advance:
+            for name, (images, index) in self.sets.items():
+                batches = images.batches(index, self.batch_size)
+                loss, error = loss_and_error(net, batches, advance)
+                chainer.report({f'{name}/loss': loss, f'{name}/error': error})
+
+
+class FailOnNonNumber(extensions.FailOnNonNumber):
+    """Chainer's extension, in words for the user."""
+
+    # Before anything is evaluated, logged or saved.
+    priority = extension.PRIORITY_EDITOR + extension.PRIORITY_WRITER
+
+    def __call__(self, trainer):
+        try:
+            super().__call__(trainer)
+        except RuntimeError:
+            raise UserError(
+                f'training diverged: the weights hold NaN or infinity after iteration '
+                f'{trainer.updater.iteration}; try a lower --lr (sgd) or --alpha (adam)'
+            ) from None

@@ -29,7 +29,7 @@ def apply():
 
 def _restore_numpy_names():
     if not hasattr(np, 'sctypes'):  # removed in NumPy 2.0; chainer.functions.as_strided
-        np.sctypes = {
+        np.sctypes = {  # noqa: NPY201
             'int': [np.int8, np.int16, np.int32, np.int64],
             'uint': [np.uint8, np.uint16, np.uint32, np.uint64],
             'float': [np.float16, np.float32, np.float64, np.longdouble],
@@ -37,7 +37,7 @@ def _restore_numpy_names():
             'others': [bool, object, bytes, str, np.void],
         }
     if 'float' not in vars(np):  # removed in NumPy 1.24; chainer.functions.resize_images
-        np.float = float
+        np.float = float  # noqa: NPY001
 
 
 def _stub_environment_check():

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from chainer_cifar import figures
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data import store
 from chainer_cifar.data.preprocess import PIXELS, preprocessing
 from chainer_cifar.data.sources import sources
@@ -47,10 +48,9 @@ def main(argv, prog):
 
 
 def parse(argv, prog):
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog=prog,
         description=__doc__,
-        allow_abbrev=False,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument('--source', default='cifar10', help=f'pictures: {", ".join(sources)}')

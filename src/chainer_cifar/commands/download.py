@@ -4,6 +4,7 @@ import argparse
 import re
 import sys
 
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data.archive import ARCHIVES, obtain
 from chainer_cifar.data.fetch import check_url
 
@@ -38,9 +39,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 
 
 def parse(argv, prog):
-    parser = argparse.ArgumentParser(
-        prog=prog, description=DESCRIPTION, formatter_class=Formatter, allow_abbrev=False
-    )
+    parser = ArgumentParser(prog=prog, description=DESCRIPTION, formatter_class=Formatter)
     parser.add_argument('--set', choices=ARCHIVES, default='cifar10', help='which archive')
     parser.add_argument(
         '--url',

@@ -2,22 +2,16 @@
 
 import argparse
 import dataclasses
-import shlex
 
 from chainer_cifar import nets
-from chainer_cifar.errors import UserError
-from chainer_cifar.registry import nearest
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.training import run
 from chainer_cifar.training.config import TrainConfig, from_dict
 from chainer_cifar.training.recipes import recipes
 
 
 def main(argv, prog):
-    parser = _parser(prog)
-    given, unknown = parser.parse_known_args(argv)
-    if unknown:
-        hint = nearest(unknown[0].split('=')[0], parser._option_string_actions)
-        raise UserError(f"no flag is called '{unknown[0]}'{hint or ' (see --help)'}")
+    given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
     if given.list_models:
         _list_models()
@@ -38,12 +32,11 @@ _ACTIONS = ('resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes')
 
 
 def _parser(prog):
-    parser = _Parser(
+    parser = ArgumentParser(
         prog=prog,
         description='Train a net on CIFAR images; write its log, curves and weights.',
         epilog='@FILE reads flags from a file, as if they were typed there (# starts a comment).',
         fromfile_prefix_chars='@',
-        allow_abbrev=False,
         # Only what is typed is in the result; defaults and recipes come from TrainConfig.
         argument_default=argparse.SUPPRESS,
     )
@@ -78,11 +71,6 @@ def _parser(prog):
     ):
         add(f'--{action}', action='store_true', default=False, help=text)
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    def convert_arg_line_to_args(self, arg_line):
-        return shlex.split(arg_line, comments=True)
 
 
 def _list_models():

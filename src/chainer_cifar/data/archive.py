@@ -293,12 +293,12 @@ class _Forward:
             pass
 
     def read_chunks(self, position, size):
-        """Yield the `size` bytes at `position`, at most 1 MiB at a time."""
+        """Yield the `size` bytes at `position`, at most 1 MiB at a time; fewer when it ends there.
+
+        tarfile itself finds out that a member was cut off, when it looks for the next one.
+        """
         self.seek(position)
-        end = position + size
         yield from self._chunks(size)
-        if self.position < end:
-            raise EOFError('it ends too early')
 
     def skip_rest(self):
         while self._take(CHUNK):

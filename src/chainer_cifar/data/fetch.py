@@ -137,10 +137,12 @@ class _Transfer:
         print(f'Fetching {self.url}', flush=True)
         start = time.monotonic()
         self.received = 0
-        if self.url.startswith('file:'):
+        if urllib.parse.urlsplit(self.url).scheme == 'file':
             self.copy()
         else:
             self.download()
+        if not self.received:
+            return
         seconds = max(time.monotonic() - start, 1e-3)
         rate = self.received / 1e6 / seconds
         print(f'Received {self.received:,} bytes in {seconds:.1f} s, {rate:.1f} MB/s', flush=True)
@@ -218,6 +220,8 @@ class _Transfer:
             return requests.get(self.url, headers=headers, stream=True, timeout=TIMEOUT)
         except (requests.ConnectionError, requests.Timeout) as error:
             reason = _innermost(error)
+            if isinstance(error, requests.exceptions.ProxyError):
+                reason = f'proxy: {reason}'
             if 'CERTIFICATE' in reason:
                 raise self.give_up(reason) from None
             raise _Transient(reason) from None
@@ -261,10 +265,10 @@ class _Transfer:
 
     def receive(self, chunks, offset, total):
         """Append `chunks` to the part file; with `total` bytes it is whole, when that is known."""
-        bar = {'desc': self.path.name, 'unit': 'B', 'unit_scale': True, 'disable': None}
+        look = {'desc': self.path.name, 'unit': 'B', 'unit_scale': True, 'disable': None}
         size = offset
         whole = f' of {total:,}' if total else ''
-        with open(self.part, 'ab') as file, tqdm(initial=offset, total=total, **bar) as bar:
+        with open(self.part, 'ab') as file, tqdm(initial=offset, total=total, **look) as bar:
             try:
                 for data in chunks:
                     size += len(data)
@@ -288,8 +292,11 @@ class _Transfer:
             state = json.loads(_state_of(self.path).read_text(encoding='utf-8'))
         except (OSError, ValueError):
             return None
-        known = isinstance(state, dict) and state.keys() == {'url', 'size', *_VALIDATORS}
-        return state if known and state['url'] == self.url else None
+        if not isinstance(state, dict) or state.keys() != {'url', 'size', *_VALIDATORS}:
+            return None
+        texts = all(isinstance(state[name], str | None) for name in _VALIDATORS)
+        known = texts and isinstance(state['size'], int | None) and state['url'] == self.url
+        return state if known else None
 
     def save_state(self, headers, size):
         state = {'url': self.url, 'size': size, **{name: headers.get(name) for name in _VALIDATORS}}
@@ -342,14 +349,14 @@ def _stream(response):
 
 def _innermost(error):
     """The first cause, 'Connection refused', out of what requests and urllib3 wrap around it."""
-    while True:
-        inner = getattr(error, 'reason', None)
-        inner = inner if isinstance(inner, Exception) else error.__cause__ or error.__context__
-        if isinstance(error, http.client.IncompleteRead):
-            return _CLOSED
+    while not isinstance(error, http.client.IncompleteRead):
+        wrapped = (getattr(error, name, None) for name in ('reason', 'original_error'))
+        inner = (*wrapped, error.__cause__, error.__context__)
+        inner = next((item for item in inner if isinstance(item, Exception)), None)
         if inner is None:
             return ' '.join((getattr(error, 'strerror', None) or str(error)).split())
         error = inner
+    return _CLOSED
 
 
 def _notice(text):

@@ -38,13 +38,16 @@ def load(path):
                 value[key] = value[key].build_array()
         return value
     except OSError as error:
-        raise UserError(f'{path}: {error.strerror or error}') from None
+        raise UserError(f'{path}: {error.strerror}; fetch or make it again') from None
     except _Refused as error:
-        raise UserError(f'{path}: refused: {error}; it is not a file of plain arrays') from None
+        message = (
+            f'{path}: refused: {error}; it is not a file of plain arrays; fetch or make it again'
+        )
+        raise UserError(message) from None
     except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
         # Whatever a damaged program does to the stack ends in one of these.
         raise UserError(
-            f'{path}: not a readable pickle of arrays ({error}); make it anew'
+            f'{path}: not a readable pickle of arrays ({error}); fetch or make it again'
         ) from None
 
 
@@ -58,9 +61,7 @@ class _Dtype:
         self.byte_order = '='
 
     def set_state(self, state):
-        _, self.byte_order, *rest = state
-        if rest[:3] != [None, None, None]:
-            raise ValueError('a dtype has fields')
+        _, self.byte_order, *_ = state
 
 
 class _Array:
@@ -82,6 +83,7 @@ class _Array:
         if dtype.name not in _DTYPES or dtype.byte_order not in ('<', '>', '=', '|'):
             raise ValueError('an array is not of a numeric dtype')
         dtype = np.dtype(dtype.byte_order + dtype.name)
+        # Few and small numbers, so that their product is quick.
         if type(shape) is not tuple or len(shape) > 8 or not all(_is_count(n) for n in shape):
             raise ValueError('the shape of an array is malformed')
         if math.prod(shape) * dtype.itemsize != len(data):
@@ -100,7 +102,7 @@ def _reconstruct(subtype, shape, typecode):
 def _encode(text, encoding):
     # How Python 3 writes bytes in protocol 2.
     if encoding != 'latin1':
-        raise _Refused(f'the text encoding {ascii(encoding)[:40]}')
+        raise _Refused('it asks for another encoding than latin1')
     return text.encode('latin-1')
 
 
@@ -148,23 +150,18 @@ class _Machine:
         return items
 
     def find_global(self, module, name):
+        # Other types could be lists so nested that their text has no end.
+        if type(module) is not str or type(name) is not str:
+            raise ValueError('a name is not text')
         try:
             return _GLOBALS[f'{module}.{name}']
         except KeyError:
-            raise _Refused(f'it asks for {ascii(f"{module}.{name}")[1:81]}') from None
+            raise _Refused(f'it asks for {ascii(f"{module}.{name}")[:80]}') from None
 
     def set_items(self, items):
         if len(items) % 2 or not all(type(key) is str for key in items[::2]):
             raise ValueError('a dictionary has keys that are not text')
-        target = self.stack[-1]
-        if type(target) is not dict:
-            raise ValueError('items without a dictionary')
-        target.update(zip(items[::2], items[1::2], strict=True))
-
-    def append(self, items):
-        if type(self.stack[-1]) is not list:
-            raise ValueError('items without a list')
-        self.stack[-1].extend(items)
+        self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
     def pop(self, count):
         if count > len(self.stack):
@@ -243,9 +240,11 @@ class _Machine:
             case pickle.EMPTY_LIST:
                 push([])
             case pickle.APPEND:
-                self.append(self.pop(1))
+                items = self.pop(1)
+                self.stack[-1].extend(items)
             case pickle.APPENDS:
-                self.append(self.close_mark())
+                items = self.close_mark()
+                self.stack[-1].extend(items)
             case pickle.EMPTY_DICT:
                 push({})
             case pickle.SETITEM:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from chainer_cifar.data import pickles
+from chainer_cifar.data.archive import ARCHIVES
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
@@ -26,7 +27,7 @@ class RawImages(NamedTuple):
 @sources.register('cifar10')
 def read_cifar10(folder):
     """CIFAR-10 of the official Python archive: 50,000 and 10,000 pictures of 10 classes."""
-    folder = _archive_folder(folder, 'cifar-10-batches-py', 'python src/download.py')
+    folder = _archive_folder(folder, 'cifar10')
     names = _read_names(folder / 'batches.meta', 'label_names')
     batches = [_read_batch(folder / f'data_batch_{i}', 'labels', names) for i in range(1, 6)]
     images, labels = zip(*batches, strict=True)
@@ -39,7 +40,7 @@ def read_cifar10(folder):
 @sources.register('cifar100')
 def read_cifar100(folder):
     """CIFAR-100 with its fine labels: 50,000 and 10,000 pictures of 100 classes."""
-    folder = _archive_folder(folder, 'cifar-100-python', 'python src/download.py --set cifar100')
+    folder = _archive_folder(folder, 'cifar100')
     names = _read_names(folder / 'meta', 'fine_label_names')
     train = _read_batch(folder / 'train', 'fine_labels', names)
     test = _read_batch(folder / 'test', 'fine_labels', names)
@@ -69,10 +70,12 @@ def read_digits(folder):
     return RawImages(images[~test], labels[~test], images[test], labels[test], names)
 
 
-def _archive_folder(folder, name, command):
-    folder = pathlib.Path(folder) / name
+def _archive_folder(folder, name):
+    folder = pathlib.Path(folder) / ARCHIVES[name].folder
     if not folder.is_dir():
-        raise UserError(f'{folder}: no such folder; fetch the archive with: {command}')
+        raise UserError(
+            f'{folder}: no such folder; fetch the archive with: python src/download.py --set {name}'
+        )
     return folder
 
 

@@ -1,0 +1,134 @@
+"""src/dataset.py as a user runs it."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chainer_cifar.data import store
+from chainer_cifar.data.sources import sources
+
+SCRIPT = pathlib.Path(__file__).parents[2] / 'src' / 'dataset.py'
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def one_line(done):
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert done.stderr.startswith('dataset.py: error: ')
+    return done.stderr
+
+
+def test_all_three(tmp_path, cifar10_folder):
+    done = run('--dir', cifar10_folder, cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    out = tmp_path / 'dataset'
+    expected = ['label.pkl', 'classes.json']
+    for part in ('', '_zca', '_norm_zca'):
+        expected += [f'image{part}.pkl', f'image{part}_stats.npz', f'sample{part}.png']
+    assert sorted(os.listdir(out)) == sorted(expected)
+    lines = done.stdout.splitlines()
+    assert [
+        re.match(r'dataset/(\S+)  \d+\.\d MB  \d+\.\d s$', line)[1] for line in lines
+    ] == expected
+
+    raw = sources['cifar10'](cifar10_folder)
+    labels = store.read_labels(out / 'label.pkl')
+    np.testing.assert_array_equal(labels['train'], raw.train_labels)
+    np.testing.assert_array_equal(labels['test'], raw.test_labels)
+    assert store.read_class_names(out / 'label.pkl') == list(raw.class_names)
+    assert json.loads((out / 'classes.json').read_text())[3] == 'cat'
+
+    for name in ('mean', 'zca', 'norm_zca'):
+        images = store.read_images(out / store.image_file(name))
+        assert images['train'].shape == (200, 3072) and images['test'].shape == (40, 3072)
+        # What was saved treats a picture as dataset.py did.
+        again = store.read_statistics(out / store.statistics_file(name))
+        np.testing.assert_allclose(again(raw.test_images), images['test'], rtol=1e-4, atol=1e-4)
+        with Image.open(out / store.sample_file(name)) as sheet:
+            assert sheet.size == (342, 342)
+
+    images = store.read_images(out / 'image.pkl')
+    mean = np.float32(raw.train_images.mean(dtype=np.float64))
+    np.testing.assert_array_equal(
+        images['test'], raw.test_images.reshape(-1, 3072).astype(np.float32) - mean
+    )
+
+
+def test_digits_need_no_download_and_have_a_folder_of_their_own(tmp_path):
+    (tmp_path / 'dataset').mkdir()
+    (tmp_path / 'dataset' / 'image.pkl').write_bytes(b'CIFAR-10')
+    done = run('--source', 'digits', '--only', 'mean', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.listdir(tmp_path / 'dataset' / 'digits')) == [
+        'classes.json',
+        'image.pkl',
+        'image_stats.npz',
+        'label.pkl',
+        'sample.png',
+    ]
+    images = store.read_images(tmp_path / 'dataset' / 'digits' / 'image.pkl')
+    assert len(images['train']) + len(images['test']) == 1797
+    assert abs(images['train'].mean()) < 1e-3
+    assert (tmp_path / 'dataset' / 'image.pkl').read_bytes() == b'CIFAR-10'
+
+
+def test_missing_archive_names_the_download(tmp_path):
+    assert 'python src/download.py' in one_line(run(cwd=tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--only', 'mean,zac'], "'zac', did you mean 'zca'?"),
+        (['--only', ''], 'there are: mean, zca, norm_zca'),
+        (['--source', 'cifar'], "did you mean 'cifar10'?"),
+        (['--eps', '-1'], '--eps -1.0: must be a number >= 0'),
+        (['--eps', 'nan'], '--eps nan: must be a number >= 0'),
+    ],
+)
+def test_mistyped_flag(tmp_path, arguments, message):
+    assert message in one_line(run(*arguments, cwd=tmp_path))
+
+
+def test_damaged_batch_loses_nothing(tmp_path, cifar10_folder):
+    folder = tmp_path / 'cifar-10-batches-py'
+    shutil.copytree(cifar10_folder / folder.name, folder)
+    data = (folder / 'data_batch_2').read_bytes()
+    (folder / 'data_batch_2').write_bytes(data[: len(data) // 2])
+    out = tmp_path / 'dataset'
+    out.mkdir()
+    (out / 'image.pkl').write_bytes(b'old')
+    assert f'{folder / "data_batch_2"}: ' in one_line(run('--dir', tmp_path, cwd=tmp_path))
+    assert os.listdir(out) == ['image.pkl'] and (out / 'image.pkl').read_bytes() == b'old'
+
+
+def test_out_that_cannot_be_written(tmp_path, cifar10_folder):
+    (tmp_path / 'file').touch()
+    done = run('--dir', cifar10_folder, '--only', 'mean', '--out', 'file/sub', cwd=tmp_path)
+    assert 'file/sub/label.pkl: cannot be written: Not a directory' in one_line(done)
+
+
+def test_help(tmp_path):
+    done = run('--help', cwd=tmp_path)
+    assert done.returncode == 0
+    text = ' '.join(done.stdout.split())
+    for part in ('cifar10, cifar100, digits', '(default: mean,zca,norm_zca)', '(default: 1e-05)'):
+        assert part in text
+    assert 'None' not in text and 'SUPPRESS' not in text

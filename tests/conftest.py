@@ -6,6 +6,8 @@ import tarfile
 import numpy as np
 import pytest
 
+import chainer_cifar  # noqa: F401  (before any test imports Chainer: it makes that possible)
+
 CLASS_NAMES = [
     'airplane',
     'automobile',

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chainer_cifar import figures
 from chainer_cifar.figures import image_sheet
 
 GAP = 2
@@ -50,3 +51,28 @@ def test_order_is_by_rows(tmp_path):
     image_sheet(images, tmp_path / 'a.png', columns=3)
     found = tile(tmp_path / 'a.png', 1, 1)
     assert found[1, 5, 7] == 255 and found.sum() == 255
+
+
+ROWS = [
+    {'epoch': i, 'train_loss': 2 / i, 'train_error': 60 / i, 'valid_loss': 2.1 / i}
+    | {'valid_error': 61 / i, 'test_loss': 2.2 / i, 'test_error': 62 / i}
+    for i in (1, 2, 3)
+]
+
+
+def test_curves_are_the_same_file_each_time(tmp_path):
+    figures.curves(ROWS, ROWS[2], 'title', tmp_path)
+    first = {name: (tmp_path / name).read_bytes() for name in ('loss.png', 'error.png')}
+    figures.curves(ROWS, ROWS[2], 'title', tmp_path)
+    for name, content in first.items():
+        assert (tmp_path / name).read_bytes() == content
+        with Image.open(tmp_path / name) as image:
+            assert image.size == (840, 540)
+
+
+def test_curves_show_the_rows(tmp_path):
+    for rows in (ROWS, ROWS[:1], [{k: v for k, v in r.items() if 'valid' not in k} for r in ROWS]):
+        figures.curves(rows, rows[-1], 'title', tmp_path)
+    without_valid = (tmp_path / 'error.png').read_bytes()
+    figures.curves(ROWS, ROWS[-1], 'title', tmp_path)
+    assert (tmp_path / 'error.png').read_bytes() != without_valid

@@ -1,5 +1,6 @@
 """Named pieces: a net, a schedule, an augmentation … is added by one decorator."""
 
+import collections.abc
 import difflib
 
 from chainer_cifar.errors import UserError
@@ -11,7 +12,7 @@ def nearest(name, known):
     return f", did you mean '{close[0]}'?" if close else ''
 
 
-class Registry:
+class Registry(collections.abc.Mapping):
     """A dictionary of one `kind` of thing that is filled by decorators.
 
     >>> net = Registry('net')
@@ -49,5 +50,5 @@ class Registry:
     def __len__(self):
         return len(self._items)
 
-    def items(self):
-        return self._items.items()
+    def __contains__(self, name):
+        return name in self._items

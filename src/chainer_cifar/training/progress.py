@@ -23,29 +23,29 @@ class Progress(extension.Extension):
     def __init__(self, log, epochs):
         self.log = log
         self.epochs = epochs
-        self._images, self._seconds = 0, 0.0  # of training alone, over the whole run
+        self.images_per_second = 0.0  # of training over the whole run, evaluation left out
+        self._seconds = 0.0
         self._bar = None
-
-    @property
-    def images_per_second(self):
-        """Training speed over the whole run, evaluation left out."""
-        return self._images / self._seconds if self._seconds else 0.0
 
     def initialize(self, trainer):
         iterator = trainer.updater.get_iterator('main')
         if iterator.epoch < self.epochs:
             _print(_HEADER)
             self._open_bar(iterator)
+        self._mark = time.perf_counter()
 
     def __call__(self, trainer):
         iterator = trainer.updater.get_iterator('main')
+        self._seconds += time.perf_counter() - self._mark
+        self.images_per_second = trainer.updater.iteration * iterator.batch_size / self._seconds
         if self._bar.update(iterator.batch_size):
             loss = float(trainer.observation['main/loss'].array)
             self._bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
         if iterator.is_new_epoch:
-            self._close_bar(iterator)
+            self._bar.close()
             _print(self._line(trainer))
             self._open_bar(iterator)
+        self._mark = time.perf_counter()
 
     @contextlib.contextmanager
     def evaluating(self, n):
@@ -53,7 +53,7 @@ class Progress(extension.Extension):
         start = time.perf_counter()
         with tqdm(total=n, desc='evaluate', unit='img', leave=False, disable=None) as bar:
             yield bar.update
-        self._epoch_start += time.perf_counter() - start
+        self._mark += time.perf_counter() - start
 
     def finalize(self):
         if self._bar is not None:
@@ -66,15 +66,8 @@ class Progress(extension.Extension):
             initial=iterator.current_position,
             unit='img',
             leave=False,
-            disable=None,
+            disable=None if iterator.epoch < self.epochs else True,
         )
-        self._epoch_start = time.perf_counter()
-        self._epoch_images = iterator.current_position
-
-    def _close_bar(self, iterator):
-        self._bar.close()
-        self._seconds += time.perf_counter() - self._epoch_start
-        self._images += len(iterator.dataset) - self._epoch_images
 
     def _line(self, trainer):
         row = self.log.rows[-1]
@@ -89,8 +82,8 @@ class Progress(extension.Extension):
         return line + ('  best' if self.log.best() is row else '')
 
     def serialize(self, serializer):
-        self._images = serializer('images', self._images)
         self._seconds = serializer('seconds', self._seconds)
+        self.images_per_second = serializer('images_per_second', self.images_per_second)
 
 
 def _print(text):

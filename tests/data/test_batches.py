@@ -1,0 +1,57 @@
+import chainer
+import numpy as np
+import pytest
+
+from chainer_cifar.data import augment, batches
+from chainer_cifar.errors import UserError
+from strict_array import Device as StrictDevice
+
+
+def make(n=20, device=None):
+    images = np.arange(n * 3072, dtype=np.float32).reshape(n, 3072)
+    labels = np.arange(n, dtype=np.int32)
+    device = device or chainer.get_device('@numpy')
+    return batches.DeviceImages(images, labels, device), images, labels
+
+
+def test_split_of_cifar10_is_45000_and_5000():
+    split = batches.Split(50000, seed=1)
+    assert len(split.train) == 45000 and len(split.valid) == 5000
+    assert set(split.train) | set(split.valid) == set(range(50000))
+    np.testing.assert_array_equal(split.train, batches.Split(50000, seed=1).train)
+    assert not np.array_equal(split.train, batches.Split(50000, seed=2).train)
+
+
+def test_split_without_validation():
+    split = batches.Split(50, seed=1, validate=False)
+    assert sorted(split.train) == list(range(50)) and len(split.valid) == 0
+
+
+def test_take_and_batches():
+    data, images, labels = make()
+    x, t = data.take([3, 1])
+    np.testing.assert_array_equal(x, images[[3, 1]].reshape(2, 3, 32, 32))
+    np.testing.assert_array_equal(t, labels[[3, 1]])
+    parts = list(data.batches(range(2, 13), 4))
+    assert [len(t) for _, t in parts] == [4, 4, 3]
+    assert [int(i) for _, t in parts for i in t] == list(range(2, 13))
+
+
+def test_converter_on_a_device():
+    data, *_ = make(device=StrictDevice)
+    convert = data.augmenting_converter(augment.create('crop,mirror,erase'))
+    np.random.seed(0)
+    x, t = convert([np.int64(5), np.int64(2)], None)
+    assert x.shape == (2, 3, 32, 32) and t.get().tolist() == [5, 2]
+
+
+def test_iterator_visits_each_image_once_an_epoch_in_another_order():
+    iterator = batches.training_iterator(np.arange(10) * 7, 4)
+    drawn = [i for _ in range(5) for i in iterator.next()]
+    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(0, 70, 7))
+    assert drawn[:10] != drawn[10:]
+
+
+def test_batch_larger_than_the_data():
+    with pytest.raises(UserError, match='--batch_size 11: there are only 10'):
+        batches.training_iterator(np.arange(10), 11)

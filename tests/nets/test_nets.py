@@ -1,0 +1,71 @@
+"""Every registered net, whichever they are."""
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+
+from chainer_cifar import nets
+from chainer_cifar.errors import UserError
+
+# Parameters, as FACTS of the articles have them; a new net adds its line.
+GOLDEN = {
+    ('cnn', ()): 2_371_266,
+    ('cnnbn', ()): 2_371_778,
+    ('vgg', ()): 7_583_562,
+    ('residual', ()): 1_732_010,
+    ('residual', (('res_depth', 12),)): 1_147_370,
+    ('residual', (('res_depth', 12), ('skip_depth', True))): 1_147_370,
+    ('residual', (('res_depth', 12), ('swapout', True))): 1_147_370,
+}
+
+
+def test_every_net_has_a_golden_count():
+    assert {name for name, _ in GOLDEN} == set(nets.nets)
+
+
+@pytest.mark.parametrize(('name', 'options'), GOLDEN)
+def test_number_of_parameters(name, options):
+    assert nets.create(name, **dict(options)).count_params() == GOLDEN[name, options]
+
+
+@pytest.mark.parametrize('name', nets.nets)
+def test_forward_backward(name):
+    np.random.seed(0)
+    net = nets.create(name, n_class=7)
+    x = np.random.rand(2, 3, 32, 32).astype(np.float32)
+    t = np.array([1, 6], np.int32)
+    logits = net(x)
+    assert logits.shape == (2, 7) and logits.dtype == np.float32
+    net.cleargrads()
+    F.softmax_cross_entropy(logits, t).backward()
+    for path, parameter in net.namedparams():
+        assert parameter.grad is not None, path
+        assert np.isfinite(parameter.grad).all(), path
+    assert any(np.abs(parameter.grad).max() > 0 for parameter in net.params())
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        np.testing.assert_array_equal(net(x).array, net(x).array)
+
+
+@pytest.mark.parametrize('name', nets.nets)
+def test_one_line_description(name):
+    assert 20 < len(nets.describe(name)) < 100
+
+
+def test_unknown_net_and_option():
+    with pytest.raises(UserError, match="'vg', did you mean 'vgg'"):
+        nets.create('vg')
+    with pytest.raises(UserError, match="--skip_depth has no meaning for net 'cnn'"):
+        nets.create('cnn', skip_depth=True)
+
+
+def test_all_articles_shapes_of_cnn():
+    net = nets.create('cnn')
+    shapes = {path: p.shape for path, p in net.namedparams() if path.endswith('/W')}
+    assert shapes == {
+        '/conv1/W': (64, 3, 5, 5),
+        '/conv2/W': (64, 64, 5, 5),
+        '/conv3/W': (128, 64, 5, 5),
+        '/l1/W': (1000, 2048),
+        '/l2/W': (10, 1000),
+    }

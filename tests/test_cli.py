@@ -1,0 +1,45 @@
+import subprocess
+import sys
+
+import pytest
+
+from chainer_cifar import cli
+
+
+def chainer_cifar(*args):
+    code = 'from chainer_cifar.cli import main; main()'
+    src = str(__import__('pathlib').Path(cli.__file__).parents[1])
+    return subprocess.run(
+        [sys.executable, '-c', code, *args],
+        capture_output=True,
+        text=True,
+        env={'PYTHONPATH': src, 'PATH': ''},
+    )
+
+
+@pytest.mark.parametrize('args', [(), ('--help',)])
+def test_usage_names_every_command(args):
+    result = chainer_cifar(*args)
+    assert result.returncode == 0
+    for command in cli.COMMANDS:
+        assert f'  {command} ' in result.stdout
+
+
+def test_version():
+    assert chainer_cifar('--version').stdout.startswith('chainer-cifar ')
+
+
+def test_unknown_command():
+    result = chainer_cifar('trian')
+    assert result.returncode == 2
+    assert "no command is called 'trian', did you mean 'train'?" in result.stderr
+
+
+@pytest.mark.parametrize('command', cli.COMMANDS)
+def test_each_command_has_help_and_one_line_errors(command):
+    result = chainer_cifar(command, '--help')
+    assert result.returncode == 0 and f'usage: chainer-cifar {command}' in result.stdout
+    result = chainer_cifar(command, '--no-such-flag')
+    assert result.returncode == 2
+    assert result.stderr.startswith(f'chainer-cifar {command}: error: no flag is called')
+    assert result.stderr.count('\n') == 1

@@ -1,0 +1,46 @@
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from chainer_cifar import device
+from chainer_cifar.errors import UserError
+
+
+def test_cpu():
+    assert device.get_device(-1).xp is np
+    described = device.describe(device.get_device())
+    assert described['kind'] == 'cpu' and described['name']
+
+
+def fake_cupy(monkeypatch, count):
+    def get_count():
+        if isinstance(count, Exception):
+            raise count
+        return count
+
+    cupy = types.ModuleType('cupy')
+    cupy.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=get_count))
+    monkeypatch.setitem(sys.modules, 'cupy', cupy)
+
+
+def test_without_cupy(monkeypatch):
+    # None in sys.modules is how Python says that a module cannot be imported.
+    monkeypatch.setitem(sys.modules, 'cupy', None)
+    with pytest.raises(UserError, match=r'-g 0: .*CuPy.*leave out -g'):
+        device.get_device(0)
+
+
+def test_without_a_driver(monkeypatch):
+    fake_cupy(monkeypatch, RuntimeError('cudaErrorNoDevice: no CUDA-capable device\nmore'))
+    with pytest.raises(UserError, match=r'no usable GPU \(cudaErrorNoDevice.*nvidia-smi') as error:
+        device.get_device(0)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(('count', 'text'), [(0, 'none'), (1, '0 only'), (4, '0 to 3')])
+def test_no_such_gpu(monkeypatch, count, text):
+    fake_cupy(monkeypatch, count)
+    with pytest.raises(UserError, match=rf'-g 7: no such GPU \(there is {text}\)'):
+        device.get_device(7)

@@ -1,0 +1,80 @@
+import dataclasses
+
+import pytest
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.training.config import TrainConfig, from_dict
+
+
+def test_defaults_are_those_of_the_original_command_line():
+    values = vars(TrainConfig())
+    original = {
+        'gpu': -1,
+        'model': 'vgg',
+        'batch_size': 100,
+        'dataset': 'dataset/image.pkl',
+        'label': 'dataset/label.pkl',
+        'iter': 300,
+        'save_iter': 0,
+        'lr_decay_iter': '100',
+        'lr_shape': 'multistep',
+        'weight_decay': 0.0001,
+        'optimizer': 'sgd',
+        'lr': 0.01,
+        'alpha': 0.001,
+        'augment': 'crop,mirror',
+        'no_valid_data': False,
+        'res_depth': 18,
+        'res_width': 2,
+        'skip_depth': False,
+        'swapout': False,
+        'seed': 1,
+    }
+    assert {name: values[name] for name in original} == original
+    assert values['prefix'] == 'vgg_sgd'
+
+
+def test_folders():
+    config = TrainConfig(model='cnn', optimizer='adam')
+    assert str(config.results) == 'results/cnn_adam' and str(config.models) == 'models/cnn_adam'
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().lr = 1
+
+
+def test_net_options_are_those_that_differ():
+    assert TrainConfig().net_options() == {}
+    config = TrainConfig(model='residual', res_depth=3, skip_depth=True)
+    assert config.net_options() == {'res_depth': 3, 'skip_depth': True}
+
+
+@pytest.mark.parametrize(
+    ('flag', 'value'),
+    [
+        ('batch_size', 0),
+        ('iter', 0),
+        ('lr', -0.1),
+        ('lr', float('nan')),
+        ('alpha', float('inf')),
+        ('weight_decay', -1),
+        ('seed', -1),
+        ('res_depth', 0),
+        ('save_iter', -1),
+        ('prefix', '../x'),
+        ('prefix', '/x'),
+        ('model', 'vg'),
+        ('optimizer', 'sdg'),
+        ('lr_shape', 'cosin'),
+        ('augment', 'crop,mirorr'),
+    ],
+)
+def test_values_that_make_no_sense(flag, value):
+    with pytest.raises(UserError):
+        TrainConfig(**{flag: value})
+
+
+def test_mistyped_key_shows_the_nearest():
+    with pytest.raises(UserError, match=r"file.json: no flag is called 'bach_size', did you mean"):
+        from_dict({'bach_size': 3}, 'file.json')

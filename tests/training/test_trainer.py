@@ -1,0 +1,183 @@
+"""The whole trainer in this process, on a net that takes milliseconds."""
+
+import chainer
+import chainer.links as L
+import numpy as np
+import pytest
+
+from chainer_cifar import nets
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.errors import UserError
+from chainer_cifar.training import snapshot, trainer
+from chainer_cifar.training.config import TrainConfig
+
+CPU = chainer.get_device('@numpy')
+
+
+class Tiny(chainer.Chain):
+    """Average colour, dropout, logits."""
+
+    def __init__(self, n_class=10):
+        super().__init__()
+        with self.init_scope():
+            self.bn = L.BatchNormalization(3)
+            self.fc = L.Linear(3, n_class)
+
+    def forward(self, x):
+        h = chainer.functions.average_pooling_2d(self.bn(x), 32)
+        return self.fc(chainer.functions.dropout(h, 0.3))
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    monkeypatch.setitem(nets.nets._items, 'tiny', Tiny)
+    monkeypatch.chdir(tmp_path)
+
+
+def data(n=50, n_class=3):
+    rng = np.random.RandomState(0)
+    labels = (np.arange(n + 20) % n_class).astype(np.int32)
+    images = rng.randn(n + 20, 3, 1024).astype(np.float32)
+    images[np.arange(n + 20), labels] += 1
+    images = images.reshape(-1, 3072)
+    return Dataset(images[:n], labels[:n], images[n:], labels[n:], list('abc'))
+
+
+def config(**flags):
+    return TrainConfig(**{'model': 'tiny', 'batch_size': 8, 'iter': 4, 'lr': 0.1, **flags})
+
+
+def state_of(run):
+    serializer = chainer.serializers.DictionarySerializer()
+    serializer.save(run)
+    ignored = ('elapsed', 'second')
+    return {k: v for k, v in serializer.target.items() if not any(i in k for i in ignored)}
+
+
+def test_learns_and_logs(tiny, capsys):
+    run = trainer.create(config(), data(), CPU)
+    run.run()
+    rows = run.get_extension('Log').rows
+    assert [row['epoch'] for row in rows] == [1, 2, 3, 4]
+    # 45 images in batches of 8: the batch that ends an epoch begins the next.
+    assert [row['iteration'] for row in rows] == [6, 12, 17, 23]
+    assert rows[-1]['train_loss'] < rows[0]['train_loss']
+    assert rows[-1]['test_error'] < 20
+    out = capsys.readouterr().out
+    assert out.count('\n') == 6 and '\r' not in out
+
+
+def test_evaluation_is_of_the_right_images(tiny):
+    d = data()
+    run = trainer.create(config(iter=1), d, CPU)
+    run.run()
+    row = run.get_extension('Log').rows[0]
+    net = run.updater.get_optimizer('main').target.predictor
+    with chainer.using_config('train', False):
+        logits = net(d.test_images.reshape(-1, 3, 32, 32)).array
+    assert row['test_error'] == pytest.approx(100 * (logits.argmax(1) != d.test_labels).mean())
+    saved = nets.create('tiny', 3)
+    chainer.serializers.load_npz('models/tiny_sgd/best.npz', saved)
+    for a, b in zip(saved.params(), net.params(), strict=True):
+        np.testing.assert_array_equal(a.array, b.array)
+
+
+class Stop(Exception):
+    """What `stop_after` raises."""
+
+
+def stop_after(run, iteration, c):
+    """Run as far as `iteration`, save a snapshot, and stop as if killed."""
+
+    def stop(run):
+        if run.updater.iteration == iteration:
+            snapshot.save(run, c)
+            raise Stop
+
+    run.extend(stop, priority=-200)
+    with pytest.raises(Stop):
+        run.run(show_loop_exception_msg=False)
+
+
+@pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
+@pytest.mark.parametrize('iteration', [1, 5, 6, 14])
+def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, optimizer):
+    c = config(optimizer=optimizer, augment='crop,mirror,erase', lr_shape='cosine')
+    whole = trainer.create(c, data(), CPU)
+    whole.run()
+    stop_after(trainer.create(c, data(), CPU), iteration, c)
+
+    loaded, state = snapshot.newest(c.models)
+    assert loaded == c
+    resumed = trainer.create(loaded, data(), CPU)
+    snapshot.restore(resumed, state)
+    assert resumed.updater.iteration == iteration
+    np.random.seed(99)  # whatever was drawn in between
+    resumed.run()
+    expected, found = state_of(whole), state_of(resumed)
+    assert expected.keys() == found.keys()
+    for key in expected:
+        np.testing.assert_array_equal(expected[key], found[key], err_msg=key)
+
+
+def test_seed_decides_everything(tiny):
+    states = []
+    for seed in (1, 1, 2):
+        run = trainer.create(config(seed=seed, iter=1), data(), CPU)
+        run.run()
+        states.append(state_of(run)['updater/model:main/predictor/fc/W'])
+    np.testing.assert_array_equal(states[0], states[1])
+    assert not np.array_equal(states[0], states[2])
+
+
+def test_learning_rate_follows_the_schedule(tiny):
+    run = trainer.create(config(lr_decay_iter='2'), data(), CPU)
+    rates = []
+    run.extend(lambda t: rates.append(t.updater.get_optimizer('main').lr), name='rates')
+    run.run()
+    # Epoch 2 is reached by the update that takes the 90th image, the 12th: it still has the old.
+    np.testing.assert_allclose(rates[:12], 0.1)
+    np.testing.assert_allclose(rates[12:], 0.01)
+
+
+def test_diverged(tiny):
+    run = trainer.create(config(lr=1e30), data(), CPU)
+    with np.errstate(all='ignore'), pytest.raises(UserError, match=r'diverged.*--lr'):
+        run.run(show_loop_exception_msg=False)
+
+
+def test_two_snapshots_are_kept_and_later_ones_go(tiny):
+    c = config()
+    run = trainer.create(c, data(), CPU)
+    run.run()
+    names = sorted(path.name for path in c.models.glob('snapshot-*'))
+    assert names == ['snapshot-00000017.npz', 'snapshot-00000023.npz']
+    _, state = snapshot.load(c.models / names[0])
+    again = trainer.create(c, data(), CPU)
+    snapshot.restore(again, state)
+    stop_after(again, 19, c)
+    names = sorted(path.name for path in c.models.glob('snapshot-*'))
+    assert names == ['snapshot-00000017.npz', 'snapshot-00000019.npz']
+
+
+@pytest.mark.parametrize('damage', ['truncate', 'flip', 'empty', 'weights'])
+def test_damaged_snapshot_is_passed_over(tiny, capsys, damage):
+    c = config()
+    trainer.create(c, data(), CPU).run()
+    path = c.models / 'snapshot-00000023.npz'
+    content = bytearray(path.read_bytes())
+    if damage == 'truncate':
+        content = content[: len(content) // 2]
+    elif damage == 'flip':
+        content[content.index(b'fc/W') + 400] ^= 1  # in the array that follows this name
+    elif damage == 'weights':
+        content = (c.models / 'best.npz').read_bytes()
+    else:
+        content = b''
+    path.write_bytes(content)
+    _, state = snapshot.newest(c.models)
+    assert int(state['updater/iteration']) == 17
+    assert 'snapshot-00000023.npz' in capsys.readouterr().err
+    (c.models / 'snapshot-00000017.npz').write_bytes(b'PK')
+    with pytest.raises(UserError, match='none of its 2 snapshots'):
+        snapshot.newest(c.models)

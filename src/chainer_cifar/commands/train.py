@@ -82,8 +82,4 @@ def _list_recipes():
     for name, recipe in recipes.items():
         published = f', test error {recipe.published_error} %' if recipe.published_error else ''
         print(f'{name:14} {recipe.source}{published}')
-        print(' ' * 14, ' '.join(_as_typed(*flag) for flag in recipe.flags.items()))
-
-
-def _as_typed(name, value):
-    return f'--{name}' if value is True else f'--{name} {value}'
+        print(' ' * 14, recipe.as_typed())

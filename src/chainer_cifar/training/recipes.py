@@ -17,6 +17,13 @@ class Recipe(NamedTuple):
     source: str
     published_error: float | None = None
 
+    def as_typed(self):
+        """The flags as one would type them."""
+        return ' '.join(
+            f'--{name}' if value is True else f'--{name} {value}'
+            for name, value in self.flags.items()
+        )
+
 
 def _article_000(name, model, error, **flags):
     # Seven commands, alike but for the net, its data and the optimizer.
@@ -45,7 +52,7 @@ recipes.register('digits')(
             'dataset': 'dataset/digits/image.pkl',
             'label': 'dataset/digits/label.pkl',
             'prefix': 'digits',
-            'iter': 3,
+            'iter': 4,
             'optimizer': 'adam',
             'lr_shape': 'cosine',
             'augment': 'crop',  # a mirrored 2 is no 2

@@ -1,0 +1,109 @@
+"""Write the generated tables of the README: nets, recipes, our runs.
+
+    python benchmarks/tables.py             # after a change
+    python benchmarks/tables.py --check     # exit status 1 if the README is not up to date
+    python benchmarks/tables.py --add results/cnn   # keep that run's numbers in benchmarks/runs
+
+A number in the README thus comes from a run folder, with its command, seed and machine.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import shlex
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / 'src'))
+
+from chainer_cifar import nets  # noqa: E402
+from chainer_cifar.training.recipes import recipes  # noqa: E402
+
+RUNS = ROOT / 'benchmarks' / 'runs'
+
+
+def nets_table():
+    yield 'net', 'parameters', 'what it is'
+    for name in nets.nets:
+        yield f'`{name}`', f'{nets.create(name).count_params():,}', nets.describe(name)
+
+
+def recipes_table():
+    yield 'recipe', 'flags', 'source', 'published test error', 'ours'
+    for name, recipe in recipes.items():
+        published = f'{recipe.published_error:.2f} %' if recipe.published_error else '–'
+        ours = [f'{run["test_error"]:.2f} %' for run in _runs() if _is_run_of(recipe, run)]
+        yield (
+            f'`{name}`',
+            f'`{recipe.as_typed()}`',
+            recipe.source,
+            published,
+            ', '.join(ours) or 'not run',
+        )
+
+
+def _is_run_of(recipe, run):
+    return all(run['flags'][k] == value for k, value in recipe.flags.items() if k != 'prefix')
+
+
+def runs_table():
+    yield 'command', 'epochs', 'seed', 'test error', 'images/s', 'machine'
+    for run in _runs():
+        yield (
+            f'`{shlex.join(["train.py", *run["command"][1:]])}`',
+            str(run['epochs']),
+            str(run['flags']['seed']),
+            f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
+            f'{run["images_per_second"]:.0f}',
+            run['device']['name'],
+        )
+
+
+def _runs():
+    return [json.loads(path.read_text(encoding='utf-8')) for path in sorted(RUNS.glob('*.json'))]
+
+
+def add(folder):
+    """Keep config.json and summary.json of a finished run, as one file."""
+    run = {}
+    for name in ('config.json', 'summary.json'):
+        run |= json.loads((folder / name).read_text(encoding='utf-8'))
+    path = RUNS / f'{folder.name}.json'
+    path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')
+
+
+def markdown(rows):
+    header, *rows = rows
+    lines = [header, ['---'] * len(header), *rows]
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def updated(text):
+    """The README with each table between its two marker comments made anew."""
+    for name, rows in (('nets', nets_table), ('recipes', recipes_table), ('runs', runs_table)):
+        pattern = rf'(<!-- table: {name} -->\n).*?(<!-- end -->)'
+        table = markdown(rows()) + '\n'
+        text, n = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
+        if n != 1:
+            raise SystemExit(f"README.md: has {n} places for table '{name}', not one")
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--check', action='store_true', help='write nothing; tell if up to date')
+    parser.add_argument('--add', type=pathlib.Path, metavar='FOLDER', help='a run under results/')
+    args = parser.parse_args()
+    if args.add:
+        add(args.add)
+    readme = ROOT / 'README.md'
+    old = readme.read_text(encoding='utf-8')
+    new = updated(old)
+    if args.check:
+        sys.exit(f'{readme.name}: run benchmarks/tables.py' if new != old else 0)
+    readme.write_text(new, encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

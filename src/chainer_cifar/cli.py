@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def run(name, argv, prog):
-    """Run one command; its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run one command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
     try:
         command = importlib.import_module(f'chainer_cifar.commands.{name}')
         command.main(argv, prog)
@@ -28,11 +28,15 @@ def run(name, argv, prog):
         return 2
     except KeyboardInterrupt as interrupt:
         print(f'{prog}: {interrupt or "interrupted"}', file=sys.stderr)
-        return 128 + signal.SIGINT
+        return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        # No space, no permission, a file where a folder should be.
+        print(f'{prog}: error: {error.filename}: {error.strerror or error}', file=sys.stderr)
+        return 2
     return 0
 
 

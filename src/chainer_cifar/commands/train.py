@@ -54,8 +54,8 @@ def _parser(prog):
             metavar=field.type.__name__.upper(),
             help=field.metadata['help'].replace('%', '%%') + default,
         )
-    add = parser.add_argument
-    add(
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument(
         '--resume',
         nargs='?',
         const='',
@@ -69,7 +69,7 @@ def _parser(prog):
         ('list_models', 'list the nets with their numbers of parameters'),
         ('list_recipes', 'list the recipes with their sources and flags'),
     ):
-        add(f'--{action}', action='store_true', default=False, help=text)
+        ways.add_argument(f'--{action}', action='store_true', default=False, help=text)
     return parser
 
 

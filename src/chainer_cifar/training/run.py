@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 import filelock
+import numpy as np
 
 from chainer_cifar import device as devices
 from chainer_cifar.data import dataset
@@ -19,6 +20,9 @@ from chainer_cifar.training.log import summarize
 # Flags that may change when a run is resumed. The data may have moved; that it is the same data is
 # checked by its checksum. Another number of epochs changes nothing that multistep has done so far.
 FREE_ON_RESUME = ('gpu', 'iter', 'save_iter', 'dataset', 'label')
+
+# What config.json must hold for a run to be resumed.
+_DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
 
 # Everything a run writes, for --overwrite.
 _RESULTS = ('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json')
@@ -100,7 +104,9 @@ def _build(config):
 
 def _train(config, run):
     try:
-        run.run(show_loop_exception_msg=False)
+        # What overflows is told by FailOnNonNumber, once.
+        with np.errstate(over='ignore', invalid='ignore'):
+            run.run(show_loop_exception_msg=False)
     except MemoryError as error:  # CuPy's is one, too
         raise UserError(f'out of memory ({error}); try a smaller --batch_size') from None
     log, progress = run.get_extension('Log'), run.get_extension('Progress')
@@ -135,20 +141,32 @@ def _lock(config):
 
 
 def _find(config, path):
-    if path is None:
-        folder = config.models
-    elif pathlib.Path(path).is_dir():
-        # The folder of a run's results stands for that of its snapshots.
-        parts = pathlib.Path(path).parts
-        folder = pathlib.Path(*('models' if part == 'results' else part for part in parts))
+    """The config and the state (None: before its first snapshot) of the run to resume."""
+    prefix = config.prefix if path is None else _prefix_of(path)
+    if path is not None and pathlib.Path(path).suffix == '.npz':
+        found = snapshot.load(path)
     else:
-        return snapshot.load(path)
-    found = snapshot.newest(folder)
-    if found is not None:
-        return found
-    # Killed before its first snapshot: what is known of the run is its flags.
-    description = pathlib.Path('results', *folder.parts[1:], 'config.json')
-    return train_config.from_dict(_read_description(description)['flags'], description), None
+        found = snapshot.newest(pathlib.Path('models', prefix))
+    if found is None:
+        description = pathlib.Path('results', prefix, 'config.json')
+        flags = _read_description(description)['flags']
+        found = train_config.from_dict(flags, description), None
+    saved, state = found
+    # The folder may have been renamed since.
+    return dataclasses.replace(saved, prefix=prefix), state
+
+
+def _prefix_of(path):
+    folder = pathlib.Path(path).resolve()
+    if folder.suffix == '.npz':
+        folder = folder.parent
+    for root in ('models', 'results'):
+        if folder.is_relative_to(pathlib.Path(root).resolve()):
+            return str(folder.relative_to(pathlib.Path(root).resolve()))
+    raise UserError(
+        f'--resume {path}: not under models/ or results/ of this directory; '
+        f'give the folder of a run there, or a snapshot in it'
+    )
 
 
 def _write_description(config, device, data):
@@ -165,7 +183,10 @@ def _write_description(config, device, data):
 
 def _read_description(path):
     try:
-        return json.loads(path.read_text(encoding='utf-8'))
+        description = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(description, dict) or not set(description) >= _DESCRIBED:
+            raise ValueError('something is missing in it')
+        return description
     except FileNotFoundError:
         raise UserError(f'{path.parent}: there is no run to resume; leave out --resume') from None
     except (OSError, ValueError) as error:

@@ -139,7 +139,13 @@ def newest(folder):
 
 def restore(trainer, state):
     """Put the state that `load` read into a trainer made from the same config."""
-    chainer.serializers.NpzDeserializer(state).load(trainer)
+    try:
+        chainer.serializers.NpzDeserializer(state).load(trainer)
+    except KeyError as error:
+        raise UserError(
+            f'the snapshot has no {error}: another version of chainer-cifar wrote it; resume with '
+            f'the git revision that config.json names, or start again with --overwrite'
+        ) from None
 
 
 def _paths(folder):

@@ -41,6 +41,11 @@ def create(config, data, device):
     optimizer, rate_name = optimizers.create(config, model)
 
     split = batches.Split(len(data.train_labels), config.seed, validate=not config.no_valid_data)
+    if not config.no_valid_data and not len(split.valid):
+        raise UserError(
+            f'{config.dataset}: {len(split.train)} training images are too few to set some aside '
+            f'for validation; give --no_valid_data'
+        )
     train = batches.DeviceImages(data.train_images, data.train_labels, device)
     test = batches.DeviceImages(data.test_images, data.test_labels, device)
     updater = Updater(

@@ -1,0 +1,587 @@
+"""src/train.py as a user runs it: finished, killed, stopped, damaged and mistyped runs.
+
+A run is deterministic, so one finished run is the truth that every interrupted one must reach.
+"""
+
+import csv
+import importlib.util
+import json
+import os
+import pathlib
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import chainer
+import numpy as np
+import pytest
+from PIL import Image
+
+from chainer_cifar import nets
+
+SCRIPT = pathlib.Path(__file__).parents[2] / 'src' / 'train.py'
+RESULTS = ['config.json', 'error.png', 'log.csv', 'log.json', 'loss.png', 'summary.json']
+
+DATA = ['-d', 'data/image.pkl', '-l', 'data/label.pkl']
+SMALL = [*DATA, '-m', 'residual', '--res_depth', '1', '-b', '10', '-p', 'run']
+# Stochastic depth, swapout, augmentation and Adam: random numbers and optimizer state matter.
+# (Stochastic depth leaves out none of the blocks of --res_depth 1.)
+FULL = [*SMALL, '--res_depth', '2', '--optimizer', 'adam', '--skip_depth', '--swapout']
+FULL_OPTIONS = {'res_depth': 2, 'skip_depth': True, 'swapout': True}
+
+
+def environment():
+    variables = {k: v for k, v in os.environ.items() if k not in ('MPLBACKEND', 'DISPLAY')}
+    return {**variables, 'OPENBLAS_NUM_THREADS': '1'}
+
+
+def train(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def background():
+    """As `train`, but does not wait for the process; none outlives its test."""
+    processes = []
+
+    def start(*arguments, cwd):
+        process = subprocess.Popen(
+            [sys.executable, SCRIPT, *map(str, arguments)],
+            cwd=cwd,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_epoch(process, epoch):
+    """Read standard output up to the line of the table for `epoch`."""
+    for line in process.stdout:
+        if re.match(rf' *{epoch} ', line):
+            return
+    pytest.fail(f'ended before epoch {epoch}: {process.stderr.read()}')
+
+
+def wait_for_file(process, folder, pattern):
+    while not list(folder.glob(pattern)):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+
+
+def stop(process, number):
+    """Send the signal; the exit status and what was still written to standard error."""
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def write_data(folder, seed=0, n_train=40, n_test=10):
+    """image.pkl, label.pkl and classes.json of three classes, noise on a pattern of each."""
+    rng = np.random.default_rng(seed)
+    patterns = rng.normal(size=(3, 3072))
+    labels, images = {}, {}
+    for part, n in (('train', n_train), ('test', n_test)):
+        labels[part] = (np.arange(n) % 3).astype(np.int32)
+        noise = rng.normal(size=(n, 3072))
+        images[part] = (0.5 * patterns[labels[part]] + noise).astype(np.float32)
+    folder.mkdir(exist_ok=True)
+    for name, value in (('image.pkl', images), ('label.pkl', labels)):
+        with open(folder / name, 'wb') as file:
+            pickle.dump(value, file)
+    (folder / 'classes.json').write_text('["cat", "dog", "ship"]')
+
+
+def files(folder):
+    """Every path below `folder`, and what is in it."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob('*')
+    }
+
+
+def snapshots(folder):
+    """Newest first."""
+    return sorted((folder / 'models' / 'run').glob('snapshot-*.npz'), reverse=True)
+
+
+def arrays(path):
+    with np.load(path, allow_pickle=False) as npz:
+        return {name: npz[name] for name in npz.files}
+
+
+def assert_same_arrays(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert one[name].dtype == other[name].dtype, name
+        # Bits, not values: -0 is not 0, and NaN is NaN.
+        assert one[name].tobytes() == other[name].tobytes(), name
+
+
+def state(path):
+    """What decides how a run goes on: all but the times, and the flags, which say how long."""
+    times = ('config', 'Progress/', 'elapsed')
+    return {k: v for k, v in arrays(path).items() if not any(word in k for word in times)}
+
+
+def assert_same_run(folder, finished):
+    """Log and curves by the byte, weights and state of the newest snapshot by the bit."""
+    for name in ('log.csv', 'log.json', 'loss.png', 'error.png'):
+        path = pathlib.Path('results', 'run', name)
+        assert (folder / path).read_bytes() == (finished / path).read_bytes(), name
+    best = pathlib.Path('models', 'run', 'best.npz')
+    assert_same_arrays(arrays(folder / best), arrays(finished / best))
+    assert snapshots(folder)[0].name == snapshots(finished)[0].name
+    assert_same_arrays(state(snapshots(folder)[0]), state(snapshots(finished)[0]))
+
+
+def assert_no_traceback(done):
+    assert done.returncode == 2, done.stderr
+    assert 'Traceback' not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith('train.py: error: ')
+    return done.stderr
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """A folder with the data and no run."""
+    write_data(tmp_path / 'data')
+    return tmp_path
+
+
+@pytest.fixture(scope='module')
+def run_once(tmp_path_factory):
+    """The finished run of three epochs: its folder and its process. Not to be changed."""
+    folder = tmp_path_factory.mktemp('finished')
+    write_data(folder / 'data')
+    done = train(*FULL, '--iter', 3, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+@pytest.fixture(scope='module')
+def finished(run_once):
+    return run_once[0]
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """The finished run again, to be changed."""
+    return shutil.copytree(finished, tmp_path / 'copy')
+
+
+# A finished run
+
+
+def test_files(finished):
+    assert sorted(path.name for path in (finished / 'results' / 'run').iterdir()) == RESULTS
+    kept = sorted(path.name for path in (finished / 'models' / 'run').glob('[!.]*'))
+    # 36 images to train in batches of 10: the epochs end in iterations 4, 8 and 11.
+    assert kept == ['best.npz', 'snapshot-00000008.npz', 'snapshot-00000011.npz']
+    hidden = [path.name for path in finished.rglob('.*')]
+    assert hidden in ([], ['.lock'])  # no temporary file is left
+
+
+def test_log(finished):
+    folder = finished / 'results' / 'run'
+    with open(folder / 'log.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        'epoch',
+        'iteration',
+        'lr',
+        'train_loss',
+        'train_error',
+        'valid_loss',
+        'valid_error',
+        'test_loss',
+        'test_error',
+    ]
+    assert [(row['epoch'], row['iteration']) for row in rows] == [
+        ('1', '4'),
+        ('2', '8'),
+        ('3', '11'),
+    ]
+    in_json = json.loads((folder / 'log.json').read_text())
+    assert [{k: str(v) for k, v in row.items()} for row in in_json] == rows
+    for row in in_json:
+        assert row['lr'] == 0.001
+        assert all(0 < row[f'{part}_loss'] < 10 for part in ('train', 'valid', 'test'))
+        # 4 images validate, 10 test.
+        assert row['valid_error'] % 25 == 0 and row['test_error'] % 10 == pytest.approx(0)
+
+
+def test_config_json(finished):
+    saved = json.loads((finished / 'results' / 'run' / 'config.json').read_text())
+    flags = saved['flags']
+    assert flags['model'] == 'residual' and flags['optimizer'] == 'adam'
+    assert flags['res_depth'] == 2  # the last of two wins
+    assert flags['swapout'] is True and flags['no_valid_data'] is False
+    # Those that were not typed, too.
+    assert flags['alpha'] == 0.001 and flags['seed'] == 1 and flags['augment'] == 'crop,mirror'
+    assert saved['versions'].keys() >= {'python', 'chainer-cifar', 'chainer', 'numpy'}
+    assert saved['versions']['numpy'] == np.__version__
+    assert saved['device']['kind'] == 'cpu' and saved['device']['name']
+    assert saved['classes'] == ['cat', 'dog', 'ship']
+    assert re.fullmatch('[0-9a-f]{8}', saved['data_checksum'])
+    assert saved['command'][1:3] == DATA[:2]
+
+
+def test_every_flag_is_in_config_json(finished):
+    saved = json.loads((finished / 'results' / 'run' / 'config.json').read_text())
+    flags = set(re.findall(r'--(\w+)', train('--help', cwd=finished).stdout))
+    actions = {'help', 'resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes'}
+    assert flags - actions == set(saved['flags'])
+
+
+def test_curves_are_pictures(finished):
+    for name in ('loss.png', 'error.png'):
+        with Image.open(finished / 'results' / 'run' / name) as image:
+            image.load()
+            assert image.format == 'PNG' and min(image.size) > 100
+            assert len(image.convert('RGB').getcolors(image.width * image.height)) > 3
+
+
+def test_summary_is_of_the_best_validated_epoch(finished):
+    folder = finished / 'results' / 'run'
+    rows = json.loads((folder / 'log.json').read_text())
+    summary = json.loads((folder / 'summary.json').read_text())
+    best = min(rows, key=lambda row: (row['valid_error'], row['epoch']))
+    assert summary['test_error'] == best['test_error']
+    assert summary['best_epoch'] == best['epoch'] and summary['best'] == best
+    assert summary['chosen_by'] == 'lowest validation error' and summary['epochs'] == 3
+    assert summary['seconds'] > 0 and summary['images_per_second'] > 0
+
+
+def test_best_weights_are_a_net_that_gives_the_logged_error(finished):
+    net = nets.create('residual', 3, **FULL_OPTIONS)
+    chainer.serializers.load_npz(finished / 'models' / 'run' / 'best.npz', net)
+    images, labels = (
+        pickle.loads((finished / 'data' / name).read_bytes())['test']
+        for name in ('image.pkl', 'label.pkl')
+    )
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        logits = net(images.reshape(-1, 3, 32, 32)).array
+    summary = json.loads((finished / 'results' / 'run' / 'summary.json').read_text())
+    error = 100 * np.mean(logits.argmax(axis=1) != labels)
+    assert error == pytest.approx(summary['test_error'])
+    loss = chainer.functions.softmax_cross_entropy(logits, labels).item()
+    assert loss == pytest.approx(summary['best']['test_loss'], rel=1e-4)
+
+
+def test_output_in_a_pipe_is_lines(run_once):
+    _, done = run_once
+    assert '\r' not in done.stdout and '\x1b' not in done.stdout
+    assert done.stderr == ''
+    table = [line for line in done.stdout.splitlines() if re.match(r' +\d+ ', line)]
+    assert [int(line.split()[0]) for line in table] == [1, 2, 3]
+    assert any(line.endswith('  best') for line in table)
+    assert '36 images to train, 4 to validate, 10 to test' in done.stdout
+    summary = json.loads((run_once[0] / 'results' / 'run' / 'summary.json').read_text())
+    assert f'test error {summary["test_error"]:.2f} %' in done.stdout
+
+
+# Stopped runs
+
+
+def test_killed_twice(background, fresh, finished):
+    process = background(*FULL, '--iter', 3, cwd=fresh)
+    wait_for_file(process, fresh, 'models/run/snapshot-*.npz')
+    assert stop(process, signal.SIGKILL)[0] == -signal.SIGKILL
+
+    process = background('--resume', '-p', 'run', cwd=fresh)
+    wait_for_epoch(process, 2)
+    time.sleep(0.15)  # into the third epoch, or its snapshot: any moment must do
+    assert stop(process, signal.SIGKILL)[0] == -signal.SIGKILL
+    assert not (fresh / 'results' / 'run' / 'summary.json').exists()
+
+    done = train('--resume', '-p', 'run', cwd=fresh)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    assert re.search(r'resuming after iteration (4|8)\n', done.stdout)
+    assert_same_run(fresh, finished)
+
+
+def test_killed_before_the_first_snapshot(copy, finished):
+    for path in [*copy.glob('models/run/*'), *copy.glob('results/run/*')]:
+        if path.name != 'config.json':
+            path.unlink()
+    done = train('--resume', '-p', 'run', cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert 'no snapshot yet, starting from the beginning' in done.stdout
+    assert_same_run(copy, finished)
+
+
+def test_ctrl_c(background, fresh, finished):
+    # More epochs than it can finish before the signal; resumed, it stops where the other did.
+    process = background(*FULL, '--iter', 300, cwd=fresh)
+    wait_for_epoch(process, 1)
+    time.sleep(0.1)  # into the second epoch
+    status, errors = stop(process, signal.SIGINT)
+    assert status == 130, errors
+    assert 'Traceback' not in errors
+    (message,) = [line for line in errors.splitlines() if '--resume' in line]
+    iteration, command = re.fullmatch(
+        r'train\.py: stopped at iteration (\d+); continue with (.*)', message
+    ).groups()
+    newest = snapshots(fresh)[0]
+    assert newest.name == f'snapshot-{int(iteration):08d}.npz'
+    assert int(iteration) < 11
+
+    done = train(*command.split(), '--iter', 3, cwd=fresh)
+    assert done.returncode == 0, done.stderr
+    assert f'resuming after iteration {iteration}\n' in done.stdout
+    assert_same_run(fresh, finished)
+
+
+def test_sigterm_and_a_second_process(background, fresh, finished):
+    process = background(*FULL, '--iter', 300, cwd=fresh)
+    wait_for_epoch(process, 1)
+    second = train(*FULL, '--iter', 1, '--overwrite', cwd=fresh)
+    assert_no_traceback(second)
+    assert second.stderr.count('\n') == 1 and 'another process' in second.stderr
+    wait_for_epoch(process, 3)
+    status, errors = stop(process, signal.SIGTERM)
+    assert errors.count('--resume -p run') == 1 and 'Traceback' not in errors
+    assert snapshots(fresh)
+    # The second process has changed nothing.
+    logs = [(folder / 'results' / 'run' / 'log.csv').read_text() for folder in (fresh, finished)]
+    assert logs[0].startswith(logs[1])
+    assert status == 143, errors
+
+
+# Damaged snapshots
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def empty(path):
+    path.write_bytes(b'')
+
+
+@pytest.mark.parametrize('damage', [truncate, flip])
+def test_the_snapshot_before_a_damaged_one_is_used(damage, copy, finished):
+    newest, before = snapshots(copy)
+    damage(newest)
+    done = train('--resume', '-p', 'run', cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('\n') == 1 and done.stderr.startswith('warning: ')
+    assert f'{newest.name}: damaged snapshot' in done.stderr
+    assert f'resuming after iteration {int(before.stem[-8:])}\n' in done.stdout
+    assert_same_run(copy, finished)
+
+
+def test_all_snapshots_damaged(copy):
+    newest, before = snapshots(copy)
+    empty(newest)
+    flip(before)
+    files_before = files(copy)
+    errors = assert_no_traceback(train('--resume', '-p', 'run', cwd=copy))
+    assert newest.name in errors and before.name in errors
+    assert 'none of its 2 snapshots is whole' in errors.splitlines()[-1]
+    assert files(copy) == files_before
+
+
+# Mistakes: status 2, one line, and nothing changed on disk
+
+
+@pytest.fixture(scope='module')
+def mistakes(finished, tmp_path_factory):
+    """A finished run, other data and files to name by mistake; no test here may change it."""
+    folder = shutil.copytree(finished, tmp_path_factory.mktemp('mistakes') / 'copy')
+    write_data(folder / 'longer', n_train=41)
+    write_data(folder / 'other', seed=1)
+    write_data(folder / 'many')
+    (folder / 'many' / 'classes.json').write_text('["cat", "dog"]')
+    return folder
+
+
+NEW = [*SMALL, '-p', 'new']
+RESUME = ['--resume', '-p', 'run']
+
+
+MISTAKES = {
+    'run exists': (FULL, ['results/run', '--resume', '--overwrite']),
+    'overwrite without data': (
+        [*FULL, '--overwrite', '-d', 'data/none.pkl'],
+        ['data/none.pkl', 'no such file'],
+    ),
+    'nothing to resume': (['--resume', '-p', 'nothing'], ['results/nothing', 'no run to resume']),
+    'weights': (['--resume', 'models/run/best.npz'], ['best.npz', 'weights only']),
+    'no such snapshot': (
+        ['--resume', 'models/run/snapshot-00000001.npz'],
+        ['00000001', 'no such snapshot'],
+    ),
+    'other lr': ([*RESUME, '--lr', '0.5'], ['--lr 0.5', '0.01']),
+    'other data': ([*RESUME, '-d', 'other/image.pkl'], ['other/image.pkl', 'checksum']),
+    'flag': ([*NEW, '--optimiser', 'adam'], ['--optimiser', "'--optimizer'"]),
+    'net': ([*NEW, '-m', 'residul'], ['residul', "'residual'"]),
+    'recipe': ([*NEW, '--recipe', 'residual_skp'], ['residual_skp', "'residual_skip'"]),
+    'lr_decay_iter': ([*NEW, '--lr_decay_iter', 'ten'], ['--lr_decay_iter', "'ten'"]),
+    'empty batch': ([*NEW, '-b', '0'], ['--batch_size 0']),
+    'large batch': ([*NEW, '-b', '37'], ['--batch_size 37', '36 training images']),
+    'no number': ([*NEW, '-b', 'ten'], ['--batch_size', "'ten'"]),
+    'more labels': (
+        [*NEW, '-l', 'longer/label.pkl'],
+        ['longer/label.pkl', '41 train labels', '40 images'],
+    ),
+    'more classes': ([*NEW, '-l', 'many/label.pkl'], ['label 2', '2 classes']),
+    'no pickle': ([*NEW, '-d', 'data/classes.json'], ['data/classes.json']),
+    'path out': ([*NEW, '-p', '../x'], ['--prefix ../x']),
+    'augment': ([*NEW, '--augment', 'crops'], ['crops', "'crop'"]),
+    'option of another net': (
+        [*DATA, '-b', '10', '-m', 'cnn', '--skip_depth'],
+        ['--skip_depth', "'cnn'"],
+    ),
+    'flag file': (['@missing.txt'], ['missing.txt']),
+}
+
+
+@pytest.mark.parametrize('mistake', MISTAKES)
+def test_mistake(mistake, mistakes):
+    arguments, words = MISTAKES[mistake]
+    before = files(mistakes)
+    done = train(*arguments, cwd=mistakes)
+    errors = assert_no_traceback(done)
+    assert errors.count('\n') == 1, errors
+    for word in words:
+        assert word in errors
+    assert files(mistakes) == before
+
+
+@pytest.mark.skipif(importlib.util.find_spec('cupy') is not None, reason='CuPy is installed')
+def test_gpu_without_cupy(mistakes):
+    before = files(mistakes)
+    errors = assert_no_traceback(train(*NEW, '-g', 0, cwd=mistakes))
+    assert errors.count('\n') == 1 and '-g 0: CuPy is not installed' in errors
+    assert files(mistakes) == before
+
+
+def test_other_data_under_the_same_path(copy):
+    write_data(copy / 'data', seed=1)
+    before = files(copy)
+    errors = assert_no_traceback(train(*RESUME, cwd=copy))
+    assert errors.count('\n') == 1 and 'data/image.pkl' in errors and 'checksum' in errors
+    assert files(copy) == before
+
+
+def test_divergence(fresh):
+    done = train(*SMALL, '--lr', '1e30', '--iter', 3, cwd=fresh)
+    errors = assert_no_traceback(done)
+    assert 'diverged' in errors and '--lr' in errors
+    assert not snapshots(fresh)  # nothing to resume from
+
+
+# What else the flags do
+
+
+def test_overwrite(copy):
+    (copy / 'models' / 'run' / 'epoch-0002.npz').write_bytes(b'')
+    (copy / 'results' / 'run' / 'notes.txt').write_text('mine')
+    done = train(*SMALL, '--iter', 1, '--overwrite', cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert len((copy / 'results' / 'run' / 'log.csv').read_text().splitlines()) == 2
+    flags = json.loads((copy / 'results' / 'run' / 'config.json').read_text())['flags']
+    assert flags['optimizer'] == 'sgd' and flags['swapout'] is False
+    kept = sorted(path.name for path in (copy / 'models' / 'run').glob('[!.]*'))
+    assert kept == ['best.npz', 'snapshot-00000004.npz']
+    assert (copy / 'results' / 'run' / 'notes.txt').read_text() == 'mine'
+
+
+def test_dry_run_writes_nothing(fresh):
+    before = files(fresh)
+    done = train(*SMALL, '--dry_run', cwd=fresh)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    n = nets.create('residual', 3, res_depth=1).count_params()
+    assert f'residual: {n:,} parameters, 3 classes' in done.stdout
+    assert files(fresh) == before
+
+
+def test_list_models(tmp_path):
+    done = train('--list_models', cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ''
+    listed = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
+    assert listed.keys() == set(nets.nets)
+    assert listed['residual'] == f'{nets.create("residual").count_params():,}'
+    assert files(tmp_path) == {}
+
+
+def test_list_recipes(tmp_path):
+    done = train('--list_recipes', cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ''
+    assert re.search(r'^residual_skip +article 000, test error 7.42 %$', done.stdout, re.M)
+    assert re.search(r'^ +--model residual .*--lr 0\.1 .*--skip_depth\b', done.stdout, re.M)
+    assert files(tmp_path) == {}
+
+
+@pytest.fixture(scope='module')
+def from_recipe(tmp_path_factory):
+    """A run of a recipe, with flags from a file and without validation."""
+    folder = tmp_path_factory.mktemp('recipe')
+    write_data(folder / 'data')
+    (folder / 'flags.txt').write_text(
+        '# the data\n-d data/image.pkl -l data/label.pkl  # both\n\n--recipe residual\n--seed 5\n'
+    )
+    flags = ['-b', 20, '--res_depth', 1, '--iter', 3, '--no_valid_data', '--save_iter', 2]
+    done = train('@flags.txt', *flags, '--seed', 7, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_default_then_recipe_then_command_line(from_recipe):
+    saved = json.loads((from_recipe / 'results' / 'residual' / 'config.json').read_text())
+    flags = saved['flags']
+    assert flags['recipe'] == 'residual'
+    assert flags['weight_decay'] == 0.0001 and flags['augment'] == 'crop,mirror'  # default
+    assert flags['model'] == 'residual' and flags['lr'] == 0.1  # recipe; default 0.01
+    assert flags['prefix'] == 'residual'
+    assert (flags['batch_size'], flags['res_depth'], flags['iter']) == (20, 1, 3)  # typed
+    assert flags['dataset'] == 'data/image.pkl'  # file
+    assert flags['seed'] == 7  # typed after the file
+
+
+def test_no_valid_data(from_recipe):
+    rows = json.loads((from_recipe / 'results' / 'residual' / 'log.json').read_text())
+    assert not [name for name in rows[0] if name.startswith('valid')]
+    assert [row['iteration'] for row in rows] == [2, 4, 6]  # all 40 images
+    summary = json.loads((from_recipe / 'results' / 'residual' / 'summary.json').read_text())
+    assert summary['chosen_by'] == 'last epoch'
+    assert summary['best_epoch'] == 3 and summary['best'] == rows[-1]
+    # best.npz is of the last epoch, as the last snapshot is.
+    folder = from_recipe / 'models' / 'residual'
+    last = arrays(folder / 'snapshot-00000006.npz')
+    for name, value in arrays(folder / 'best.npz').items():
+        (same,) = [k for k in last if k.endswith(f'model:main/predictor/{name}')]
+        assert value.tobytes() == last[same].tobytes()
+
+
+def test_save_iter(from_recipe):
+    folder = from_recipe / 'models' / 'residual'
+    assert [path.name for path in folder.glob('epoch-*.npz')] == ['epoch-0002.npz']
+    net = nets.create('residual', 3, res_depth=1)
+    chainer.serializers.load_npz(folder / 'epoch-0002.npz', net)

@@ -5,6 +5,8 @@ a NumPy array, or handing one to NumPy, raises TypeError; the two ways across ar
 ``get``.
 """
 
+import types
+
 import numpy as np
 
 _SCALARS = (bool, int, float, np.number, np.bool_, str, type(None), np.dtype, type)
@@ -93,8 +95,13 @@ def _strict(function):
 class _Module:
     __name__ = 'strict'
 
+    def __init__(self, module):
+        self._module = module
+
     def __getattr__(self, name):
-        value = getattr(np, name)
+        value = getattr(self._module, name)
+        if isinstance(value, types.ModuleType):
+            return _Module(value)
         return _strict(value) if callable(value) and not isinstance(value, type) else value
 
     @staticmethod
@@ -104,7 +111,7 @@ class _Module:
         return StrictArray(np.array(value, dtype=dtype))
 
 
-xp = _Module()
+xp = _Module(np)
 
 
 class Device:

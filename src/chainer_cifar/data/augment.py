@@ -62,12 +62,10 @@ class Crop:
         m = cls.margin
         padded = xp.zeros((n, c, h + 2 * m, w + 2 * m), x.dtype)
         padded[:, :, m : m + h, m : m + w] = x
-        # One gather with flat indices: (image and channel) + row + column.
-        rows = xp.arange(m, m + h) - down[:, None]
-        columns = xp.arange(m, m + w) - right[:, None]
-        planes = xp.arange(n * c).reshape(n, c, 1, 1) * (h + 2 * m)
-        index = (planes + rows[:, None, :, None]) * (w + 2 * m) + columns[:, None, None, :]
-        return padded.ravel().take(index)
+        # A view of all 81 shifts of each image, of which one is copied: several times faster on a
+        # CPU than gathering pixel by pixel.
+        windows = xp.lib.stride_tricks.sliding_window_view(padded, (h, w), axis=(2, 3))
+        return windows[xp.arange(n), :, m - down, m - right]
 
 
 @augmentations.register('mirror')
@@ -76,12 +74,14 @@ class Mirror:
 
     @staticmethod
     def draw(rng, n, size):
-        """Whether to flip, booleans ``(N,)``."""
-        return (rng.randint(2, size=n).astype(bool),)
+        """Which images to flip, integers ``(F,)``."""
+        return (np.flatnonzero(rng.randint(2, size=n)),)
 
     @staticmethod
-    def apply(xp, x, flip):
-        return xp.where(flip[:, None, None, None], x[:, :, :, ::-1], x)
+    def apply(xp, x, flipped):
+        x = x.copy()
+        x[flipped] = x[flipped, :, :, ::-1]
+        return x
 
 
 @augmentations.register('erase')

@@ -22,8 +22,20 @@ setup(
     packages=find_packages('src'),
     install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').split(),
     extras_require={
-        # The last CuPy line that talks to cuDNN, with the cuDNN it talks to.
-        'gpu': ['cupy-cuda12x>=13.6,<14', 'nvidia-cudnn-cu12==8.9.7.29', 'numpy<2.4'],
+        # The last CuPy line that talks to cuDNN, the cuDNN it talks to, and the CUDA libraries, so
+        # that the machine needs NVIDIA's driver only (compat.py loads them).
+        'gpu': [
+            'cupy-cuda12x>=13.6,<14',
+            'numpy<2.4',
+            'nvidia-cudnn-cu12==8.9.7.29',
+            'nvidia-cublas-cu12',
+            'nvidia-cuda-nvrtc-cu12',
+            'nvidia-cuda-runtime-cu12',
+            'nvidia-cufft-cu12',
+            'nvidia-curand-cu12',
+            'nvidia-cusolver-cu12',
+            'nvidia-cusparse-cu12',
+        ],
         'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.8'],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},

@@ -12,6 +12,7 @@ import importlib.util
 import pathlib
 import sys
 import types
+import warnings
 
 import numpy as np
 
@@ -79,6 +80,8 @@ def _preload_cuda_libraries():
     # the nvidia-* packages that pip installs them with; what is loaded already is found.
     if importlib.util.find_spec('cupy') is None or importlib.util.find_spec('nvidia') is None:
         return
+    # NCCL, for several GPUs, is not among them, and CuPy would warn of it at each start.
+    warnings.filterwarnings('ignore', message=r'\s*nccl library could not be loaded')
     for root in importlib.util.find_spec('nvidia').submodule_search_locations:
         # Two rounds, since a library may need one that comes later in the alphabet.
         libraries = sorted(pathlib.Path(root).glob('*/lib/lib*.so.*'))

@@ -37,7 +37,7 @@ def _check_cuda(gpu):
         import cupy
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
-            reason = "CuPy is not installed; pip install 'chainer-cifar[gpu]' (README, GPU)"
+            reason = "CuPy is not installed; pip install '.[gpu]' (see the README)"
         else:
             reason = f'CuPy is installed but does not import ({_first_line(error)})'
         raise UserError(f'-g {gpu}: {reason}, or {ON_THE_CPU}') from None

@@ -1,5 +1,8 @@
 """``--gpu`` turned into a ready device, or into one line that says what is missing."""
 
+import contextlib
+import ctypes
+
 import chainer
 import numpy as np
 
@@ -23,6 +26,7 @@ def get_device(gpu=-1, deterministic=False):
         UserError: CuPy, the driver or that GPU is missing.
     """
     if gpu < 0:
+        _keep_freed_memory()
         return chainer.get_device('@numpy')
     _check_cuda(gpu)
     chainer.global_config.cudnn_deterministic = deterministic
@@ -52,6 +56,21 @@ def _check_cuda(gpu):
     if gpu >= count:
         present = f'0 to {count - 1}' if count > 1 else '0 only' if count else 'none'
         raise UserError(f'-g {gpu}: no such GPU (there is {present}); or {ON_THE_CPU}')
+
+
+def _keep_freed_memory():
+    """Tell glibc to reuse large blocks; elsewhere, do nothing.
+
+    By default each array of more than a few hundred kB comes as fresh pages from the kernel and is
+    given back at once. Clearing the pages costs more than many an operation: augmenting a batch
+    took 4.1 against 1.1 ms, a training step of cnnbn a fifth more (2 cores, batch of 128 and 32).
+    """
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # <malloc.h>
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # macOS, musl, Windows
+        libc = ctypes.CDLL(None)
+        libc.mallopt(m_mmap_max, 0)
+        libc.mallopt(m_trim_threshold, 2**31 - 1)
+        libc.mallopt(m_top_pad, 64 * 2**20)
 
 
 def describe(device):

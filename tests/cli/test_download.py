@@ -95,8 +95,7 @@ def start(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
             # A shell's background job, as pytest may be one, ignores SIGINT and hands that down.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            **options,
+            **{'preexec_fn': lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options},
         )
         started.append(process)
         return process

@@ -38,7 +38,9 @@ class Progress(extension.Extension):
         iterator = trainer.updater.get_iterator('main')
         self._seconds += time.perf_counter() - self._mark
         self.images_per_second = trainer.updater.iteration * iterator.batch_size / self._seconds
-        if self._bar.update(iterator.batch_size):
+        # The last batch of an epoch may reach into the next.
+        beyond = iterator.current_position if iterator.is_new_epoch else 0
+        if self._bar.update(iterator.batch_size - beyond):
             loss = float(trainer.observation['main/loss'].array)
             self._bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
         if iterator.is_new_epoch:

@@ -28,7 +28,7 @@ def create(config, data, device):
 
     Args:
         config (TrainConfig): The flags.
-        data (chainer_cifar.data.store.Dataset): Images, labels and class names.
+        data (chainer_cifar.data.dataset.Dataset): Images, labels and class names.
         device (chainer.backend.Device): Where to train.
 
     Returns:

@@ -20,7 +20,7 @@ setup(
     python_requires='>=3.10',
     package_dir={'': 'src'},
     packages=find_packages('src'),
-    install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').split(),
+    install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines(),
     extras_require={
         # The last CuPy line that talks to cuDNN, the cuDNN it talks to, and the CUDA libraries, so
         # that the machine needs NVIDIA's driver only (compat.py loads them).

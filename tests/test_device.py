@@ -4,6 +4,7 @@ import types
 import numpy as np
 import pytest
 
+import chainer_onednn
 from chainer_cifar import device
 from chainer_cifar.errors import UserError
 
@@ -12,6 +13,14 @@ def test_cpu():
     assert device.get_device(-1).xp is np
     described = device.describe(device.get_device())
     assert described['kind'] == 'cpu' and described['name']
+
+
+def test_cpu_engines():
+    described = device.describe(device.get_device(-1, cpu_engine='onednn'))
+    assert chainer_onednn.is_enabled() and described['engine'].startswith('oneDNN 3.')
+    described = device.describe(device.get_device(-1, cpu_engine='chainer'))
+    assert described['engine'] is None
+    assert not chainer_onednn.is_enabled()
 
 
 def fake_cupy(monkeypatch, count):

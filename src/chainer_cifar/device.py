@@ -1,23 +1,27 @@
 """``--gpu`` turned into a ready device, or into one line that says what is missing."""
 
-import contextlib
-import ctypes
-
 import chainer
 import numpy as np
 
+import chainer_onednn
 from chainer_cifar.errors import UserError
+from chainer_onednn import memory
 
 ON_THE_CPU = 'leave out -g (or give -g -1) to train on the CPU'
 
 
-def get_device(gpu=-1, deterministic=False):
+CPU_ENGINES = ('onednn', 'chainer')
+
+
+def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     """The device for ``-g``, made current and configured.
 
     Args:
         gpu (int): Index of a CUDA GPU; negative for the CPU.
         deterministic (bool): Only cuDNN algorithms that give the same bits twice. A CPU always
             does, for one number of threads.
+        cpu_engine (str): On the CPU, ``onednn`` (where it can be used; see `chainer_onednn`) or
+            Chainer's own code.
 
     Returns:
         chainer.backend.Device: its ``xp`` is NumPy or CuPy; ``send`` brings arrays to it.
@@ -26,7 +30,11 @@ def get_device(gpu=-1, deterministic=False):
         UserError: CuPy, the driver or that GPU is missing.
     """
     if gpu < 0:
-        _keep_freed_memory()
+        memory.keep_freed()
+        if cpu_engine == 'onednn':
+            chainer_onednn.enable()
+        else:
+            chainer_onednn.disable()
         return chainer.get_device('@numpy')
     _check_cuda(gpu)
     chainer.global_config.cudnn_deterministic = deterministic
@@ -58,25 +66,10 @@ def _check_cuda(gpu):
         raise UserError(f'-g {gpu}: no such GPU (there is {present}); or {ON_THE_CPU}')
 
 
-def _keep_freed_memory():
-    """Tell glibc to reuse large blocks; elsewhere, do nothing.
-
-    By default each array of more than a few hundred kB comes as fresh pages from the kernel and is
-    given back at once. Clearing the pages costs more than many an operation: augmenting a batch
-    took 4.1 against 1.1 ms, a training step of cnnbn a fifth more (2 cores, batch of 128 and 32).
-    """
-    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # <malloc.h>
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # macOS, musl, Windows
-        libc = ctypes.CDLL(None)
-        libc.mallopt(m_mmap_max, 0)
-        libc.mallopt(m_trim_threshold, 2**31 - 1)
-        libc.mallopt(m_top_pad, 64 * 2**20)
-
-
 def describe(device):
     """What a result was computed on, for its config.json."""
     if device.xp is np:
-        return {'kind': 'cpu', 'name': _cpu_name()}
+        return {'kind': 'cpu', 'name': _cpu_name(), 'engine': chainer_onednn.describe()}
     properties = device.xp.cuda.runtime.getDeviceProperties(device.device.id)
     return {'kind': 'gpu', 'name': properties['name'].decode()}
 

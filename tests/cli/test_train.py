@@ -36,7 +36,9 @@ FULL_OPTIONS = {'res_depth': 2, 'skip_depth': True, 'swapout': True}
 
 def environment():
     variables = {k: v for k, v in os.environ.items() if k not in ('MPLBACKEND', 'DISPLAY')}
-    return {**variables, 'OPENBLAS_NUM_THREADS': '1'}
+    # Two threads, on whatever machine, and patient ones, since several tests run at a time.
+    threads = {'OMP_NUM_THREADS': '2', 'OMP_WAIT_POLICY': 'passive', 'OPENBLAS_NUM_THREADS': '1'}
+    return {**variables, **threads}
 
 
 def train(*arguments, cwd):
@@ -520,6 +522,20 @@ def test_dry_run_writes_nothing(fresh):
     n = nets.create('residual', 3, res_depth=1).count_params()
     assert f'residual: {n:,} parameters, 3 classes' in done.stdout
     assert files(fresh) == before
+
+
+def test_cpu_engines_agree(fresh):
+    losses = []
+    for engine in ('onednn', 'chainer'):
+        done = train(*SMALL, '--iter', 1, '--cpu_engine', engine, '-p', engine, cwd=fresh)
+        assert done.returncode == 0 and done.stderr == '', done.stderr
+        assert ('oneDNN' in done.stdout) == (engine == 'onednn')
+        described = json.loads((fresh / f'results/{engine}/config.json').read_text())
+        assert bool(described['device']['engine']) == (engine == 'onednn')
+        log = json.loads((fresh / f'results/{engine}/log.json').read_text())
+        losses.append([log[0][part] for part in ('train_loss', 'valid_loss', 'test_loss')])
+    np.testing.assert_allclose(*losses, rtol=1e-2)
+    assert losses[0] != losses[1]  # or the flag does nothing
 
 
 def test_list_models(tmp_path):

@@ -34,6 +34,11 @@ def test_defaults_are_those_of_the_original_command_line():
     assert values['prefix'] == 'vgg_sgd'
 
 
+def test_unknown_engine():
+    with pytest.raises(UserError, match="no engine is called 'onedn', did you mean 'onednn'"):
+        TrainConfig(cpu_engine='onedn')
+
+
 def test_folders():
     config = TrainConfig(model='cnn', optimizer='adam')
     assert str(config.results) == 'results/cnn_adam' and str(config.models) == 'models/cnn_adam'

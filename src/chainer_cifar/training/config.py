@@ -9,6 +9,7 @@ import pathlib
 
 from chainer_cifar import nets
 from chainer_cifar.data import augment
+from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
 from chainer_cifar.training.optimizers import optimizers
@@ -54,6 +55,9 @@ class TrainConfig:
     skip_depth: bool = _flag(False, 'stochastic depth in the residual nets')
     swapout: bool = _flag(False, 'swapout in the residual nets')
     seed: int = _flag(1, 'seed of every random choice', at_least=0)
+    cpu_engine: str = _flag(
+        'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'
+    )
     deterministic: bool = _flag(False, 'on a GPU, only algorithms that give the same bits twice')
     recipe: str = _flag('', 'named set of flags; flags given beside it win (see --list_recipes)')
 
@@ -62,6 +66,11 @@ class TrainConfig:
             value, least = getattr(self, field.name), field.metadata['at_least']
             if least is not None and not least <= value < float('inf'):
                 raise UserError(f'--{field.name} {value}: must be a number from {least} up')
+        if self.cpu_engine not in CPU_ENGINES:
+            raise UserError(
+                f"--cpu_engine: no engine is called '{self.cpu_engine}'"
+                f'{nearest(self.cpu_engine, CPU_ENGINES)}'
+            )
         nets.nets[self.model], optimizers[self.optimizer]
         augment.create(self.augment)
         schedules[self.lr_shape](self)

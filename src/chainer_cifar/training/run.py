@@ -19,7 +19,7 @@ from chainer_cifar.training.log import summarize
 
 # Flags that may change when a run is resumed. The data may have moved; that it is the same data is
 # checked by its checksum. Another number of epochs changes nothing that multistep has done so far.
-FREE_ON_RESUME = ('gpu', 'iter', 'save_iter', 'dataset', 'label')
+FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 
 # What config.json must hold for a run to be resumed.
 _DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
@@ -86,17 +86,18 @@ def dry_run(config):
 
 
 def _build(config):
-    device = devices.get_device(config.gpu, config.deterministic)
+    device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
     data = dataset.load(config.dataset, config.label)
     run = trainer.create(config, data, device)
     net = run.updater.get_optimizer('main').target.predictor
     n_train = len(run.updater.get_iterator('main').dataset)
     n_valid = len(data.train_labels) - n_train
+    device_facts = devices.describe(device)
     print(
         f'{config.model}: {net.count_params():,} parameters, {data.n_class} classes\n'
         f'{config.dataset}: {n_train:,} images to train, {n_valid:,} to validate, '
         f'{len(data.test_labels):,} to test\n'
-        f'on {devices.describe(device)["name"]}',
+        f'on {", ".join(filter(None, (device_facts["name"], device_facts.get("engine"))))}',
         flush=True,
     )
     return device, data, run

@@ -1,0 +1,216 @@
+"""Whole training steps on the CPU: chainer_onednn against Chainer's own code and PyTorch.
+
+    python benchmarks/cpu_training.py [--nets cnn,residual-3] [--peer_python PYTHON] [--json FILE]
+
+One process for each contender stays alive; they take single steps in turn (forward, backward,
+momentum SGD; batch of 128, float32), so that all meet the machine in the same mood. A ratio is
+their time over ours in the same round; the median of the ratios and their quartiles are reported.
+PyTorch is looked for in PYTHON, an interpreter of another environment, or in this one.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / 'src'), str(ROOT / 'benchmarks')]
+
+NETS = ('cnn', 'cnnbn', 'vgg', 'residual-3', 'residual-12')
+CONTENDERS = ('onednn', 'chainer', 'torch', 'torch_channels_last')
+WARM_UP = 3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--nets', default=','.join(NETS))
+    parser.add_argument('--contenders', default=','.join(CONTENDERS))
+    parser.add_argument('--batch_size', type=int, default=128)
+    parser.add_argument('--rounds', type=int, default=20)
+    parser.add_argument('--peer_python', default=sys.executable)
+    parser.add_argument('--json', type=pathlib.Path)
+    parser.add_argument('--worker', nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        work(*args.worker, args.batch_size)
+        return
+    contenders = args.contenders.split(',')
+    results = [compare(net, contenders, args) for net in args.nets.split(',')]
+    for contender in contenders[1:]:
+        ratios = [row[contender]['ratio'] for row in results if contender in row]
+        if ratios:
+            print(f'geometric mean against {contender}: {statistics.geometric_mean(ratios):.2f}')
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+
+
+def compare(net, contenders, args):
+    """Race the contenders on one net; print and return a table row."""
+    workers = {}
+    for contender in contenders:
+        worker = Worker(contender, net, args)
+        if worker.read() is None:
+            print(f'{net}: no {contender} here')
+        else:
+            workers[contender] = worker
+    times = {contender: [] for contender in workers}
+    for number in range(WARM_UP + args.rounds):
+        for contender, worker in workers.items():
+            # Plain Chainer takes seconds a step and is far behind; a quarter of the rounds do.
+            if contender == 'chainer' and number % 4:
+                times[contender].append(None)
+                continue
+            times[contender].append(worker.ask('step'))
+            time.sleep(0.02)  # let the others' threads fall asleep
+    ours = times['onednn'][WARM_UP:]
+    row = {'net': net, 'batch_size': args.batch_size, 'rounds': args.rounds}
+    print(f'{net}, batch of {args.batch_size}')
+    for contender, worker in workers.items():
+        pairs = [
+            (theirs, own)
+            for theirs, own in zip(times[contender][WARM_UP:], ours, strict=True)
+            if theirs
+        ]
+        ratios = sorted(theirs / own for theirs, own in pairs)
+        low, high = (statistics.quantiles(ratios, n=4)[i] for i in (0, 2))
+        seconds = statistics.median(theirs for theirs, _ in pairs)
+        row[contender] = {
+            'seconds': seconds,
+            'ratio': statistics.median(ratios),
+            'quartiles': [low, high],
+            **worker.ask('report'),
+        }
+        facts = row[contender]
+        print(
+            f'  {contender:20} {args.batch_size / seconds:7.1f} images/s  '
+            f'ratio {facts["ratio"]:5.2f} ({low:.2f}-{high:.2f})  '
+            f'peak {facts["peak_mb"]:5.0f} MB'
+            + (f'  convolutions {facts["share"]:.0%}' if 'share' in facts else ''),
+            flush=True,
+        )
+        worker.close()
+    return row
+
+
+class Worker:
+    """A contender's process, and the conversation with it: a JSON value a line."""
+
+    def __init__(self, contender, net, args):
+        python = args.peer_python if contender.startswith('torch') else sys.executable
+        self._process = subprocess.Popen(
+            [python, __file__, '--worker', contender, net, '--batch_size', str(args.batch_size)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def read(self):
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, question):
+        print(question, file=self._process.stdin, flush=True)
+        return self.read()
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def work(contender, net, batch_size):
+    """The life of a worker."""
+    name, _, depth = net.partition('-')
+    make = _torch if contender.startswith('torch') else _chainer
+    step, report = make(contender, name, int(depth or 0), batch_size)
+    print('true', flush=True)
+    for question in sys.stdin:
+        if question.strip() == 'step':
+            start = time.perf_counter()
+            step()
+            print(time.perf_counter() - start, flush=True)
+        else:
+            print(json.dumps({'peak_mb': _peak(), **report()}), flush=True)
+
+
+def _peak():
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _data(batch_size):
+    import numpy as np
+
+    rng = np.random.RandomState(0)
+    images = rng.standard_normal((batch_size, 3, 32, 32)).astype(np.float32)
+    return images, rng.randint(10, size=batch_size).astype(np.int32)
+
+
+def _chainer(contender, name, depth, batch_size):
+    from chainer_cifar import nets  # first, for it lets Chainer import
+
+    import chainer  # isort: skip
+    import chainer_onednn  # isort: skip
+
+    if contender == 'onednn':
+        chainer_onednn.enable()
+    net = chainer.links.Classifier(nets.create(name, **({'res_depth': depth} if depth else {})))
+    optimizer = chainer.optimizers.MomentumSGD(0.01).setup(net)
+    images, labels = _data(batch_size)
+
+    def step():
+        optimizer.update(net, images, labels)
+
+    def report():
+        return {'share': convolution_share(step)} if contender == 'onednn' else {}
+
+    return step, report
+
+
+def convolution_share(step, steps=5):
+    """Part of a step's time that the bare convolution primitives take: the roofline's share."""
+    from chainer_onednn import dnnl
+
+    inside = 0.0
+    call = dnnl.Primitive.__call__
+
+    def timed(primitive, *given):
+        nonlocal inside
+        start = time.perf_counter()
+        call(primitive, *given)
+        if primitive.name.startswith('convolution'):
+            inside += time.perf_counter() - start
+
+    dnnl.Primitive.__call__ = timed
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    total = time.perf_counter() - start
+    dnnl.Primitive.__call__ = call
+    return inside / total
+
+
+def _torch(contender, name, depth, batch_size):
+    import torch
+    import torch_nets
+
+    layout = torch.channels_last if contender.endswith('last') else torch.contiguous_format
+    net = torch_nets.create(name, depth).to(memory_format=layout)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    images, labels = (torch.from_numpy(array) for array in _data(batch_size))
+    images, labels = images.to(memory_format=layout), labels.long()
+
+    def step():
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+
+    return step, dict
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,27 @@
+"""Chainer on a CPU, through oneDNN: the same nets, the same numbers, several times as fast.
+
+    import chainer_onednn
+    chainer_onednn.enable()
+
+That is all: from here on Chainer's functions, links and optimizers do their float32 work on NumPy
+arrays by oneDNN (https://github.com/oneapi-src/oneDNN). Nets need no change. `disable` gives
+Chainer its own code back, and ``with chainer_onednn.enable():`` does so at the end of the block.
+``python -m chainer_onednn`` says what was found and how fast it is.
+
+Images keep the shape ``(N, C, H, W)`` but lie in memory as ``(N, H, W, C)``, the order that oneDNN
+is fastest on. They are ordinary ndarrays, so everything else works on them, and arrays of any other
+order are taken too.
+
+Done by oneDNN, forward and backward: Convolution2D and Deconvolution2D (any stride, padding,
+dilation, groups), BatchNormalization, FixedBatchNormalization, max and average pooling, ReLU,
+Linear, Dropout (with NumPy's random numbers), Add, Concat, and the sums of gradients; the updates
+of MomentumSGD, NesterovAG, Adam and WeightDecay run on all threads. Everything else, other dtypes,
+GPUs, and what oneDNN does not support are left to Chainer's own code.
+
+Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``OMP_NUM_THREADS`` is the
+number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of another build of oneDNN 3.
+"""
+
+from chainer_onednn.switch import describe, disable, enable, is_enabled
+
+__all__ = ['describe', 'disable', 'enable', 'is_enabled']

@@ -1,0 +1,82 @@
+"""Sums of arrays, as residual shortcuts and accumulated gradients make them; joining; reshaping."""
+
+import numpy as np
+from chainer.functions.array.concat import Concat
+from chainer.functions.array.reshape import Reshape
+from chainer.functions.math.basic_math import Add, MultiAdd
+
+from chainer_onednn import arrays, dnnl, elementwise
+from chainer_onednn.replace import replaces
+
+_SMALL = 2**14  # elements, below which NumPy is as fast
+
+
+@replaces(Add, 'forward')
+def add(original, self, inputs):
+    if not _usable(inputs):
+        return original(self, inputs)
+    y = arrays.empty(inputs[0].shape)
+    elementwise.add(*elementwise.flat(*map(arrays.ours, inputs), y))
+    return (y,)
+
+
+@replaces(MultiAdd, 'forward')
+def add_several(original, self, inputs):
+    if len(inputs) < 2 or not _usable(inputs):
+        return original(self, inputs)
+    self.len = len(inputs)
+    y = arrays.empty(inputs[0].shape)
+    first, *rest = map(arrays.ours, inputs)
+    for other in rest:
+        elementwise.add(*elementwise.flat(first, other, y))
+        first = y
+    return (y,)
+
+
+@replaces(Concat, 'forward')
+def concat(original, self, inputs):
+    if self.axis not in (1, -3) or not arrays.is_float32(*inputs) or inputs[0].ndim != 4:
+        return original(self, inputs)
+    run = _concat(*(x.shape for x in inputs))
+    n, _, h, w = inputs[0].shape
+    y = arrays.empty((n, sum(x.shape[1] for x in inputs), h, w))
+    run(*map(arrays.ours, inputs), y)
+    return (y,)
+
+
+@dnnl.cached
+def _concat(*shapes):
+    n, _, h, w = shapes[0]
+    sources = [arrays.layout(shape) for shape in shapes]
+    target = arrays.layout((n, sum(shape[1] for shape in shapes), h, w))
+    return dnnl.Primitive(
+        'concat',
+        target,
+        len(shapes),
+        1,
+        dnnl.handles(sources),
+        layouts={
+            **{dnnl.MULTIPLE_SRC + i: source for i, source in enumerate(sources)},
+            dnnl.DST: target,
+        },
+    )
+
+
+@replaces(Reshape, 'forward')
+def reshape(original, self, inputs):
+    # To make a vector of a channels-last image, NumPy would gather its numbers one by one.
+    (x,) = inputs
+    if not _usable(inputs) or x.ndim != 4 or x.flags.c_contiguous:
+        return original(self, inputs)
+    plain = np.empty(x.shape, np.float32)
+    arrays.copy_to(x, plain)
+    return (plain.reshape(self.shape),)
+
+
+def _usable(inputs):
+    first = inputs[0]
+    return (
+        arrays.is_float32(*inputs)
+        and first.size >= _SMALL
+        and all(array.shape == first.shape for array in inputs)
+    )

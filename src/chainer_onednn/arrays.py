@@ -1,0 +1,82 @@
+"""Channels-last arrays: ordinary ``(N, C, H, W)`` ndarrays whose memory is ``(N, H, W, C)``.
+
+To NumPy and to Chainer the order of the memory does not matter; to oneDNN it is the whole game.
+"""
+
+import math
+
+import numpy as np
+
+from chainer_onednn import dnnl
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def is_float32(*arrays):
+    """Are they all plain, non-empty float32 ndarrays?"""
+    return all(
+        type(array) is np.ndarray and array.dtype == FLOAT32 and array.size for array in arrays
+    )
+
+
+def empty(shape):
+    """An uninitialised float32 array, channels-last if it has four dimensions."""
+    count = math.prod(shape)
+    memory = dnnl.aligned_empty(4 * count).view(np.float32)
+    if len(shape) != 4:
+        return memory.reshape(shape)
+    n, c, h, w = shape
+    return memory.reshape(n, h, w, c).transpose(0, 3, 1, 2)
+
+
+def strides(shape):
+    """Those of `empty`, in elements."""
+    if len(shape) != 4:
+        return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
+    _, c, h, w = shape
+    return h * w * c, 1, w * c, c
+
+
+def layout(shape):
+    """oneDNN's description of what `empty` gives."""
+    return dnnl.Layout(shape, strides(shape))
+
+
+def is_ours(array):
+    """Does its memory have the order of `empty`?"""
+    if array.ndim == 4:
+        array = array.transpose(0, 2, 3, 1)
+    return array.flags.c_contiguous
+
+
+def ours(array):
+    """The array itself, or a copy of it, in the order of `empty`."""
+    if is_ours(array):
+        return array
+    copy = empty(array.shape)
+    copy_to(array, copy)
+    return copy
+
+
+def copy_to(source, target):
+    """``target[...] = source``, in parallel where oneDNN can."""
+    steps = _steps(source), _steps(target)
+    if source.size > 4096 and None not in steps:
+        try:
+            _copier(source.shape, *steps)(source, target)
+            return
+        except dnnl.Unsupported:
+            pass
+    np.copyto(target, source)
+
+
+def _steps(array):
+    """Strides in elements, or None where oneDNN could not take them."""
+    if any(stride <= 0 or stride % 4 for stride in array.strides):
+        return None
+    return tuple(stride // 4 for stride in array.strides)
+
+
+@dnnl.cached
+def _copier(shape, source, target):
+    return dnnl.reorder(dnnl.Layout(shape, source), dnnl.Layout(shape, target))

@@ -1,0 +1,228 @@
+"""Convolution2D and Deconvolution2D: forward, and both gradients.
+
+The gradient with respect to the input of a convolution is a deconvolution and the other way round,
+in Chainer as in oneDNN, so three primitives serve both and their gradients of any order.
+"""
+
+import typing
+
+import chainer
+import numpy as np
+from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
+from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
+from chainer.utils.conv import get_conv_outsize
+
+from chainer_onednn import arrays, dnnl
+from chainer_onednn.replace import replaces
+
+
+class Geometry(typing.NamedTuple):
+    """What fixes a convolution: shapes of image ``x`` and output ``y``, filters and steps."""
+
+    x: tuple  # (N, C, H, W)
+    y: tuple  # (N, C', H', W')
+    kernel: tuple
+    stride: tuple
+    pad: tuple
+    dilate: tuple
+    groups: int
+
+    @property
+    def weight_shape(self):
+        """With the groups apart where there are any."""
+        if self.groups == 1:
+            return self.y[1], self.x[1], *self.kernel
+        groups = self.groups
+        return groups, self.y[1] // groups, self.x[1] // groups, *self.kernel
+
+    @property
+    def arguments(self):
+        """Strides, dilations and paddings as oneDNN wants them."""
+        # On the right there is as much padding as the output needs (Chainer's `cover_all`), or
+        # less than none where the last window does not reach the edge.
+        right = tuple(
+            (out - 1) * stride + (kernel - 1) * dilate + 1 - size - pad
+            for out, stride, kernel, dilate, size, pad in zip(
+                self.y[2:], self.stride, self.kernel, self.dilate, self.x[2:], self.pad, strict=True
+            )
+        )
+        return self.stride, tuple(step - 1 for step in self.dilate), self.pad, right
+
+
+def _geometry(function, x, y, kernel):
+    return Geometry(
+        x,
+        y,
+        tuple(kernel),
+        (function.sy, function.sx),
+        (function.ph, function.pw),
+        (function.dy, function.dx),
+        function.groups,
+    )
+
+
+@replaces(Convolution2DFunction, 'forward_cpu')
+def convolution(original, self, inputs):
+    x, w = inputs[:2]
+    if not _usable(self, *inputs):
+        return original(self, inputs)
+    size = tuple(
+        get_conv_outsize(*sizes, cover_all=self.cover_all, d=dilate)
+        for *sizes, dilate in zip(
+            x.shape[2:],
+            w.shape[2:],
+            (self.sy, self.sx),
+            (self.ph, self.pw),
+            (self.dy, self.dx),
+            strict=True,
+        )
+    )
+    if min(size) <= 0:
+        return original(self, inputs)
+    geometry = _geometry(self, x.shape, (len(x), len(w), *size), w.shape[2:])
+    run = _forward(geometry, len(inputs) == 3)
+    y = arrays.empty(geometry.y)
+    run(arrays.ours(x), np.ascontiguousarray(w), *map(np.ascontiguousarray, inputs[2:]), y)
+    self.retain_inputs((0, 1))
+    return (y,)
+
+
+@replaces(Deconvolution2DFunction, 'forward_cpu')
+def deconvolution(original, self, inputs):
+    y, w = inputs[:2]
+    if not _usable(self, *inputs):
+        return original(self, inputs)
+    self._calc_out_size(y.shape, w.shape)
+    geometry = _geometry(
+        self, (len(y), w.shape[1] * self.groups, self.outh, self.outw), y.shape, w.shape[2:]
+    )
+    run = _backward_data(geometry)
+    x = arrays.empty(geometry.x)
+    run(arrays.ours(y), np.ascontiguousarray(w), x)
+    if len(inputs) == 3:
+        x += inputs[2].reshape(1, -1, 1, 1)
+    self.retain_inputs((0, 1))
+    return (x,)
+
+
+@replaces(Convolution2DGradW, 'forward_cpu')
+def gradient_of_weights(original, self, inputs):
+    x, gy = inputs
+    if self.W_dtype != arrays.FLOAT32 or not arrays.is_float32(*inputs):
+        return original(self, inputs)
+    geometry = _geometry(self, x.shape, gy.shape, (self.kh, self.kw))
+    run = _backward_weights(geometry, False)
+    gw = np.empty(self.W_shape, np.float32)
+    run(arrays.ours(x), arrays.ours(gy), gw)
+    self.retain_inputs((0, 1))
+    return (gw,)
+
+
+@replaces(Convolution2DFunction, 'backward')
+def both_gradients(original, self, indexes, grad_outputs):
+    # One primitive gives the gradients of weights and bias together. Only what is to be
+    # differentiated again needs the graph that Chainer's own method builds.
+    x, w = (variable.array for variable in self.get_retained_inputs())
+    gy = grad_outputs[0].array
+    if chainer.config.enable_backprop or 2 not in indexes or not _usable(self, x, w, gy):
+        return original(self, indexes, grad_outputs)
+    geometry = _geometry(self, x.shape, gy.shape, w.shape[2:])
+    run = _backward_weights(geometry, True)
+    gw, gb = np.empty(w.shape, np.float32), np.empty(len(w), np.float32)
+    gy = arrays.ours(gy)
+    run(arrays.ours(x), gy, gw, gb)
+    gradients = {1: chainer.Variable(gw), 2: chainer.Variable(gb)}
+    if 0 in indexes:
+        gradients[0] = chainer.functions.deconvolution_2d(
+            chainer.Variable(gy),
+            self.get_retained_inputs()[1],
+            stride=(self.sy, self.sx),
+            pad=(self.ph, self.pw),
+            outsize=x.shape[2:],
+            dilate=(self.dy, self.dx),
+            groups=self.groups,
+        )
+    return tuple(gradients[index] for index in indexes)
+
+
+def _usable(function, *inputs):
+    return (
+        arrays.is_float32(*inputs)
+        and not getattr(function, 'cudnn_fast', False)
+        and all(layout is None for layout in function.input_layouts)
+    )
+
+
+@dnnl.cached
+def _forward(geometry, bias):
+    primitive, plain = _forward_primitive(geometry, bias)
+    return dnnl.Reordered(primitive, dnnl.WEIGHTS, plain)
+
+
+def _forward_primitive(geometry, bias):
+    x, y = arrays.layout(geometry.x), arrays.layout(geometry.y)
+    b = dnnl.Layout(geometry.y[1:2], (1,)) if bias else None
+    primitive = dnnl.Primitive(
+        'convolution_forward',
+        dnnl.FORWARD,
+        dnnl.CONVOLUTION_DIRECT,
+        x,
+        dnnl.Layout(geometry.weight_shape),
+        b,
+        y,
+        *geometry.arguments,
+        layouts={dnnl.SRC: x, dnnl.WEIGHTS: None, **({dnnl.BIAS: b} if bias else {}), dnnl.DST: y},
+    )
+    return _compiled(primitive), _plain_weights(geometry)
+
+
+@dnnl.cached
+def _backward_data(geometry):
+    x, y = arrays.layout(geometry.x), arrays.layout(geometry.y)
+    primitive = dnnl.Primitive(
+        'convolution_backward_data',
+        dnnl.CONVOLUTION_DIRECT,
+        x,
+        dnnl.Layout(geometry.weight_shape),
+        y,
+        *geometry.arguments,
+        _forward_primitive(geometry, False)[0],
+        layouts={dnnl.DIFF_DST: y, dnnl.WEIGHTS: None, dnnl.DIFF_SRC: x},
+    )
+    return dnnl.Reordered(_compiled(primitive), dnnl.WEIGHTS, _plain_weights(geometry))
+
+
+@dnnl.cached
+def _backward_weights(geometry, bias):
+    x, y = arrays.layout(geometry.x), arrays.layout(geometry.y)
+    b = dnnl.Layout(geometry.y[1:2], (1,)) if bias else None
+    primitive = dnnl.Primitive(
+        'convolution_backward_weights',
+        dnnl.CONVOLUTION_DIRECT,
+        x,
+        dnnl.Layout(geometry.weight_shape),
+        b,
+        y,
+        *geometry.arguments,
+        _forward_primitive(geometry, bias)[0],
+        layouts={
+            dnnl.SRC: x,
+            dnnl.DIFF_DST: y,
+            dnnl.DIFF_WEIGHTS: None,
+            **({dnnl.DIFF_BIAS: b} if bias else {}),
+        },
+    )
+    return dnnl.Reordered(_compiled(primitive), dnnl.DIFF_WEIGHTS, _plain_weights(geometry))
+
+
+def _plain_weights(geometry):
+    shape = geometry.weight_shape
+    steps = tuple(int(np.prod(shape[i + 1 :])) for i in range(len(shape)))
+    return dnnl.Layout(shape, steps)
+
+
+def _compiled(primitive):
+    # oneDNN's reference loops are slower than Chainer's im2col.
+    if primitive.implementation.startswith('ref'):
+        raise dnnl.Unsupported(primitive.implementation)
+    return primitive

@@ -1,0 +1,330 @@
+"""oneDNN's C API as three Python objects: memory layouts, primitives, and a cache of them.
+
+A *primitive* is one operation compiled for fixed shapes, layouts and arguments. Making one costs
+up to milliseconds, calling one some microseconds beside the work itself; so they are kept, by
+`cached`. The names of oneDNN's own documentation are used throughout.
+"""
+
+import ctypes
+import functools
+import os
+import threading
+
+import numpy as np
+
+from chainer_onednn import library
+
+_LIMIT = 4096  # primitives a thread keeps; a training run of the deepest net needs some hundreds
+
+# <oneapi/dnnl/dnnl_types.h>, unchanged since oneDNN 3.0
+FORWARD, INFERENCE, BACKWARD = 64, 96, 128
+CONVOLUTION_DIRECT = 1
+RELU, RELU_FROM_OUTPUT, LINEAR = 0x20, 0x100, 0x26
+POOLING_MAX, POOLING_AVERAGE = 0x1FF, 0x2FF  # the average counts the padding, as Chainer's does
+BINARY_ADD, BINARY_MUL, BINARY_MAX, BINARY_LT = 0x1FFF0, 0x1FFF1, 0x1FFF2, 0x1FFF9
+USE_GLOBAL_STATS, USE_SCALE, USE_SHIFT, FUSE_RELU = 1, 2, 4, 8
+SRC, SRC_1, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = (
+    1, 2, 17, 33, 41, 49, 50, 51, 52, 64,
+)  # fmt: skip
+DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 169, 255, 256
+MULTIPLE_SRC = 1024
+POST_OP_SRC_1 = 32768 | SRC_1  # DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1
+ENGINE = object()  # stands for the CPU engine among the arguments of `Primitive`
+
+_QUERY_MD = {
+    SRC: 129, DIFF_SRC: 130, WEIGHTS: 131, DIFF_WEIGHTS: 132, DST: 133, DIFF_DST: 134,
+    WORKSPACE: 135,
+}  # fmt: skip
+_QUERY_IMPLEMENTATION = 8
+_F32 = 3
+_ANY = 1  # dnnl_format_tag_any: the primitive chooses
+_STATUS = {1: 'out of memory', 2: 'invalid arguments', 3: 'unimplemented', 5: 'runtime error'}
+
+
+class Unsupported(Exception):
+    """oneDNN has no implementation for this; use Chainer's own."""
+
+
+class _Library:
+    """The loaded library, its CPU engine, and a stream for each thread."""
+
+    def __init__(self):
+        self.handle, self.path = library.load()
+        self.engine = ctypes.c_void_p()
+        self.check(self.handle.dnnl_engine_create(ctypes.byref(self.engine), 1, ctypes.c_size_t(0)))
+
+    def check(self, status, what='oneDNN'):
+        if status == 0:
+            return
+        reason = _STATUS.get(status, f'status {status}')
+        raise Unsupported(f'{what}: {reason}')
+
+
+@functools.cache
+def onednn():
+    """The library, loaded at first use.
+
+    Raises:
+        chainer_onednn.library.Unavailable: it cannot be.
+    """
+    return _Library()
+
+
+class _PerThread(threading.local):
+    def __init__(self):
+        self.stream = ctypes.c_void_p()
+        dnnl = onednn()
+        dnnl.check(dnnl.handle.dnnl_stream_create(ctypes.byref(self.stream), dnnl.engine, 1))
+        self.caches = {}
+
+
+_per_thread = None
+
+
+def _thread():
+    global _per_thread
+    if _per_thread is None:
+        _per_thread = _PerThread()
+    return _per_thread
+
+
+def _forget_after_fork():
+    # GNU OpenMP's threads do not survive a fork, and the first parallel region of the child would
+    # wait for them for ever. With one thread it does without them; primitives are made anew, since
+    # they are compiled for a number of threads.
+    global _per_thread
+    _per_thread = None
+    if onednn.cache_info().currsize:
+        onednn().handle.omp_set_num_threads(1)
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def cached(create):
+    """Decorator: keep what ``create(*key)`` returned, for each thread; and that it cannot be.
+
+    Primitives hold the addresses of the arrays they work on while they run, so no two threads may
+    share one.
+    """
+
+    @functools.wraps(create)
+    def get(*key):
+        caches = _thread().caches
+        try:
+            found = caches[create, key]
+        except KeyError:
+            if len(caches) >= _LIMIT:
+                caches.clear()
+            try:
+                found = create(*key)
+            except Unsupported as reason:
+                found = reason
+            caches[create, key] = found
+        if isinstance(found, Unsupported):
+            raise found
+        return found
+
+    return get
+
+
+class Layout:
+    """A oneDNN memory descriptor: shape, and where each element lies.
+
+    Args:
+        shape (tuple of int): Logical shape; for images ``(N, C, H, W)``.
+        strides (tuple of int or None): In elements; ``None`` leaves the choice to the primitive.
+    """
+
+    def __init__(self, shape, strides=None):
+        dnnl = onednn()
+        self.handle = ctypes.c_void_p()
+        self._destroy = dnnl.handle.dnnl_memory_desc_destroy
+        head = (ctypes.byref(self.handle), len(shape), _to_c(tuple(shape)), _F32)
+        if strides is None:
+            status = dnnl.handle.dnnl_memory_desc_create_with_tag(*head, _ANY)
+        else:
+            status = dnnl.handle.dnnl_memory_desc_create_with_strides(*head, _to_c(tuple(strides)))
+        dnnl.check(status, f'layout {shape} {strides}')
+
+    @classmethod
+    def chosen_by(cls, descriptor, index):
+        """The layout of an argument that a primitive was free to choose."""
+        dnnl = onednn()
+        query = dnnl.handle.dnnl_primitive_desc_query_md
+        query.restype = ctypes.c_void_p
+        found = ctypes.c_void_p(query(descriptor, _QUERY_MD[index], 0))
+        if not found:
+            raise Unsupported(f'argument {index} is not used')
+        layout = cls.__new__(cls)
+        layout.handle = ctypes.c_void_p()
+        layout._destroy = dnnl.handle.dnnl_memory_desc_destroy
+        dnnl.check(dnnl.handle.dnnl_memory_desc_clone(ctypes.byref(layout.handle), found))
+        return layout
+
+    def __del__(self):
+        if self.handle:
+            self._destroy(self.handle)
+
+    @property
+    def nbytes(self):
+        size = onednn().handle.dnnl_memory_desc_get_size
+        size.restype = ctypes.c_size_t
+        return size(self.handle)
+
+    def equals(self, other):
+        return bool(onednn().handle.dnnl_memory_desc_equal(self.handle, other.handle))
+
+
+class _Argument(ctypes.Structure):
+    _fields_ = (('index', ctypes.c_int), ('memory', ctypes.c_void_p))
+
+
+class Primitive:
+    """One compiled operation.
+
+    Args:
+        name (str): As in ``dnnl_<name>_primitive_desc_create``.
+        *arguments: What that function takes between the new descriptor and the attributes; the
+            engine is put first where `ENGINE` is not among them.
+        layouts (dict): Index of each argument of the execution -> its `Layout`; ``None`` where the
+            primitive has chosen one. A call takes arrays in this order.
+        attributes: A handle from `post_op`, or None.
+
+    Raises:
+        Unsupported: oneDNN does not do this.
+    """
+
+    def __init__(self, name, *arguments, layouts, attributes=None):
+        dnnl = onednn()
+        self.name = name
+        self._run = dnnl.handle.dnnl_primitive_execute
+        self._set = dnnl.handle.dnnl_memory_set_data_handle
+        self._stream = _thread().stream
+        self.descriptor, self._primitive = ctypes.c_void_p(), ctypes.c_void_p()
+        if not any(argument is ENGINE for argument in arguments):
+            arguments = (ENGINE, *arguments)
+        create = getattr(dnnl.handle, f'dnnl_{name}_primitive_desc_create')
+        dnnl.check(
+            create(ctypes.byref(self.descriptor), *map(_to_c, arguments), attributes),
+            name,
+        )
+        dnnl.check(
+            dnnl.handle.dnnl_primitive_create(ctypes.byref(self._primitive), self.descriptor), name
+        )
+        self.layouts = {
+            index: Layout.chosen_by(self.descriptor, index) if layout is None else layout
+            for index, layout in layouts.items()
+        }
+        self._arguments = (_Argument * len(layouts))()
+        self._memories = []
+        for slot, (index, layout) in zip(self._arguments, self.layouts.items(), strict=True):
+            memory = ctypes.c_void_p()
+            dnnl.check(
+                dnnl.handle.dnnl_memory_create(
+                    ctypes.byref(memory), layout.handle, dnnl.engine, None
+                ),
+                name,
+            )
+            slot.index, slot.memory = index, memory
+            self._memories.append(memory)
+
+    def __call__(self, *arrays):
+        """Run on arrays whose memory has the promised layouts; nothing is checked."""
+        for memory, array in zip(self._memories, arrays, strict=True):
+            self._set(memory, ctypes.c_void_p(array.__array_interface__['data'][0]))
+        status = self._run(self._primitive, self._stream, len(self._arguments), self._arguments)
+        if status:
+            raise RuntimeError(f'oneDNN: {_STATUS.get(status, status)}')
+
+    @property
+    def implementation(self):
+        """oneDNN's name of the code it chose, such as ``jit:avx2``."""
+        name = ctypes.c_char_p()
+        onednn().handle.dnnl_primitive_desc_query(
+            self.descriptor, _QUERY_IMPLEMENTATION, 0, ctypes.byref(name)
+        )
+        return (name.value or b'').decode()
+
+
+def _to_c(value):
+    if value is ENGINE:
+        return onednn().engine
+    if isinstance(value, Layout):
+        return value.handle
+    if isinstance(value, Primitive):
+        return value.descriptor
+    if isinstance(value, float):
+        return ctypes.c_float(value)
+    if isinstance(value, tuple):
+        return (ctypes.c_int64 * len(value))(*value)
+    return value
+
+
+def handles(layouts):
+    """A C array of memory descriptors."""
+    return (ctypes.c_void_p * len(layouts))(*(layout.handle.value for layout in layouts))
+
+
+def reorder(source, target):
+    """A primitive that copies an array from one layout to another."""
+    return Primitive('reorder', source, ENGINE, target, ENGINE, layouts={SRC: source, DST: target})
+
+
+class Reordered:
+    """A primitive of which one argument lives in the layout that the primitive likes best.
+
+    Args:
+        primitive (Primitive): Has chosen the layout of the argument ``index``.
+        index (int): Such as WEIGHTS (an input) or DIFF_WEIGHTS (an output).
+        plain (Layout): The layout of the caller's array.
+    """
+
+    def __init__(self, primitive, index, plain):
+        self._primitive = primitive
+        self.implementation = primitive.implementation
+        self._position = list(primitive.layouts).index(index)
+        chosen = primitive.layouts[index]
+        self._before = self._after = None
+        if not chosen.equals(plain):
+            self._buffer = aligned_empty(chosen.nbytes)
+            if index < DIFF_SRC:
+                self._before = reorder(plain, chosen)
+            else:
+                self._after = reorder(chosen, plain)
+
+    def __call__(self, *arrays):
+        if not (self._before or self._after):
+            self._primitive(*arrays)
+            return
+        plain = arrays[self._position]
+        inside = (*arrays[: self._position], self._buffer, *arrays[self._position + 1 :])
+        if self._before:
+            self._before(plain, self._buffer)
+        self._primitive(*inside)
+        if self._after:
+            self._after(self._buffer, plain)
+
+
+def post_op(kind, *arguments):
+    """Attributes with one operation fused behind the primitive's own: 'eltwise' or 'binary'."""
+    dnnl = onednn()
+    attributes, operations = ctypes.c_void_p(), ctypes.c_void_p()
+    dnnl.check(dnnl.handle.dnnl_primitive_attr_create(ctypes.byref(attributes)))
+    dnnl.check(dnnl.handle.dnnl_post_ops_create(ctypes.byref(operations)))
+    append = getattr(dnnl.handle, f'dnnl_post_ops_append_{kind}')
+    dnnl.check(append(operations, *map(_to_c, arguments)), kind)
+    dnnl.check(dnnl.handle.dnnl_primitive_attr_set_post_ops(attributes, operations))
+    return attributes
+
+
+def aligned_empty(nbytes):
+    """Uninitialised memory that starts at a cache line, as the widest vectors like it.
+
+    Returns:
+        numpy.ndarray: uint8.
+    """
+    block = np.empty(nbytes + 64, np.uint8)
+    start = -block.__array_interface__['data'][0] % 64
+    return block[start : start + nbytes]

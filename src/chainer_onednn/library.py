@@ -1,0 +1,98 @@
+"""Find oneDNN's shared library, load it, and say in one line why if that cannot be done."""
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+
+PACKAGE = 'onednn-cpu-gomp'  # on PyPI: oneDNN for CPUs with GNU OpenMP and nothing else
+VARIABLE = 'CHAINER_ONEDNN_LIBRARY'  # the path of another build of oneDNN 3
+
+AVX2 = 0x07  # dnnl_cpu_isa_avx2; wider sets contain its bits
+INSTRUCTION_SETS = {
+    0x00: 'none',
+    0x01: 'SSE4.1',
+    0x03: 'AVX',
+    0x07: 'AVX2',
+    0x0F: 'AVX2 with VNNI',
+    0x1F: 'AVX2 with VNNI 2',
+    0x27: 'AVX-512',
+    0x67: 'AVX-512 with VNNI',
+    0xE7: 'AVX-512 with bfloat16',
+    0x1EF: 'AVX-512 with float16',
+    0xFEF: 'AVX-512 with AMX',
+    0x1FEF: 'AVX-512 with AMX float16',
+}
+
+
+class Unavailable(Exception):
+    """oneDNN cannot be used here; the message is one line that says why."""
+
+
+class _Version(ctypes.Structure):
+    _fields_ = (
+        ('major', ctypes.c_int),
+        ('minor', ctypes.c_int),
+        ('patch', ctypes.c_int),
+        ('hash', ctypes.c_char_p),
+        ('cpu_runtime', ctypes.c_uint),
+        ('gpu_runtime', ctypes.c_uint),
+    )
+
+
+def load():
+    """Load oneDNN.
+
+    Returns:
+        tuple: ``(library, path)``: a `ctypes.CDLL` and what it was loaded from.
+
+    Raises:
+        Unavailable: no library, a wrong one, or a CPU that it is not fast on.
+    """
+    if platform.machine() not in ('x86_64', 'AMD64'):
+        raise Unavailable(f'{platform.machine()} is not x86-64')
+    library, path = _open()
+    if version(library)[0] != 3:
+        found = '.'.join(map(str, version(library)))
+        raise Unavailable(f'{path} is oneDNN {found}, and version 3 is needed')
+    if library.dnnl_get_effective_cpu_isa() & AVX2 != AVX2:
+        raise Unavailable('this CPU has no AVX2')
+    return library, path
+
+
+def version(library):
+    """``(major, minor, patch)`` of a loaded library."""
+    library.dnnl_version.restype = ctypes.POINTER(_Version)
+    found = library.dnnl_version().contents
+    return found.major, found.minor, found.patch
+
+
+def instruction_set(library):
+    """Name of the widest instruction set that oneDNN uses on this CPU."""
+    return INSTRUCTION_SETS.get(library.dnnl_get_effective_cpu_isa(), 'unknown')
+
+
+def _open():
+    chosen = os.environ.get(VARIABLE)
+    reasons = []
+    for path in [chosen] if chosen else _candidates():
+        try:
+            library = ctypes.CDLL(path)
+            library.dnnl_version  # noqa: B018 - is it oneDNN at all?
+            return library, path
+        except (OSError, AttributeError) as error:
+            reasons.append(str(error))
+    if chosen:
+        raise Unavailable(f'{VARIABLE}: {reasons[0]}')
+    # A file that is there and does not load (libgomp.so.1 may be missing) beats one that is not.
+    raise Unavailable(reasons[0] if len(reasons) > 1 else f'no library (pip install {PACKAGE})')
+
+
+def _candidates():
+    # The wheel puts libdnnl.so.3 into <prefix>/lib, wherever that is for this installation.
+    try:
+        files = importlib.metadata.files(PACKAGE) or ()
+    except importlib.metadata.PackageNotFoundError:
+        files = ()
+    found = [str(file.locate().resolve()) for file in files if file.name == 'libdnnl.so.3']
+    return [*found, 'libdnnl.so.3']

@@ -1,0 +1,89 @@
+"""Linear layers, by oneDNN's matrix product."""
+
+import ctypes
+
+import numpy as np
+from chainer.functions.connection.linear import LinearFunction, LinearGradData, LinearGradWeight
+
+from chainer_onednn import arrays, dnnl
+from chainer_onednn.replace import replaces
+
+
+@replaces(LinearFunction, 'forward')
+def linear(original, self, inputs):
+    x, w = inputs[:2]
+    if not arrays.is_float32(*inputs):
+        return original(self, inputs)
+    y = arrays.empty((len(x), len(w)))
+    if len(inputs) == 3:
+        y[...] = inputs[2]
+    matmul(x, w.T, y, accumulate=len(inputs) == 3)
+    self._config_use_ideep = 'never'
+    self.retain_inputs((0, 1))
+    return (y,)
+
+
+@replaces(LinearGradData, 'forward')
+def gradient_of_data(original, self, inputs):
+    w, gy = inputs
+    if not arrays.is_float32(*inputs):
+        return original(self, inputs)
+    gx = arrays.empty((len(gy), w.shape[1]))
+    matmul(gy, w, gx)
+    self._config_use_ideep = 'never'
+    self.retain_inputs((0, 1))
+    return (gx,)
+
+
+@replaces(LinearGradWeight, 'forward')
+def gradient_of_weight(original, self, inputs):
+    x, gy = inputs
+    if not arrays.is_float32(*inputs) or self._w_dtype != arrays.FLOAT32:
+        return original(self, inputs)
+    gw = np.empty((gy.shape[1], x.shape[1]), np.float32)
+    matmul(gy.T, x, gw)
+    self._config_use_ideep = 'never'
+    self.retain_inputs((0, 1))
+    return (gw,)
+
+
+def matmul(a, b, c, accumulate=False):
+    """``c = a @ b``, or ``c += a @ b``.
+
+    Args:
+        a (numpy.ndarray): ``(M, K)`` float32; a transposed view costs nothing.
+        b (numpy.ndarray): ``(K, N)`` float32, alike.
+        c (numpy.ndarray): ``(M, N)`` float32, C-contiguous.
+    """
+    (m, k), n = a.shape, b.shape[1]
+    a, transpose_a, lead_a = _operand(a)
+    b, transpose_b, lead_b = _operand(b)
+    status = dnnl.onednn().handle.dnnl_sgemm(
+        ctypes.c_char(transpose_a),
+        ctypes.c_char(transpose_b),
+        *map(ctypes.c_int64, (m, n, k)),
+        ctypes.c_float(1),
+        _pointer(a),
+        ctypes.c_int64(lead_a),
+        _pointer(b),
+        ctypes.c_int64(lead_b),
+        ctypes.c_float(1 if accumulate else 0),
+        _pointer(c),
+        ctypes.c_int64(n),
+    )
+    if status:
+        raise dnnl.Unsupported('sgemm')
+
+
+def _operand(matrix):
+    """The matrix (or its copy), whether its memory is that of its transpose, and the row length."""
+    for transpose, seen in ((b'N', matrix), (b'T', matrix.T)):
+        columns = seen.shape[1]
+        step = seen.strides[0] // 4
+        if seen.strides[1] == 4 and seen.strides[0] % 4 == 0 and step >= columns:
+            return matrix, transpose, step
+    return np.ascontiguousarray(matrix), b'N', matrix.shape[1]
+
+
+def _pointer(array):
+    return ctypes.c_void_p(array.__array_interface__['data'][0])

@@ -1,0 +1,160 @@
+"""Max and average pooling of images ``(N, C, H, W)``."""
+
+import math
+import typing
+
+import numpy as np
+from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
+from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
+from chainer.utils.conv import get_conv_outsize
+
+from chainer_onednn import arrays, dnnl, elementwise
+from chainer_onednn.linear import matmul
+from chainer_onednn.replace import replaces
+
+
+class Windows(typing.NamedTuple):
+    """Shapes of input and output, and where the windows are."""
+
+    x: tuple
+    y: tuple
+    kernel: tuple
+    stride: tuple
+    pad: tuple
+
+    @property
+    def arguments(self):
+        """Strides, kernel, dilations and paddings as oneDNN wants them."""
+        right = tuple(
+            (out - 1) * stride + kernel - size - pad
+            for out, stride, kernel, size, pad in zip(
+                self.y[2:], self.stride, self.kernel, self.x[2:], self.pad, strict=True
+            )
+        )
+        return self.stride, self.kernel, (0, 0), self.pad, right
+
+
+def _windows(x, kernel, stride, pad, cover_all):
+    size = tuple(
+        get_conv_outsize(*sizes, cover_all=cover_all)
+        for sizes in zip(x.shape[2:], kernel, stride, pad, strict=True)
+    )
+    if min(size) <= 0:
+        raise dnnl.Unsupported('no output')
+    return Windows(x.shape, (*x.shape[:2], *size), tuple(kernel), tuple(stride), tuple(pad))
+
+
+@replaces(MaxPoolingND, 'forward_cpu')
+def max_pooling(original, self, inputs):
+    (x,) = inputs
+    self._onednn = None
+    if self.ndim != 2 or self.return_indices or not arrays.is_float32(x):
+        return original(self, inputs)
+    windows = _windows(x, self.ksize, self.stride, self.pad, self.cover_all)
+    run = _forward(windows, dnnl.POOLING_MAX)
+    x = arrays.ours(x)
+    if not _all_finite(x):  # oneDNN's maximum loses NaN and -inf
+        return original(self, inputs)
+    y = arrays.empty(windows.y)
+    indexes = dnnl.aligned_empty(run.layouts[dnnl.WORKSPACE].nbytes)
+    run(x, y, indexes)
+    self._in_shape, self._in_dtype = x.shape, x.dtype
+    self._onednn = windows, indexes
+    return (y,)
+
+
+class _Indexes:
+    """``function.indexes``: Chainer's numbering of the maxima, made where somebody wants it.
+
+    An attribute of the instance, which Chainer's own forward pass sets, goes before this one.
+    """
+
+    def __get__(self, function, owner=None):
+        if function is None or getattr(function, '_onednn', None) is None:
+            raise AttributeError('indexes')
+        windows, indexes = function._onednn
+        n, c, h, w = windows.y
+        numbers = indexes.view(np.uint8 if indexes.size == math.prod(windows.y) else np.int32)
+        return np.ascontiguousarray(numbers.reshape(n, h, w, c).transpose(0, 3, 1, 2), np.int64)
+
+
+# Not among the replacements: a graph may be used after the engine is disabled.
+MaxPoolingND.indexes = _Indexes()
+
+
+@replaces(MaxPoolingNDGrad, 'forward_cpu')
+def max_pooling_gradient(original, self, inputs):
+    (gy,) = inputs
+    if getattr(self.func, '_onednn', None) is None or not arrays.is_float32(gy):
+        return original(self, inputs)
+    windows, indexes = self.func._onednn
+    gx = arrays.empty(windows.x)
+    _backward(windows, dnnl.POOLING_MAX)(arrays.ours(gy), gx, indexes)
+    return (gx,)
+
+
+@replaces(AveragePooling2D, 'forward_cpu')
+def average_pooling(original, self, inputs):
+    (x,) = inputs
+    if not arrays.is_float32(x):
+        return original(self, inputs)
+    windows = _windows(x, (self.kh, self.kw), (self.sy, self.sx), (self.ph, self.pw), False)
+    run = _forward(windows, dnnl.POOLING_AVERAGE)
+    y = arrays.empty(windows.y)
+    run(arrays.ours(x), y)
+    self._in_shape, self._in_dtype = x.shape, x.dtype
+    return (y,)
+
+
+@replaces(AveragePooling2DGrad, 'forward_cpu')
+def average_pooling_gradient(original, self, inputs):
+    (gy,) = inputs
+    if not arrays.is_float32(gy) or self._in_dtype != arrays.FLOAT32:
+        return original(self, inputs)
+    windows = Windows(
+        self._in_shape, gy.shape, (self.kh, self.kw), (self.sy, self.sx), (self.ph, self.pw)
+    )
+    run = _backward(windows, dnnl.POOLING_AVERAGE)
+    gx = arrays.empty(windows.x)
+    run(arrays.ours(gy), gx)
+    return (gx,)
+
+
+def _all_finite(x):
+    # A sum over the memory is finite unless an element is not (or the sum overflows, which costs
+    # time only). The matrix product is the fastest way to sum.
+    (flat,) = elementwise.flat(x)
+    columns = math.gcd(flat.size, 4096)
+    sums = np.empty((flat.size // columns, 1), np.float32)
+    matmul(flat.reshape(-1, columns), np.ones((columns, 1), np.float32), sums)
+    return bool(np.isfinite(sums).all())
+
+
+@dnnl.cached
+def _forward(windows, kind):
+    x, y = arrays.layout(windows.x), arrays.layout(windows.y)
+    workspace = {dnnl.WORKSPACE: None} if kind == dnnl.POOLING_MAX else {}
+    return dnnl.Primitive(
+        'pooling_forward',
+        dnnl.FORWARD,
+        kind,
+        x,
+        y,
+        *windows.arguments,
+        layouts={dnnl.SRC: x, dnnl.DST: y, **workspace},
+    )
+
+
+@dnnl.cached
+def _backward(windows, kind):
+    x, y = arrays.layout(windows.x), arrays.layout(windows.y)
+    workspace = {dnnl.WORKSPACE: None} if kind == dnnl.POOLING_MAX else {}
+    return dnnl.Primitive(
+        'pooling_backward',
+        kind,
+        x,
+        y,
+        *windows.arguments,
+        _forward(windows, kind),
+        layouts={dnnl.DIFF_DST: y, dnnl.DIFF_SRC: x, **workspace},
+    )

@@ -1,0 +1,88 @@
+"""On and off."""
+
+import importlib
+import os
+import sys
+
+from chainer_onednn import dnnl, library, memory, replace, threads
+
+# Importing one registers what it replaces.
+_REPLACING = (
+    'activation',
+    'arithmetic',
+    'convolution',
+    'dropout',
+    'linear',
+    'lookahead',
+    'normalization',
+    'optimizers',
+    'pooling',
+)
+
+_blas_limit = None
+_told = False
+
+
+class _Enabled:
+    """Returned by `enable`: a context manager that ends what it began."""
+
+    def __init__(self, began):
+        self._began = began
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self._began:
+            disable()
+
+
+def enable():
+    """Let oneDNN do Chainer's work on the CPU from now on.
+
+    Where that is impossible (no library, another kind of CPU), one line on standard error says why,
+    once, and Chainer goes on as it is. With ``CHAINER_ONEDNN=0`` nothing happens.
+
+    Returns:
+        A context manager; leaving it disables what this call enabled.
+    """
+    global _blas_limit, _told
+    if is_enabled() or os.environ.get('CHAINER_ONEDNN') == '0':
+        return _Enabled(began=False)
+    try:
+        dnnl.onednn()
+    except library.Unavailable as reason:
+        if not _told:
+            print(f'chainer_onednn: Chainer runs on its own, slowly: {reason}', file=sys.stderr)
+            _told = True
+        return _Enabled(began=False)
+    for module in _REPLACING:
+        importlib.import_module(f'chainer_onednn.{module}')
+    memory.keep_freed()
+    _blas_limit = threads.quiet_blas()
+    replace.install()
+    return _Enabled(began=True)
+
+
+def disable():
+    """Give Chainer its own code back. Arrays, nets and graphs made meanwhile remain valid."""
+    global _blas_limit
+    if not is_enabled():
+        return
+    replace.remove()
+    _blas_limit.restore_original_limits()
+    _blas_limit = None
+
+
+def is_enabled():
+    """Does oneDNN do Chainer's work just now?"""
+    return _blas_limit is not None
+
+
+def describe():
+    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads)``; None while the engine is not enabled."""
+    if not is_enabled():
+        return None
+    handle = dnnl.onednn().handle
+    version = '.'.join(map(str, library.version(handle)))
+    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.count()} threads)'

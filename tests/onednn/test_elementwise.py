@@ -1,0 +1,129 @@
+"""ReLU, Add, Concat, Dropout, Linear: the smaller functions."""
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import chainer_onednn
+from chainer_onednn import elementwise
+from side_by_side import ORDERS, channels_last, compare, random, run
+
+shapes = st.one_of(
+    st.tuples(st.integers(1, 400)),
+    st.tuples(st.integers(1, 9), st.integers(1, 300)),
+    st.tuples(st.integers(1, 3), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9)),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(shape=shapes, order=st.sampled_from(sorted(ORDERS)), seed=st.integers(0, 1000))
+def test_relu(shape, order, seed):
+    compare(F.relu, [random(np.random.RandomState(seed), *shape)], order=order)
+
+
+def test_relu_of_more_than_a_block(engine):
+    x = random(np.random.RandomState(0), elementwise.BLOCK + 77)
+    y, gx = run(F.relu, [x])
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    assert (gx[x < 0] == 0).all() and (gx[x > 0] != 0).all()
+
+
+def test_relu_keeps_what_is_not_a_number():
+    x = np.array([np.nan, 1, -1, np.inf, -np.inf, 0] * 50, 'f')
+    gy = np.array([1, np.nan, np.nan, np.inf, np.inf, 2] * 50, 'f')
+
+    def outputs():
+        variable = chainer.Variable(x)
+        y = F.relu(variable)
+        y.grad = gy
+        y.backward()
+        return y.array, variable.grad
+
+    with np.errstate(invalid='ignore'):
+        wanted = outputs()
+    with chainer_onednn.enable():
+        got = outputs()
+    for ours, theirs in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize('orders', [('C', 'C'), ('channels last', 'C'), ('backwards', 'Fortran')])
+@pytest.mark.parametrize('count', [2, 3])
+def test_add(orders, count):
+    rng = np.random.RandomState(0)
+    arrays = [ORDERS[order](random(rng, 4, 16, 20, 20)) for order in orders]
+    arrays += [random(rng, 4, 16, 20, 20)] * (count - 2)
+    compare(lambda *xs: F.add(*xs), arrays)
+
+
+def test_add_broadcasts():
+    rng = np.random.RandomState(0)
+    compare(lambda a, b: a + b, [random(rng, 4, 16, 20, 20), random(rng, 1, 16, 1, 1)])
+
+
+def test_a_variable_used_twice():
+    compare(lambda x: F.relu(x) + F.tanh(x) + x, [random(np.random.RandomState(0), 4, 16, 20, 20)])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    channels=st.lists(st.integers(1, 20), min_size=1, max_size=4),
+    axis=st.sampled_from([1, 0, 2, -3]),
+    order=st.sampled_from(sorted(ORDERS)),
+)
+def test_concat(channels, axis, order):
+    rng = np.random.RandomState(0)
+    if axis in (1, -3):
+        arrays = [random(rng, 2, c, 5, 4) for c in channels]
+    else:
+        arrays = [random(rng, 2, 3, 5, 4) for _ in channels]
+    compare(lambda *xs: F.concat(xs, axis=axis), arrays, order=order)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 30), st.integers(1, 60), st.integers(1, 60)),
+    bias=st.booleans(),
+    order=st.sampled_from(sorted(ORDERS)),
+)
+def test_linear(sizes, bias, order):
+    rng = np.random.RandomState(0)
+    n, inward, outward = sizes
+    arrays = [random(rng, n, inward), random(rng, outward, inward)]
+    arrays += [random(rng, outward)] if bias else []
+    compare(F.linear, arrays, order=order)
+
+
+def test_linear_of_an_image():
+    rng = np.random.RandomState(0)
+    x, w = channels_last(random(rng, 8, 64, 8, 8)), random(rng, 10, 4096)
+    compare(F.linear, [x, w])
+
+
+@pytest.mark.parametrize('shape', [(3, 5), (4, 16, 20, 20), (70000,)])
+@pytest.mark.parametrize('ratio', [0.0, 0.25, 0.5])
+def test_dropout_draws_chainers_random_numbers(shape, ratio):
+    x = random(np.random.RandomState(0), *shape)
+
+    def outputs():
+        np.random.seed(3)
+        variable = chainer.Variable(x)
+        y = F.dropout(variable, ratio)
+        y.grad = x
+        y.backward()
+        return y.array, variable.grad, np.random.rand(3)
+
+    wanted = outputs()
+    with chainer_onednn.enable():
+        got = outputs()
+    for ours, theirs in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_dropout_with_a_mask_of_the_callers(engine):
+    x = random(np.random.RandomState(0), 4, 5)
+    y, mask = F.dropout(x, 0.5, return_mask=True)
+    np.testing.assert_array_equal(F.dropout(x, mask=mask).array, y.array)

@@ -1,0 +1,126 @@
+import gc
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy as np
+import pytest
+
+import chainer_onednn
+from chainer_onednn import lookahead
+from side_by_side import random
+
+
+class Net(chainer.Chain):
+    def __init__(self, use):
+        super().__init__()
+        self.use = use
+        with self.init_scope():
+            self.conv = L.Convolution2D(
+                3, 16, 3, initialW=chainer.initializers.LeCunNormal(rng=np.random.RandomState(0))
+            )
+            self.bn = L.BatchNormalization(16)
+
+    def forward(self, x):
+        return self.use(self.bn(self.conv(x)))
+
+
+def both(use, steps=2):
+    """Outputs and gradients of some steps, by Chainer and by oneDNN."""
+    results = []
+    for enabled in (False, True):
+        net, x = Net(use), random(np.random.RandomState(1), 4, 3, 8, 8)
+        taken = []
+        with chainer_onednn.enable() if enabled else chainer.using_config('debug', False):
+            for _ in range(steps):
+                y = net(x)
+                net.cleargrads()
+                F.sum(y * random(np.random.RandomState(2), *y.shape)).backward()
+                taken += [y.array, *(p.grad for _, p in sorted(net.namedparams()))]
+                taken += [net.bn.avg_mean.copy(), net.bn.avg_var.copy()]
+        results.append(taken)
+    return results
+
+
+USES = {
+    'relu': F.relu,
+    'no relu': lambda h: h,
+    'relu and itself': lambda h: F.relu(h) + h,
+    'itself and relu': lambda h: h * 2 + F.relu(h),
+    'two relus': lambda h: F.relu(h) + 2 * F.relu(h),
+    'sigmoid': F.sigmoid,
+    'shape first': lambda h: F.relu(h) if h.shape == (4, 16, 6, 6) and len(h) == 4 else None,
+}
+
+
+@pytest.mark.parametrize('use', USES.values(), ids=USES.keys())
+def test_every_use_gives_chainers_numbers(use):
+    wanted, got = both(use)
+    for ours, theirs in zip(got, wanted, strict=True):
+        scale = np.abs(theirs).max()
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5 * max(scale, 1))
+
+
+def test_a_relu_that_follows_is_foreseen(engine):
+    net = Net(lambda h: h)
+    h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
+    assert type(h) is lookahead.Foreseen and isinstance(h, chainer.Variable)
+    y = F.relu(h)
+    assert type(h) is lookahead.Foreseen  # still nobody looked
+    looked = h.array
+    assert type(h) is chainer.Variable
+    np.testing.assert_array_equal(np.maximum(looked, 0), y.array)
+
+
+def test_a_wrong_guess_is_made_once(engine):
+    net = Net(lambda h: h)
+    x = random(np.random.RandomState(1), 4, 3, 8, 8)
+    assert type(net(x)) is lookahead.Foreseen
+    net(x).array  # noqa: B018 - somebody looks
+    assert type(net(x)) is chainer.Variable
+
+
+def test_looking_later_gives_the_value_of_then(engine):
+    net = Net(lambda h: h)
+    x = random(np.random.RandomState(1), 4, 3, 8, 8)
+    with chainer.no_backprop_mode():
+        wanted = net(x).array
+    h = net(x)
+    y = F.relu(h)
+    net.bn.gamma.array[...] = 9  # an optimizer has been at work meanwhile
+    np.testing.assert_array_equal(h.array, wanted)
+    np.testing.assert_array_equal(y.array, np.maximum(wanted, 0))
+
+
+@pytest.mark.parametrize('watch', ['hook', 'debug', 'no backprop'])
+def test_nothing_is_guessed_while_somebody_watches(engine, watch):
+    net = Net(lambda h: h)
+    x = random(np.random.RandomState(1), 4, 3, 8, 8)
+    mode = {
+        'hook': chainer.function_hooks.TimerHook,
+        'debug': lambda: chainer.using_config('debug', True),
+        'no backprop': chainer.no_backprop_mode,
+    }[watch]()
+    with mode:
+        assert type(net(x)) is chainer.Variable
+
+
+def test_the_unnormalized_output_is_not_kept(engine):
+    net = Net(F.relu)
+    y = net(random(np.random.RandomState(1), 4, 3, 8, 8))
+    guess = y.creator_node._guess
+    gc.collect()
+    assert guess.only_relu(y.creator_node.inputs[0])
+    assert guess.rectified is y.array
+
+
+def test_pickle_and_copy_of_the_net(engine):
+    import copy
+    import pickle
+
+    net, x = Net(F.relu), random(np.random.RandomState(1), 4, 3, 8, 8)
+    net(x)
+    net.use = None
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), net.copy('copy')):
+        other.use = F.relu
+        assert other(x).shape == (4, 16, 6, 6)

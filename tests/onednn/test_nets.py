@@ -1,0 +1,37 @@
+"""Every registered net, one training step: oneDNN's loss and gradients are Chainer's."""
+
+import inspect
+
+import chainer.functions as F
+import numpy as np
+import pytest
+
+import chainer_onednn
+from chainer_cifar import nets
+from side_by_side import random
+
+
+def step(name):
+    """Loss, and all gradients as one vector."""
+    np.random.seed(0)
+    small = {'res_depth': 1} if 'res_depth' in inspect.signature(nets.nets[name]).parameters else {}
+    net = nets.create(name, **small)
+    rng = np.random.RandomState(1)
+    x, t = random(rng, 16, 3, 32, 32), rng.randint(10, size=16).astype(np.int32)
+    loss = F.softmax_cross_entropy(net(x), t)
+    net.cleargrads()
+    loss.backward()
+    gradients = [parameter.grad.ravel() for _, parameter in sorted(net.namedparams())]
+    return float(loss.array), np.concatenate(gradients)
+
+
+@pytest.mark.parametrize('name', nets.nets)
+def test_same_loss_and_gradients(name):
+    wanted_loss, wanted = step(name)
+    with chainer_onednn.enable():
+        loss, got = step(name)
+        again_loss, again = step(name)
+    assert (loss, got.tobytes()) == (again_loss, again.tobytes())
+    assert loss == pytest.approx(wanted_loss, rel=1e-5)
+    # A unit within rounding of zero may fall on either side of its ReLU.
+    assert np.linalg.norm(got - wanted) < 0.02 * np.linalg.norm(wanted)

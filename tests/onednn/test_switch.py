@@ -1,0 +1,205 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+from chainer.functions.activation.relu import ReLU
+from chainer.functions.connection.convolution_2d import Convolution2DFunction
+
+import chainer_onednn
+from chainer_onednn import dnnl, library, replace
+from chainer_onednn.__main__ import main
+from side_by_side import random
+
+
+def methods():
+    return [vars(owner).get(name) for owner, name, *_ in replace._replacements]
+
+
+def test_enable_and_disable():
+    chainer_onednn.disable()
+    before = methods()
+    chainer_onednn.enable()
+    assert chainer_onednn.is_enabled() and chainer_onednn.describe().startswith('oneDNN 3.')
+    chainer_onednn.enable()  # again: nothing more
+    during = methods()
+    assert all(now is not then for now, then in zip(during, before, strict=True))
+    chainer_onednn.disable()
+    assert methods() == before
+    assert not chainer_onednn.is_enabled() and chainer_onednn.describe() is None
+    assert 'forward_cpu' in vars(Convolution2DFunction) and 'apply' not in vars(ReLU)
+
+
+def test_context_managers_nest():
+    with chainer_onednn.enable():
+        with chainer_onednn.enable():
+            assert chainer_onednn.is_enabled()
+        assert chainer_onednn.is_enabled()
+    assert not chainer_onednn.is_enabled()
+
+
+def test_a_graph_survives_disabling():
+    rng = np.random.RandomState(0)
+    x = chainer.Variable(random(rng, 2, 3, 8, 8))
+    link = chainer.Sequential(
+        chainer.links.Convolution2D(3, 16, 3),
+        chainer.links.BatchNormalization(16),
+        F.relu,
+        lambda h: F.max_pooling_2d(h, 2),
+        chainer.links.Linear(10),
+    )
+    with chainer_onednn.enable():
+        y = link(x)
+        F.sum(y).backward(retain_grad=True)
+        wanted = x.grad
+        x.cleargrad()
+        y = link(x)
+    F.sum(y).backward()
+    np.testing.assert_allclose(x.grad, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+PROGRAM = textwrap.dedent(
+    """
+    import chainer_cifar, chainer, numpy as np
+    import chainer.functions as F
+    import chainer_onednn
+    chainer_onednn.enable()
+    chainer_onednn.enable()
+    print(chainer_onednn.is_enabled())
+    y = F.convolution_2d(np.ones((1, 3, 4, 4), 'f'), np.ones((2, 3, 3, 3), 'f'))
+    print(F.relu(y).array.max())
+    """
+)
+
+
+def python(program, **environment):
+    source = os.path.dirname(os.path.dirname(chainer_onednn.__file__))
+    return subprocess.run(
+        [sys.executable, '-c', program],
+        env={**os.environ, 'PYTHONPATH': source, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_switched_off_by_the_environment():
+    done = python(PROGRAM, CHAINER_ONEDNN='0')
+    assert (done.stdout, done.stderr) == ('False\n27.0\n', '')
+
+
+@pytest.mark.parametrize('content', [None, b'not a library', b''])
+def test_a_wrong_library_is_told_in_one_line(tmp_path, content):
+    path = tmp_path / 'libdnnl.so.3'
+    if content is not None:
+        path.write_bytes(content)
+    done = python(PROGRAM, CHAINER_ONEDNN_LIBRARY=str(path))
+    assert done.stdout == 'False\n27.0\n' and done.returncode == 0
+    assert done.stderr.count('\n') == 1
+    assert 'Chainer runs on its own' in done.stderr and str(path) in done.stderr
+
+
+def test_a_library_of_something_else():
+    done = python(PROGRAM, CHAINER_ONEDNN_LIBRARY='libm.so.6')
+    assert done.stdout == 'False\n27.0\n' and done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'text'),
+    [
+        ('machine', lambda: 'aarch64', 'aarch64 is not x86-64'),
+        ('version', lambda _: (2, 7, 3), 'oneDNN 2.7.3'),
+        ('isa', 0x03, 'no AVX2'),
+    ],
+)
+def test_unsuitable(monkeypatch, name, value, text):
+    if name == 'machine':
+        monkeypatch.setattr(library.platform, 'machine', value)
+    elif name == 'version':
+        monkeypatch.setattr(library, 'version', value)
+    else:
+        monkeypatch.setattr(library, 'AVX2', 0x8000)
+    with pytest.raises(library.Unavailable, match=text):
+        library.load()
+
+
+def test_number_of_threads():
+    program = 'import chainer_cifar; from chainer_onednn import threads; print(threads.count())'
+    assert python(program, OMP_NUM_THREADS='1').stdout == '1\n'
+    assert python(program, OMP_NUM_THREADS='3').stdout == '3\n'
+
+
+def _child(queue):
+    x, w = np.ones((8, 16, 8, 8), 'f'), np.ones((16, 16, 3, 3), 'f')
+    queue.put(F.relu(F.convolution_2d(x, w, pad=1)).array)
+
+
+def test_a_forked_process_computes(engine):
+    x, w = np.ones((8, 16, 8, 8), 'f'), np.ones((16, 16, 3, 3), 'f')
+    wanted = F.relu(F.convolution_2d(x, w, pad=1)).array
+    context = multiprocessing.get_context('fork')
+    queue = context.Queue()
+    child = context.Process(target=_child, args=(queue,))
+    child.start()
+    np.testing.assert_allclose(queue.get(timeout=60), wanted, rtol=1e-5)
+    child.join(60)
+    assert child.exitcode == 0
+    np.testing.assert_array_equal(F.relu(F.convolution_2d(x, w, pad=1)).array, wanted)
+
+
+def test_threads_of_one_process(engine):
+    from concurrent.futures import ThreadPoolExecutor
+
+    inputs = [random(np.random.RandomState(i), 4, 16, 8, 8) for i in range(8)]
+    w = random(np.random.RandomState(9), 16, 16, 3, 3)
+
+    def work(x):
+        with chainer.no_backprop_mode():
+            return F.relu(F.convolution_2d(x, w)).array
+
+    wanted = [work(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for got, want in zip(pool.map(work, inputs), wanted, strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
+
+
+def test_the_cache_of_primitives_is_bounded(monkeypatch):
+    monkeypatch.setattr(dnnl, '_LIMIT', 3)
+    made = []
+
+    @dnnl.cached
+    def make(number):
+        made.append(number)
+        return number
+
+    for _ in range(2):
+        for number in range(5):
+            assert make(number) == number
+            assert make(number) == number
+    assert len(made) <= 10 and len(dnnl._thread().caches) <= 3
+
+
+def test_what_is_unsupported_is_remembered():
+    tried = []
+
+    @dnnl.cached
+    def make():
+        tried.append(1)
+        raise dnnl.Unsupported('no')
+
+    for _ in range(3):
+        with pytest.raises(dnnl.Unsupported):
+            make()
+    assert len(tried) == 1
+
+
+def test_report(capsys):
+    assert main() == 0
+    text = capsys.readouterr().out
+    assert 'oneDNN 3.' in text and 'GFLOP/s' in text and 'the self-test passed' in text

@@ -36,7 +36,7 @@ class Guess:
 
     def only_relu(self, node):
         """Was one ReLU the only use of ``h`` (of this node), now and for ever?"""
-        return self.relus == 1 and not self.looked_at and node.get_variable_or_none() is None
+        return self.relus == 1 and not self.looked_at and is_unseen(node)
 
 
 def place_of(parameter):
@@ -117,16 +117,20 @@ def apply_relu(original, self, inputs):
 @replaces(ReLU, 'backward')
 def relu_backward(original, self, indexes, grad_outputs):
     guess = getattr(self, '_guess', None)
-    if (
-        guess is None
-        or chainer.config.enable_backprop
-        or not guess.only_relu(self.inputs[0])
-        or _watched()
-    ):
+    if guess is None or not guess.only_relu(self.inputs[0]):
         return original(self, indexes, grad_outputs)
     # The function behind masks the gradient itself, together with its own work.
     guess.unmasked = True
     return grad_outputs
+
+
+def is_unseen(node):
+    """During a backward pass: is the gradient of this node nobody's business but its creator's?"""
+    return (
+        node.get_variable_or_none() is None
+        and not chainer.config.enable_backprop  # a graph for second derivatives would be made
+        and not _watched()
+    )
 
 
 def _watched():

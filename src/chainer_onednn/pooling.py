@@ -2,13 +2,15 @@
 
 import math
 import typing
+import weakref
 
 import numpy as np
+from chainer.functions.activation.relu import ReLU
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
 from chainer.utils.conv import get_conv_outsize
 
-from chainer_onednn import arrays, dnnl, elementwise
+from chainer_onednn import activation, arrays, dnnl, elementwise, lookahead
 from chainer_onednn.linear import matmul
 from chainer_onednn.replace import replaces
 
@@ -60,6 +62,7 @@ def max_pooling(original, self, inputs):
     run(x, y, indexes)
     self._in_shape, self._in_dtype = x.shape, x.dtype
     self._onednn = windows, indexes
+    self._x, self._y = weakref.ref(inputs[0]), y
     return (y,)
 
 
@@ -88,8 +91,18 @@ def max_pooling_gradient(original, self, inputs):
     if getattr(self.func, '_onednn', None) is None or not arrays.is_float32(gy):
         return original(self, inputs)
     windows, indexes = self.func._onednn
-    gx = arrays.empty(windows.x)
-    _backward(windows, dnnl.POOLING_MAX)(arrays.ours(gy), gx, indexes)
+    gx, gy = arrays.empty(windows.x), arrays.ours(gy)
+    node, x = self.func.inputs[0], self.func._x()
+    mask = isinstance(node.creator_node, ReLU) and x is not None and lookahead.is_unseen(node)
+    if mask:
+        # Of a window, only the maximum gets a gradient, and only if it is positive. Masking here
+        # instead of in front of the pooling touches a fraction of the memory.
+        masked = arrays.empty(gy.shape)
+        elementwise.relu_gradient(*elementwise.flat(self.func._y, gy, masked))
+        gy = masked
+    _backward(windows, dnnl.POOLING_MAX)(gy, gx, indexes)
+    if mask:
+        activation.mark_as_masked(gx, x)
     return (gx,)
 
 

@@ -110,3 +110,29 @@ def test_no_output_is_chainers_error():
     wanted = error()
     with chainer_onednn.enable():
         assert error() == wanted
+
+
+@pytest.mark.parametrize('held', [False, True])
+@pytest.mark.parametrize('used_twice', [False, True])
+def test_gradient_through_relu_and_pooling(held, used_twice):
+    """The mask of the ReLU may move behind the pooling, but not if somebody sees it."""
+    x0 = random(np.random.RandomState(0), 2, 16, 6, 6) - 1  # some windows are negative altogether
+
+    def gradients():
+        x = chainer.Variable(x0)
+        h = F.relu(x * 1)
+        y = F.max_pooling_2d(h, 2)
+        if used_twice:
+            y += 2 * F.average_pooling_2d(h, 2)
+        if not held:
+            del h
+        y.grad = random(np.random.RandomState(1), *y.shape)
+        y.backward(retain_grad=True)
+        return x.grad, h.grad if held else None
+
+    wanted = gradients()
+    with chainer_onednn.enable():
+        got = gradients()
+    for ours, theirs in zip(got, wanted, strict=True):
+        if theirs is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6)

@@ -44,7 +44,8 @@ def main():
         if ratios:
             print(f'geometric mean against {contender}: {statistics.geometric_mean(ratios):.2f}')
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + '\n', encoding='utf-8')
+        facts = {'command': sys.argv, 'machine': _machine(args.peer_python), 'nets': results}
+        args.json.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
 
 
 def compare(net, contenders, args):
@@ -93,6 +94,25 @@ def compare(net, contenders, args):
         )
         worker.close()
     return row
+
+
+def _machine(peer_python):
+    """What was raced on: processor, threads, versions."""
+    import importlib.metadata
+    import os
+    import platform
+
+    from chainer_cifar import device
+
+    program = 'import torch; print(torch.__version__)'
+    torch = subprocess.run([peer_python, '-c', program], capture_output=True, text=True)
+    return {
+        'cpu': device.describe(device.get_device(cpu_engine='onednn')),
+        'cores': os.cpu_count(),
+        'python': platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in ('chainer', 'numpy')},
+        'torch': torch.stdout.strip() or None,
+    }
 
 
 class Worker:

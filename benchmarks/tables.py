@@ -1,4 +1,4 @@
-"""Write the generated tables of the README: nets, recipes, our runs.
+"""Write the generated tables of the README: nets, recipes, our runs, speed.
 
     python benchmarks/tables.py             # after a change
     python benchmarks/tables.py --check     # exit status 1 if the README is not up to date
@@ -21,6 +21,7 @@ from chainer_cifar import nets  # noqa: E402
 from chainer_cifar.training.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
+SPEED = ROOT / 'benchmarks' / 'cpu_training.json'  # of `cpu_training.py --json`
 
 
 def nets_table():
@@ -56,7 +57,24 @@ def runs_table():
             str(run['flags']['seed']),
             f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
             f'{run["images_per_second"]:.0f}',
-            run['device']['name'],
+            ', '.join(filter(None, (run['device']['name'], run['device'].get('engine')))),
+        )
+
+
+def speed_table():
+    results = json.loads(SPEED.read_text(encoding='utf-8'))
+    yield 'net', 'images/s', "Chainer's own", 'PyTorch', 'PyTorch, channels last', 'peak memory'
+    for row in results['nets']:
+        ratios = [
+            f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
+            for facts in map(row.get, ('chainer', 'torch', 'torch_channels_last'))
+        ]
+        ours, theirs = row['onednn'], row['torch_channels_last']
+        yield (
+            f'`{row["net"]}`',
+            f'{row["batch_size"] / ours["seconds"]:.0f}',
+            *ratios,
+            f'{ours["peak_mb"]:.0f} MB ({theirs["peak_mb"]:.0f} MB)',
         )
 
 
@@ -81,7 +99,12 @@ def markdown(rows):
 
 def updated(text):
     """The README with each table between its two marker comments made anew."""
-    for name, rows in (('nets', nets_table), ('recipes', recipes_table), ('runs', runs_table)):
+    for name, rows in {
+        'nets': nets_table,
+        'recipes': recipes_table,
+        'runs': runs_table,
+        'speed': speed_table,
+    }.items():
         pattern = rf'(<!-- table: {name} -->\n).*?(<!-- end -->)'
         table = markdown(rows()) + '\n'
         text, n = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)

@@ -1,10 +1,26 @@
 """The argument parser of every command: its errors are one line, with the nearest right flag."""
 
 import argparse
+import os
 import shlex
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
+
+# What other tools call it.
+ELSEWHERE = {
+    '--epoch': '--iter',
+    '--epochs': '--iter',
+    '--num_epochs': '--iter',
+    '--batch-size': '--batch_size',
+    '--batchsize': '--batch_size',
+    '--learning_rate': '--lr',
+    '--learning-rate': '--lr',
+    '--wd': '--weight_decay',
+    '--arch': '--model',
+    '--data': '--dataset',
+    '--name': '--prefix',
+}
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -16,9 +32,20 @@ class ArgumentParser(argparse.ArgumentParser):
     def parse_args(self, args=None, namespace=None):
         namespace, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            hint = nearest(unknown[0].split('=')[0], self._option_string_actions)
+            flag = unknown[0].split('=')[0]
+            known = self._option_string_actions
+            hint = nearest(flag, known)
+            if ELSEWHERE.get(flag) in known:
+                hint = f", did you mean '{ELSEWHERE[flag]}'?"
             raise UserError(f"no flag is called '{unknown[0]}'{hint or ' (see --help)'}")
         return namespace
+
+    def _read_args_from_files(self, arg_strings):
+        for argument in arg_strings:
+            path = argument[1:]
+            if argument[:1] == self.fromfile_prefix_chars and not os.path.isfile(path):
+                raise UserError(f'{argument}: there is no file {path} to read flags from')
+        return super()._read_args_from_files(arg_strings)
 
     def error(self, message):
         raise UserError(f'{message} (see --help)')

@@ -1,5 +1,6 @@
 """The commands: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
 
+import contextlib
 import importlib
 import os
 import signal
@@ -26,8 +27,17 @@ def run(name, argv, prog):
     except UserError as error:
         print(f'{prog}: error: {error}', file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or '').split('.')[0]
+        if package in ('', 'chainer_cifar', 'chainer_onednn'):
+            raise
+        tell(
+            f"{prog}: error: {sys.executable} has no package '{package}'; run `make install` and "
+            f'use .venv/bin/python, or install into this Python as the README says'
+        )
+        return 2
     except KeyboardInterrupt as interrupt:
-        print(f'{prog}: {interrupt or "interrupted"}', file=sys.stderr)
+        tell(f'{prog}: {interrupt or "interrupted"}')
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
@@ -38,6 +48,12 @@ def run(name, argv, prog):
         print(f'{prog}: error: {error.filename}: {error.strerror or error}', file=sys.stderr)
         return 2
     return 0
+
+
+def tell(line):
+    """Print to standard error; if nobody reads it any more, that is no error."""
+    with contextlib.suppress(BrokenPipeError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def script(name):

@@ -14,13 +14,11 @@ import sys
 import types
 import warnings
 
-import numpy as np
-
 
 def apply():
     """Patch once; calling it again does nothing more."""
-    if 'chainer' in sys.modules:
-        return
+    if 'chainer' in sys.modules or importlib.util.find_spec('numpy') is None:
+        return  # without NumPy nothing will run, and cli.py says so
     _restore_numpy_names()
     _stub_environment_check()
     if importlib.util.find_spec('pkg_resources') is None:
@@ -29,6 +27,8 @@ def apply():
 
 
 def _restore_numpy_names():
+    import numpy as np
+
     if not hasattr(np, 'sctypes'):  # removed in NumPy 2.0; chainer.functions.as_strided
         np.sctypes = {  # noqa: NPY201
             'int': [np.int8, np.int16, np.int32, np.int64],

@@ -456,6 +456,8 @@ MISTAKES = {
     'no pickle': ([*NEW, '-d', 'data/classes.json'], ['data/classes.json']),
     'path out': ([*NEW, '-p', '../x'], ['--prefix ../x']),
     'augment': ([*NEW, '--augment', 'crops'], ['crops', "'crop'"]),
+    'a flag of other tools': ([*NEW, '--epochs', '3'], ['--epochs', "'--iter'"]),
+    'no file of flags': ([*NEW, '@none.txt'], ['@none.txt', 'no file none.txt']),
     'option of another net': (
         [*DATA, '-b', '10', '-m', 'cnn', '--skip_depth'],
         ['--skip_depth', "'cnn'"],
@@ -522,6 +524,51 @@ def test_dry_run_writes_nothing(fresh):
     n = nets.create('residual', 3, res_depth=1).count_params()
     assert f'residual: {n:,} parameters, 3 classes' in done.stdout
     assert files(fresh) == before
+
+
+@pytest.mark.parametrize('stream', ['stdout', 'both'])
+def test_a_reader_that_left_costs_no_snapshot(fresh, stream):
+    """`train.py 2>&1 | tee log`, and Ctrl-C ends tee first."""
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, *SMALL, '--iter', '1000000'],
+        cwd=fresh,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if stream == 'both' else subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for_epoch(process, 1)
+        process.stdout.close()
+        if stream == 'both':
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) in (130, 143)
+    finally:
+        process.kill()
+        process.wait()
+    done = train('--resume', '-p', 'run', '--iter', '1', cwd=fresh)
+    assert done.returncode == 0, done.stderr
+    assert 'finished already' in done.stdout or 'resuming after iteration' in done.stdout
+
+
+def test_a_finished_run_says_so(fresh):
+    train(*SMALL, '--iter', 1, cwd=fresh)
+    done = train('--resume', '-p', 'run', cwd=fresh)
+    assert done.returncode == 0 and 'finished already' in done.stdout
+
+
+def test_missing_packages_are_told_in_one_line(tmp_path):
+    """A Python without Chainer, NumPy … as a user's own often is."""
+    done = subprocess.run(
+        [sys.executable, '-S', SCRIPT, '--list_models'],
+        cwd=tmp_path,
+        env={'PATH': os.environ['PATH']},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert 'has no package' in done.stderr and '.venv/bin/python' in done.stderr
 
 
 def test_cpu_engines_agree(fresh):

@@ -65,7 +65,7 @@ def _parser(prog):
     )
     for action, text in (
         ('overwrite', 'replace an earlier run of the same prefix'),
-        ('dry_run', 'build the net, count its parameters, train on one batch; write nothing'),
+        ('dry_run', 'build the net, count its parameters, time a few batches; write nothing'),
         ('list_models', 'list the nets with their numbers of parameters'),
         ('list_recipes', 'list the recipes with their sources and flags'),
     ):

@@ -189,7 +189,12 @@ def _fetch_and_extract(archive, directory, url, md5, retries):
         discard(path)  # a download that was given up for a file put there by hand
         return
     if actual is not None:
-        print(f'{path} has md5 {actual}, not {md5}: fetched anew', file=sys.stderr, flush=True)
+        print(
+            f'{path} has md5 {actual}, not {md5}: fetched anew '
+            f'(to use it as it is, give --md5 {actual} or --md5 skip)',
+            file=sys.stderr,
+            flush=True,
+        )
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
     # Extracted before it takes the place of an older tar.gz, which may be the better one.

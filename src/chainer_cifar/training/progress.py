@@ -6,6 +6,9 @@ on a terminal only.
 
 import contextlib
 import datetime
+import os
+import signal
+import sys
 import time
 
 from chainer.training import extension
@@ -90,8 +93,13 @@ class Progress(extension.Extension):
 
 def _print(text):
     """To standard output, at once also in a file, and without tearing a bar on the screen."""
-    with tqdm.external_write_mode():
-        print(text, flush=True)
+    try:
+        with tqdm.external_write_mode():
+            print(text, flush=True)
+    except BrokenPipeError:
+        # The reader (`| head`, `| tee`) has left. Stop as for SIGTERM, which keeps a snapshot.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _clock(seconds):

@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import pathlib
 import sys
+import time
 
 import filelock
 import numpy as np
@@ -23,6 +25,8 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 
 # What config.json must hold for a run to be resumed.
 _DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
+
+DRY_RUN = 3  # iterations that are timed
 
 # Everything a run writes, for --overwrite.
 _RESULTS = ('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json')
@@ -74,15 +78,29 @@ def resume(config, flags, path=None):
             print(f'{config.models}: no snapshot yet, starting from the beginning')
         else:
             snapshot.restore(run, state)
-            print(f'resuming after iteration {run.updater.iteration}')
+            done = run.updater.epoch >= config.iter and run.updater.is_new_epoch
+            print(
+                f'finished already; a larger --iter than {config.iter} would go on'
+                if done
+                else f'resuming after iteration {run.updater.iteration}'
+            )
         _train(config, run)
 
 
 def dry_run(config):
-    """Build everything and train on one batch; write nothing."""
+    """Build everything and train on a few batches; write nothing."""
     _, _, run = _build(config)
-    run.updater.update()
-    print('one iteration done; nothing was written')
+    iterator = run.updater.get_iterator('main')
+    run.updater.update()  # this one also prepares and compiles
+    start = time.perf_counter()
+    for _ in range(DRY_RUN):
+        run.updater.update()
+    rate = DRY_RUN * iterator.batch_size / (time.perf_counter() - start)
+    epoch = datetime.timedelta(seconds=round(len(iterator.dataset) / rate))
+    print(
+        f'{1 + DRY_RUN} iterations done, about {rate:.0f} images/s: {epoch} to train an epoch; '
+        f'nothing was written'
+    )
 
 
 def _build(config):

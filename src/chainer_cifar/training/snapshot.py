@@ -5,6 +5,7 @@ A snapshot (`Snapshot` writes it, `newest` reads it) is an npz of what Chainer's
 state in it: see randomness.py. The newest two are kept; a torn one is told by its checksums.
 """
 
+import contextlib
 import json
 import re
 import signal
@@ -62,10 +63,12 @@ class Snapshot(extension.Extension):
     def _on_signal(self, number, frame):
         self._signal = number
         self.finalize()
-        print(
-            '\nstopping after this iteration … (again: at once, from the last snapshot)',
-            file=sys.stderr,
-        )
+        with contextlib.suppress(BrokenPipeError):  # of `2>&1 | tee`, which the signal ended first
+            print(
+                '\nstopping after this iteration … (again: at once, from the last snapshot)',
+                file=sys.stderr,
+                flush=True,
+            )
 
     def __call__(self, trainer):
         due = time.monotonic() - self._last > SECONDS

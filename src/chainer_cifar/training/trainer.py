@@ -133,5 +133,6 @@ class FailOnNonNumber(extensions.FailOnNonNumber):
         except RuntimeError:
             raise UserError(
                 f'training diverged: the weights hold NaN or infinity after iteration '
-                f'{trainer.updater.iteration}; try a lower --lr (sgd) or --alpha (adam)'
+                f'{trainer.updater.iteration}; try a lower --lr (sgd) or '
+                f'--alpha (adam), with --overwrite'
             ) from None

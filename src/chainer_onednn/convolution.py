@@ -12,7 +12,8 @@ from chainer.functions.connection.convolution_2d import Convolution2DFunction, C
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 from chainer.utils.conv import get_conv_outsize
 
-from chainer_onednn import arrays, dnnl
+from chainer_onednn import arrays, dnnl, lookahead
+from chainer_onednn.backprop import make_variable
 from chainer_onednn.replace import replaces
 
 
@@ -93,16 +94,19 @@ def deconvolution(original, self, inputs):
     if not _usable(self, *inputs):
         return original(self, inputs)
     self._calc_out_size(y.shape, w.shape)
-    geometry = _geometry(
-        self, (len(y), w.shape[1] * self.groups, self.outh, self.outw), y.shape, w.shape[2:]
-    )
-    run = _backward_data(geometry)
-    x = arrays.empty(geometry.x)
-    run(arrays.ours(y), np.ascontiguousarray(w), x)
+    x_shape = len(y), w.shape[1] * self.groups, self.outh, self.outw
+    x = _gradient_of_image(_geometry(self, x_shape, y.shape, w.shape[2:]), arrays.ours(y), w)
     if len(inputs) == 3:
         x += inputs[2].reshape(1, -1, 1, 1)
     self.retain_inputs((0, 1))
     return (x,)
+
+
+def _gradient_of_image(geometry, gy, w):
+    run = _backward_data(geometry)
+    gx = arrays.empty(geometry.x)
+    run(gy, np.ascontiguousarray(w), gx)
+    return gx
 
 
 @replaces(Convolution2DGradW, 'forward_cpu')
@@ -119,30 +123,23 @@ def gradient_of_weights(original, self, inputs):
 
 
 @replaces(Convolution2DFunction, 'backward')
-def both_gradients(original, self, indexes, grad_outputs):
+def gradients(original, self, indexes, grad_outputs):
     # One primitive gives the gradients of weights and bias together. Only what is to be
     # differentiated again needs the graph that Chainer's own method builds.
+    if chainer.config.enable_backprop or 1 not in indexes or lookahead.is_watched():
+        return original(self, indexes, grad_outputs)
     x, w = (variable.array for variable in self.get_retained_inputs())
     gy = grad_outputs[0].array
-    if chainer.config.enable_backprop or 2 not in indexes or not _usable(self, x, w, gy):
+    if not _usable(self, x, w, gy):
         return original(self, indexes, grad_outputs)
     geometry = _geometry(self, x.shape, gy.shape, w.shape[2:])
-    run = _backward_weights(geometry, True)
+    gy, bias = arrays.ours(gy), 2 in indexes
     gw, gb = np.empty(w.shape, np.float32), np.empty(len(w), np.float32)
-    gy = arrays.ours(gy)
-    run(arrays.ours(x), gy, gw, gb)
-    gradients = {1: chainer.Variable(gw), 2: chainer.Variable(gb)}
+    _backward_weights(geometry, bias)(arrays.ours(x), gy, gw, *([gb] if bias else []))
+    found = {1: gw, 2: gb}
     if 0 in indexes:
-        gradients[0] = chainer.functions.deconvolution_2d(
-            chainer.Variable(gy),
-            self.get_retained_inputs()[1],
-            stride=(self.sy, self.sx),
-            pad=(self.ph, self.pw),
-            outsize=x.shape[2:],
-            dilate=(self.dy, self.dx),
-            groups=self.groups,
-        )
-    return tuple(gradients[index] for index in indexes)
+        found[0] = _gradient_of_image(geometry, gy, w)
+    return tuple([make_variable(found[index]) for index in indexes])
 
 
 def _usable(function, *inputs):

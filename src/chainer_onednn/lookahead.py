@@ -48,7 +48,7 @@ def place_of(parameter):
     if (
         not isinstance(parameter, chainer.Parameter)
         or not chainer.config.enable_backprop
-        or _watched()
+        or is_watched()
     ):
         return None
     place = parameter.__dict__.setdefault('_chainer_onednn', {'guess': True})
@@ -102,7 +102,7 @@ class Foreseen(chainer.Variable):
 @replaces(ReLU, 'apply')
 def apply_relu(original, self, inputs):
     (x,) = inputs
-    if type(x) is not Foreseen or _watched():
+    if type(x) is not Foreseen or is_watched():
         return original(self, inputs)
     guess = self._guess = x.__dict__['_guess']
     guess.relu_looks = True
@@ -129,10 +129,10 @@ def is_unseen(node):
     return (
         node.get_variable_or_none() is None
         and not chainer.config.enable_backprop  # a graph for second derivatives would be made
-        and not _watched()
+        and not is_watched()
     )
 
 
-def _watched():
+def is_watched():
     """Would somebody see the arrays between functions?"""
     return chainer.is_debug() or bool(chainer.get_function_hooks())

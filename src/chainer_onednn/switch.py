@@ -10,6 +10,7 @@ from chainer_onednn import dnnl, library, memory, replace, threads
 _REPLACING = (
     'activation',
     'arithmetic',
+    'backprop',
     'convolution',
     'dropout',
     'linear',

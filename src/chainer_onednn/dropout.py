@@ -3,8 +3,10 @@
 import numpy as np
 from chainer.functions.noise.dropout import Dropout, DropoutGrad
 
-from chainer_onednn import arrays, elementwise, threads
+from chainer_onednn import arrays, elementwise
 from chainer_onednn.replace import replaces
+
+_BLOCK = 2**16  # elements; the random numbers of a block stay in the cache
 
 
 @replaces(Dropout, 'forward_cpu')
@@ -15,8 +17,8 @@ def dropout(original, self, inputs):
     mask = np.empty(x.shape, np.float32)
     flat = mask.reshape(-1)
     scale = np.float32(1.0 / (1 - self.dropout_ratio))
-    for start in range(0, flat.size, threads.BLOCK):
-        part = flat[start : start + threads.BLOCK]
+    for start in range(0, flat.size, _BLOCK):
+        part = flat[start : start + _BLOCK]
         np.multiply(scale, np.random.rand(part.size) >= self.dropout_ratio, out=part)
     self.mask = arrays.ours(mask)
     return (_product(x, self.mask),)

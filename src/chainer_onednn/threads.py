@@ -6,7 +6,7 @@ import os
 
 import threadpoolctl
 
-BLOCK = 2**16  # elements; a handful of such float32 blocks fits a second-level cache
+BLOCK = 2**18  # elements; in smaller blocks, Python's threads wait for each other too often
 
 
 def count():
@@ -33,7 +33,7 @@ def in_blocks(work, size):
 
     ``work`` should spend its time in NumPy's operations on that slice of flat arrays: NumPy lets
     other threads run meanwhile, and a block that stays in the cache makes several operations cost
-    one pass over the memory.
+    little more than one pass over the memory.
     """
     slices = [slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK)]
     if len(slices) == 1 or count() == 1:

@@ -6,6 +6,8 @@ takes the result that is waiting. Anybody else who looks at ``h`` sees an ordina
 computed at that moment, and at this place in the net nothing is guessed any more.
 """
 
+import copy
+
 import chainer
 from chainer.functions.activation.relu import ReLU
 
@@ -97,6 +99,10 @@ class Foreseen(chainer.Variable):
 
     def __len__(self):
         return self.shape[0]
+
+    def __copy__(self):
+        self._data  # noqa: B018 - a copy of the attributes would hold relu(h)
+        return copy.copy(self)
 
 
 @replaces(ReLU, 'apply')

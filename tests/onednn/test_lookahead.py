@@ -1,4 +1,6 @@
+import copy
 import gc
+import pickle
 
 import chainer
 import chainer.functions as F
@@ -115,10 +117,17 @@ def test_the_unnormalized_output_is_not_kept(engine):
     assert guess.rectified is y.array
 
 
-def test_pickle_and_copy_of_the_net(engine):
-    import copy
-    import pickle
+def test_copies_of_the_variable(engine):
+    x = random(np.random.RandomState(1), 4, 3, 8, 8)
+    with chainer.no_backprop_mode():
+        wanted = Net(lambda h: h)(x).array
+    for duplicate in (copy.copy, copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h))):
+        h = Net(lambda h: h)(x)
+        assert type(h) is lookahead.Foreseen
+        np.testing.assert_array_equal(duplicate(h).array, wanted)
 
+
+def test_pickle_and_copy_of_the_net(engine):
     net, x = Net(F.relu), random(np.random.RandomState(1), 4, 3, 8, 8)
     net(x)
     net.use = None

@@ -13,10 +13,17 @@ is fastest on. They are ordinary ndarrays, so everything else works on them, and
 order are taken too.
 
 Done by oneDNN, forward and backward: Convolution2D and Deconvolution2D (any stride, padding,
-dilation, groups), BatchNormalization, FixedBatchNormalization, max and average pooling, ReLU,
-Linear, Dropout (with NumPy's random numbers), Add, Concat, and the sums of gradients; the updates
-of MomentumSGD, NesterovAG, Adam and WeightDecay run on all threads. Everything else, other dtypes,
-GPUs, and what oneDNN does not support are left to Chainer's own code.
+dilation, groups), BatchNormalization, max and average pooling, ReLU, Linear, Dropout (with NumPy's
+random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization and Concat.
+The updates of MomentumSGD, NesterovAG, Adam and WeightDecay run on all threads. Everything else,
+other dtypes, GPUs, and what oneDNN does not support are left to Chainer's own code.
+
+Two things are for the whole process: NumPy's BLAS is held to one thread while the engine is enabled
+(see `threads.quiet_blas`), and glibc keeps freed memory (see `memory.keep_freed`), also afterwards.
+
+One habit that Chainer forgives is not safe here: to change the array of an intermediate variable in
+place between a batch normalization and its first use. The normalization may be computed when its
+output is looked at (see `lookahead`).
 
 Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``OMP_NUM_THREADS`` is the
 number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of another build of oneDNN 3.

@@ -6,9 +6,16 @@ from chainer.functions.array.reshape import Reshape
 from chainer.functions.math.basic_math import Add, MultiAdd
 
 from chainer_onednn import arrays, dnnl, elementwise
+from chainer_onednn.backprop import apply_without_graph
 from chainer_onednn.replace import replaces
 
 _SMALL = 2**14  # elements, below which NumPy is as fast
+
+
+@replaces(Add, 'apply')
+@replaces(MultiAdd, 'apply')
+def apply_sum(original, self, inputs):
+    return apply_without_graph(self, inputs) or original(self, inputs)
 
 
 @replaces(Add, 'forward')

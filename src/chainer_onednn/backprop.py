@@ -10,7 +10,6 @@ import numpy as np
 from chainer.functions.activation.relu import ReLUGrad2
 from chainer.functions.connection.convolution_2d import Convolution2DGradW
 from chainer.functions.connection.linear import LinearGradData, LinearGradWeight
-from chainer.functions.math.basic_math import Add, MultiAdd
 from chainer.functions.noise.dropout import DropoutGrad
 from chainer.functions.normalization.batch_normalization import BatchNormalizationGrad
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2DGrad
@@ -30,19 +29,21 @@ from chainer_onednn.replace import replaces
 @replaces(ReLUGrad2, 'apply')
 def apply_gradient(original, self, inputs):
     arrays = _arrays(inputs)
-    return original(self, inputs) if arrays is None else _apply(self, arrays)
+    return original(self, inputs) if arrays is None else _apply(self, inputs, arrays)
 
 
-@replaces(Add, 'apply')
-@replaces(MultiAdd, 'apply')
-def apply_sum(original, self, inputs):
-    # These are called by users, too, so what the type check would find must be right.
+def apply_without_graph(node, inputs):
+    """Apply a function to variables of one shape and dtype if nobody wants the graph.
+
+    Returns:
+        tuple of chainer.Variable or None: None where Chainer's own ``apply`` is needed.
+    """
     arrays = _arrays(inputs)
     if arrays is None or any(
         array.shape != arrays[0].shape or array.dtype != arrays[0].dtype for array in arrays
     ):
-        return original(self, inputs)
-    return _apply(self, arrays)
+        return None
+    return _apply(node, inputs, arrays)
 
 
 def _arrays(inputs):
@@ -53,11 +54,14 @@ def _arrays(inputs):
     return arrays if all(type(array) is np.ndarray for array in arrays) else None
 
 
-def _apply(node, arrays):
+def _apply(node, variables, arrays):
+    requires_grad = any(variable.requires_grad for variable in variables)
     node._input_layouts = (None,) * len(arrays)
-    return tuple([make_variable(array) for array in node.forward(arrays)])
+    return tuple([make_variable(array, requires_grad) for array in node.forward(arrays)])
 
 
-def make_variable(array):
+def make_variable(array, requires_grad=True):
     """A new variable of a NumPy array, without the checks of what a caller might pass."""
-    return chainer.Variable._init_unchecked(array, is_chainerx_array=False)
+    return chainer.Variable._init_unchecked(
+        array, requires_grad=requires_grad, is_chainerx_array=False
+    )

@@ -65,7 +65,8 @@ def _geometry(function, x, y, kernel):
 @replaces(Convolution2DFunction, 'forward_cpu')
 def convolution(original, self, inputs):
     x, w = inputs[:2]
-    if not _usable(self, *inputs):
+    fits = w.ndim == x.ndim == 4 and x.shape[1] == w.shape[1] * self.groups
+    if not _usable(self, *inputs) or not fits or any(b.shape != (len(w),) for b in inputs[2:]):
         return original(self, inputs)
     size = tuple(
         get_conv_outsize(*sizes, cover_all=self.cover_all, d=dilate)
@@ -91,7 +92,8 @@ def convolution(original, self, inputs):
 @replaces(Deconvolution2DFunction, 'forward_cpu')
 def deconvolution(original, self, inputs):
     y, w = inputs[:2]
-    if not _usable(self, *inputs):
+    fits = w.ndim == y.ndim == 4 and y.shape[1] == len(w)
+    if not _usable(self, *inputs) or not fits:
         return original(self, inputs)
     self._calc_out_size(y.shape, w.shape)
     x_shape = len(y), w.shape[1] * self.groups, self.outh, self.outw
@@ -114,6 +116,8 @@ def gradient_of_weights(original, self, inputs):
     x, gy = inputs
     if self.W_dtype != arrays.FLOAT32 or not arrays.is_float32(*inputs):
         return original(self, inputs)
+    if (len(x), self.W_shape[0]) != gy.shape[:2]:
+        return original(self, inputs)
     geometry = _geometry(self, x.shape, gy.shape, (self.kh, self.kw))
     run = _backward_weights(geometry, False)
     gw = np.empty(self.W_shape, np.float32)
@@ -130,7 +134,7 @@ def gradients(original, self, indexes, grad_outputs):
         return original(self, indexes, grad_outputs)
     x, w = (variable.array for variable in self.get_retained_inputs())
     gy = grad_outputs[0].array
-    if not _usable(self, x, w, gy):
+    if not _usable(self, x, w, gy) or gy.shape[:2] != (len(x), len(w)):
         return original(self, indexes, grad_outputs)
     geometry = _geometry(self, x.shape, gy.shape, w.shape[2:])
     gy, bias = arrays.ours(gy), 2 in indexes

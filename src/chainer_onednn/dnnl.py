@@ -19,7 +19,6 @@ _LIMIT = 4096  # primitives a thread keeps; a training run of the deepest net ne
 # <oneapi/dnnl/dnnl_types.h>, unchanged since oneDNN 3.0
 FORWARD, INFERENCE, BACKWARD = 64, 96, 128
 CONVOLUTION_DIRECT = 1
-RELU, RELU_FROM_OUTPUT, LINEAR = 0x20, 0x100, 0x26
 POOLING_MAX, POOLING_AVERAGE = 0x1FF, 0x2FF  # the average counts the padding, as Chainer's does
 BINARY_ADD, BINARY_MUL, BINARY_MAX, BINARY_LT = 0x1FFF0, 0x1FFF1, 0x1FFF2, 0x1FFF9
 USE_GLOBAL_STATS, USE_SCALE, USE_SHIFT, FUSE_RELU = 1, 2, 4, 8
@@ -51,7 +50,8 @@ class _Library:
     def __init__(self):
         self.handle, self.path = library.load()
         self.engine = ctypes.c_void_p()
-        self.check(self.handle.dnnl_engine_create(ctypes.byref(self.engine), 1, ctypes.c_size_t(0)))
+        if self.handle.dnnl_engine_create(ctypes.byref(self.engine), 1, ctypes.c_size_t(0)):
+            raise library.Unavailable(f'{self.path} makes no CPU engine')
 
     def check(self, status, what='oneDNN'):
         if status == 0:
@@ -76,9 +76,17 @@ class _PerThread(threading.local):
         dnnl = onednn()
         dnnl.check(dnnl.handle.dnnl_stream_create(ctypes.byref(self.stream), dnnl.engine, 1))
         self.caches = {}
+        self._scratch = aligned_empty(0)
+
+    def scratch(self, nbytes):
+        """Memory for use within one call; there is one block of it for all."""
+        if self._scratch.size < nbytes:
+            self._scratch = aligned_empty(nbytes)
+        return self._scratch
 
 
 _per_thread = None
+_abandoned = []
 
 
 def _thread():
@@ -93,6 +101,7 @@ def _forget_after_fork():
     # wait for them for ever. With one thread it does without them; primitives are made anew, since
     # they are compiled for a number of threads.
     global _per_thread
+    _abandoned.append(_per_thread)  # other threads' primitives must not be destroyed by this one
     _per_thread = None
     if onednn.cache_info().currsize:
         onednn().handle.omp_set_num_threads(1)
@@ -138,8 +147,8 @@ class Layout:
     """
 
     def __init__(self, shape, strides=None):
-        dnnl = onednn()
         self.handle = ctypes.c_void_p()
+        dnnl = onednn()
         self._destroy = dnnl.handle.dnnl_memory_desc_destroy
         head = (ctypes.byref(self.handle), len(shape), _to_c(tuple(shape)), _F32)
         if strides is None:
@@ -190,13 +199,14 @@ class Primitive:
             engine is put first where `ENGINE` is not among them.
         layouts (dict): Index of each argument of the execution -> its `Layout`; ``None`` where the
             primitive has chosen one. A call takes arrays in this order.
-        attributes: A handle from `post_op`, or None.
+        attributes: A handle from `post_op`, which is used up, or None.
 
     Raises:
         Unsupported: oneDNN does not do this.
     """
 
     def __init__(self, name, *arguments, layouts, attributes=None):
+        self._owned = []  # what to destroy, and by which function
         dnnl = onednn()
         self.name = name
         self._run = dnnl.handle.dnnl_primitive_execute
@@ -210,9 +220,13 @@ class Primitive:
             create(ctypes.byref(self.descriptor), *map(_to_c, arguments), attributes),
             name,
         )
+        if attributes is not None:
+            dnnl.handle.dnnl_primitive_attr_destroy(attributes)
+        self._owned.append((dnnl.handle.dnnl_primitive_desc_destroy, self.descriptor))
         dnnl.check(
             dnnl.handle.dnnl_primitive_create(ctypes.byref(self._primitive), self.descriptor), name
         )
+        self._owned.append((dnnl.handle.dnnl_primitive_destroy, self._primitive))
         self.layouts = {
             index: Layout.chosen_by(self.descriptor, index) if layout is None else layout
             for index, layout in layouts.items()
@@ -229,6 +243,11 @@ class Primitive:
             )
             slot.index, slot.memory = index, memory
             self._memories.append(memory)
+            self._owned.append((dnnl.handle.dnnl_memory_destroy, memory))
+
+    def __del__(self):
+        for destroy, handle in reversed(self._owned):
+            destroy(handle)
 
     def __call__(self, *arrays):
         """Run on arrays whose memory has the promised layouts; nothing is checked."""
@@ -288,7 +307,7 @@ class Reordered:
         chosen = primitive.layouts[index]
         self._before = self._after = None
         if not chosen.equals(plain):
-            self._buffer = aligned_empty(chosen.nbytes)
+            self._nbytes = chosen.nbytes
             if index < DIFF_SRC:
                 self._before = reorder(plain, chosen)
             else:
@@ -298,17 +317,17 @@ class Reordered:
         if not (self._before or self._after):
             self._primitive(*arrays)
             return
-        plain = arrays[self._position]
-        inside = (*arrays[: self._position], self._buffer, *arrays[self._position + 1 :])
+        plain, buffer = arrays[self._position], _thread().scratch(self._nbytes)
+        inside = (*arrays[: self._position], buffer, *arrays[self._position + 1 :])
         if self._before:
-            self._before(plain, self._buffer)
+            self._before(plain, buffer)
         self._primitive(*inside)
         if self._after:
-            self._after(self._buffer, plain)
+            self._after(buffer, plain)
 
 
 def post_op(kind, *arguments):
-    """Attributes with one operation fused behind the primitive's own: 'eltwise' or 'binary'."""
+    """Attributes with one operation fused behind the primitive's own; ``kind`` as 'binary'."""
     dnnl = onednn()
     attributes, operations = ctypes.c_void_p(), ctypes.c_void_p()
     dnnl.check(dnnl.handle.dnnl_primitive_attr_create(ctypes.byref(attributes)))
@@ -316,6 +335,7 @@ def post_op(kind, *arguments):
     append = getattr(dnnl.handle, f'dnnl_post_ops_append_{kind}')
     dnnl.check(append(operations, *map(_to_c, arguments)), kind)
     dnnl.check(dnnl.handle.dnnl_primitive_attr_set_post_ops(attributes, operations))
+    dnnl.handle.dnnl_post_ops_destroy(operations)
     return attributes
 
 

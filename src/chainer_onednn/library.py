@@ -55,6 +55,8 @@ def load():
     if version(library)[0] != 3:
         found = '.'.join(map(str, version(library)))
         raise Unavailable(f'{path} is oneDNN {found}, and version 3 is needed')
+    if not hasattr(library, 'omp_get_max_threads'):
+        raise Unavailable(f'{path} was not built for OpenMP')
     if library.dnnl_get_effective_cpu_isa() & AVX2 != AVX2:
         raise Unavailable('this CPU has no AVX2')
     return library, path

@@ -12,7 +12,8 @@ from chainer_onednn.replace import replaces
 @replaces(LinearFunction, 'forward')
 def linear(original, self, inputs):
     x, w = inputs[:2]
-    if not arrays.is_float32(*inputs):
+    fits = x.ndim == w.ndim == 2 and x.shape[1] == w.shape[1]
+    if not arrays.is_float32(*inputs) or not fits or any(b.shape != (len(w),) for b in inputs[2:]):
         return original(self, inputs)
     y = arrays.empty((len(x), len(w)))
     if len(inputs) == 3:
@@ -26,7 +27,7 @@ def linear(original, self, inputs):
 @replaces(LinearGradData, 'forward')
 def gradient_of_data(original, self, inputs):
     w, gy = inputs
-    if not arrays.is_float32(*inputs):
+    if not arrays.is_float32(*inputs) or gy.shape[1] != len(w):
         return original(self, inputs)
     gx = arrays.empty((len(gy), w.shape[1]))
     matmul(gy, w, gx)
@@ -38,7 +39,7 @@ def gradient_of_data(original, self, inputs):
 @replaces(LinearGradWeight, 'forward')
 def gradient_of_weight(original, self, inputs):
     x, gy = inputs
-    if not arrays.is_float32(*inputs) or self._w_dtype != arrays.FLOAT32:
+    if not arrays.is_float32(*inputs) or self._w_dtype != arrays.FLOAT32 or len(gy) != len(x):
         return original(self, inputs)
     gw = np.empty((gy.shape[1], x.shape[1]), np.float32)
     matmul(gy.T, x, gw)

@@ -20,7 +20,7 @@ class Guess:
     Args:
         rectified (numpy.ndarray): ``relu(h)``.
         compute (callable): Returns ``h``, from arrays that nobody changes before the backward pass.
-        place: Where in the net this is; see `place_of`.
+        place (dict): Where in the net this is; see `place_of`.
     """
 
     def __init__(self, rectified, compute, place):
@@ -41,14 +41,21 @@ class Guess:
         return self.relus == 1 and not self.looked_at and is_unseen(node)
 
 
-def place_of(parameter):
+def place_of(x, parameter):
     """Notes on one place in a net, kept with the parameter that is used there.
+
+    Args:
+        x: What the function is applied to. An array that comes from outside of the graph may be
+            a buffer with other contents soon; one from within is nobody's to change before the
+            backward pass.
+        parameter: If it is a chainer.Parameter, the notes are kept with it.
 
     Returns:
         dict or None: None where nothing should be guessed.
     """
     if (
         not isinstance(parameter, chainer.Parameter)
+        or getattr(x, 'creator_node', None) is None
         or not chainer.config.enable_backprop
         or is_watched()
     ):
@@ -108,7 +115,7 @@ class Foreseen(chainer.Variable):
 @replaces(ReLU, 'apply')
 def apply_relu(original, self, inputs):
     (x,) = inputs
-    if type(x) is not Foreseen or is_watched():
+    if type(x) is not Foreseen or type(self) is not ReLU or is_watched():
         return original(self, inputs)
     guess = self._guess = x.__dict__['_guess']
     guess.relu_looks = True
@@ -130,10 +137,19 @@ def relu_backward(original, self, indexes, grad_outputs):
     return grad_outputs
 
 
+@replaces(chainer.variable.VariableNode, 'get_variable')
+def get_variable(original, self):
+    # Who walks the graph may ask for the gradient of any node of it.
+    self._chainer_onednn_asked = True
+    return original(self)
+
+
 def is_unseen(node):
     """During a backward pass: is the gradient of this node nobody's business but its creator's?"""
     return (
         node.get_variable_or_none() is None
+        and not getattr(node, '_chainer_onednn_asked', False)
+        and not node.creator_node.local_function_hooks
         and not chainer.config.enable_backprop  # a graph for second derivatives would be made
         and not is_watched()
     )

@@ -15,7 +15,8 @@ _AFFINE = dnnl.USE_SCALE | dnnl.USE_SHIFT
 
 @replaces(BatchNormalization, 'apply')
 def apply(original, self, inputs):
-    self._place = lookahead.place_of(inputs[1])
+    exact = type(self) is BatchNormalization
+    self._place = lookahead.place_of(*inputs[:2]) if exact else None
     outputs = original(self, inputs)
     guess = getattr(getattr(self, '_impl', None), 'guess', None)
     if guess is not None:
@@ -82,6 +83,10 @@ class _Implementation(chainers._BatchNormalizationImpl):
         x, gy, gamma = arrays.ours(x), arrays.ours(gy), np.ascontiguousarray(gamma)
         gx = arrays.empty(x.shape)
         ggamma, gbeta = np.empty_like(gamma), np.empty_like(gamma)
+        if gy.shape != x.shape:
+            return chainers.GeneralBatchNormalizationImpl().backward(
+                axis, gamma, gy, x, x_layout, xp, expander, mean, inv_std, eps, var, None
+            )
         key = _as_image(x.shape), float(eps)
         if self.guess is not None and self.guess.unmasked:
             self.guess.unmasked = False
@@ -116,7 +121,7 @@ def fixed_normalization(original, self, inputs):
 def _usable(function, x, *vectors):
     return (
         x.ndim in (2, 4)
-        and all(vector.ndim == 1 for vector in vectors)
+        and all(vector.shape == x.shape[1:2] for vector in vectors)
         and arrays.is_float32(x, *vectors)
         and function.axis in (None, (0, *range(2, x.ndim)))
         and all(layout is None for layout in function.input_layouts)

@@ -2,15 +2,13 @@
 
 import math
 import typing
-import weakref
 
 import numpy as np
-from chainer.functions.activation.relu import ReLU
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
 from chainer.utils.conv import get_conv_outsize
 
-from chainer_onednn import activation, arrays, dnnl, elementwise, lookahead
+from chainer_onednn import arrays, dnnl, elementwise
 from chainer_onednn.linear import matmul
 from chainer_onednn.replace import replaces
 
@@ -25,6 +23,16 @@ class Windows(typing.NamedTuple):
     pad: tuple
 
     @property
+    def miss_the_image(self):
+        """Is there a window that holds nothing but padding?"""
+        return any(
+            pad >= kernel or (out - 1) * stride - pad >= size
+            for out, stride, kernel, size, pad in zip(
+                self.y[2:], self.stride, self.kernel, self.x[2:], self.pad, strict=True
+            )
+        )
+
+    @property
     def arguments(self):
         """Strides, kernel, dilations and paddings as oneDNN wants them."""
         right = tuple(
@@ -36,14 +44,14 @@ class Windows(typing.NamedTuple):
         return self.stride, self.kernel, (0, 0), self.pad, right
 
 
-def _windows(x, kernel, stride, pad, cover_all):
+def _windows(x_shape, kernel, stride, pad, cover_all):
     size = tuple(
         get_conv_outsize(*sizes, cover_all=cover_all)
-        for sizes in zip(x.shape[2:], kernel, stride, pad, strict=True)
+        for sizes in zip(x_shape[2:], kernel, stride, pad, strict=True)
     )
     if min(size) <= 0:
         raise dnnl.Unsupported('no output')
-    return Windows(x.shape, (*x.shape[:2], *size), tuple(kernel), tuple(stride), tuple(pad))
+    return Windows(x_shape, (*x_shape[:2], *size), tuple(kernel), tuple(stride), tuple(pad))
 
 
 @replaces(MaxPoolingND, 'forward_cpu')
@@ -52,7 +60,9 @@ def max_pooling(original, self, inputs):
     self._onednn = None
     if self.ndim != 2 or self.return_indices or not arrays.is_float32(x):
         return original(self, inputs)
-    windows = _windows(x, self.ksize, self.stride, self.pad, self.cover_all)
+    windows = _windows(x.shape, self.ksize, self.stride, self.pad, self.cover_all)
+    if windows.miss_the_image:  # their maximum is -inf, which oneDNN does not know
+        return original(self, inputs)
     run = _forward(windows, dnnl.POOLING_MAX)
     x = arrays.ours(x)
     if not _all_finite(x):  # oneDNN's maximum loses NaN and -inf
@@ -62,7 +72,6 @@ def max_pooling(original, self, inputs):
     run(x, y, indexes)
     self._in_shape, self._in_dtype = x.shape, x.dtype
     self._onednn = windows, indexes
-    self._x, self._y = weakref.ref(inputs[0]), y
     return (y,)
 
 
@@ -91,18 +100,10 @@ def max_pooling_gradient(original, self, inputs):
     if getattr(self.func, '_onednn', None) is None or not arrays.is_float32(gy):
         return original(self, inputs)
     windows, indexes = self.func._onednn
-    gx, gy = arrays.empty(windows.x), arrays.ours(gy)
-    node, x = self.func.inputs[0], self.func._x()
-    mask = isinstance(node.creator_node, ReLU) and x is not None and lookahead.is_unseen(node)
-    if mask:
-        # Of a window, only the maximum gets a gradient, and only if it is positive. Masking here
-        # instead of in front of the pooling touches a fraction of the memory.
-        masked = arrays.empty(gy.shape)
-        elementwise.relu_gradient(*elementwise.flat(self.func._y, gy, masked))
-        gy = masked
-    _backward(windows, dnnl.POOLING_MAX)(gy, gx, indexes)
-    if mask:
-        activation.mark_as_masked(gx, x)
+    if gy.shape != windows.y:
+        return original(self, inputs)
+    gx = arrays.empty(windows.x)
+    _backward(windows, dnnl.POOLING_MAX)(arrays.ours(gy), gx, indexes)
     return (gx,)
 
 
@@ -111,7 +112,7 @@ def average_pooling(original, self, inputs):
     (x,) = inputs
     if not arrays.is_float32(x):
         return original(self, inputs)
-    windows = _windows(x, (self.kh, self.kw), (self.sy, self.sx), (self.ph, self.pw), False)
+    windows = _windows(x.shape, (self.kh, self.kw), (self.sy, self.sx), (self.ph, self.pw), False)
     run = _forward(windows, dnnl.POOLING_AVERAGE)
     y = arrays.empty(windows.y)
     run(arrays.ours(x), y)
@@ -124,9 +125,11 @@ def average_pooling_gradient(original, self, inputs):
     (gy,) = inputs
     if not arrays.is_float32(gy) or self._in_dtype != arrays.FLOAT32:
         return original(self, inputs)
-    windows = Windows(
-        self._in_shape, gy.shape, (self.kh, self.kw), (self.sy, self.sx), (self.ph, self.pw)
+    windows = _windows(
+        self._in_shape, (self.kh, self.kw), (self.sy, self.sx), (self.ph, self.pw), False
     )
+    if gy.shape != windows.y:
+        return original(self, inputs)
     run = _backward(windows, dnnl.POOLING_AVERAGE)
     gx = arrays.empty(windows.x)
     run(arrays.ours(gy), gx)

@@ -7,27 +7,20 @@ behaves as if this package were not there.
 
 import functools
 
+import chainer
+
 from chainer_onednn.dnnl import Unsupported
 
-_replacements = []
+_replacements = []  # (class, name of the method, our function)
+_replaced = []  # (class, name, what was there; _INHERITED if nothing), while installed
+_INHERITED = object()
 
 
 def replaces(owner, name):
-    """Decorator: register a replacement of the attribute ``name`` of a class or module."""
+    """Decorator: register a replacement of the method ``name`` of a class."""
 
     def register(ours):
-        original = vars(owner).get(name)
-        inherited = original is None
-        call = original if not inherited else getattr(owner, name)
-
-        @functools.wraps(call)
-        def method(*args, **kwargs):
-            try:
-                return ours(call, *args, **kwargs)
-            except Unsupported:
-                return call(*args, **kwargs)
-
-        _replacements.append((owner, name, inherited, original, method))
+        _replacements.append((owner, name, ours))
         return ours
 
     return register
@@ -35,14 +28,29 @@ def replaces(owner, name):
 
 def install():
     """Put all replacements in place."""
-    for owner, name, _, _, method in _replacements:
-        setattr(owner, name, method)
+    for owner, name, ours in _replacements:
+        _replaced.append((owner, name, vars(owner).get(name, _INHERITED)))
+        setattr(owner, name, _method(ours, getattr(owner, name)))
 
 
 def remove():
     """Give every class its own methods back."""
-    for owner, name, inherited, original, _ in _replacements:
-        if inherited:
+    while _replaced:
+        owner, name, original = _replaced.pop()
+        if original is _INHERITED:
             delattr(owner, name)
         else:
             setattr(owner, name, original)
+
+
+def _method(ours, original):
+    @functools.wraps(original)
+    def method(*args, **kwargs):
+        if chainer.config.schedule_func is not None:  # Chainer records a static graph
+            return original(*args, **kwargs)
+        try:
+            return ours(original, *args, **kwargs)
+        except Unsupported:
+            return original(*args, **kwargs)
+
+    return method

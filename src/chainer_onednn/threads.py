@@ -4,6 +4,7 @@ import concurrent.futures
 import functools
 import os
 
+import numpy as np
 import threadpoolctl
 
 BLOCK = 2**18  # elements; in smaller blocks, Python's threads wait for each other too often
@@ -42,9 +43,12 @@ def in_blocks(work, size):
         return
     shares = [slices[i :: count()] for i in range(count())]
 
+    errors = np.geterr()  # each thread has settings of its own
+
     def work_through(share):
-        for part in share:
-            work(part)
+        with np.errstate(**errors):
+            for part in share:
+                work(part)
 
     others = [_pool().submit(work_through, share) for share in shares[1:]]
     work_through(shares[0])

@@ -127,3 +127,76 @@ def test_dropout_with_a_mask_of_the_callers(engine):
     x = random(np.random.RandomState(0), 4, 5)
     y, mask = F.dropout(x, 0.5, return_mask=True)
     np.testing.assert_array_equal(F.dropout(x, mask=mask).array, y.array)
+
+
+def test_sums_know_who_needs_gradients(engine):
+    x = chainer.Variable(random(np.random.RandomState(0), 200, 200), requires_grad=False)
+    with chainer.no_backprop_mode():
+        assert not (x + x).requires_grad
+        assert not F.add(x, x, x).requires_grad
+        assert (x + chainer.Variable(x.array)).requires_grad
+
+
+def test_gradients_of_another_shape_are_chainers():
+    """`chainer.grad` takes any ``grad_outputs``."""
+
+    def gradients():
+        x = chainer.Variable(random(np.random.RandomState(0), 4, 3))
+        g = chainer.Variable(np.ones((1, 3), 'f'))
+        (relu,) = chainer.grad([F.relu(x)], [x], [g])
+        x = chainer.Variable(random(np.random.RandomState(0), 2, 3, 4, 4))
+        w = chainer.Variable(random(np.random.RandomState(1), 2, 3, 3, 3))
+        g = chainer.Variable(np.ones((2, 5, 2, 2), 'f'))
+        (convolution,) = chainer.grad([F.convolution_2d(x, w)], [w], [g])
+        return relu.array, convolution.array
+
+    wanted = gradients()
+    with chainer_onednn.enable():
+        got = gradients()
+    for ours, theirs in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('function', 'shapes'),
+    [
+        (F.linear, [(2, 3), (4, 5)]),
+        (F.linear, [(2, 3), (4, 3), (5,)]),
+        (F.convolution_2d, [(2, 5, 4, 4), (3, 4, 3, 3)]),
+        (F.deconvolution_2d, [(2, 5, 4, 4), (3, 4, 3, 3)]),
+        (F.batch_normalization, [(4, 5, 2, 2), (3,), (3,)]),
+    ],
+)
+def test_without_chainers_type_check(function, shapes):
+    """CHAINER_TYPE_CHECK=0 leaves the checking to NumPy, and must not lead to stray memory."""
+    inputs = [np.ones(shape, 'f') for shape in shapes]
+
+    def kind_of_error():
+        with chainer.using_config('type_check', False), pytest.raises(Exception) as caught:
+            function(*inputs)
+        return caught.type
+
+    wanted = kind_of_error()
+    with chainer_onednn.enable():
+        assert kind_of_error() is wanted
+
+
+def test_static_graph(engine):
+    class Net(chainer.Chain):
+        def __init__(self):
+            super().__init__()
+            with self.init_scope():
+                self.l = chainer.links.Linear(3, 2)
+
+        @chainer.static_graph
+        def forward(self, x):
+            return self.l(x)
+
+    net = Net()
+    x = random(np.random.RandomState(0), 4, 3)
+    for _ in range(3):
+        y = net(x)
+        net.cleargrads()
+        F.sum(y).backward()
+        np.testing.assert_allclose(y.array, x @ net.l.W.array.T, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(net.l.W.grad, np.tile(x.sum(axis=0), (2, 1)), rtol=1e-4)

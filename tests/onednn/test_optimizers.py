@@ -65,3 +65,10 @@ def test_blocks_cover_everything_once(size):
 
     threads.in_blocks(work, size)
     assert (seen == 1).all()
+
+
+def test_numpy_error_settings_reach_every_thread():
+    seen = []
+    with np.errstate(over='raise'):
+        threads.in_blocks(lambda part: seen.append(np.geterr()['over']), 5 * threads.BLOCK)
+    assert set(seen) == {'raise'}

@@ -112,10 +112,23 @@ def test_no_output_is_chainers_error():
         assert error() == wanted
 
 
+@pytest.mark.parametrize(('ksize', 'stride', 'pad'), [(1, 2, 0), (3, 1, 3), (2, 3, 1)])
+def test_windows_of_nothing_but_padding(ksize, stride, pad):
+    x = random(np.random.RandomState(0), 1, 4, 4, 4)
+    compare(lambda x: F.max_pooling_2d(x, ksize, stride, pad), [x])
+
+
+def test_a_pooled_array_that_is_changed(engine):
+    x = chainer.Variable(random(np.random.RandomState(0), 2, 16, 6, 6))
+    y = F.max_pooling_2d(F.relu(x), 2)
+    y.array *= 0  # not retained by anything, so it is the caller's
+    F.sum(y).backward()
+    assert x.grad.sum() > 0
+
+
 @pytest.mark.parametrize('held', [False, True])
 @pytest.mark.parametrize('used_twice', [False, True])
 def test_gradient_through_relu_and_pooling(held, used_twice):
-    """The mask of the ReLU may move behind the pooling, but not if somebody sees it."""
     x0 = random(np.random.RandomState(0), 2, 16, 6, 6) - 1  # some windows are negative altogether
 
     def gradients():

@@ -18,7 +18,7 @@ from side_by_side import random
 
 
 def methods():
-    return [vars(owner).get(name) for owner, name, *_ in replace._replacements]
+    return [vars(owner).get(name) for owner, name, _ in replace._replacements]
 
 
 def test_enable_and_disable():
@@ -34,6 +34,16 @@ def test_enable_and_disable():
     assert methods() == before
     assert not chainer_onednn.is_enabled() and chainer_onednn.describe() is None
     assert 'forward_cpu' in vars(Convolution2DFunction) and 'apply' not in vars(ReLU)
+
+
+def test_a_method_that_somebody_else_replaced_comes_back(monkeypatch):
+    def mine(self, inputs):
+        return (inputs[0] * 3,)
+
+    monkeypatch.setattr(ReLU, 'forward_cpu', mine)
+    with chainer_onednn.enable():
+        pass
+    assert vars(ReLU)['forward_cpu'] is mine
 
 
 def test_context_managers_nest():

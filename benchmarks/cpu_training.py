@@ -1,14 +1,16 @@
-"""Whole training steps on the CPU: chainer_onednn against Chainer's own code and PyTorch.
+"""Whole training steps on the CPU: chainer_onednn against Chainer's own code, PyTorch and Keras.
 
     python benchmarks/cpu_training.py [--nets cnn,residual-3] [--peer_python PYTHON] [--json FILE]
 
 One process for each contender stays alive; they take single steps in turn (forward, backward,
 momentum SGD; batch of 128, float32), so that all meet the machine in the same mood. A ratio is
 their time over ours in the same round; the median of the ratios and their quartiles are reported.
-PyTorch is looked for in PYTHON, an interpreter of another environment, or in this one.
+PyTorch and Keras (on TensorFlow) are looked for in PYTHON, an interpreter of another environment,
+or in this one; what is not there is left out.
 """
 
 import argparse
+import collections
 import json
 import pathlib
 import statistics
@@ -20,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / 'src'), str(ROOT / 'benchmarks')]
 
 NETS = ('cnn', 'cnnbn', 'vgg', 'residual-3', 'residual-12')
-CONTENDERS = ('onednn', 'chainer', 'torch', 'torch_channels_last')
+CONTENDERS = ('onednn', 'chainer', 'torch', 'torch_channels_last', 'keras')
 WARM_UP = 3
 
 
@@ -89,11 +91,19 @@ def compare(net, contenders, args):
             f'  {contender:20} {args.batch_size / seconds:7.1f} images/s  '
             f'ratio {facts["ratio"]:5.2f} ({low:.2f}-{high:.2f})  '
             f'peak {facts["peak_mb"]:5.0f} MB'
-            + (f'  convolutions {facts["share"]:.0%}' if 'share' in facts else ''),
+            + (f'  convolutions {share(facts):.0%}' if 'profile' in facts else ''),
             flush=True,
         )
         worker.close()
     return row
+
+
+def share(facts):
+    """The roofline: which part of a step the bare convolution primitives take."""
+    times = facts['profile']
+    return sum(times[name] for name in times if name.startswith('convolution')) / sum(
+        times.values()
+    )
 
 
 def _machine(peer_python):
@@ -119,7 +129,7 @@ class Worker:
     """A contender's process, and the conversation with it: a JSON value a line."""
 
     def __init__(self, contender, net, args):
-        python = args.peer_python if contender.startswith('torch') else sys.executable
+        python = sys.executable if contender in ('onednn', 'chainer') else args.peer_python
         self._process = subprocess.Popen(
             [python, __file__, '--worker', contender, net, '--batch_size', str(args.batch_size)],
             stdin=subprocess.PIPE,
@@ -144,7 +154,7 @@ class Worker:
 def work(contender, net, batch_size):
     """The life of a worker."""
     name, _, depth = net.partition('-')
-    make = _torch if contender.startswith('torch') else _chainer
+    make = {'onednn': _chainer, 'chainer': _chainer, 'keras': _keras}.get(contender, _torch)
     step, report = make(contender, name, int(depth or 0), batch_size)
     print('true', flush=True)
     for question in sys.stdin:
@@ -186,32 +196,30 @@ def _chainer(contender, name, depth, batch_size):
         optimizer.update(net, images, labels)
 
     def report():
-        return {'share': convolution_share(step)} if contender == 'onednn' else {}
+        return {'profile': profile(step)} if contender == 'onednn' else {}
 
     return step, report
 
 
-def convolution_share(step, steps=5):
-    """Part of a step's time that the bare convolution primitives take: the roofline's share."""
+def profile(step, steps=5):
+    """Where a step's time goes: seconds in each kind of oneDNN's primitives, and the rest."""
     from chainer_onednn import dnnl
 
-    inside = 0.0
+    seconds = collections.Counter()
     call = dnnl.Primitive.__call__
 
     def timed(primitive, *given):
-        nonlocal inside
         start = time.perf_counter()
         call(primitive, *given)
-        if primitive.name.startswith('convolution'):
-            inside += time.perf_counter() - start
+        seconds[primitive.name] += (time.perf_counter() - start) / steps
 
     dnnl.Primitive.__call__ = timed
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    total = time.perf_counter() - start
+    total = (time.perf_counter() - start) / steps
     dnnl.Primitive.__call__ = call
-    return inside / total
+    return {**seconds, 'rest': total - sum(seconds.values())}
 
 
 def _torch(contender, name, depth, batch_size):
@@ -230,6 +238,24 @@ def _torch(contender, name, depth, batch_size):
         optimizer.step()
 
     return step, dict
+
+
+def _keras(contender, name, depth, batch_size):
+    import os
+
+    os.environ['KERAS_BACKEND'] = 'tensorflow'
+    import keras
+    import keras_nets
+
+    net = keras_nets.create(name, depth)
+    net.compile(
+        keras.optimizers.SGD(0.01, momentum=0.9),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    images, labels = _data(batch_size)
+    images = images.transpose(0, 2, 3, 1).copy()
+    return lambda: net.train_on_batch(images, labels), dict
 
 
 if __name__ == '__main__':

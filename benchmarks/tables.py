@@ -63,18 +63,53 @@ def runs_table():
 
 def speed_table():
     results = json.loads(SPEED.read_text(encoding='utf-8'))
-    yield 'net', 'images/s', "Chainer's own", 'PyTorch', 'PyTorch, channels last', 'peak memory'
+    contenders = {
+        'chainer': "Chainer's own",
+        'torch': 'PyTorch',
+        'torch_channels_last': 'PyTorch, channels last',
+        'keras': 'Keras',
+    }
+    yield 'net', 'images/s', *(f'against {name}' for name in contenders.values()), 'peak memory'
     for row in results['nets']:
         ratios = [
             f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
-            for facts in map(row.get, ('chainer', 'torch', 'torch_channels_last'))
+            if facts
+            else '–'
+            for facts in map(row.get, contenders)
         ]
         ours, theirs = row['onednn'], row['torch_channels_last']
         yield (
             f'`{row["net"]}`',
             f'{row["batch_size"] / ours["seconds"]:.0f}',
             *ratios,
-            f'{ours["peak_mb"]:.0f} MB ({theirs["peak_mb"]:.0f} MB)',
+            f'{ours["peak_mb"]:.0f} MB (PyTorch: {theirs["peak_mb"]:.0f} MB)',
+        )
+
+
+# Columns of the profile: heading, and how the names of oneDNN's primitives begin.
+_KINDS = {
+    'convolution, forward': 'convolution_forward',
+    'gradient of data': 'convolution_backward_data',
+    'of weights': 'convolution_backward_weights',
+    'normalization': 'batch_normalization',
+    'pooling': 'pooling',
+    'elementwise': 'binary',
+}
+
+
+def profile_table():
+    yield 'net', *_KINDS, 'the rest', 'convolutions'
+    for row in json.loads(SPEED.read_text(encoding='utf-8'))['nets']:
+        times = row['onednn']['profile']
+        columns = [
+            sum(times[name] for name in times if name.startswith(start))
+            for start in _KINDS.values()
+        ]
+        total = sum(times.values())
+        yield (
+            f'`{row["net"]}`',
+            *(f'{1000 * seconds:.0f}' for seconds in (*columns, total - sum(columns))),
+            f'{sum(columns[:3]) / total:.0%}',
         )
 
 
@@ -104,6 +139,7 @@ def updated(text):
         'recipes': recipes_table,
         'runs': runs_table,
         'speed': speed_table,
+        'profile': profile_table,
     }.items():
         pattern = rf'(<!-- table: {name} -->\n).*?(<!-- end -->)'
         table = markdown(rows()) + '\n'

@@ -7,8 +7,6 @@ behaves as if this package were not there.
 
 import functools
 
-import chainer
-
 from chainer_onednn.dnnl import Unsupported
 
 _replacements = []  # (class, name of the method, our function)
@@ -44,6 +42,8 @@ def remove():
 
 
 def _method(ours, original):
+    import chainer  # not at the top: the package can be asked what it finds without it
+
     @functools.wraps(original)
     def method(*args, **kwargs):
         if chainer.config.schedule_func is not None:  # Chainer records a static graph

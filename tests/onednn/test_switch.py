@@ -139,6 +139,18 @@ def test_unsuitable(monkeypatch, name, value, text):
         library.load()
 
 
+def test_report_of_the_command():
+    source = os.path.dirname(os.path.dirname(chainer_onednn.__file__))
+    done = subprocess.run(
+        [sys.executable, '-m', 'chainer_onednn'],
+        env={**os.environ, 'PYTHONPATH': source},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and 'the self-test passed' in done.stdout, done.stderr
+
+
 def test_number_of_threads():
     program = 'import chainer_cifar; from chainer_onednn import threads; print(threads.count())'
     assert python(program, OMP_NUM_THREADS='1').stdout == '1\n'

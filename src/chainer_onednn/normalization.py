@@ -132,38 +132,24 @@ def _as_image(shape):
     return shape if len(shape) == 4 else (*shape, 1, 1)
 
 
-@dnnl.cached
 def _training(shape, eps, relu):
-    image, vector = arrays.layout(shape), dnnl.Layout(shape[1:2], (1,))
-    return dnnl.Primitive(
-        'batch_normalization_forward',
-        dnnl.FORWARD,
-        image,
-        image,
-        eps,
-        _AFFINE | (dnnl.FUSE_RELU if relu else 0),
-        layouts={
-            dnnl.SRC: image,
-            dnnl.SCALE: vector,
-            dnnl.SHIFT: vector,
-            dnnl.MEAN: vector,
-            dnnl.VARIANCE: vector,
-            dnnl.DST: image,
-            **({dnnl.WORKSPACE: None} if relu else {}),
-        },
-    )
+    return _forward(shape, eps, dnnl.FORWARD, dnnl.FUSE_RELU if relu else 0)
+
+
+def _inference(shape, eps):
+    return _forward(shape, eps, dnnl.INFERENCE, dnnl.USE_GLOBAL_STATS)
 
 
 @dnnl.cached
-def _inference(shape, eps):
+def _forward(shape, eps, kind, flags):
     image, vector = arrays.layout(shape), dnnl.Layout(shape[1:2], (1,))
     return dnnl.Primitive(
         'batch_normalization_forward',
-        dnnl.INFERENCE,
+        kind,
         image,
         image,
         eps,
-        _AFFINE | dnnl.USE_GLOBAL_STATS,
+        _AFFINE | flags,
         layouts={
             dnnl.SRC: image,
             dnnl.SCALE: vector,
@@ -171,6 +157,7 @@ def _inference(shape, eps):
             dnnl.MEAN: vector,
             dnnl.VARIANCE: vector,
             dnnl.DST: image,
+            **({dnnl.WORKSPACE: None} if flags & dnnl.FUSE_RELU else {}),
         },
     )
 

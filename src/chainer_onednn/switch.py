@@ -86,4 +86,5 @@ def describe():
         return None
     handle = dnnl.onednn().handle
     version = '.'.join(map(str, library.version(handle)))
-    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.count()} threads)'
+    count = f'{threads.count()} thread{"s" if threads.count() > 1 else ""}'
+    return f'oneDNN {version} ({library.instruction_set(handle)}, {count})'

@@ -162,6 +162,7 @@ def _child(queue):
     queue.put(F.relu(F.convolution_2d(x, w, pad=1)).array)
 
 
+@pytest.mark.filterwarnings('ignore:.*multi-threaded, use of fork:DeprecationWarning')
 def test_a_forked_process_computes(engine):
     x, w = np.ones((8, 16, 8, 8), 'f'), np.ones((16, 16, 3, 3), 'f')
     wanted = F.relu(F.convolution_2d(x, w, pad=1)).array

@@ -47,18 +47,21 @@ def main():
         counts = [list(outcomes[engine].values()).count(kind) for kind in ('passed', 'failed')]
         print(f'{engine:8} {counts[0]:6} passed {counts[1]:6} failed', flush=True)
     plain, ours = outcomes['chainer'], outcomes['onednn']
-    for verb, first, second in (('fails', plain, ours), ('passes', ours, plain)):
-        names = [
-            name
-            for name in sorted(first.keys() & second.keys())
-            if (first[name], second[name]) == ('passed', 'failed')
-        ]
+    worse, better = broken(plain, ours), broken(ours, plain)
+    for verb, names in (('fails', worse), ('passes', better)):
         print(f'only oneDNN {verb}: {len(names)}')
         for name in names:
             print(f'  {name}')
-        if verb == 'fails':
-            status = int(bool(names))
-    return status
+    return int(bool(worse))
+
+
+def broken(before, after):
+    """The tests that passed before and fail after."""
+    return [
+        name
+        for name in sorted(before.keys() & after.keys())
+        if (before[name], after[name]) == ('passed', 'failed')
+    ]
 
 
 def run(tests, folders, engine):

@@ -77,7 +77,7 @@ def compare(net, contenders, args):
             for theirs, own in zip(times[contender][WARM_UP:], ours, strict=True)
             if theirs
         ]
-        ratios = sorted(theirs / own for theirs, own in pairs)
+        ratios = [theirs / own for theirs, own in pairs]
         low, high = (statistics.quantiles(ratios, n=4)[i] for i in (0, 2))
         seconds = statistics.median(theirs for theirs, _ in pairs)
         row[contender] = {

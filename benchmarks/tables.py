@@ -17,6 +17,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'src'))
 
+from cpu_training import share  # noqa: E402
+
 from chainer_cifar import nets  # noqa: E402
 from chainer_cifar.training.recipes import recipes  # noqa: E402
 
@@ -109,7 +111,7 @@ def profile_table():
         yield (
             f'`{row["net"]}`',
             *(f'{1000 * seconds:.0f}' for seconds in (*columns, total - sum(columns))),
-            f'{sum(columns[:3]) / total:.0%}',
+            f'{share(row["onednn"]):.0%}',
         )
 
 

@@ -1,6 +1,9 @@
-"""Small CIFAR-10 archives in their true form, for the tests that go the whole road."""
+"""For the tests that go the whole road: small CIFAR-10 archives in true form, and processes."""
 
+import signal
 import struct
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
@@ -124,3 +127,29 @@ def cifar10_archive(cifar10_folder, tmp_path_factory):
     with tarfile.open(path, 'w:gz', compresslevel=1) as tar:
         tar.add(cifar10_folder / 'cifar-10-batches-py', 'cifar-10-batches-py')
     return path
+
+
+@pytest.fixture
+def spawn():
+    """Starts Python scripts; what still runs at the end of the test is ended."""
+    processes = []
+
+    def start(script, *arguments, **options):
+        process = subprocess.Popen(
+            [sys.executable, script, *map(str, arguments)],
+            **{
+                'stdout': subprocess.PIPE,
+                'stderr': subprocess.PIPE,
+                'text': True,
+                # A shell's background job, as pytest may be one, ignores SIGINT and hands it down.
+                'preexec_fn': lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                **options,
+            },
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -1,14 +1,13 @@
 """The commands: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
 
-import contextlib
 import importlib
-import os
 import signal
 import sys
 
 from chainer_cifar import __version__
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
+from chainer_cifar.streams import drop_stdout, tell
 
 # Each is a module of chainer_cifar.commands with a function main(argv, prog).
 COMMANDS = {
@@ -41,19 +40,13 @@ def run(name, argv, prog):
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         return 128 + signal.SIGPIPE
     except OSError as error:
         # No space, no permission, a file where a folder should be.
         print(f'{prog}: error: {error.filename}: {error.strerror or error}', file=sys.stderr)
         return 2
     return 0
-
-
-def tell(line):
-    """Print to standard error; if nobody reads it any more, that is no error."""
-    with contextlib.suppress(BrokenPipeError):
-        print(line, file=sys.stderr, flush=True)
 
 
 def script(name):

@@ -47,7 +47,7 @@ def main():
     except library.Unavailable as reason:
         print(f'oneDNN cannot be used: {reason}')
         return 1
-    version = '.'.join(map(str, library.version(found.handle)))
+    version = library.version_text(found.handle)
     print(f'oneDNN {version}, {library.instruction_set(found.handle)}, {threads.count()} threads')
     print(f'library  {found.path}')
     print(f'chainer  {chainer.__version__}, numpy {np.__version__}')

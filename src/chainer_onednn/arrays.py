@@ -29,17 +29,17 @@ def empty(shape):
     return memory.reshape(n, h, w, c).transpose(0, 3, 1, 2)
 
 
-def strides(shape):
-    """Those of `empty`, in elements."""
-    if len(shape) != 4:
-        return tuple(math.prod(shape[i + 1 :]) for i in range(len(shape)))
-    _, c, h, w = shape
-    return h * w * c, 1, w * c, c
-
-
 def layout(shape):
     """oneDNN's description of what `empty` gives."""
-    return dnnl.Layout(shape, strides(shape))
+    if len(shape) != 4:
+        return plain_layout(shape)
+    _, c, h, w = shape
+    return dnnl.Layout(shape, (h * w * c, 1, w * c, c))
+
+
+def plain_layout(shape):
+    """oneDNN's description of a C-contiguous array."""
+    return dnnl.Layout(shape, [math.prod(shape[i + 1 :]) for i in range(len(shape))])
 
 
 def is_ours(array):

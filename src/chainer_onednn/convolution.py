@@ -10,11 +10,11 @@ import chainer
 import numpy as np
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
-from chainer.utils.conv import get_conv_outsize
 
 from chainer_onednn import arrays, dnnl, lookahead
 from chainer_onednn.backprop import make_variable
 from chainer_onednn.replace import replaces
+from chainer_onednn.windows import output_size, right_padding
 
 
 class Geometry(typing.NamedTuple):
@@ -39,13 +39,8 @@ class Geometry(typing.NamedTuple):
     @property
     def arguments(self):
         """Strides, dilations and paddings as oneDNN wants them."""
-        # On the right there is as much padding as the output needs (Chainer's `cover_all`), or
-        # less than none where the last window does not reach the edge.
-        right = tuple(
-            (out - 1) * stride + (kernel - 1) * dilate + 1 - size - pad
-            for out, stride, kernel, dilate, size, pad in zip(
-                self.y[2:], self.stride, self.kernel, self.dilate, self.x[2:], self.pad, strict=True
-            )
+        right = right_padding(
+            self.x[2:], self.y[2:], self.kernel, self.stride, self.pad, self.dilate
         )
         return self.stride, tuple(step - 1 for step in self.dilate), self.pad, right
 
@@ -68,19 +63,14 @@ def convolution(original, self, inputs):
     fits = w.ndim == x.ndim == 4 and x.shape[1] == w.shape[1] * self.groups
     if not _usable(self, *inputs) or not fits or any(b.shape != (len(w),) for b in inputs[2:]):
         return original(self, inputs)
-    size = tuple(
-        get_conv_outsize(*sizes, cover_all=self.cover_all, d=dilate)
-        for *sizes, dilate in zip(
-            x.shape[2:],
-            w.shape[2:],
-            (self.sy, self.sx),
-            (self.ph, self.pw),
-            (self.dy, self.dx),
-            strict=True,
-        )
+    size = output_size(
+        x.shape[2:],
+        w.shape[2:],
+        (self.sy, self.sx),
+        (self.ph, self.pw),
+        (self.dy, self.dx),
+        self.cover_all,
     )
-    if min(size) <= 0:
-        return original(self, inputs)
     geometry = _geometry(self, x.shape, (len(x), len(w), *size), w.shape[2:])
     run = _forward(geometry, len(inputs) == 3)
     y = arrays.empty(geometry.y)
@@ -156,56 +146,48 @@ def _usable(function, *inputs):
 
 @dnnl.cached
 def _forward(geometry, bias):
-    primitive, plain = _forward_primitive(geometry, bias)
-    return dnnl.Reordered(primitive, dnnl.WEIGHTS, plain)
+    primitive = _forward_primitive(geometry, bias)
+    return dnnl.Reordered(primitive, dnnl.WEIGHTS, arrays.plain_layout(geometry.weight_shape))
 
 
-def _forward_primitive(geometry, bias):
-    x, y = arrays.layout(geometry.x), arrays.layout(geometry.y)
-    b = dnnl.Layout(geometry.y[1:2], (1,)) if bias else None
+@dnnl.cached
+def _forward_primitive(geometry, bias):  # also the hint that oneDNN wants for the gradients
+    x, w, b, y = _layouts(geometry, bias)
     primitive = dnnl.Primitive(
         'convolution_forward',
         dnnl.FORWARD,
         dnnl.CONVOLUTION_DIRECT,
-        x,
-        dnnl.Layout(geometry.weight_shape),
-        b,
-        y,
+        *(x, w, b, y),
         *geometry.arguments,
         layouts={dnnl.SRC: x, dnnl.WEIGHTS: None, **({dnnl.BIAS: b} if bias else {}), dnnl.DST: y},
     )
-    return _compiled(primitive), _plain_weights(geometry)
+    return _compiled(primitive)
 
 
 @dnnl.cached
 def _backward_data(geometry):
-    x, y = arrays.layout(geometry.x), arrays.layout(geometry.y)
+    x, w, _, y = _layouts(geometry, False)
     primitive = dnnl.Primitive(
         'convolution_backward_data',
         dnnl.CONVOLUTION_DIRECT,
-        x,
-        dnnl.Layout(geometry.weight_shape),
-        y,
+        *(x, w, y),
         *geometry.arguments,
-        _forward_primitive(geometry, False)[0],
+        _forward_primitive(geometry, False),
         layouts={dnnl.DIFF_DST: y, dnnl.WEIGHTS: None, dnnl.DIFF_SRC: x},
     )
-    return dnnl.Reordered(_compiled(primitive), dnnl.WEIGHTS, _plain_weights(geometry))
+    plain = arrays.plain_layout(geometry.weight_shape)
+    return dnnl.Reordered(_compiled(primitive), dnnl.WEIGHTS, plain)
 
 
 @dnnl.cached
 def _backward_weights(geometry, bias):
-    x, y = arrays.layout(geometry.x), arrays.layout(geometry.y)
-    b = dnnl.Layout(geometry.y[1:2], (1,)) if bias else None
+    x, w, b, y = _layouts(geometry, bias)
     primitive = dnnl.Primitive(
         'convolution_backward_weights',
         dnnl.CONVOLUTION_DIRECT,
-        x,
-        dnnl.Layout(geometry.weight_shape),
-        b,
-        y,
+        *(x, w, b, y),
         *geometry.arguments,
-        _forward_primitive(geometry, bias)[0],
+        _forward_primitive(geometry, bias),
         layouts={
             dnnl.SRC: x,
             dnnl.DIFF_DST: y,
@@ -213,13 +195,18 @@ def _backward_weights(geometry, bias):
             **({dnnl.DIFF_BIAS: b} if bias else {}),
         },
     )
-    return dnnl.Reordered(_compiled(primitive), dnnl.DIFF_WEIGHTS, _plain_weights(geometry))
+    plain = arrays.plain_layout(geometry.weight_shape)
+    return dnnl.Reordered(_compiled(primitive), dnnl.DIFF_WEIGHTS, plain)
 
 
-def _plain_weights(geometry):
-    shape = geometry.weight_shape
-    steps = tuple(int(np.prod(shape[i + 1 :])) for i in range(len(shape)))
-    return dnnl.Layout(shape, steps)
+def _layouts(geometry, bias):
+    """Of image, weights (as the primitive likes them), bias (or None) and output."""
+    return (
+        arrays.layout(geometry.x),
+        dnnl.Layout(geometry.weight_shape),
+        arrays.layout(geometry.y[1:2]) if bias else None,
+        arrays.layout(geometry.y),
+    )
 
 
 def _compiled(primitive):

@@ -1,12 +1,12 @@
-"""Operations that take every element by itself, done in blocks that stay in the cache.
+"""Operations that take every element by itself, done in blocks.
 
-Each is one or two oneDNN primitives on a block of fixed size, called again and again. Several
-steps then cost one pass over the memory, and the same few primitives serve arrays of every shape.
+Each is one oneDNN primitive on a block of fixed size, called again and again: so one block of zeros
+and the same few primitives serve arrays of every shape.
 """
 
 import numpy as np
 
-from chainer_onednn import dnnl
+from chainer_onednn import arrays, dnnl
 
 BLOCK = 2**19  # elements; smaller blocks cost more calls than the cache gives back
 
@@ -68,7 +68,7 @@ def _product(size):
 
 
 def _binary(kind, size):
-    vector = _vector(size)
+    vector = arrays.layout((size,))
     return dnnl.Primitive(
         'binary',
         kind,
@@ -82,7 +82,7 @@ def _binary(kind, size):
 @dnnl.cached
 def _masked(size):
     # (0 < y ? 1 : 0) * gy; its opposite, y > 0, is true of NaN for oneDNN
-    vector = _vector(size)
+    vector = arrays.layout((size,))
     return dnnl.Primitive(
         'binary',
         dnnl.BINARY_LT,
@@ -97,7 +97,3 @@ def _masked(size):
         },
         attributes=dnnl.post_op('binary', dnnl.BINARY_MUL, vector),
     )
-
-
-def _vector(size):
-    return dnnl.Layout((size,), (1,))

@@ -53,8 +53,7 @@ def load():
         raise Unavailable(f'{platform.machine()} is not x86-64')
     library, path = _open()
     if version(library)[0] != 3:
-        found = '.'.join(map(str, version(library)))
-        raise Unavailable(f'{path} is oneDNN {found}, and version 3 is needed')
+        raise Unavailable(f'{path} is oneDNN {version_text(library)}, and version 3 is needed')
     if not hasattr(library, 'omp_get_max_threads'):
         raise Unavailable(f'{path} was not built for OpenMP')
     if library.dnnl_get_effective_cpu_isa() & AVX2 != AVX2:
@@ -67,6 +66,11 @@ def version(library):
     library.dnnl_version.restype = ctypes.POINTER(_Version)
     found = library.dnnl_version().contents
     return found.major, found.minor, found.patch
+
+
+def version_text(library):
+    """The version as one writes it, such as ``3.2.0``."""
+    return '.'.join(map(str, version(library)))
 
 
 def instruction_set(library):

@@ -64,12 +64,12 @@ def matmul(a, b, c, accumulate=False):
         ctypes.c_char(transpose_b),
         *map(ctypes.c_int64, (m, n, k)),
         ctypes.c_float(1),
-        _pointer(a),
+        ctypes.c_void_p(dnnl.address(a)),
         ctypes.c_int64(lead_a),
-        _pointer(b),
+        ctypes.c_void_p(dnnl.address(b)),
         ctypes.c_int64(lead_b),
         ctypes.c_float(1 if accumulate else 0),
-        _pointer(c),
+        ctypes.c_void_p(dnnl.address(c)),
         ctypes.c_int64(n),
     )
     if status:
@@ -84,7 +84,3 @@ def _operand(matrix):
         if seen.strides[1] == 4 and seen.strides[0] % 4 == 0 and step >= columns:
             return matrix, transpose, step
     return np.ascontiguousarray(matrix), b'N', matrix.shape[1]
-
-
-def _pointer(array):
-    return ctypes.c_void_p(array.__array_interface__['data'][0])

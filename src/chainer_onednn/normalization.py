@@ -80,13 +80,13 @@ class _Implementation(chainers._BatchNormalizationImpl):
     def backward(
         self, axis, gamma, gy, x, x_layout, xp, expander, mean, inv_std, eps, var, forward_data
     ):
-        x, gy, gamma = arrays.ours(x), arrays.ours(gy), np.ascontiguousarray(gamma)
-        gx = arrays.empty(x.shape)
-        ggamma, gbeta = np.empty_like(gamma), np.empty_like(gamma)
         if gy.shape != x.shape:
             return chainers.GeneralBatchNormalizationImpl().backward(
                 axis, gamma, gy, x, x_layout, xp, expander, mean, inv_std, eps, var, None
             )
+        x, gy, gamma = arrays.ours(x), arrays.ours(gy), np.ascontiguousarray(gamma)
+        gx = arrays.empty(x.shape)
+        ggamma, gbeta = np.empty_like(gamma), np.empty_like(gamma)
         key = _as_image(x.shape), float(eps)
         if self.guess is not None and self.guess.unmasked:
             self.guess.unmasked = False
@@ -142,7 +142,7 @@ def _inference(shape, eps):
 
 @dnnl.cached
 def _forward(shape, eps, kind, flags):
-    image, vector = arrays.layout(shape), dnnl.Layout(shape[1:2], (1,))
+    image, vector = arrays.layout(shape), arrays.layout(shape[1:2])
     return dnnl.Primitive(
         'batch_normalization_forward',
         kind,
@@ -164,7 +164,7 @@ def _forward(shape, eps, kind, flags):
 
 @dnnl.cached
 def _gradient(shape, eps, relu):
-    image, vector = arrays.layout(shape), dnnl.Layout(shape[1:2], (1,))
+    image, vector = arrays.layout(shape), arrays.layout(shape[1:2])
     return dnnl.Primitive(
         'batch_normalization_backward',
         dnnl.BACKWARD,

@@ -6,11 +6,11 @@ import typing
 import numpy as np
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
-from chainer.utils.conv import get_conv_outsize
 
 from chainer_onednn import arrays, dnnl, elementwise
 from chainer_onednn.linear import matmul
 from chainer_onednn.replace import replaces
+from chainer_onednn.windows import output_size, right_padding
 
 
 class Windows(typing.NamedTuple):
@@ -35,22 +35,12 @@ class Windows(typing.NamedTuple):
     @property
     def arguments(self):
         """Strides, kernel, dilations and paddings as oneDNN wants them."""
-        right = tuple(
-            (out - 1) * stride + kernel - size - pad
-            for out, stride, kernel, size, pad in zip(
-                self.y[2:], self.stride, self.kernel, self.x[2:], self.pad, strict=True
-            )
-        )
+        right = right_padding(self.x[2:], self.y[2:], self.kernel, self.stride, self.pad)
         return self.stride, self.kernel, (0, 0), self.pad, right
 
 
 def _windows(x_shape, kernel, stride, pad, cover_all):
-    size = tuple(
-        get_conv_outsize(*sizes, cover_all=cover_all)
-        for sizes in zip(x_shape[2:], kernel, stride, pad, strict=True)
-    )
-    if min(size) <= 0:
-        raise dnnl.Unsupported('no output')
+    size = output_size(x_shape[2:], kernel, stride, pad, cover_all=cover_all)
     return Windows(x_shape, (*x_shape[:2], *size), tuple(kernel), tuple(stride), tuple(pad))
 
 

@@ -85,6 +85,6 @@ def describe():
     if not is_enabled():
         return None
     handle = dnnl.onednn().handle
-    version = '.'.join(map(str, library.version(handle)))
+    version = library.version_text(handle)
     count = f'{threads.count()} thread{"s" if threads.count() > 1 else ""}'
     return f'oneDNN {version} ({library.instruction_set(handle)}, {count})'

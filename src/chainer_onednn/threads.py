@@ -7,14 +7,14 @@ import os
 import numpy as np
 import threadpoolctl
 
+from chainer_onednn import dnnl
+
 BLOCK = 2**18  # elements; in smaller blocks, Python's threads wait for each other too often
 
 
 def count():
     """Threads that oneDNN uses: OMP_NUM_THREADS, or the machine's cores."""
-    from chainer_onednn.dnnl import onednn
-
-    return onednn().handle.omp_get_max_threads()
+    return dnnl.onednn().handle.omp_get_max_threads()
 
 
 def quiet_blas():
@@ -37,12 +37,8 @@ def in_blocks(work, size):
     little more than one pass over the memory.
     """
     slices = [slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK)]
-    if len(slices) == 1 or count() == 1:
-        for part in slices:
-            work(part)
-        return
-    shares = [slices[i :: count()] for i in range(count())]
-
+    workers = max(1, min(count(), len(slices)))
+    shares = [slices[i::workers] for i in range(workers)]
     errors = np.geterr()  # each thread has settings of its own
 
     def work_through(share):

@@ -1,6 +1,7 @@
 """src/download.py as its user runs it, with an archive of a few bytes on a local server."""
 
 import contextlib
+import functools
 import gzip
 import hashlib
 import http.server
@@ -12,8 +13,6 @@ import re
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -82,28 +81,10 @@ def server():
 
 
 @pytest.fixture
-def start(tmp_path):
-    """Starts the command; what is still running at the end of the test is ended."""
-    started = []
-
-    def start(*arguments, **options):
-        process = subprocess.Popen(
-            [sys.executable, SCRIPT, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, 'NO_PROXY': '127.0.0.1'},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # A shell's background job, as pytest may be one, ignores SIGINT and hands that down.
-            **{'preexec_fn': lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options},
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+def start(spawn, tmp_path):
+    """Starts the command."""
+    settings = {'cwd': tmp_path, 'env': {**os.environ, 'NO_PROXY': '127.0.0.1'}}
+    return functools.partial(spawn, SCRIPT, **settings)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ A run is deterministic, so one finished run is the truth that every interrupted 
 """
 
 import csv
+import functools
 import importlib.util
 import json
 import os
@@ -53,26 +54,9 @@ def train(*arguments, cwd):
 
 
 @pytest.fixture
-def background():
-    """As `train`, but does not wait for the process; none outlives its test."""
-    processes = []
-
-    def start(*arguments, cwd):
-        process = subprocess.Popen(
-            [sys.executable, SCRIPT, *map(str, arguments)],
-            cwd=cwd,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+def background(spawn):
+    """As `train`, but does not wait for the process."""
+    return functools.partial(spawn, SCRIPT, env=environment())
 
 
 def wait_for_epoch(process, epoch):
@@ -527,25 +511,15 @@ def test_dry_run_writes_nothing(fresh):
 
 
 @pytest.mark.parametrize('stream', ['stdout', 'both'])
-def test_a_reader_that_left_costs_no_snapshot(fresh, stream):
+def test_a_reader_that_left_costs_no_snapshot(background, fresh, stream):
     """`train.py 2>&1 | tee log`, and Ctrl-C ends tee first."""
-    process = subprocess.Popen(
-        [sys.executable, SCRIPT, *SMALL, '--iter', '1000000'],
-        cwd=fresh,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT if stream == 'both' else subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_for_epoch(process, 1)
-        process.stdout.close()
-        if stream == 'both':
-            process.send_signal(signal.SIGINT)
-        assert process.wait(60) in (130, 143)
-    finally:
-        process.kill()
-        process.wait()
+    errors = subprocess.STDOUT if stream == 'both' else subprocess.PIPE
+    process = background(*SMALL, '--iter', 1000000, cwd=fresh, stderr=errors)
+    wait_for_epoch(process, 1)
+    process.stdout.close()
+    if stream == 'both':
+        process.send_signal(signal.SIGINT)
+    assert process.wait(60) in (130, 143)
     done = train('--resume', '-p', 'run', '--iter', '1', cwd=fresh)
     assert done.returncode == 0, done.stderr
     assert 'finished already' in done.stdout or 'resuming after iteration' in done.stdout

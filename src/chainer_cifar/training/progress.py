@@ -6,13 +6,13 @@ on a terminal only.
 
 import contextlib
 import datetime
-import os
 import signal
-import sys
 import time
 
 from chainer.training import extension
 from tqdm import tqdm
+
+from chainer_cifar.streams import drop_stdout
 
 _HEADER = (
     '                         train           valid            test\n'
@@ -26,8 +26,7 @@ class Progress(extension.Extension):
     def __init__(self, log, epochs):
         self.log = log
         self.epochs = epochs
-        self.images_per_second = 0.0  # of training over the whole run, evaluation left out
-        self._seconds = 0.0
+        self._seconds = 0.0  # of training over the whole run, evaluation left out
         self._bar = None
 
     def initialize(self, trainer):
@@ -40,7 +39,6 @@ class Progress(extension.Extension):
     def __call__(self, trainer):
         iterator = trainer.updater.get_iterator('main')
         self._seconds += time.perf_counter() - self._mark
-        self.images_per_second = trainer.updater.iteration * iterator.batch_size / self._seconds
         # The last batch of an epoch may reach into the next.
         beyond = iterator.current_position if iterator.is_new_epoch else 0
         if self._bar.update(iterator.batch_size - beyond):
@@ -51,6 +49,11 @@ class Progress(extension.Extension):
             _print(self._line(trainer))
             self._open_bar(iterator)
         self._mark = time.perf_counter()
+
+    def images_per_second(self, trainer):
+        """Speed of training over the whole run, evaluation left out."""
+        updater = trainer.updater
+        return updater.iteration * updater.get_iterator('main').batch_size / self._seconds
 
     @contextlib.contextmanager
     def evaluating(self, n):
@@ -81,14 +84,12 @@ class Progress(extension.Extension):
             loss, error = row.get(f'{name}_loss'), row.get(f'{name}_error')
             line += '       -       -' if loss is None else f'{loss:8.4f}{error:7.2f}%'
         left = trainer.elapsed_time / row['epoch'] * (self.epochs - row['epoch'])
-        line += (
-            f'{self.images_per_second:10.1f}{_clock(trainer.elapsed_time):>10}{_clock(left):>11}'
-        )
+        line += f'{self.images_per_second(trainer):10.1f}'
+        line += f'{_clock(trainer.elapsed_time):>10}{_clock(left):>11}'
         return line + ('  best' if self.log.best() is row else '')
 
     def serialize(self, serializer):
         self._seconds = serializer('seconds', self._seconds)
-        self.images_per_second = serializer('images_per_second', self.images_per_second)
 
 
 def _print(text):
@@ -98,7 +99,7 @@ def _print(text):
             print(text, flush=True)
     except BrokenPipeError:
         # The reader (`| head`, `| tee`) has left. Stop as for SIGTERM, which keeps a snapshot.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
         signal.raise_signal(signal.SIGTERM)
 
 

@@ -129,7 +129,7 @@ def _train(config, run):
     except MemoryError as error:  # CuPy's is one, too
         raise UserError(f'out of memory ({error}); try a smaller --batch_size') from None
     log, progress = run.get_extension('Log'), run.get_extension('Progress')
-    summary = summarize(config, log, run, progress.images_per_second)
+    summary = summarize(config, log, run, progress.images_per_second(run))
     print(
         f'test error {summary["test_error"]:.2f} %  '
         f'(epoch {summary["best_epoch"]}, {summary["chosen_by"]})\n'

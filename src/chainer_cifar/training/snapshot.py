@@ -5,7 +5,6 @@ A snapshot (`Snapshot` writes it, `newest` reads it) is an npz of what Chainer's
 state in it: see randomness.py. The newest two are kept; a torn one is told by its checksums.
 """
 
-import contextlib
 import json
 import re
 import signal
@@ -20,6 +19,7 @@ from chainer.training import extension
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import tell
 from chainer_cifar.training import config as train_config
 
 KEEP = 2
@@ -63,12 +63,7 @@ class Snapshot(extension.Extension):
     def _on_signal(self, number, frame):
         self._signal = number
         self.finalize()
-        with contextlib.suppress(BrokenPipeError):  # of `2>&1 | tee`, which the signal ended first
-            print(
-                '\nstopping after this iteration … (again: at once, from the last snapshot)',
-                file=sys.stderr,
-                flush=True,
-            )
+        tell('\nstopping after this iteration … (again: at once, from the last snapshot)')
 
     def __call__(self, trainer):
         due = time.monotonic() - self._last > SECONDS

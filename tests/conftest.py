@@ -151,5 +151,5 @@ def spawn():
 
     yield start
     for process in processes:
-        process.kill()
-        process.communicate()
+        with process:  # closes its pipes, which the test may have done, and waits
+            process.kill()

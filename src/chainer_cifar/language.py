@@ -1,0 +1,95 @@
+"""The little language of ``--augment`` and ``--lr_shape``: ``rotate(20)|shift(0.2)|mirror``.
+
+A text is a series of steps with ``|`` (or a comma) between them, in the order in which they are
+applied. A step is a registered name, and in parentheses its arguments: numbers, words, or
+``name=value``. ``none`` and the empty text have no steps.
+"""
+
+import inspect
+import re
+
+from chainer_cifar.errors import UserError
+
+_STEP = re.compile(r'\s*(\w+)\s*(?:\(([^()]*)\)\s*)?')
+_SEPARATOR = re.compile(r'[|,]')
+
+
+def build(text, registry, flag, *context):
+    """Build the steps that `text` names.
+
+    Args:
+        text (str): See above.
+        registry (Registry): From names to classes or functions; their parameters are the arguments
+            of a step. They raise ValueError where a value makes no sense.
+        flag (str): Where the text comes from, for the error messages.
+        context: Given to each before its arguments.
+
+    Returns:
+        list: What each step builds.
+
+    Raises:
+        UserError: The text is malformed, a name is not registered, or an argument does not fit.
+    """
+    return [
+        _build_step(name, arguments, registry, flag, context)
+        for name, arguments in _steps(text, flag)
+    ]
+
+
+def _steps(text, flag):
+    """[(name, text in the parentheses)]"""
+    if not text.strip() or text.strip() == 'none':
+        return []
+    steps, position = [], 0
+    while True:
+        match = _STEP.match(text, position)
+        if not match:
+            break
+        steps.append((match[1], match[2] or ''))
+        position = match.end()
+        if position == len(text):
+            return steps
+        if not _SEPARATOR.match(text, position):
+            break
+        position += 1
+    raise UserError(
+        f"{flag} '{text}': cannot be read from '{text[position:]}' on; "
+        f'it must be like name|name(1)|name(2, option=3)'
+    )
+
+
+def _build_step(name, arguments, registry, flag, context):
+    step = f'{name}({arguments})' if arguments else name
+    build = registry[name]
+    args, kwargs = [], {}
+    for argument in arguments.split(',') if arguments.strip() else []:
+        key, equals, value = argument.rpartition('=')
+        if equals:
+            kwargs[key.strip()] = _value(value)
+        else:
+            args.append(_value(value))
+    try:
+        inspect.signature(build).bind(*context, *args, **kwargs)
+    except TypeError:
+        raise UserError(f"{flag} '{step}': its form is {form(name, build, len(context))}") from None
+    try:
+        return build(*context, *args, **kwargs)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{flag} '{step}': {error}") from None
+
+
+def _value(text):
+    text = text.strip()
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            pass
+    return text
+
+
+def form(name, build, skip=0):
+    """How a step is written, such as ``crop(margin=4)``; the first `skip` parameters are context."""
+    parameters = list(inspect.signature(build).parameters.values())[skip:]
+    words = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
+    return f'{name}({", ".join(words)})' if words else name

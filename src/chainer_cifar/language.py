@@ -89,7 +89,7 @@ def _value(text):
 
 
 def form(name, build, skip=0):
-    """How a step is written, such as ``crop(margin=4)``; the first `skip` parameters are context."""
+    """How a step is written, as ``crop(margin=4)``; its first `skip` parameters are context."""
     parameters = list(inspect.signature(build).parameters.values())[skip:]
     words = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
     return f'{name}({", ".join(words)})' if words else name

@@ -34,12 +34,12 @@ def one_line(done):
     return done.stderr
 
 
-def test_all_three(tmp_path, cifar10_folder):
+def test_all(tmp_path, cifar10_folder):
     done = run('--dir', cifar10_folder, cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == '', done.stderr
     out = tmp_path / 'dataset'
     expected = ['label.pkl', 'classes.json']
-    for part in ('', '_zca', '_norm_zca'):
+    for part in ('', '_zca', '_norm_zca', '_raw'):
         expected += [f'image{part}.pkl', f'image{part}_stats.npz', f'sample{part}.png']
     assert sorted(os.listdir(out)) == sorted(expected)
     lines = done.stdout.splitlines()
@@ -54,7 +54,7 @@ def test_all_three(tmp_path, cifar10_folder):
     assert store.read_class_names(out / 'label.pkl') == list(raw.class_names)
     assert json.loads((out / 'classes.json').read_text())[3] == 'cat'
 
-    for name in ('mean', 'zca', 'norm_zca'):
+    for name in ('mean', 'zca', 'norm_zca', 'raw'):
         images = store.read_images(out / store.image_file(name))
         assert images['train'].shape == (200, 3072) and images['test'].shape == (40, 3072)
         # What was saved treats a picture as dataset.py did.
@@ -129,6 +129,10 @@ def test_help(tmp_path):
     done = run('--help', cwd=tmp_path)
     assert done.returncode == 0
     text = ' '.join(done.stdout.split())
-    for part in ('cifar10, cifar100, digits', '(default: mean,zca,norm_zca)', '(default: 1e-05)'):
+    for part in (
+        'cifar10, cifar100, digits',
+        '(default: mean,zca,norm_zca,raw)',
+        '(default: 1e-05)',
+    ):
         assert part in text
     assert 'None' not in text and 'SUPPRESS' not in text

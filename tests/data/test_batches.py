@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 from strict_array import Device as StrictDevice
 
@@ -11,7 +12,8 @@ def make(n=20, device=None):
     images = np.arange(n * 3072, dtype=np.float32).reshape(n, 3072)
     labels = np.arange(n, dtype=np.int32)
     device = device or chainer.get_device('@numpy')
-    return batches.DeviceImages(images, labels, device), images, labels
+    normalization = Normalization((1, 2, 3), (2, 4, 8))
+    return batches.DeviceImages(images, labels, device, normalization), images, labels
 
 
 def test_split_of_cifar10_is_45000_and_5000():
@@ -35,6 +37,20 @@ def test_take_and_batches():
     parts = list(data.batches(range(2, 13), 4))
     assert [len(t) for _, t in parts] == [4, 4, 3]
     assert [int(i) for _, t in parts for i in t] == list(range(2, 13))
+    np.testing.assert_array_equal(
+        parts[0][0][:, 1], (images[2:6, 1024:2048].reshape(4, 32, 32) - 2) / 4
+    )
+
+
+def test_bytes_become_floats():
+    images = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
+    device = chainer.get_device('@numpy')
+    data = batches.DeviceImages(images, np.zeros(2, np.int32), device, Normalization(0, 255))
+    (x, _), *_ = data.batches([1, 0], 2)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
+    x, _ = data.augmenting_converter(augment.create('none'))([1, 0], None)
+    np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
 
 
 def test_converter_on_a_device():

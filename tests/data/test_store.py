@@ -71,9 +71,9 @@ def with_value(value):
 @pytest.mark.parametrize(
     ('train', 'message'),
     [
-        (None, "'train' is not an array of floats"),
-        ([1.0], "'train' is not an array of floats"),
-        (np.zeros((2, 3072), np.uint8), "'train' is not an array of floats"),
+        (None, "'train' is not an array of bytes or floats"),
+        ([1.0], "'train' is not an array of bytes or floats"),
+        (np.zeros((2, 3072), np.int8), "'train' is not an array of bytes or floats"),
         (np.zeros((2, 3073), np.float32), r"'train' has shape \(2, 3073\)"),
         (np.zeros((2, 3, 32, 32), np.float32), "'train' has shape"),
         (np.zeros((0, 3072), np.float32), "'train' has shape"),

@@ -30,14 +30,17 @@ def main(argv, prog):
     with reported(out / store.CLASSES_FILE) as path:
         store.write_class_names(path, raw.class_names)
 
-    # Most of the memory, so all preprocessings share it.
-    train_out = np.empty((len(train), PIXELS), np.float32)
-    test_out = np.empty((len(test), PIXELS), np.float32)
+    # Most of the memory, so all preprocessings of one dtype share it.
+    memory = {
+        dtype: [np.empty((len(images), PIXELS), dtype) for images in (train, test)]
+        for dtype in {method.dtype for method in methods.values()}
+    }
     for name, method in methods.items():
         with reported(out / store.image_file(name)) as path:
             steps = 2 * len(train) + len(test)
             with tqdm(total=steps, desc=name, unit='image', leave=False, disable=None) as bar:
                 fitted = method.fit(train, args.eps, bar.update)
+                train_out, test_out = memory[method.dtype]
                 fitted(train, train_out, bar.update)
                 fitted(test, test_out, bar.update)
             store.write_split(path, train_out, test_out)

@@ -29,13 +29,15 @@ class DeviceImages:
     """A set of images and labels that lies on a device.
 
     Args:
-        images (numpy.ndarray): float32 ``(N, 3072)``; row = R plane, G plane, B plane.
+        images (numpy.ndarray): float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
         labels (numpy.ndarray): int32 ``(N,)``.
         device (chainer.backend.Device): Where to put them.
+        normalization (Normalization): What is done to each batch, after augmentation.
     """
 
-    def __init__(self, images, labels, device):
+    def __init__(self, images, labels, device, normalization):
         self.xp = device.xp
+        self.normalization = normalization
         self.images = device.send(images.reshape(-1, 3, 32, 32))
         self.labels = device.send(labels)
 
@@ -43,22 +45,26 @@ class DeviceImages:
         return len(self.labels)
 
     def take(self, index):
-        """Images ``(B, 3, 32, 32)`` and labels ``(B,)`` at `index`, integers ``(B,)``."""
+        """Images ``(B, 3, 32, 32)`` and labels ``(B,)`` at `index`, integers ``(B,)``.
+
+        The images are float32, and not normalized yet.
+        """
         index = self.xp.asarray(np.asarray(index))
-        return self.images[index], self.labels[index]
+        return self.images[index].astype(np.float32, copy=False), self.labels[index]
 
     def batches(self, index, batch_size):
-        """The images at `index`, in that order, `batch_size` at a time."""
+        """The images at `index`, in that order, normalized, `batch_size` at a time."""
         for start in range(0, len(index), batch_size):
-            yield self.take(index[start : start + batch_size])
+            x, t = self.take(index[start : start + batch_size])
+            yield self.normalization(self.xp, x), t
 
     def augmenting_converter(self, augment):
-        """A Chainer converter from a batch of indices to augmented images and their labels."""
+        """A Chainer converter: a batch of indices -> augmented, normalized images and labels."""
 
         @converter()
         def convert(index, device):
             x, t = self.take(index)
-            return augment(self.xp, x, np.random), t
+            return self.normalization(self.xp, augment(self.xp, x, np.random)), t
 
         return convert
 

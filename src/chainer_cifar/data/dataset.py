@@ -10,7 +10,7 @@ from chainer_cifar.errors import UserError
 
 
 class Dataset(NamedTuple):
-    """Images float32 ``(N, 3072)``, labels int32 ``(N,)``; of training and of test."""
+    """Images float32 or uint8 ``(N, 3072)``, labels int32 ``(N,)``; of training and of test."""
 
     train_images: np.ndarray
     train_labels: np.ndarray

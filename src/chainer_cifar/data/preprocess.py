@@ -1,8 +1,8 @@
-"""What is done to the pictures once, before any training: mean, zca, norm_zca.
+"""What is done to the pictures once, before any training: mean, zca, norm_zca, raw.
 
 Each preprocessing is a class: `fit` looks at training images only and returns an instance, which
 treats any images alike when called; its fields are what is saved. Images are uint8
-(N, 3, 32, 32) or (N, 3072), the result is float32 (N, 3072).
+(N, 3, 32, 32) or (N, 3072), the result is (N, 3072) of the class's `dtype`.
 
 All goes by chunks, so that the memory is the uint8 images, one float32 result and little more.
 """
@@ -42,6 +42,7 @@ class Mean:
     """Subtract one number, the mean over all values of all training images."""
 
     mean: np.ndarray  # float32 ()
+    dtype = np.float32
 
     def __post_init__(self):
         _require_finite(self.mean, ())
@@ -56,7 +57,7 @@ class Mean:
         return cls(np.float32(total / images.size))
 
     def __call__(self, images, out=None, done=_ignore):
-        """float32 (N, 3072), written to `out` if given."""
+        """float32 (N, 3072), in `out` if given."""
         if out is None:
             out = np.empty((len(images), PIXELS), np.float32)
         for rows, chunk in _chunks(images):
@@ -79,6 +80,7 @@ class Zca:
 
     mean: np.ndarray  # float32 (3072,)
     matrix: np.ndarray  # float32 (3072, 3072), symmetric
+    dtype = np.float32
 
     def __post_init__(self):
         _require_finite(self.mean, (PIXELS,))
@@ -100,7 +102,7 @@ class Zca:
         return cls(mean.astype(np.float32), _inverse_root(moment, eps).astype(np.float32))
 
     def __call__(self, images, out=None, done=_ignore):
-        """float32 (N, 3072), written to `out` if given."""
+        """float32 (N, 3072), in `out` if given."""
         if out is None:
             out = np.empty((len(images), PIXELS), np.float32)
         for rows, chunk in _chunks(images):
@@ -121,6 +123,29 @@ class NormZca(Zca):
     @staticmethod
     def prepare(images):
         return normalize_contrast(images)
+
+
+@preprocessing.register('raw')
+@dataclasses.dataclass(frozen=True)
+class Raw:
+    """Leave the pictures as they are, in bytes: for what acts on 0 to 255 (see normalize.py)."""
+
+    dtype = np.uint8
+
+    @classmethod
+    def fit(cls, images, eps=None, done=_ignore):
+        for _, chunk in _chunks(images):
+            done(len(chunk))
+        return cls()
+
+    def __call__(self, images, out=None, done=_ignore):
+        """uint8 (N, 3072), in `out` if given."""
+        if out is None:
+            out = np.empty((len(images), PIXELS), np.uint8)
+        for rows, chunk in _chunks(images):
+            out[rows] = chunk
+            done(len(chunk))
+        return out
 
 
 def normalize_contrast(images):

@@ -1,7 +1,8 @@
 """The preprocessed files: image*.pkl, label.pkl, classes.json and image*_stats.npz.
 
 A pickle holds a dictionary with 'train' and 'test', the format of the original project: float32
-images (N, 3072), int32 labels (N,). Files of the original project itself can be read too.
+images (N, 3072), int32 labels (N,); raw images are uint8. Files of the original project itself
+can be read too.
 """
 
 import json
@@ -19,6 +20,7 @@ from chainer_cifar.files import atomic_write
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
 
+_INTEGERS = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8')
 _MAKE = 'make it with: python src/dataset.py'
 
 
@@ -42,7 +44,7 @@ def _stem(kind, name):
 
 
 def read_images(path):
-    """{'train': float32 (N, 3072), 'test': float32 (M, 3072)}, read-only.
+    """{'train': (N, 3072), 'test': (M, 3072)}, uint8 of raw images or else float32; read-only.
 
     Raises UserError when the file is missing, damaged, of another shape or not finite.
     """
@@ -50,6 +52,8 @@ def read_images(path):
     def check(images):
         if images.ndim != 2 or images.shape[1] != PIXELS or len(images) == 0:
             raise ValueError(f'has shape {images.shape} instead of (N, {PIXELS})')
+        if images.dtype == np.uint8:
+            return np.ascontiguousarray(images)
         with np.errstate(over='ignore'):
             images = images.astype(np.float32, order='C', copy=False)
         # NaN and infinity survive min and max, which need no memory.
@@ -57,7 +61,7 @@ def read_images(path):
             raise ValueError('has values that are not finite')
         return images
 
-    return _read_split(path, 'f', 'floats', check)
+    return _read_split(path, ('u1', 'f2', 'f4', 'f8'), 'bytes or floats', check)
 
 
 def read_labels(path):
@@ -70,10 +74,10 @@ def read_labels(path):
             raise ValueError('has labels out of range')
         return labels.astype(np.int32, copy=False)
 
-    return _read_split(path, 'iu', 'integers', check)
+    return _read_split(path, _INTEGERS, 'integers', check)
 
 
-def _read_split(path, kinds, what, check):
+def _read_split(path, dtypes, what, check):
     path = pathlib.Path(path)
     if not path.exists():
         names = [name for name in preprocessing if image_file(name) == path.name]
@@ -84,7 +88,7 @@ def _read_split(path, kinds, what, check):
     for part in ('train', 'test'):
         try:
             array = content.pop(part, None)
-            if type(array) is not np.ndarray or array.dtype.kind not in kinds:
+            if type(array) is not np.ndarray or array.dtype.str[1:] not in dtypes:
                 raise ValueError(f'is not an array of {what}')
             split[part] = check(array)
             split[part].flags.writeable = False
@@ -152,10 +156,10 @@ def require_space(folder, names, count):
     new one is complete.
     """
     folder = pathlib.Path(folder)
-    size = count * PIXELS * 4
-    needed = freed = 0
-    for i, name in enumerate(names):
-        needed = max(needed, (i + 1) * size - freed)
+    needed = written = freed = 0
+    for name in names:
+        written += count * PIXELS * np.dtype(preprocessing[name].dtype).itemsize
+        needed = max(needed, written - freed)
         path = folder / image_file(name)
         freed += path.stat().st_size if path.exists() else 0
     existing = next(f for f in (folder, *folder.absolute().parents) if f.exists())

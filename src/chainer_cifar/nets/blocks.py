@@ -16,3 +16,17 @@ class BatchConv2D(chainer.Chain):
 
     def forward(self, x):
         return F.relu(self.bn(self.conv(x)))
+
+
+# What Keras' layers begin with unless told otherwise; biases are 0 in both.
+KERAS_INITIAL = chainer.initializers.GlorotUniform()
+
+
+def keras_normalization(channels):
+    """Batch normalization with Keras' constants: momentum 0.99, eps 1e-3."""
+    return L.BatchNormalization(channels, decay=0.99, eps=1e-3)
+
+
+def upscaled(x, size):
+    """The images `x` (N, C, H, W), bilinearly resized to `size` x `size`; 0 leaves them as is."""
+    return F.resize_images(x, (size, size), align_corners=False) if size else x

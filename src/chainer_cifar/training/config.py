@@ -9,11 +9,12 @@ import pathlib
 
 from chainer_cifar import nets
 from chainer_cifar.data import augment
+from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
+from chainer_cifar.training import schedules
 from chainer_cifar.training.optimizers import optimizers
-from chainer_cifar.training.schedules import schedules
 
 
 def _flag(default, text, short=None, at_least=None):
@@ -37,15 +38,28 @@ class TrainConfig:
     )
     iter: int = _flag(300, 'epochs to train', at_least=1)
     save_iter: int = _flag(0, 'keep the weights of every so many epochs, too; 0: no', at_least=0)
-    optimizer: str = _flag('sgd', f'{", ".join(optimizers)}; sgd has momentum 0.9')
-    lr: float = _flag(0.01, 'initial learning rate of sgd', at_least=0)
+    optimizer: str = _flag('sgd', f'{", ".join(optimizers)}')
+    lr: float = _flag(0.01, 'initial learning rate of sgd and nesterov', at_least=0)
+    momentum: float = _flag(0.9, 'of sgd and nesterov', at_least=0)
     alpha: float = _flag(0.001, 'initial learning rate of adam', at_least=0)
     lr_decay_iter: str = _flag(
         '100',
         'divide the learning rate by 10 every so many epochs, or after each of a list 100,200',
     )
-    lr_shape: str = _flag('multistep', f'course of the learning rate: {", ".join(schedules)}')
+    lr_shape: str = _flag(
+        'multistep',
+        f'course of the learning rate: any of {", ".join(schedules.schedules)}, or a product as in '
+        'warmup(5)|cosine',
+    )
     weight_decay: float = _flag(0.0001, 'weight decay on every parameter', at_least=0)
+    l2: float = _flag(0.0, "Keras' l2 on kernels: weights of convolutions and linear", at_least=0)
+    clip_gradient: float = _flag(0.0, 'largest norm of all gradients together; 0: any', at_least=0)
+    label_smoothing: float = _flag(0.0, 'share of the target spread over all classes', at_least=0)
+    normalize: str = _flag(
+        'none',
+        f'what is done to a batch after augmentation: {", ".join(normalizations)} (all but none '
+        'and channel are for -d dataset/image_raw.pkl)',
+    )
     augment: str = _flag(
         'crop,mirror', f'any of {", ".join(augment.augmentations)}, or none; applied in this order'
     )
@@ -54,6 +68,9 @@ class TrainConfig:
     res_width: int = _flag(2, 'width of the residual nets that can be widened', at_least=1)
     skip_depth: bool = _flag(False, 'stochastic depth in the residual nets')
     swapout: bool = _flag(False, 'swapout in the residual nets')
+    upscale: int = _flag(
+        0, 'resize the images to this width inside the nets that can; 0: no', at_least=0
+    )
     seed: int = _flag(1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'
@@ -71,9 +88,11 @@ class TrainConfig:
                 f"--cpu_engine: no engine is called '{self.cpu_engine}'"
                 f'{nearest(self.cpu_engine, CPU_ENGINES)}'
             )
-        nets.nets[self.model], optimizers[self.optimizer]
+        if self.label_smoothing >= 1:
+            raise UserError(f'--label_smoothing {self.label_smoothing}: must be less than 1')
+        nets.nets[self.model], optimizers[self.optimizer], normalizations[self.normalize]
         augment.create(self.augment)
-        schedules[self.lr_shape](self)
+        schedules.create(self)
         if not self.prefix:
             object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
         path = pathlib.PurePath(self.prefix)
@@ -91,6 +110,11 @@ class TrainConfig:
     def models(self):
         """Folder of the run's weights and snapshots."""
         return pathlib.Path('models', self.prefix)
+
+    @property
+    def initial_rate(self):
+        """The learning rate that the schedule multiplies."""
+        return self.alpha if self.optimizer == 'adam' else self.lr
 
     def net_options(self):
         """The options of `nets.create` that are not at their default."""

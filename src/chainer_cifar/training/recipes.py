@@ -3,6 +3,7 @@
 ``--recipe NAME`` is the same as typing the flags; flags given beside it win. To add one: a line.
 """
 
+import shlex
 from typing import NamedTuple
 
 from chainer_cifar.registry import Registry
@@ -19,10 +20,10 @@ class Recipe(NamedTuple):
 
     def as_typed(self):
         """The flags as one would type them."""
-        return ' '.join(
-            f'--{name}' if value is True else f'--{name} {value}'
-            for name, value in self.flags.items()
-        )
+        words = []
+        for name, value in self.flags.items():
+            words += [f'--{name}'] if value is True else [f'--{name}', str(value)]
+        return shlex.join(words)
 
 
 def _article_000(name, model, error, **flags):
@@ -43,6 +44,33 @@ _article_000('cnnbn_zca', 'cnnbn', 12.27, **_ADAM, **_ZCA)
 _article_000('vgg_adam', 'vgg', 7.65, **_ADAM)
 _article_000('residual', 'residual', 8.06, **_SGD)
 _article_000('residual_skip', 'residual', 7.42, **_SGD, skip_depth=True)
+
+# What Keras does unless told otherwise, on which the articles from 001 on rely.
+_KERAS = {
+    'dataset': 'dataset/image_raw.pkl',
+    'augment': 'none',
+    'weight_decay': 0.0,
+    'lr_shape': 'constant',
+}
+
+
+def _keras_article(name, source, error, **flags):
+    flags = {'model': name, 'prefix': name, **_KERAS, **flags}
+    recipes.register(name)(Recipe(flags, source, error))
+
+
+_ARTICLE_001 = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
+_keras_article('simple', 'article 001', 35.0, **_ARTICLE_001, iter=20)
+_keras_article('simple_gap', 'article 001', 44.0, **_ARTICLE_001, iter=150)
+
+_ARTICLE_004 = {
+    'batch_size': 256,
+    'lr': 0.01,
+    'iter': 74,
+    'lr_shape': 'plateau(0.1, 5, min_lr=1e-5, late=1)|decay(5e-4)',
+}
+_keras_article('vgg16', 'article 004', 22.67, **_ARTICLE_004)
+_keras_article('vgg16bn', 'article 004', 19.48, **_ARTICLE_004)
 
 recipes.register('digits')(
     Recipe(

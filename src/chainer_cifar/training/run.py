@@ -12,7 +12,7 @@ import filelock
 import numpy as np
 
 from chainer_cifar import device as devices
-from chainer_cifar.data import dataset
+from chainer_cifar.data import dataset, normalize, treatment
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.training import config as train_config
@@ -26,11 +26,14 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 # What config.json must hold for a run to be resumed.
 _DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
 
+# Beside the weights: how pictures become what the net takes.
+TREATMENT_FILE = 'input.npz'
+
 DRY_RUN = 3  # iterations that are timed
 
 # Everything a run writes, for --overwrite.
 _RESULTS = ('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json')
-_MODELS = ('best.npz', 'epoch-*.npz', 'snapshot-*.npz')
+_MODELS = ('best.npz', 'epoch-*.npz', 'snapshot-*.npz', TREATMENT_FILE)
 
 
 def start(config, overwrite=False):
@@ -48,6 +51,8 @@ def start(config, overwrite=False):
                 for path in folder.glob(pattern):
                     path.unlink()
         _write_description(config, device, data)
+        normalization = normalize.fit(config.normalize, data.train_images)
+        treatment.of_images(config.dataset, normalization).write(config.models / TREATMENT_FILE)
         _train(config, run)
 
 

@@ -1,16 +1,42 @@
-"""Learning-rate schedules: pure functions of the epoch. To add one: a function here.
+"""Learning-rate schedules: pure functions of where the run is. To add one: a function here.
 
-Each takes the config and returns ``factor(epoch)``: by what the initial learning rate is
-multiplied after `epoch` epochs (float; 0 at the start, 2.5 in the middle of the third).
+``--lr_shape`` names one or several, as in ``warmup(5)|cosine`` or ``plateau|decay(5e-4)``; their
+factors are multiplied. Each takes the config and its arguments and returns ``factor(moment)``: by
+what the initial learning rate is multiplied at that `Moment`.
 """
 
 import bisect
 import math
+from typing import NamedTuple
 
+from chainer_cifar import language
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
 schedules = Registry('learning-rate shape')
+
+
+class Moment(NamedTuple):
+    """Where a run is, before an update."""
+
+    epoch: float  # 0 at the start, 2.5 in the middle of the third
+    iteration: int = 0  # updates so far
+    rows: tuple = ()  # of the log (see log.py), one for each complete epoch
+
+
+def create(config):
+    """The product of the schedules of ``--lr_shape``, a function of a `Moment`.
+
+    Raises:
+        UserError: The text is malformed, or an argument makes no sense.
+    """
+    factors = language.build(config.lr_shape, schedules, '--lr_shape', config)
+    return lambda moment: math.prod(factor(moment) for factor in factors)
+
+
+def _require(condition, text):
+    if not condition:
+        raise ValueError(text)
 
 
 @schedules.register('multistep')
@@ -25,12 +51,92 @@ def multistep(config):
         raise UserError(f"--lr_decay_iter '{text}': must be one period (100) or a list (100,200)")
     if ',' not in text:
         period = steps[0]
-        return lambda epoch: 0.1 ** (epoch // period) if period else 1.0
+        return lambda moment: 0.1 ** (moment.epoch // period) if period else 1.0
     steps.sort()
-    return lambda epoch: 0.1 ** bisect.bisect_right(steps, epoch)
+    return lambda moment: 0.1 ** bisect.bisect_right(steps, moment.epoch)
+
+
+@schedules.register('constant')
+def constant(config):
+    """The initial learning rate throughout."""
+    return lambda moment: 1.0
 
 
 @schedules.register('cosine')
-def cosine(config):
-    """Half a cosine wave from 1 down to 0 over all epochs (Loshchilov and Hutter, 2017)."""
-    return lambda epoch: 0.5 * (1 + math.cos(math.pi * min(epoch / config.iter, 1)))
+def cosine(config, end=0.0):
+    """Half a cosine wave from 1 down to `end` over all epochs (Loshchilov and Hutter, 2017)."""
+    _require(0 <= end <= 1, 'end must be 0 to 1')
+
+    def factor(moment):
+        wave = 0.5 * (1 + math.cos(math.pi * min(moment.epoch / config.iter, 1)))
+        return end + (1 - end) * wave
+
+    return factor
+
+
+@schedules.register('warmup')
+def warmup(config, epochs=5, start=0.0):
+    """From `start` up to 1 in a straight line over the first `epochs`, then 1."""
+    _require(epochs > 0 and 0 <= start <= 1, 'epochs must be more than 0, start 0 to 1')
+    return lambda moment: start + (1 - start) * min(moment.epoch / epochs, 1)
+
+
+@schedules.register('triangular')
+def triangular(config, peak=0.3, start=0.0, end=0.0):
+    """From `start` up to 1 at the fraction `peak` of all epochs, then down to `end`: one cycle.
+
+    Smith and Topin, Super-Convergence, 2018.
+    """
+    _require(0 < peak < 1 and start >= 0 and end >= 0, 'peak must be between 0 and 1, others >= 0')
+
+    def factor(moment):
+        done = min(moment.epoch / config.iter, 1)
+        if done < peak:
+            return start + (1 - start) * done / peak
+        return end + (1 - end) * (1 - done) / (1 - peak)
+
+    return factor
+
+
+@schedules.register('decay')
+def decay(config, rate):
+    """1 / (1 + rate x updates so far): Keras' ``decay`` (article 004)."""
+    _require(rate >= 0, 'rate must be 0 or more')
+    return lambda moment: 1 / (1 + rate * moment.iteration)
+
+
+@schedules.register('plateau')
+def plateau(config, factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=0.0, late=0):
+    """Multiplied by `factor` when the validation accuracy has not risen for `patience` epochs.
+
+    Keras' ReduceLROnPlateau, of the accuracy (0 to 1) on validation images: it has risen when it is
+    more than `min_delta` above the best so far; epochs count again `cooldown` epochs after a cut;
+    the learning rate that was set never falls below `min_lr`. ``late=1`` does what Keras did before
+    2.2.4, as article 004 used it: the first cut after a best epoch comes one epoch later (best at
+    1, patience 5: cuts at 7, 12, 17 instead of 6, 11, 16).
+    """
+    _require(0 < factor < 1, 'factor must be between 0 and 1')
+    _require(patience >= 1 and cooldown >= 0, 'patience must be 1 or more, cooldown 0 or more')
+    _require(min_delta >= 0 and min_lr >= 0, 'min_delta and min_lr must be 0 or more')
+    _require(late in (0, 1), 'late must be 0 or 1')
+    if config.no_valid_data:
+        raise UserError('--lr_shape plateau: watches the validation error; not --no_valid_data')
+    floor = min(min_lr / config.initial_rate, 1) if config.initial_rate else 1
+
+    def current(moment):
+        best, wait, cooling, value = -math.inf, -late, 0, 1.0
+        for row in moment.rows:
+            accuracy = 1 - row['valid_error'] / 100
+            if cooling:
+                cooling -= 1
+                wait = -late
+            if accuracy > best + min_delta:
+                best, wait = accuracy, -late
+            elif not cooling:
+                wait += 1
+                if wait >= patience and value > floor:
+                    value = max(value * factor, floor)
+                    cooling, wait = cooldown, 0
+        return value
+
+    return current

@@ -12,14 +12,14 @@ import chainer.links as L
 from chainer.training import extension, extensions
 
 from chainer_cifar import nets
-from chainer_cifar.data import augment, batches
+from chainer_cifar.data import augment, batches, normalize
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_error
 from chainer_cifar.randomness import INITIAL, seed_all
-from chainer_cifar.training import optimizers
+from chainer_cifar.training import optimizers, schedules
 from chainer_cifar.training.log import BestWeights, Curves, Log
+from chainer_cifar.training.loss import smoothed_cross_entropy
 from chainer_cifar.training.progress import Progress
-from chainer_cifar.training.schedules import schedules
 from chainer_cifar.training.snapshot import Snapshot
 
 
@@ -36,7 +36,7 @@ def create(config, data, device):
     """
     seed_all(config.seed, INITIAL, device)
     net = nets.create(config.model, data.n_class, **config.net_options())
-    model = L.Classifier(net)
+    model = L.Classifier(net, smoothed_cross_entropy(config.label_smoothing))
     model.to_device(device)
     optimizer, rate_name = optimizers.create(config, model)
 
@@ -46,8 +46,10 @@ def create(config, data, device):
             f'{config.dataset}: {len(split.train)} training images are too few to set some aside '
             f'for validation; give --no_valid_data'
         )
-    train = batches.DeviceImages(data.train_images, data.train_labels, device)
-    test = batches.DeviceImages(data.test_images, data.test_labels, device)
+    normalization = normalize.fit(config.normalize, data.train_images)
+    train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
+    test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
+    log = Log()
     updater = Updater(
         batches.training_iterator(split.train, config.batch_size),
         optimizer,
@@ -55,6 +57,7 @@ def create(config, data, device):
         device=device,
         config=config,
         rate_name=rate_name,
+        log=log,
     )
 
     evaluated = {'valid': (train, split.valid), 'test': (test, range(len(test)))}
@@ -64,7 +67,6 @@ def create(config, data, device):
     trainer = chainer.training.Trainer(
         updater, lambda trainer: trainer.updater.epoch >= config.iter, out=config.results
     )
-    log = Log()
     progress = Progress(log, config.iter)
     # Those of the same priority run in this order; `Snapshot` has the lowest and sees it all done.
     trainer.extend(FailOnNonNumber())
@@ -80,16 +82,17 @@ def create(config, data, device):
 class Updater(chainer.training.updaters.StandardUpdater):
     """Chainer's updater, which first sets the random states and the learning rate for this step."""
 
-    def __init__(self, *args, config, rate_name, **kwargs):
+    def __init__(self, *args, config, rate_name, log, **kwargs):
         super().__init__(*args, **kwargs)
-        self.seed = config.seed
+        self.config = config
         self.rate_name = rate_name
-        self.factor = schedules[config.lr_shape](config)
-        self.initial_rate = getattr(self.get_optimizer('main'), rate_name)
+        self.log = log
+        self.factor = schedules.create(config)
 
     def update_core(self):
-        seed_all(self.seed, self.iteration, self.device)
-        rate = self.initial_rate * self.factor(self.epoch_detail)
+        seed_all(self.config.seed, self.iteration, self.device)
+        moment = schedules.Moment(self.epoch_detail, self.iteration, self.log.rows)
+        rate = self.config.initial_rate * self.factor(moment)
         setattr(self.get_optimizer('main'), self.rate_name, rate)
         chainer.report({'lr': rate})
         super().update_core()

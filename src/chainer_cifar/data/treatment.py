@@ -1,0 +1,75 @@
+"""The whole way from bytes to what a net takes, kept beside its weights for new pictures."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from chainer_cifar.data import store
+from chainer_cifar.data.normalize import Normalization
+from chainer_cifar.data.preprocess import preprocessing
+from chainer_cifar.errors import UserError
+from chainer_cifar.files import atomic_write
+
+
+@dataclasses.dataclass(frozen=True)
+class Treatment:
+    """Preprocessing, as dataset.py did it for the training images, then normalization.
+
+    `preprocessing` is None where nobody knows it: the images file came without its statistics.
+    """
+
+    preprocessing: object
+    normalization: Normalization
+
+    def __call__(self, pictures):
+        """uint8 (N, 3, 32, 32) -> float32 (N, 3, 32, 32); UserError if that is not known."""
+        if self.preprocessing is None:
+            raise UserError(
+                'how the training images were preprocessed is not known: their file had no '
+                'statistics (image*_stats.npz) beside it; train on one made by dataset.py'
+            )
+        images = self.preprocessing(pictures).astype(np.float32, copy=False)
+        return self.normalization(np, images.reshape(-1, 3, 32, 32))
+
+    def write(self, path):
+        """Write it as an npz file."""
+        arrays = {f'normalization/{k}': v for k, v in vars(self.normalization).items()}
+        for name, method in preprocessing.items():
+            if type(self.preprocessing) is method:
+                arrays['preprocessing'] = name
+                arrays |= {f'preprocessing/{k}': v for k, v in vars(self.preprocessing).items()}
+        with atomic_write(path) as file:
+            np.savez(file, **arrays)
+
+
+def of_images(image_path, normalization):
+    """The treatment of the images in `image_path`, a file of dataset.py."""
+    path = pathlib.Path(image_path)
+    path = path.with_name(f'{path.stem}_stats.npz')
+    return Treatment(store.read_statistics(path) if path.exists() else None, normalization)
+
+
+def read(path):
+    """What `Treatment.write` wrote.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = dict(arrays)
+        normalization = Normalization(content['normalization/mean'], content['normalization/std'])
+        if 'preprocessing' not in content:
+            return Treatment(None, normalization)
+        fields = {
+            name.removeprefix('preprocessing/'): value
+            for name, value in content.items()
+            if name.startswith('preprocessing/')
+        }
+        return Treatment(preprocessing[str(content['preprocessing'])](**fields), normalization)
+    except FileNotFoundError:
+        raise UserError(f'{path}: no such file; it lies beside the weights of a run') from None
+    except Exception as error:  # a damaged zip file raises a dozen kinds
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f'{path}: damaged ({text}); copy it again, or train again') from None

@@ -1,0 +1,49 @@
+"""Article 001's nets of one convolution. Links have the names of the article's Keras layers."""
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from chainer_cifar.nets import nets
+from chainer_cifar.nets.blocks import KERAS_INITIAL
+
+
+class _OneConvolution(chainer.Chain):
+    """5x5 convolution to 30 channels, ReLU, 2x2 max pooling, 100 hidden units, logits."""
+
+    def __init__(self, n_features, n_class):
+        super().__init__()
+        with self.init_scope():
+            self.conv2d_1 = L.Convolution2D(3, 30, 5, initialW=KERAS_INITIAL)
+            self.dense_1 = L.Linear(n_features, 100, initialW=KERAS_INITIAL)
+            self.dense_2 = L.Linear(100, n_class, initialW=KERAS_INITIAL)
+
+    def features(self, x):
+        return F.max_pooling_2d(F.relu(self.conv2d_1(x)), 2)
+
+    def classify(self, h):
+        return self.dense_2(F.relu(self.dense_1(h)))
+
+
+@nets.register('simple')
+class Simple(_OneConvolution):
+    """One 5x5 convolution, max pooling, two fully connected layers (article 001)."""
+
+    def __init__(self, n_class=10):
+        super().__init__(30 * 14 * 14, n_class)
+        # Shape (C, H, W) of what a layer flattens; Keras flattens it in the order H, W, C.
+        self.flattened = {'dense_1': (30, 14, 14)}
+
+    def forward(self, x):
+        return self.classify(self.features(x))
+
+
+@nets.register('simple_gap')
+class SimpleGAP(_OneConvolution):
+    """`simple` with global average pooling after the max pooling (article 001)."""
+
+    def __init__(self, n_class=10):
+        super().__init__(30, n_class)
+
+    def forward(self, x):
+        return self.classify(F.average(self.features(x), axis=(2, 3)))

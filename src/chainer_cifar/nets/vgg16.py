@@ -1,0 +1,65 @@
+"""Article 004's VGG16, without and with batch normalization. Links are named as Keras' layers."""
+
+import math
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from chainer_cifar.nets import nets
+from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization, upscaled
+
+_CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+@nets.register('vgg16')
+class VGG16(chainer.Chain):
+    """Simonyan and Zisserman's net D, for images of 32x32 or, upscaled, 224x224 (article 004).
+
+    Args:
+        n_class (int): Number of classes.
+        upscale (int): Resize the images to this width inside the net, 224 as in the paper; 0 takes
+            them as they are. (The article's code resizes and then goes on with the small images.)
+    """
+
+    normalize = False
+
+    def __init__(self, n_class=10, upscale=0):
+        super().__init__()
+        self.upscale = upscale
+        width = math.ceil((upscale or 32) / 2 ** len(_CHANNELS))
+        # Shape (C, H, W) of what a layer flattens; Keras flattens it in the order H, W, C.
+        self.flattened = {'fc1': (512, width, width)}
+        in_channels = 3
+        with self.init_scope():
+            for block, layers in enumerate(_CHANNELS, 1):
+                for number, channels in enumerate(layers, 1):
+                    name = f'block{block}_conv{number}'
+                    conv = L.Convolution2D(in_channels, channels, 3, pad=1, initialW=KERAS_INITIAL)
+                    setattr(self, name, conv)
+                    if self.normalize:
+                        setattr(self, f'{name}_bn', keras_normalization(channels))
+                    in_channels = channels
+            self.fc1 = L.Linear(512 * width * width, 4096, initialW=KERAS_INITIAL)
+            self.fc2 = L.Linear(4096, 4096, initialW=KERAS_INITIAL)
+            self.predictions = L.Linear(4096, n_class, initialW=KERAS_INITIAL)
+
+    def forward(self, x):
+        h = upscaled(x, self.upscale)
+        for block, layers in enumerate(_CHANNELS, 1):
+            for number, _ in enumerate(layers, 1):
+                name = f'block{block}_conv{number}'
+                h = F.relu(self[name](h))
+                if self.normalize:
+                    h = self[f'{name}_bn'](h)
+            h = F.max_pooling_2d(h, 2)
+        h = F.dropout(F.relu(self.fc1(h)))
+        h = F.dropout(F.relu(self.fc2(h)))
+        return self.predictions(h)
+
+
+@nets.register('vgg16bn')
+class VGG16BN(VGG16):
+    """`vgg16` with batch normalization after the ReLU of each convolution (article 004)."""
+
+    normalize = True

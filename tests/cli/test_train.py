@@ -181,7 +181,13 @@ def test_files(finished):
     assert sorted(path.name for path in (finished / 'results' / 'run').iterdir()) == RESULTS
     kept = sorted(path.name for path in (finished / 'models' / 'run').glob('[!.]*'))
     # 36 images to train in batches of 10: the epochs end in iterations 4, 8 and 11.
-    assert kept == ['best.npz', 'snapshot-00000008.npz', 'snapshot-00000011.npz']
+    assert kept == [
+        'best.npz',
+        'config.json',
+        'input.npz',
+        'snapshot-00000008.npz',
+        'snapshot-00000011.npz',
+    ]
     hidden = [path.name for path in finished.rglob('.*')]
     assert hidden in ([], ['.lock'])  # no temporary file is left
 
@@ -497,7 +503,7 @@ def test_overwrite(copy):
     flags = json.loads((copy / 'results' / 'run' / 'config.json').read_text())['flags']
     assert flags['optimizer'] == 'sgd' and flags['swapout'] is False
     kept = sorted(path.name for path in (copy / 'models' / 'run').glob('[!.]*'))
-    assert kept == ['best.npz', 'snapshot-00000004.npz']
+    assert kept == ['best.npz', 'config.json', 'input.npz', 'snapshot-00000004.npz']
     assert (copy / 'results' / 'run' / 'notes.txt').read_text() == 'mine'
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from chainer_cifar import device as devices
 from chainer_cifar.data import dataset, normalize, treatment
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import trained
 from chainer_cifar.files import atomic_write
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import environment, snapshot, trainer
@@ -26,14 +27,11 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 # What config.json must hold for a run to be resumed.
 _DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
 
-# Beside the weights: how pictures become what the net takes.
-TREATMENT_FILE = 'input.npz'
-
 DRY_RUN = 3  # iterations that are timed
 
 # Everything a run writes, for --overwrite.
 _RESULTS = ('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json')
-_MODELS = ('best.npz', 'epoch-*.npz', 'snapshot-*.npz', TREATMENT_FILE)
+_MODELS = (trained.WEIGHTS, 'epoch-*.npz', 'snapshot-*.npz', trained.TREATMENT, trained.CONFIG)
 
 
 def start(config, overwrite=False):
@@ -51,8 +49,6 @@ def start(config, overwrite=False):
                 for path in folder.glob(pattern):
                     path.unlink()
         _write_description(config, device, data)
-        normalization = normalize.fit(config.normalize, data.train_images)
-        treatment.of_images(config.dataset, normalization).write(config.models / TREATMENT_FILE)
         _train(config, run)
 
 
@@ -201,8 +197,12 @@ def _write_description(config, device, data):
         'data_checksum': data.checksum(),
         'command': sys.argv,
     }
-    with atomic_write(config.results / 'config.json', 'w') as file:
-        json.dump(description, file, indent=1)
+    # Beside the results, and beside the weights for whoever uses them.
+    for folder in (config.results, config.models):
+        with atomic_write(folder / trained.CONFIG, 'w') as file:
+            json.dump(description, file, indent=1)
+    normalization = normalize.fit(config.normalize, data.train_images)
+    treatment.of_images(config.dataset, normalization).write(config.models / trained.TREATMENT)
 
 
 def _read_description(path):

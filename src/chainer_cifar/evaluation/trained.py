@@ -1,0 +1,111 @@
+"""A trained net as evaluate, predict and visualize need it: all they ask is its weights file."""
+
+import dataclasses
+import json
+import pathlib
+import zipfile
+import zlib
+
+import chainer
+import numpy as np
+
+from chainer_cifar import device as devices
+from chainer_cifar import nets
+from chainer_cifar.data import treatment
+from chainer_cifar.errors import UserError
+from chainer_cifar.training import config as train_config
+
+WEIGHTS, CONFIG, TREATMENT = 'best.npz', 'config.json', 'input.npz'
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """What a run left behind, ready to use.
+
+    Attributes:
+        weights (pathlib.Path): The file.
+        config (TrainConfig): The flags of the run.
+        class_names (list of str): In the order of the logits.
+        treatment (Treatment): From pictures to what the net takes.
+        net (chainer.Chain): On `device`, with these weights.
+        device (chainer.backend.Device): Where it is.
+    """
+
+    weights: pathlib.Path
+    config: train_config.TrainConfig
+    class_names: list
+    treatment: treatment.Treatment
+    net: chainer.Chain
+    device: chainer.backend.Device
+
+
+def load(path, gpu=-1, cpu_engine='onednn'):
+    """Read a weights file, and beside it the run's config.json and input.npz.
+
+    Args:
+        path (str): A weights file, or a folder of a run under models/ (its best.npz is taken).
+        gpu, cpu_engine: See `device.get_device`.
+
+    Raises:
+        UserError: A file is missing or damaged, or the weights are those of another net.
+    """
+    path = pathlib.Path(path)
+    weights = path / WEIGHTS if path.is_dir() else path
+    arrays = _read(weights)
+    description = _read_description(weights.with_name(CONFIG))
+    config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
+    net = nets.create(config.model, len(description['classes']), **config.net_options())
+    _fill(net, arrays, weights, config.model)
+    found = treatment.read(weights.with_name(TREATMENT))
+    device = devices.get_device(gpu, config.deterministic, cpu_engine)
+    net.to_device(device)
+    return Trained(weights, config, description['classes'], found, net, device)
+
+
+def _read(path):
+    try:
+        with np.load(path, allow_pickle=False) as npz:
+            arrays = dict(npz)
+    except FileNotFoundError:
+        raise UserError(
+            f'{path}: no such file; give the weights of a run, such as models/RUN/{WEIGHTS}'
+        ) from None
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f'{path}: not a readable weights file ({error})') from None
+    if 'config' in arrays:
+        raise UserError(f'{path}: is a snapshot; give the weights beside it, such as {WEIGHTS}')
+    return arrays
+
+
+def _read_description(path):
+    try:
+        description = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(description['flags'], dict) or not description['classes']:
+            raise ValueError('something is missing in it')
+        return description
+    except FileNotFoundError:
+        raise UserError(
+            f'{path}: no such file; it tells what net the weights are of, and lies beside them'
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{path}: cannot be read ({error}); copy it again') from None
+
+
+def _fill(net, arrays, path, model):
+    wanted = chainer.serializers.DictionarySerializer()
+    wanted.save(net)
+    for name, array in wanted.target.items():
+        shape = np.shape(arrays.get(name))
+        if name not in arrays or shape != np.shape(array):
+            found = f'it has shape {shape} there' if name in arrays else 'there is none there'
+            raise UserError(
+                f"{path}: not weights of net '{model}' as its {CONFIG} describes it: "
+                f"'{name}' must have shape {np.shape(array)}, and {found}"
+            )
+    other = sorted(set(arrays) - set(wanted.target))
+    if other:
+        raise UserError(
+            f"{path}: not weights of net '{model}' as its {CONFIG} describes it: "
+            f"the net has no '{other[0]}'"
+        )
+    chainer.serializers.NpzDeserializer(arrays).load(net)

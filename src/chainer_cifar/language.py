@@ -1,8 +1,8 @@
 """The little language of ``--augment`` and ``--lr_shape``: ``rotate(20)|shift(0.2)|mirror``.
 
 A text is a series of steps with ``|`` (or a comma) between them, in the order in which they are
-applied. A step is a registered name, and in parentheses its arguments: numbers, words, or
-``name=value``. ``none`` and the empty text have no steps.
+applied. A step is a registered name, and in parentheses its arguments: numbers, words (``none`` is
+Python's None), or ``name=value``. ``none`` and the empty text have no steps.
 """
 
 import inspect
@@ -10,8 +10,8 @@ import re
 
 from chainer_cifar.errors import UserError
 
-_STEP = re.compile(r'\s*(\w+)\s*(?:\(([^()]*)\)\s*)?')
-_SEPARATOR = re.compile(r'[|,]')
+# All of it may be missing: commas too many have always been forgiven.
+_STEP = re.compile(r'\s*(?:(\w+)\s*(?:\(([^()]*)\)\s*)?)?')
 
 
 def build(text, registry, flag, *context):
@@ -43,13 +43,12 @@ def _steps(text, flag):
     steps, position = [], 0
     while True:
         match = _STEP.match(text, position)
-        if not match:
-            break
-        steps.append((match[1], match[2] or ''))
+        if match[1]:
+            steps.append((match[1], match[2] or ''))
         position = match.end()
         if position == len(text):
             return steps
-        if not _SEPARATOR.match(text, position):
+        if text[position] not in '|,':
             break
         position += 1
     raise UserError(
@@ -60,17 +59,14 @@ def _steps(text, flag):
 
 def _build_step(name, arguments, registry, flag, context):
     step = f'{name}({arguments})' if arguments else name
-    build = registry[name]
-    args, kwargs = [], {}
-    for argument in arguments.split(',') if arguments.strip() else []:
-        key, equals, value = argument.rpartition('=')
-        if equals:
-            kwargs[key.strip()] = _value(value)
-        else:
-            args.append(_value(value))
     try:
+        build = registry[name]
+    except UserError as error:
+        raise UserError(f"{flag} '{step}': {error}") from None
+    try:
+        args, kwargs = _arguments(arguments)
         inspect.signature(build).bind(*context, *args, **kwargs)
-    except TypeError:
+    except (ValueError, TypeError):
         raise UserError(f"{flag} '{step}': its form is {form(name, build, len(context))}") from None
     try:
         return build(*context, *args, **kwargs)
@@ -78,18 +74,38 @@ def _build_step(name, arguments, registry, flag, context):
         raise UserError(f"{flag} '{step}': {error}") from None
 
 
+def _arguments(text):
+    """Values and named values in the text between parentheses; ValueError if it is malformed."""
+    args, kwargs = [], {}
+    for argument in text.split(',') if text.strip() else []:
+        name, equals, value = (part.strip() for part in argument.rpartition('='))
+        if not value or bool(name) != bool(equals) or name in kwargs:
+            raise ValueError
+        if name:
+            kwargs[name] = _value(value)
+        else:
+            args.append(_value(value))
+    return args, kwargs
+
+
 def _value(text):
-    text = text.strip()
     for convert in (int, float):
         try:
             return convert(text)
         except ValueError:
             pass
-    return text
+    return None if text == 'none' else text
 
 
 def form(name, build, skip=0):
-    """How a step is written, as ``crop(margin=4)``; its first `skip` parameters are context."""
+    """How a step is written, such as ``crop(margin=4)``; `skip` parameters are context."""
     parameters = list(inspect.signature(build).parameters.values())[skip:]
-    words = [str(parameter.replace(annotation=parameter.empty)) for parameter in parameters]
+    words = [
+        each.name if each.default is each.empty else f'{each.name}={_word(each.default)}'
+        for each in parameters
+    ]
     return f'{name}({", ".join(words)})' if words else name
+
+
+def _word(value):
+    return 'none' if value is None else str(value)

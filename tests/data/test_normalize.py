@@ -4,7 +4,7 @@ import pytest
 from chainer_cifar.data import normalize
 from chainer_cifar.data.normalize import Normalization, normalizations
 from chainer_cifar.errors import UserError
-from strict_array import StrictArray, strict_numpy
+from strict_array import xp as strict
 
 
 @pytest.fixture(scope='module')
@@ -22,6 +22,7 @@ def test_each(name, images):
     np.testing.assert_array_equal(x, before)
     expected = (before - fitted.mean[:, None, None]) / fitted.std[:, None, None]
     np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(fitted(strict, strict.asarray(x)).get(), y)
 
 
 def test_ranges(images):

@@ -114,9 +114,9 @@ class TestPlateau:
     [
         ('cosin', "did you mean 'cosine'"),
         ('decay', r'its form is decay\(rate\)'),
-        ('plateau(2)', 'factor must be between 0 and 1'),
-        ('warmup(five)', 'warmup'),
-        ('cosine|', 'cannot be read'),
+        ('plateau(2)', 'factor must be a number from 0 to 1'),
+        ('warmup(five)', 'epochs must be a number'),
+        ('cosine|(', 'cannot be read'),
     ],
 )
 def test_bad_shape(text, message):

@@ -61,7 +61,9 @@ class TrainConfig:
         'and channel are for -d dataset/image_raw.pkl)',
     )
     augment: str = _flag(
-        'crop,mirror', f'any of {", ".join(augment.augmentations)}, or none; applied in this order'
+        'crop,mirror',
+        f'steps in the order in which they are applied, such as rotate(20)|shift(0.2)|mirror, '
+        f'of: {augment.forms()}; or none',
     )
     no_valid_data: bool = _flag(False, 'train on all training images; the last epoch is the result')
     res_depth: int = _flag(18, 'blocks in a stage of the residual nets', at_least=1)

@@ -63,6 +63,32 @@ _ARTICLE_001 = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
 _keras_article('simple', 'article 001', 35.0, **_ARTICLE_001, iter=20)
 _keras_article('simple_gap', 'article 001', 44.0, **_ARTICLE_001, iter=150)
 
+# The article prints neither its optimizer nor the range of the channel shift.
+_keras_article(
+    'conv10',
+    'article 002 (90.10 % accuracy in its best epoch on the test set)',
+    9.9,
+    batch_size=128,
+    optimizer='adam',
+    iter=700,
+    normalize='unit',
+    augment='rotate(20)|shift(0.2)|mirror|channel_shift(25)',
+)
+
+_keras_article(
+    'resnet164',
+    'article 003',
+    5.8,
+    batch_size=128,
+    lr=0.1,
+    iter=100,
+    lr_shape='multistep',
+    lr_decay_iter='80,120',
+    l2=1e-4,
+    normalize='channel',
+    augment='shift(0.125)|mirror',
+)
+
 _ARTICLE_004 = {
     'batch_size': 256,
     'lr': 0.01,

@@ -10,6 +10,7 @@ import math
 from typing import NamedTuple
 
 from chainer_cifar import language
+from chainer_cifar.checks import require_number, require_whole
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
@@ -32,11 +33,6 @@ def create(config):
     """
     factors = language.build(config.lr_shape, schedules, '--lr_shape', config)
     return lambda moment: math.prod(factor(moment) for factor in factors)
-
-
-def _require(condition, text):
-    if not condition:
-        raise ValueError(text)
 
 
 @schedules.register('multistep')
@@ -65,7 +61,7 @@ def constant(config):
 @schedules.register('cosine')
 def cosine(config, end=0.0):
     """Half a cosine wave from 1 down to `end` over all epochs (Loshchilov and Hutter, 2017)."""
-    _require(0 <= end <= 1, 'end must be 0 to 1')
+    require_number('end', end, 0, 1)
 
     def factor(moment):
         wave = 0.5 * (1 + math.cos(math.pi * min(moment.epoch / config.iter, 1)))
@@ -77,7 +73,8 @@ def cosine(config, end=0.0):
 @schedules.register('warmup')
 def warmup(config, epochs=5, start=0.0):
     """From `start` up to 1 in a straight line over the first `epochs`, then 1."""
-    _require(epochs > 0 and 0 <= start <= 1, 'epochs must be more than 0, start 0 to 1')
+    require_number('epochs', epochs, 1e-3, 1e6)
+    require_number('start', start, 0, 1)
     return lambda moment: start + (1 - start) * min(moment.epoch / epochs, 1)
 
 
@@ -87,7 +84,9 @@ def triangular(config, peak=0.3, start=0.0, end=0.0):
 
     Smith and Topin, Super-Convergence, 2018.
     """
-    _require(0 < peak < 1 and start >= 0 and end >= 0, 'peak must be between 0 and 1, others >= 0')
+    require_number('peak', peak, 1e-6, 1 - 1e-6)
+    require_number('start', start, 0, 1)
+    require_number('end', end, 0, 1)
 
     def factor(moment):
         done = min(moment.epoch / config.iter, 1)
@@ -101,7 +100,7 @@ def triangular(config, peak=0.3, start=0.0, end=0.0):
 @schedules.register('decay')
 def decay(config, rate):
     """1 / (1 + rate x updates so far): Keras' ``decay`` (article 004)."""
-    _require(rate >= 0, 'rate must be 0 or more')
+    require_number('rate', rate, 0, 1e6)
     return lambda moment: 1 / (1 + rate * moment.iteration)
 
 
@@ -115,10 +114,12 @@ def plateau(config, factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=
     2.2.4, as article 004 used it: the first cut after a best epoch comes one epoch later (best at
     1, patience 5: cuts at 7, 12, 17 instead of 6, 11, 16).
     """
-    _require(0 < factor < 1, 'factor must be between 0 and 1')
-    _require(patience >= 1 and cooldown >= 0, 'patience must be 1 or more, cooldown 0 or more')
-    _require(min_delta >= 0 and min_lr >= 0, 'min_delta and min_lr must be 0 or more')
-    _require(late in (0, 1), 'late must be 0 or 1')
+    require_number('factor', factor, 0, 1)
+    require_whole('patience', patience, 1, 10**6)
+    require_number('min_delta', min_delta, 0, 1)
+    require_whole('cooldown', cooldown, 0, 10**6)
+    require_number('min_lr', min_lr, 0, 1e6)
+    require_whole('late', late, 0, 1)
     if config.no_valid_data:
         raise UserError('--lr_shape plateau: watches the validation error; not --no_valid_data')
     floor = min(min_lr / config.initial_rate, 1) if config.initial_rate else 1

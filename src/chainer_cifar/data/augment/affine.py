@@ -1,0 +1,203 @@
+"""Rotation, shift and zoom: affine maps, of which neighbours are one matrix and one interpolation.
+
+As in Keras' ImageDataGenerator a matrix takes the (row, column) of a pixel of the result to where
+its value is found in the image, and ``rotate|shift|zoom`` is the product R T Z. It acts about the
+true centre of the image, (H - 1) / 2, as in newer versions of Keras; 2.1.5 had H / 2 + 0.5, one
+pixel further down and right.
+"""
+
+import dataclasses
+import functools
+import itertools
+
+import numpy as np
+
+from chainer_cifar.checks import require_number
+from chainer_cifar.data.augment import augmentations
+from chainer_cifar.data.augment.borders import fold, require_fill
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Affine:
+    """Base class; a subclass has ``matrices(rng, n, size)``, float64 (N, 3, 3) about the centre."""
+
+    fill: str = 'nearest'  # see borders.py
+    value: float = 0
+
+    def __post_init__(self):
+        require_fill(self.fill, self.value)
+
+    def draw(self, rng, n, size):
+        """The matrices' first two rows, float32 ``(N, 2, 3)``; offsets in pixels."""
+        return (self.matrices(rng, n, size)[:, :2].astype(np.float32),)
+
+    def apply(self, xp, x, matrices):
+        return interpolate(xp, x, matrices, self.fill, self.value)
+
+
+@augmentations.register('rotate')
+@dataclasses.dataclass(frozen=True)
+class Rotate(Affine):
+    """Rotate each image by an angle that is uniform in ±degrees."""
+
+    degrees: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_number('degrees', self.degrees, 0, 180)
+
+    def matrices(self, rng, n, size):
+        return rotation(rng.uniform(-self.degrees, self.degrees, n))
+
+
+@augmentations.register('shift')
+@dataclasses.dataclass(frozen=True)
+class Shift(Affine):
+    """Shift each image by parts of a pixel, too: uniform in ± a fraction of its size.
+
+    The fractions are of the height and of the width; the second is as the first if not given.
+    """
+
+    vertical: float
+    horizontal: float = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_number('vertical', self.vertical, 0, 1)
+        if self.horizontal is not None:
+            require_number('horizontal', self.horizontal, 0, 1)
+
+    def matrices(self, rng, n, size):
+        horizontal = self.vertical if self.horizontal is None else self.horizontal
+        limits = size * np.array([[self.vertical], [horizontal]])
+        return translation(*rng.uniform(-limits, limits, (2, n)))
+
+
+@augmentations.register('zoom')
+@dataclasses.dataclass(frozen=True)
+class Zoom(Affine):
+    """Zoom each image's rows and columns by two factors, uniform in 1 ± fraction.
+
+    As in Keras, a factor above 1 shows the image smaller.
+    """
+
+    fraction: float
+
+    def __post_init__(self):
+        super().__post_init__()
+        require_number('fraction', self.fraction, 0, 0.99)
+
+    def matrices(self, rng, n, size):
+        return scaling(*rng.uniform(1 - self.fraction, 1 + self.fraction, (2, n)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Product(Affine):
+    """Several of the above, the first applied first."""
+
+    steps: tuple
+
+    def matrices(self, rng, n, size):
+        return functools.reduce(np.matmul, (step.matrices(rng, n, size) for step in self.steps))
+
+
+def combine(steps):
+    """The list `steps` with each run of neighbouring `Affine` made one.
+
+    Raises:
+        ValueError: Neighbours fill differently.
+    """
+    combined = []
+    for affine, group in itertools.groupby(steps, lambda step: isinstance(step, Affine)):
+        group = tuple(group)
+        combined += [_product(group)] if affine and len(group) > 1 else group
+    return combined
+
+
+def _product(steps):
+    fills = {(step.fill, step.value) for step in steps}
+    if len(fills) > 1:
+        words = ' and '.join(sorted(f'fill={fill}, value={value}' for fill, value in fills))
+        raise ValueError(
+            f'neighbouring rotate, shift and zoom are one interpolation and must fill alike; '
+            f'they have {words}'
+        )
+    ((fill, value),) = fills
+    return Product(steps, fill=fill, value=value)
+
+
+def rotation(degrees):
+    """float64 (N, 3, 3) from angles (N,); positive ones turn the image clockwise."""
+    angle = np.deg2rad(degrees)
+    matrices = _identity(len(angle))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angle)
+    matrices[:, 1, 0] = np.sin(angle)
+    matrices[:, 0, 1] = -matrices[:, 1, 0]
+    return matrices
+
+
+def translation(up, left):
+    """float64 (N, 3, 3) that shift the image by pixels (N,)."""
+    matrices = _identity(len(up))
+    matrices[:, 0, 2], matrices[:, 1, 2] = up, left
+    return matrices
+
+
+def scaling(rows, columns):
+    """float64 (N, 3, 3) that divide the image's height and width by factors (N,)."""
+    matrices = _identity(len(rows))
+    matrices[:, 0, 0], matrices[:, 1, 1] = rows, columns
+    return matrices
+
+
+def _identity(n):
+    return np.tile(np.eye(3), (n, 1, 1))
+
+
+def interpolate(xp, x, matrices, fill='nearest', value=0):
+    """Transform images by linear interpolation, as scipy.ndimage.affine_transform with order=1.
+
+    Args:
+        xp: NumPy or CuPy.
+        x (array): ``(N, C, H, W)``, H and W at least 2; float32.
+        matrices (array): See `Affine.draw`.
+        fill (str): One of `borders.FILLS`.
+        value (float): What lies beyond the border, if `fill` is constant.
+
+    Returns:
+        array: Images of the same shape, C-contiguous, float32.
+    """
+    n, c, h, w = x.shape
+    rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]
+    columns = xp.arange(w, dtype=x.dtype) - (w - 1) / 2
+    m = matrices[:, :, :, None, None]
+    row = m[:, 0, 0] * rows + (m[:, 0, 1] * columns + (m[:, 0, 2] + (h - 1) / 2))
+    column = m[:, 1, 0] * rows + (m[:, 1, 1] * columns + (m[:, 1, 2] + (w - 1) / 2))
+    if fill == 'constant':
+        inside = (row >= 0) & (row <= h - 1) & (column >= 0) & (column <= w - 1)
+
+    top, down = _pixel_and_rest(xp, fold(xp, row, h, fill), h)
+    left, right = _pixel_and_rest(xp, fold(xp, column, w, fill), w)
+    up, back = 1 - down, 1 - right
+    weights = (up * back, up * right, down * back, down * right)
+    steps = (1, w, w + 1)  # from the upper left of the four pixels to the others
+    index = (top * w + left).astype(np.intp)
+    index += xp.arange(n)[:, None, None] * (c * h * w)
+
+    # One channel at a time: what is worked on then fits into a CPU's cache, and `index` serves all.
+    flat = x.reshape(-1)
+    result = xp.empty((n, c, h, w), x.dtype)
+    for channel in range(c):
+        total = flat[channel * h * w :].take(index) * weights[0]
+        for step, weight in zip(steps, weights[1:], strict=True):
+            tap = flat[channel * h * w + step :].take(index)
+            tap *= weight
+            total += tap
+        result[:, channel] = xp.where(inside, total, value) if fill == 'constant' else total
+    return result
+
+
+def _pixel_and_rest(xp, position, size):
+    """The pixel before a position that has one after it, and how far the position lies behind."""
+    pixel = xp.minimum(xp.floor(position), size - 2)
+    return pixel, position - pixel

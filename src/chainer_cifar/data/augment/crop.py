@@ -1,0 +1,51 @@
+"""Shifts by whole pixels."""
+
+import dataclasses
+
+import numpy as np
+
+from chainer_cifar.checks import require_whole
+from chainer_cifar.data.augment import augmentations
+from chainer_cifar.data.augment.borders import fold, require_fill
+
+
+@augmentations.register('crop')
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """Shift each image by -margin to margin pixels in both directions; vacated pixels become 0.
+
+    Article 000's text; each of the 81 shifts is equally likely (the code printed there clamps
+    negative ones to 0). `fill` and `value` are other ways to fill vacated pixels (see borders.py).
+    """
+
+    margin: int = 4
+    fill: str = 'constant'
+    value: float = 0
+
+    def __post_init__(self):
+        require_whole('margin', self.margin, 0, 32)
+        require_fill(self.fill, self.value)
+
+    def draw(self, rng, n, size):
+        """Shifts down and right, integers ``(N,)`` each."""
+        return tuple(rng.randint(-self.margin, self.margin + 1, size=(2, n)))
+
+    def apply(self, xp, x, down, right):
+        n, _, h, w = x.shape
+        # A view of all shifts of each image, of which one is copied: several times faster on a
+        # CPU than gathering pixel by pixel.
+        windows = xp.lib.stride_tricks.sliding_window_view(self._pad(xp, x), (h, w), axis=(2, 3))
+        return windows[xp.arange(n), :, self.margin - down, self.margin - right]
+
+    def _pad(self, xp, x):
+        n, c, h, w = x.shape
+        m = self.margin
+        if self.fill == 'constant':
+            padded = xp.full((n, c, h + 2 * m, w + 2 * m), self.value, x.dtype)
+            padded[:, :, m : m + h, m : m + w] = x
+            return padded
+        rows, columns = (
+            fold(np, np.arange(-m, size + m, dtype=np.float32), size, self.fill).astype(np.intp)
+            for size in (h, w)
+        )
+        return x.take(xp.asarray(rows), axis=2).take(xp.asarray(columns), axis=3)

@@ -1,0 +1,75 @@
+"""Rectangles painted over."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from chainer_cifar.checks import require_whole
+from chainer_cifar.data.augment import augmentations
+
+
+@augmentations.register('erase')
+@dataclasses.dataclass(frozen=True)
+class Erase:
+    """With probability 1/2, paint a rectangle of one random value (Zhong et al., 2017).
+
+    The original project's numbers: the rectangle covers 2 to 40 % of the image, its aspect ratio is
+    log-uniform in 1/3 to 3, and the value is uniform in ±128 for mean-subtracted CIFAR-10. That is
+    ±2 standard deviations, which also suits images of another scale.
+    """
+
+    def draw(self, rng, n, size):
+        """Top, left, bottom, right, integers ``(N,)``, and value in standard deviations ``(N,)``.
+
+        An image that stays whole has an empty rectangle.
+        """
+        box = np.zeros((4, n), np.int64)
+        todo = np.flatnonzero(rng.randint(2, size=n))
+        while len(todo):
+            area = rng.uniform(0.02, 0.4, len(todo)) * size * size
+            aspect = np.exp(rng.uniform(-math.log(3), math.log(3), len(todo)))
+            height = np.sqrt(area * aspect).astype(np.int64)
+            width = np.sqrt(area / aspect).astype(np.int64)
+            top, left = rng.randint(size, size=(2, len(todo)))
+            fits = (top + height < size) & (left + width < size)
+            found = np.stack([top, left, top + height, left + width])
+            box[:, todo[fits]] = found[:, fits]
+            todo = todo[~fits]
+        return (*box, rng.uniform(-2, 2, n).astype(np.float32))
+
+    def apply(self, xp, x, top, left, bottom, right, value):
+        return _paint(xp, x, (top, left, bottom, right), (value * x.std())[:, None, None, None])
+
+
+@augmentations.register('cutout')
+@dataclasses.dataclass(frozen=True)
+class Cutout:
+    """Paint a square of size x size pixels about a random pixel (DeVries and Taylor, 2017).
+
+    What lies outside of the image is cut off, so some squares are smaller. The paper paints 0 on
+    normalised images, which is the mean of the data. Here normalisation comes later: the square has
+    the mean of each channel over the batch, which becomes about 0 then.
+    """
+
+    size: int
+
+    def __post_init__(self):
+        require_whole('size', self.size, 1, 64)
+
+    def draw(self, rng, n, size):
+        """Top, left, bottom, right, integers ``(N,)``."""
+        start = rng.randint(size, size=(2, n)) - self.size // 2
+        return (*np.maximum(start, 0), *np.minimum(start + self.size, size))
+
+    def apply(self, xp, x, top, left, bottom, right):
+        return _paint(xp, x, (top, left, bottom, right), x.mean(axis=(0, 2, 3), keepdims=True))
+
+
+def _paint(xp, x, box, value):
+    """`x` ``(N, C, H, W)`` with `value`, of a shape that fits, in each image's box."""
+    top, left, bottom, right = (edge[:, None] for edge in box)
+    rows, columns = xp.arange(x.shape[2]), xp.arange(x.shape[3])
+    in_rows = (rows >= top) & (rows < bottom)
+    in_columns = (columns >= left) & (columns < right)
+    return xp.where(in_rows[:, None, :, None] & in_columns[:, None, None, :], value, x)

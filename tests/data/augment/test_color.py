@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from chainer_cifar.data import augment
+from chainer_cifar.data.augment.color import ChannelShift
+from chainer_cifar.errors import UserError
+
+
+def images(n):
+    return np.random.RandomState(0).uniform(20, 220, (n, 3, 32, 32)).astype(np.float32)
+
+
+def test_adds_and_clips_to_the_range_of_the_image():
+    x = images(2)
+    x[1] /= 2
+    added = np.array([[10, -20, 0], [0, 5, 300]], np.float32)
+    result = ChannelShift(300).apply(np, x, added)
+    for image, numbers, got in zip(x, added, result, strict=True):
+        expected = np.clip(image + numbers[:, None, None], image.min(), image.max())
+        np.testing.assert_array_equal(got, expected)
+    assert (result[1, 2] == x[1].max()).all() and result.dtype == np.float32
+
+
+@pytest.mark.parametrize(('shared', 'numbers'), [(0, 3), (1, 1)])
+def test_draws_uniformly_for_each_channel_or_for_all(shared, numbers):
+    (added,) = ChannelShift(25, shared).draw(np.random.RandomState(0), 10000, 32)
+    assert added.shape == (10000, numbers) and added.dtype == np.float32
+    assert added.min() < -24.9 and added.max() > 24.9 and np.abs(added).max() <= 25
+    assert (np.abs(added.mean(axis=0)) < 5 * 25 / np.sqrt(3 * 10000)).all()
+    if not shared:
+        assert np.abs(np.corrcoef(added.T)[np.triu_indices(3, 1)]).max() < 0.05
+
+
+def test_shared_adds_the_same_to_all_channels():
+    x = images(4)
+    result = augment.create('channel_shift(1, shared=1)')(np, x, np.random.RandomState(0))
+    inside = ((x > 22) & (x < 218)).all(axis=1)  # far from being clipped
+    change = (result - x).transpose(1, 0, 2, 3)[:, inside]
+    np.testing.assert_allclose(change[0], change[1], atol=1e-4)
+    np.testing.assert_allclose(change[0], change[2], atol=1e-4)
+    assert np.abs(change).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('channel_shift', r'its form is channel_shift\(limit, shared=0\)'),
+        ('channel_shift(-1)', 'limit must be a number from 0'),
+        ('channel_shift(25, shared=yes)', 'shared must be a whole number from 0 to 1'),
+    ],
+)
+def test_arguments_that_make_no_sense(text, words):
+    with pytest.raises(UserError, match=words):
+        augment.create(text)

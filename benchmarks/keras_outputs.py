@@ -103,7 +103,9 @@ def main():
                 layer.set_weights([drawn[weight.name] for weight in layer.weights])
         logits = model.predict(images, verbose=0)
         outputs[build.__name__] = logits
-        print(f'{build.__name__}: {model.count_params():,} parameters, up to {abs(logits).max():.3g}')
+        print(
+            f'{build.__name__}: {model.count_params():,} parameters, up to {abs(logits).max():.3g}'
+        )
     np.savez_compressed(ROOT / 'tests' / 'nets' / 'keras_outputs.npz', **outputs)
 
 

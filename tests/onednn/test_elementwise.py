@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainer_onednn
-from chainer_onednn import elementwise
+from chainer_onednn import elementwise, threads
 from side_by_side import ORDERS, channels_last, compare, random, run
 
 shapes = st.one_of(
@@ -31,21 +31,37 @@ def test_relu_of_more_than_a_block(engine):
     assert (gx[x < 0] == 0).all() and (gx[x > 0] != 0).all()
 
 
-def test_relu_keeps_what_is_not_a_number():
+@settings(max_examples=30, deadline=None)
+@given(shape=shapes, order=st.sampled_from(sorted(ORDERS)), seed=st.integers(0, 1000))
+def test_clipped_relu(shape, order, seed):
+    x = random(np.random.RandomState(seed), *shape)
+    compare(lambda x: F.clipped_relu(x, 0.7), [x], order=order)
+
+
+def test_clipped_relu_of_more_than_a_block(engine):
+    x = random(np.random.RandomState(0), threads.BLOCK + 77)
+    y, gx = run(lambda x: F.clipped_relu(x, 0.7), [x])
+    np.testing.assert_array_equal(y, np.clip(x, 0, np.float32(0.7)))
+    inside = (x > 0) & (x < 0.7)
+    assert (gx[~inside] == 0).all() and (gx[inside] != 0).all()
+
+
+@pytest.mark.parametrize('function', [F.relu, F.relu6])
+def test_relu_keeps_what_is_not_a_number(function):
     x = np.array([np.nan, 1, -1, np.inf, -np.inf, 0] * 50, 'f')
     gy = np.array([1, np.nan, np.nan, np.inf, np.inf, 2] * 50, 'f')
 
     def outputs():
         variable = chainer.Variable(x)
-        y = F.relu(variable)
+        y = function(variable)
         y.grad = gy
         y.backward()
         return y.array, variable.grad
 
     with np.errstate(invalid='ignore'):
         wanted = outputs()
-    with chainer_onednn.enable():
-        got = outputs()
+        with chainer_onednn.enable():
+            got = outputs()
     for ours, theirs in zip(got, wanted, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

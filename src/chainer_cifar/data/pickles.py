@@ -10,8 +10,9 @@ It reads what `pickle` of Python 2 (protocol 2) and Python 3 (protocols 2 to 5) 
 dictionary of text, numbers, lists, tuples and NumPy arrays, by NumPy 1 or 2.
 """
 
+import contextlib
+import io
 import math
-import os
 import pickle
 import struct
 
@@ -28,18 +29,24 @@ def load(path):
     Keys are str. A Python-2 `str` comes back as str (latin-1).
     Raises UserError when the file is missing, damaged, or holds anything but plain data.
     """
-    try:
-        with open(path, 'rb') as file:
-            value = _Machine(file).run()
+    with one_line(path, 'pickle of arrays'), open(path, 'rb') as file:
+        value = Machine(file, _GLOBALS).run()
         if type(value) is not dict:
             raise ValueError('it does not hold a dictionary')
         for key in value:
             if type(value[key]) is _Array:
                 value[key] = value[key].build_array()
         return value
+
+
+@contextlib.contextmanager
+def one_line(path, kind):
+    """Turn whatever a missing, damaged or hostile file raises inside the block into a UserError."""
+    try:
+        yield
     except OSError as error:
         raise UserError(f'{path}: {error.strerror}; fetch or make it again') from None
-    except _Refused as error:
+    except Refused as error:
         message = (
             f'{path}: refused: {error}; it is not a file of plain arrays; fetch or make it again'
         )
@@ -47,11 +54,11 @@ def load(path):
     except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
         # Whatever a damaged program does to the stack ends in one of these.
         raise UserError(
-            f'{path}: not a readable pickle of arrays ({error}); fetch or make it again'
+            f'{path}: not a readable {kind} ({error}); fetch or make it again'
         ) from None
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The pickle asks for something that data has no need of."""
 
 
@@ -102,7 +109,7 @@ def _reconstruct(subtype, shape, typecode):
 def _encode(text, encoding):
     # How Python 3 writes bytes in protocol 2.
     if encoding != 'latin1':
-        raise _Refused('it asks for another encoding than latin1')
+        raise Refused('it asks for another encoding than latin1')
     return text.encode('latin-1')
 
 
@@ -117,12 +124,22 @@ _GLOBALS = {
 }
 
 
-class _Machine:
-    """The stack machine of `pickle` with the opcodes of plain data (see `pickletools`)."""
+class Machine:
+    """The stack machine of `pickle` with the opcodes of plain data (see `pickletools`).
 
-    def __init__(self, file):
+    Args:
+        file: Binary and seekable; read from where it stands to the end of one pickle.
+        functions (dict): From the dotted name of a global to what stands for it here.
+        persistent: What a persistent id stands for; None where there must be none.
+    """
+
+    def __init__(self, file, functions, persistent=None):
         self.file = file
-        self.left = os.fstat(file.fileno()).st_size
+        start = file.tell()
+        self.left = file.seek(0, io.SEEK_END) - start
+        file.seek(start)
+        self.functions = functions
+        self.persistent = persistent
         self.stack = []
         self.outer = []  # the stacks below each open mark
         self.memo = {}
@@ -154,9 +171,9 @@ class _Machine:
         if type(module) is not str or type(name) is not str:
             raise ValueError('a name is not text')
         try:
-            return _GLOBALS[f'{module}.{name}']
+            return self.functions[f'{module}.{name}']
         except KeyError:
-            raise _Refused(f'it asks for {ascii(f"{module}.{name}")[:80]}') from None
+            raise Refused(f'it asks for {ascii(f"{module}.{name}")[:80]}') from None
 
     def set_items(self, items):
         if len(items) % 2 or not all(type(key) is str for key in items[::2]):
@@ -262,10 +279,12 @@ class _Machine:
             case pickle.BUILD:
                 (state,) = self.pop(1)
                 self.stack[-1].set_state(state)
+            case pickle.BINPERSID if self.persistent:
+                push(self.persistent(*self.pop(1)))
 
             case pickle.PROTO:
                 self.take(1)
             case pickle.FRAME:
                 self.take(8)
             case _:
-                raise _Refused(f'opcode {opcode!r}')
+                raise Refused(f'opcode {opcode!r}')

@@ -1,5 +1,7 @@
 """Pieces that several nets are made of."""
 
+import math
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -28,5 +30,26 @@ def keras_normalization(channels):
 
 
 def upscaled(x, size):
-    """The images `x` (N, C, H, W), bilinearly resized to `size` x `size`; 0 leaves them as is."""
-    return F.resize_images(x, (size, size), align_corners=False) if size else x
+    """Images resized to `size` x `size` pixels, bilinearly; as they are where `size` is 0.
+
+    For nets made for larger images than CIFAR's. Pixel centres are half a pixel from the edge, and
+    outside the outermost ones the edge is repeated, as in OpenCV and TensorFlow 2.
+
+    Args:
+        x: float32 (N, C, H, W).
+        size (int): Height and width to come.
+    """
+    if not size:
+        return x
+    return F.resize_images(x, (size, size), mode='bilinear', align_corners=False)
+
+
+def padded_same(x, ksize, stride):
+    """Zeros around images ``(N, C, H, W)`` as TensorFlow's padding 'same' sets them.
+
+    After a convolution without padding of its own, a side of n is ceil(n / stride). Where the zeros
+    are odd in number, the one more is at the bottom and right: (0, 1) for ksize 3, stride 2 and
+    even n, while ``pad=1`` would put one on each side and shift the image.
+    """
+    zeros = [max((math.ceil(side / stride) - 1) * stride + ksize - side, 0) for side in x.shape[2:]]
+    return F.pad(x, ((0, 0), (0, 0), *((n // 2, n - n // 2) for n in zeros)), 'constant')

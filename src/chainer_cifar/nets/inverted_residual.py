@@ -1,0 +1,100 @@
+"""What MobileNet v2 and EfficientNet-Lite share: inverted residual blocks, and a net of them."""
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from chainer_cifar.nets.blocks import padded_same, upscaled
+
+# Fan-out, as both papers' code has it.
+_HE = chainer.initializers.HeNormal(fan_option='fan_out')
+
+
+class InvertedResidual(chainer.Chain):
+    """1x1 convolution to more channels, depthwise convolution, linear 1x1 convolution to fewer.
+
+    Sandler et al., MobileNetV2, 2018. With a shortcut where input and output are of one shape.
+
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output.
+        ksize (int): Of the depthwise convolution.
+        stride (int): Of the depthwise convolution.
+        expansion (int): Channels inside, times those of the input; 1: no first convolution.
+        norm: From a number of channels to a batch normalization.
+        same (bool): TensorFlow's padding 'same' where the stride is 2; otherwise ksize // 2 zeros
+            on each side.
+    """
+
+    def __init__(self, in_channels, out_channels, ksize, stride, expansion, norm, same):
+        super().__init__()
+        self.ksize, self.stride = ksize, stride
+        self.same = same and stride > 1
+        self.shortcut = stride == 1 and in_channels == out_channels
+        wide = in_channels * expansion
+        pad = 0 if self.same else ksize // 2
+        # A depthwise filter has one input channel, so its fan-in is its fan-out.
+        he = chainer.initializers.HeNormal()
+        with self.init_scope():
+            if expansion > 1:
+                self.expand = L.Convolution2D(in_channels, wide, 1, nobias=True, initialW=_HE)
+                self.expand_bn = norm(wide)
+            self.depthwise = L.Convolution2D(
+                wide, wide, ksize, stride, pad, nobias=True, initialW=he, groups=wide
+            )
+            self.depthwise_bn = norm(wide)
+            self.project = L.Convolution2D(wide, out_channels, 1, nobias=True, initialW=_HE)
+            self.project_bn = norm(out_channels)
+
+    def forward(self, x):
+        h = F.relu6(self.expand_bn(self.expand(x))) if hasattr(self, 'expand') else x
+        if self.same:
+            h = padded_same(h, self.ksize, self.stride)
+        h = F.relu6(self.depthwise_bn(self.depthwise(h)))
+        h = self.project_bn(self.project(h))
+        return h + x if self.shortcut else h
+
+
+class InvertedResidualNet(chainer.Chain):
+    """A 3x3 convolution of stride 2, stages of `InvertedResidual`, a 1x1 convolution, a classifier.
+
+    Args:
+        stages: One of (blocks, ksize, stride of the first block, expansion, channels) each.
+        n_class (int): Number of classes.
+        upscale (int): Side in pixels to which the images are resized first; 0: as they are.
+        norm: See `InvertedResidual`.
+        same (bool): See `InvertedResidual`; for the first convolution, too.
+    """
+
+    def __init__(self, stages, n_class, upscale, norm, same):
+        super().__init__()
+        self.upscale = upscale
+        self.same = same
+        pad = 0 if same else 1
+        with self.init_scope():
+            self.stem = L.Convolution2D(3, 32, 3, 2, pad, nobias=True, initialW=_HE)
+            self.stem_bn = norm(32)
+            self.blocks = chainer.ChainList()
+            self.head = L.Convolution2D(stages[-1][-1], 1280, 1, nobias=True, initialW=_HE)
+            self.head_bn = norm(1280)
+            self.fc = L.Linear(1280, n_class, initialW=chainer.initializers.Normal(0.01))
+        channels = 32
+        for n_block, ksize, stride, expansion, width in stages:
+            for i in range(n_block):
+                self.blocks.append(
+                    InvertedResidual(
+                        channels, width, ksize, 1 if i else stride, expansion, norm, same
+                    )
+                )
+                channels = width
+
+    def forward(self, x):
+        h = upscaled(x, self.upscale)
+        if self.same:
+            h = padded_same(h, 3, 2)
+        h = F.relu6(self.stem_bn(self.stem(h)))
+        for block in self.blocks:
+            h = block(h)
+        h = F.relu6(self.head_bn(self.head(h)))
+        h = F.average_pooling_2d(h, h.shape[2:])
+        return self.fc(F.dropout(h, 0.2))

@@ -1,0 +1,38 @@
+"""MobileNet v2, as torchvision builds and trains it on ImageNet."""
+
+import functools
+
+import chainer.links as L
+
+from chainer_cifar.nets import nets
+from chainer_cifar.nets.inverted_residual import InvertedResidualNet
+
+# Blocks, ksize, stride, expansion, channels: table 2 of the paper.
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (3, 3, 2, 6, 32),
+    (4, 3, 2, 6, 64),
+    (3, 3, 1, 6, 96),
+    (3, 3, 2, 6, 160),
+    (1, 3, 1, 6, 320),
+)
+
+
+@nets.register('mobilenet_v2')
+class MobileNetV2(InvertedResidualNet):
+    """MobileNet v2, 17 inverted residual blocks; ``--init imagenet`` for transfer learning.
+
+    Sandler et al., MobileNetV2, 2018. The ImageNet weights want images as (x/255 - mean)/std of
+    ImageNet, and were trained on 224x224 pixels.
+
+    Args:
+        n_class (int): Number of classes.
+        upscale (int): Side in pixels to which the images are resized first; 0: as they are.
+    """
+
+    input_normalization = 'imagenet'
+
+    def __init__(self, n_class=10, upscale=0):
+        norm = functools.partial(L.BatchNormalization, decay=0.9, eps=1e-5)
+        super().__init__(STAGES, n_class, upscale, norm, same=False)

@@ -1,0 +1,137 @@
+"""Start a net from the weights in a file: what fits by name and shape, and a report of the rest."""
+
+import dataclasses
+
+import chainer
+import numpy as np
+
+from chainer_cifar import nets
+from chainer_cifar.errors import UserError
+from chainer_cifar.weights import keras_h5, npz
+from chainer_cifar.weights.pretrained import PRETRAINED
+
+IMAGENET = 'imagenet'
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `initialize` did.
+
+    Attributes:
+        source (str): The file.
+        loaded (tuple of str): Names of the net's arrays that it gave, such as ``conv1/W``.
+        missing (tuple of str): Those of the net that keep their initial values.
+        skipped (dict): From names in the file that were not used to the reason.
+        values (int): Numbers loaded.
+    """
+
+    source: str
+    loaded: tuple
+    missing: tuple
+    skipped: dict
+    values: int
+
+    def __str__(self):
+        """A line on what was loaded, and one each on what was skipped and what is missing."""
+        n_array = len(self.loaded) + len(self.missing)
+        lines = [
+            f'loaded {len(self.loaded)} of {n_array} arrays ({self.values:,} values) '
+            f'from {self.source}'
+        ]
+        if self.skipped:
+            reasons = [f'{name} ({reason})' for name, reason in self.skipped.items()]
+            lines.append(f'skipped: {_few(reasons)}')
+        if self.missing:
+            lines.append(f'missing (keeps its initial values): {_few(self.missing)}')
+        return '\n'.join(lines)
+
+
+def initialize(net, source):
+    """Load into `net` what `source` has of the right name and shape.
+
+    The classifier of another number of classes is so left out, and keeps its initial values.
+
+    Args:
+        net (chainer.Chain): One of `chainer_cifar.nets`, on any device.
+        source (str or path): Weights or a snapshot of ours (npz), weights of Keras (h5; see
+            `keras_h5.read`), or the word ``imagenet`` (see `PRETRAINED`).
+
+    Returns:
+        Report
+
+    Raises:
+        UserError: The file is missing or damaged, holds NaN or infinity, or nothing in it fits.
+    """
+    if str(source) == IMAGENET:
+        arrays, source = _pretrained(net).read()
+    else:
+        arrays = _read(net, source)
+    of_net = chainer.serializers.DictionarySerializer()
+    of_net.save(net)
+    # Scalars of a net only count batches.
+    wanted = {name: array for name, array in of_net.target.items() if array.ndim}
+    skipped = {}
+    fitting = {}
+    for name, array in arrays.items():
+        reason = _misfit(array, wanted.get(name))
+        if reason:
+            skipped[name] = reason
+            continue
+        with np.errstate(over='ignore'):  # a float64 may be beyond float32; it is found out next
+            fitting[name] = np.ascontiguousarray(array, wanted[name].dtype)
+        if not np.isfinite(fitting[name]).all():
+            raise UserError(f'{source}: {name} holds NaN or infinity; choose another file')
+    if not fitting:
+        raise UserError(
+            f'{source}: nothing in it fits the net; it has {_few(arrays) or "no arrays"}, '
+            f'the net has {_few(wanted)}'
+        )
+    chainer.serializers.NpzDeserializer(fitting, strict=False).load(net)
+    return Report(
+        source=str(source),
+        loaded=tuple(fitting),
+        missing=tuple(sorted(wanted.keys() - fitting.keys())),
+        skipped=skipped,
+        values=sum(array.size for array in fitting.values()),
+    )
+
+
+def _pretrained(net):
+    try:
+        return PRETRAINED[type(net)]
+    except KeyError:
+        names = [name for name, build in nets.nets.items() if build in PRETRAINED]
+        raise UserError(
+            f'--init {IMAGENET}: there are such weights for {", ".join(names)} only; '
+            f'give a file of weights'
+        ) from None
+
+
+def _read(net, path):
+    try:
+        with open(path, 'rb') as file:
+            start = file.read(8)
+    except OSError as error:
+        raise UserError(f'--init {path}: {error.strerror}') from None
+    if start.startswith(b'PK'):
+        return npz.read(path)
+    if start == b'\x89HDF\r\n\x1a\n':
+        return keras_h5.read(path, net)
+    raise UserError(f'--init {path}: neither an npz file of ours nor an h5 file of Keras')
+
+
+def _misfit(array, wanted):
+    """Why an array cannot be loaded; None where it can."""
+    if wanted is None:
+        return 'not in the net'
+    if array.shape != wanted.shape:
+        return f'{array.shape} in the file, {wanted.shape} in the net'
+    if array.dtype.kind != 'f':
+        return f'{array.dtype}, not floating point'
+    return None
+
+
+def _few(names, limit=5):
+    names = list(names)
+    more = f' and {len(names) - limit} more' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + more

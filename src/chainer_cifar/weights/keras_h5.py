@@ -1,0 +1,91 @@
+"""Read the weights of a Keras model from its h5 file, for a net whose links are named alike."""
+
+import chainer.links as L
+import h5py
+import numpy as np
+
+from chainer_cifar.errors import UserError
+
+_BATCH_NORMALIZATION = {
+    'gamma': 'gamma',
+    'beta': 'beta',
+    'moving_mean': 'avg_mean',
+    'moving_variance': 'avg_var',
+}
+_OTHER = {'kernel': 'W', 'depthwise_kernel': 'W', 'bias': 'b'}
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
+
+
+def read(path, net):
+    """The weights in the h5 file `path`, named and laid out as `net` has them.
+
+    Convolution kernels (H, W, in, out) become (out, in, H, W), depthwise ones (H, W, C, 1) become
+    (C, 1, H, W), dense ones (in, out) become (out, in). Where a dense layer follows a flatten,
+    Keras counts its inputs by row, column, channel, and Chainer by channel, row, column: such a net
+    says so by an attribute ``flattened = {'fc1': (C, H, W)}``.
+
+    Args:
+        path: Written by ``save_weights('….h5')`` of Keras 2 or ``save('….h5')`` of Keras 2 or 3.
+        net (chainer.Chain): Layers are looked up in it by name, at any depth of nested models.
+
+    Returns:
+        dict: From names such as ``conv1/W`` to arrays; what the net has no link for is under
+        Keras' name, ``conv1/kernel``.
+
+    Raises:
+        UserError: The file is missing or damaged, no h5, or in the layout of Keras 3's
+            ``.weights.h5``, which does not keep the names.
+    """
+    links = {name.lstrip('/'): link for name, link in net.namedlinks(skipself=True)}
+    try:
+        with h5py.File(path, 'r') as file:
+            layers = _layers(file.get('model_weights', file), links)
+    except _DAMAGE as error:
+        reason = ' '.join(str(error).split())
+        raise UserError(f'{path}: not a readable h5 file of Keras ({reason})') from None
+    if 'vars' in layers:
+        raise UserError(
+            f"{path}: Keras 3's .weights.h5 does not keep the names of layers; "
+            f"in Keras, load it and write model.save('model.h5')"
+        )
+    flattened = getattr(net, 'flattened', {})
+    arrays = {}
+    for layer, weights in layers.items():
+        for weight, array in weights.items():
+            name, converted = weight, array
+            if layer in links:
+                name, converted = _convert(links[layer], weight, array, flattened.get(layer))
+            arrays[f'{layer}/{name}'] = converted
+    return arrays
+
+
+def _layers(root, known):
+    """{layer: {weight: array}}, from ``layer/layer/weight:0`` or ``model/layer/weight``."""
+    layers = {}
+
+    def visit(name, item):
+        # Groups are skipped; links to other files and names are not followed by h5py.
+        if isinstance(item, h5py.Dataset):
+            *groups, weight = name.split('/')
+            # TensorFlow 1 wrote conv1/conv1_1/kernel:0 for a model that was built a second time.
+            innermost = groups[-1] if groups else ''
+            layer = next((group for group in reversed(groups) if group in known), innermost)
+            layers.setdefault(layer, {})[weight.removesuffix(':0')] = np.asarray(item)
+
+    root.visititems(visit)
+    return layers
+
+
+def _convert(link, weight, array, flattened):
+    """Name and layout of one weight in Chainer; as it was where there is no rule for it."""
+    names = _BATCH_NORMALIZATION if isinstance(link, L.BatchNormalization) else _OTHER
+    name = names.get(weight, weight)
+    if isinstance(link, L.Convolution2D) and array.ndim == 4:
+        array = array.transpose((2, 3, 0, 1) if link.groups > 1 else (3, 2, 0, 1))
+    elif isinstance(link, L.Linear) and array.ndim == 2:
+        if flattened and np.prod(flattened) == len(array):
+            channels, height, width = flattened
+            array = array.reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
+            array = array.reshape(channels * height * width, -1)
+        array = array.T
+    return name, array

@@ -1,0 +1,81 @@
+"""Resizing and padding inside a net."""
+
+import inspect
+
+import chainer
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from chainer_cifar import nets
+from chainer_cifar.nets.blocks import padded_same, upscaled
+
+UPSCALING = [
+    name for name, net in nets.nets.items() if 'upscale' in inspect.signature(net).parameters
+]
+
+
+@settings(deadline=None, max_examples=30)
+@given(side=st.integers(2, 12), size=st.integers(12, 40), seed=st.integers(0, 99))
+def test_upscaled_is_pillows_bilinear(side, size, seed):
+    # Pillow, too, counts from pixel centres and repeats the edge, when it enlarges.
+    image = np.random.RandomState(seed).rand(side, side).astype(np.float32)
+    wanted = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    got = upscaled(image[None, None], size).array
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got[0, 0], wanted, atol=1e-5)
+
+
+def test_upscaled_by_nothing():
+    x = np.zeros((1, 3, 4, 4), np.float32)
+    assert upscaled(x, 0) is x
+
+
+def test_upscaled_passes_the_gradient():
+    x = chainer.Variable(np.random.RandomState(0).rand(2, 3, 4, 4).astype(np.float32))
+    y = upscaled(x, 9)
+    y.grad = np.ones_like(y.array)
+    y.backward()
+    # Each pixel of y is a mean of pixels of x.
+    assert x.grad.sum() == pytest.approx(y.array.size)
+
+
+@pytest.mark.parametrize('name', UPSCALING)
+def test_nets_use_the_upscaled_image(name):
+    sides = []  # of the output of each convolution
+
+    class Spy(chainer.LinkHook):
+        name = 'spy'
+
+        def forward_postprocess(self, args):
+            if isinstance(args.link, chainer.links.Convolution2D):
+                sides.append(args.out.shape[2])
+
+    x = np.random.RandomState(0).rand(1, 3, 32, 32).astype(np.float32)
+    logits = []
+    for size in (0, 48):
+        np.random.seed(0)
+        net = nets.create(name, n_class=3, upscale=size)
+        with Spy(), chainer.using_config('train', False), chainer.no_backprop_mode():
+            logits.append(net(x).array)
+    assert sides[len(sides) // 2] == sides[0] * 48 // 32
+    assert logits[0].shape == logits[1].shape == (1, 3)
+
+
+@given(side=st.integers(1, 30), ksize=st.sampled_from([1, 3, 5, 7]), stride=st.integers(1, 3))
+def test_padded_same(side, ksize, stride):
+    x = np.ones((1, 1, side, side + 1), np.float32)
+    y = padded_same(x, ksize, stride).array[0, 0]
+    for n, side_of_y in ((side, len(y)), (side + 1, y.shape[1])):
+        assert (side_of_y - ksize) // stride + 1 == -(-n // stride)
+    first = int(np.argmax(y.any(1)))
+    last = len(y) - first - side
+    assert last - first in (0, 1)
+    assert y.sum() == x.sum()
+
+
+def test_padded_same_is_uneven_at_an_even_side():
+    y = padded_same(np.ones((1, 1, 4, 4), np.float32), 3, 2).array[0, 0]
+    np.testing.assert_array_equal(y, np.pad(np.ones((4, 4)), ((0, 1), (0, 1))))

@@ -1,0 +1,159 @@
+"""Loading what fits, and saying what was done."""
+
+import io
+import pickle
+import re
+import zipfile
+
+import chainer
+import numpy as np
+import pytest
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.weights.initialize import initialize
+from known_weights import arrays_of, fill
+from tiny_net import Tiny
+
+
+def saved(path, **changes):
+    """An npz of a filled `Tiny`, with some arrays changed or (None) left out; its arrays."""
+    net = Tiny()
+    arrays = fill(net) | changes
+    arrays = {name: array for name, array in arrays.items() if array is not None}
+    np.savez(path, **arrays)
+    return arrays
+
+
+def test_everything_of_our_own_file(tmp_path):
+    trained = Tiny()
+    arrays = fill(trained)
+    path = tmp_path / 'best.npz'
+    chainer.serializers.save_npz(path, trained)
+    net = Tiny()
+    report = initialize(net, path)
+    got = arrays_of(net)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(got[name], array)
+    assert set(report.loaded) == set(arrays) and not report.missing and not report.skipped
+    values = sum(array.size for array in arrays.values())
+    assert report.values == values
+    assert str(report) == f'loaded 15 of 15 arrays ({values} values) from {path}'
+
+
+def test_classifier_of_another_number_of_classes_stays(tmp_path):
+    saved(tmp_path / 'a.npz', extra=np.ones(3, np.float32))
+    net = Tiny(n_class=7)
+    before = arrays_of(net)
+    report = initialize(net, tmp_path / 'a.npz')
+    after = arrays_of(net)
+    assert set(report.missing) == {'fc2/W', 'fc2/b'}
+    for name in before:
+        assert np.array_equal(before[name], after[name]) == (name in report.missing), name
+    lines = str(report).splitlines()
+    assert lines[0].startswith('loaded 13 of 15 arrays (')
+    assert '(3, 5) in the file, (7, 5) in the net' in lines[1]
+    assert 'extra (not in the net)' in lines[1]
+    assert lines[2] == 'missing (keeps its initial values): fc2/W, fc2/b'
+
+
+def test_long_lists_are_cut(tmp_path):
+    arrays = saved(tmp_path / 'a.npz')
+    np.savez(tmp_path / 'b.npz', **{'fc2/b': arrays['fc2/b']})
+    missing = str(initialize(Tiny(), tmp_path / 'b.npz')).splitlines()[1]
+    assert missing.endswith(' and 9 more') and missing.count(',') == 4
+
+
+def test_snapshot(tmp_path):
+    trained = Tiny()
+    optimizer = chainer.optimizers.Adam().setup(chainer.links.Classifier(trained))
+    images = [(np.ones((2, 6, 6), np.float32), np.int32(0))] * 2
+    iterator = chainer.iterators.SerialIterator(images, 1)
+    updater = chainer.training.StandardUpdater(iterator, optimizer)
+    trainer = chainer.training.Trainer(updater, (2, 'iteration'), out=tmp_path)
+    trainer.run()
+    chainer.serializers.save_npz(tmp_path / 'snapshot-00000002.npz', trainer)
+    net = Tiny()
+    report = initialize(net, tmp_path / 'snapshot-00000002.npz')
+    assert not report.skipped and not report.missing
+    for name, array in arrays_of(trained).items():
+        np.testing.assert_array_equal(arrays_of(net)[name], array)
+
+
+def test_other_floats_are_converted(tmp_path):
+    saved(tmp_path / 'a.npz', **{'fc2/b': np.array([1, 2, 1e-9])})
+    net = Tiny()
+    initialize(net, tmp_path / 'a.npz')
+    assert net.fc2.b.dtype == np.float32
+    np.testing.assert_array_equal(net.fc2.b.array, np.array([1, 2, 1e-9], np.float32))
+
+
+def test_integers_are_skipped(tmp_path):
+    saved(tmp_path / 'a.npz', **{'fc2/b': np.array([1, 2, 3])})
+    report = initialize(Tiny(), tmp_path / 'a.npz')
+    assert report.skipped == {'fc2/b': 'int64, not floating point'}
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, 1e300])
+def test_no_number(tmp_path, value):
+    saved(tmp_path / 'a.npz', **{'fc2/b': np.array([1, value, 3])})
+    net = Tiny()
+    before = arrays_of(net)
+    with pytest.raises(UserError, match=r'a\.npz: fc2/b holds NaN or infinity'):
+        initialize(net, tmp_path / 'a.npz')
+    for name, array in arrays_of(net).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_nothing_fits(tmp_path):
+    np.savez(tmp_path / 'a.npz', **{'conv9/W': np.ones((2, 2), np.float32)})
+    with pytest.raises(UserError, match='nothing in it fits the net; it has conv9/W, the net has'):
+        initialize(Tiny(), tmp_path / 'a.npz')
+    np.savez(tmp_path / 'a.npz', n=np.int64(3))
+    with pytest.raises(UserError, match='it has no arrays'):
+        initialize(Tiny(), tmp_path / 'a.npz')
+
+
+def objects():
+    file = io.BytesIO()
+    np.savez(file, a=np.array([{}], object))
+    return file.getvalue()
+
+
+def zipped(name):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr(name, b'{}')
+    return file.getvalue()
+
+
+def npz():
+    file = io.BytesIO()
+    np.savez(file, a=np.zeros(100))
+    return file.getvalue()
+
+
+WRONG = {
+    'objects': (objects(), 'not a readable npz'),
+    'keras archive': (zipped('config.json'), "'config.json' in it is no array"),
+    'cut': (npz()[:-40], 'not a readable npz'),
+    'damaged': (npz().replace(b'\0' * 80, b'\1' * 80), 'not a readable npz'),
+    'pickle': (pickle.dumps({'a': 1}), 'neither an npz file of ours nor an h5'),
+    'empty': (b'', 'neither an npz file of ours nor an h5'),
+    'html': (b'<!DOCTYPE html><html></html>', 'neither an npz file of ours nor an h5'),
+}
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_wrong_files_end_in_one_line(tmp_path, name):
+    data, message = WRONG[name]
+    (tmp_path / 'a.npz').write_bytes(data)
+    with pytest.raises(UserError, match=re.escape(message)) as error:
+        initialize(Tiny(), tmp_path / 'a.npz')
+    assert str(tmp_path / 'a.npz') in str(error.value) and '\n' not in str(error.value)
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(UserError, match=r'--init .*none\.npz: No such file'):
+        initialize(Tiny(), tmp_path / 'none.npz')
+    with pytest.raises(UserError, match='directory'):
+        initialize(Tiny(), tmp_path)

@@ -36,6 +36,8 @@ def freeze(net, patterns):
     """
     parameters = {name.lstrip('/'): parameter for name, parameter in net.namedparams()}
     links = {name.lstrip('/'): link for name, link in net.namedlinks(skipself=True)}
+    if any(parameter.update_rule is None for parameter in parameters.values()):
+        raise ValueError('freeze the net after the optimizer has been set up on it')
     frozen = set()
     for pattern in filter(None, (text.strip() for text in patterns.split(','))):
         matching = [
@@ -51,8 +53,6 @@ def freeze(net, patterns):
     if len(frozen) == len(parameters):
         raise UserError(f"--freeze '{patterns}': leaves nothing to train; name fewer parts")
     for name in frozen:
-        if parameters[name].update_rule is None:
-            raise ValueError('freeze the net after the optimizer has been set up on it')
         parameters[name].update_rule.enabled = False
     for link in links.values():
         if type(link) in _FROZEN and not any(p.update_rule.enabled for p in link.params()):

@@ -30,26 +30,17 @@ class MobileNet(chainer.Chain):
         super().__init__()
         self.upscale = upscale
         with self.init_scope():
-            self.conv1 = L.Convolution2D(3, 32, 3, 2, nobias=True, initialW=KERAS_INITIAL)
+            self.conv1 = _convolution(3, 32, 3, 2)
             self.conv1_bn = keras_normalization(32)
             self.fc = L.Linear(WIDTHS[-1], n_class, initialW=KERAS_INITIAL)
         channels = 32
         for i, width in enumerate(WIDTHS, 1):
             stride, pad = (2, 0) if i in HALVING else (1, 1)
-            depthwise = L.Convolution2D(
-                channels,
-                channels,
-                3,
-                stride,
-                pad,
-                nobias=True,
-                initialW=KERAS_INITIAL,
-                groups=channels,
+            self.add_link(
+                f'conv_dw_{i}', _convolution(channels, channels, 3, stride, pad, channels)
             )
-            self.add_link(f'conv_dw_{i}', depthwise)
             self.add_link(f'conv_dw_{i}_bn', keras_normalization(channels))
-            pointwise = L.Convolution2D(channels, width, 1, nobias=True, initialW=KERAS_INITIAL)
-            self.add_link(f'conv_pw_{i}', pointwise)
+            self.add_link(f'conv_pw_{i}', _convolution(channels, width, 1))
             self.add_link(f'conv_pw_{i}_bn', keras_normalization(width))
             channels = width
 
@@ -62,6 +53,12 @@ class MobileNet(chainer.Chain):
 
     def _unit(self, name, x):
         return F.relu6(self[f'{name}_bn'](self[name](x)))
+
+
+def _convolution(in_channels, out_channels, ksize, stride=1, pad=0, groups=1):
+    channels = in_channels, out_channels
+    kwargs = {'nobias': True, 'initialW': KERAS_INITIAL, 'groups': groups}
+    return L.Convolution2D(*channels, ksize, stride, pad, **kwargs)
 
 
 def _padded(x):

@@ -73,6 +73,10 @@ class TrainConfig:
     upscale: int = _flag(
         0, 'resize the images to this width inside the nets that can; 0: no', at_least=0
     )
+    init: str = _flag(
+        '', 'begin with these weights: an npz of ours, an h5 of Keras, or imagenet (see README)'
+    )
+    freeze: str = _flag('', 'parts of the net that are not trained, patterns as in stem*,*_bn')
     seed: int = _flag(1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'

@@ -19,6 +19,8 @@ from chainer_cifar.files import atomic_write
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import environment, snapshot, trainer
 from chainer_cifar.training.log import summarize
+from chainer_cifar.weights.freeze import freeze
+from chainer_cifar.weights.initialize import initialize
 
 # Flags that may change when a run is resumed. The data may have moved; that it is the same data is
 # checked by its checksum. Another number of epochs changes nothing that multistep has done so far.
@@ -72,7 +74,7 @@ def resume(config, flags, path=None):
             )
     free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
     config = dataclasses.replace(saved, **free)
-    device, data, run = _build(config)
+    device, data, run = _build(config, restored=state is not None)
     with _lock(config):
         _compare_description(config, device, data)
         if state is None:
@@ -104,7 +106,7 @@ def dry_run(config):
     )
 
 
-def _build(config):
+def _build(config, restored=False):
     device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
     data = dataset.load(config.dataset, config.label)
     run = trainer.create(config, data, device)
@@ -119,7 +121,24 @@ def _build(config):
         f'on {", ".join(filter(None, (device_facts["name"], device_facts.get("engine"))))}',
         flush=True,
     )
+    # After the optimizer is set up, and before a snapshot is restored.
+    if config.init and not restored:
+        print(initialize(net, config.init), flush=True)
+        _compare_normalization(net, config)
+    if config.freeze:
+        frozen = freeze(net, config.freeze)
+        print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} parameters', flush=True)
     return device, data, run
+
+
+def _compare_normalization(net, config):
+    wanted = getattr(net, 'input_normalization', config.normalize)
+    if wanted != config.normalize and not config.init.endswith('.npz'):
+        print(
+            f'warning: the weights were trained on images of --normalize {wanted}, '
+            f'not {config.normalize}',
+            file=sys.stderr,
+        )
 
 
 def _train(config, run):

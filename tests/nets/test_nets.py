@@ -1,5 +1,7 @@
 """Every registered net, whichever they are."""
 
+import inspect
+
 import chainer
 import chainer.functions as F
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 
 from chainer_cifar import nets
 from chainer_cifar.errors import UserError
+from chainer_cifar.training.config import TrainConfig
 
-# Parameters, as FACTS of the articles have them; a new net adds its line.
+# Parameters of the articles' nets as Keras or Chainer 1 count them, of the original project's later
+# ones as its classes have them, run on Chainer 7; a new net adds its line.
 GOLDEN = {
     ('cnn', ()): 2_371_266,
     ('cnnbn', ()): 2_371_778,
@@ -29,10 +33,15 @@ def test_number_of_parameters(name, options):
     assert nets.create(name, **dict(options)).count_params() == GOLDEN[name, options]
 
 
+def small(name):
+    """Options that make a net of many equal blocks a quick one."""
+    return {'res_depth': 2} if 'res_depth' in inspect.signature(nets.nets[name]).parameters else {}
+
+
 @pytest.mark.parametrize('name', nets.nets)
 def test_forward_backward(name):
     np.random.seed(0)
-    net = nets.create(name, n_class=7)
+    net = nets.create(name, n_class=7, **small(name))
     x = np.random.rand(2, 3, 32, 32).astype(np.float32)
     t = np.array([1, 6], np.int32)
     logits = net(x)
@@ -41,10 +50,19 @@ def test_forward_backward(name):
     F.softmax_cross_entropy(logits, t).backward()
     for path, parameter in net.namedparams():
         assert parameter.grad is not None, path
+        assert parameter.dtype == parameter.grad.dtype == np.float32, path
         assert np.isfinite(parameter.grad).all(), path
     assert any(np.abs(parameter.grad).max() > 0 for parameter in net.params())
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         np.testing.assert_array_equal(net(x).array, net(x).array)
+
+
+@pytest.mark.parametrize('name', nets.nets)
+def test_defaults_of_options_are_those_of_the_flags(name):
+    # A flag at its default is not passed on: the net's own default must say the same.
+    parameters = inspect.signature(nets.nets[name]).parameters
+    own = {option: parameters[option].default for option in nets.OPTIONS if option in parameters}
+    assert own == {option: getattr(TrainConfig(), option) for option in own}
 
 
 @pytest.mark.parametrize('name', nets.nets)

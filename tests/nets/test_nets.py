@@ -21,6 +21,15 @@ GOLDEN = {
     ('residual', (('res_depth', 12),)): 1_147_370,
     ('residual', (('res_depth', 12), ('skip_depth', True))): 1_147_370,
     ('residual', (('res_depth', 12), ('swapout', True))): 1_147_370,
+    # With the last batch normalization, of 64 channels, which the original lacks.
+    ('identity_mapping', ()): 1_731_914 + 128,
+    ('identity_mapping', (('res_depth', 12),)): 1_147_274 + 128,
+    ('pyramid', ()): 1_777_090,
+    ('pyramid', (('res_depth', 12), ('skip_depth', True))): 1_191_478,
+    ('pyramid', (('pyramid_alpha', 84),)): 3_910_810,
+    ('shake_residual', ()): 13_800_906,
+    ('shake_residual', (('res_depth', 4),)): 2_925_258,
+    ('shake_residual', (('res_depth', 4), ('res_width', 4))): 11_675_018,
 }
 
 

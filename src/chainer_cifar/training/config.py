@@ -54,6 +54,7 @@ class TrainConfig:
     res_width: int = _flag(2, 'width of the residual nets that can be widened', at_least=1)
     skip_depth: bool = _flag(False, 'stochastic depth in the residual nets')
     swapout: bool = _flag(False, 'swapout in the residual nets')
+    pyramid_alpha: int = _flag(48, 'channels that the pyramid net adds to its first 16', at_least=0)
     seed: int = _flag(1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'

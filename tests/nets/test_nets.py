@@ -21,6 +21,10 @@ GOLDEN = {
     ('residual', (('res_depth', 12),)): 1_147_370,
     ('residual', (('res_depth', 12), ('skip_depth', True))): 1_147_370,
     ('residual', (('res_depth', 12), ('swapout', True))): 1_147_370,
+    ('vgg_no_fc', ()): 2_330_954,
+    ('vgg_wide', ()): 20_226_954,
+    ('vgg_crelu', ()): 6_420_778,
+    ('inception', ()): 4_194_442,
     # With the last batch normalization, of 64 channels, which the original lacks.
     ('identity_mapping', ()): 1_731_914 + 128,
     ('identity_mapping', (('res_depth', 12),)): 1_147_274 + 128,

@@ -21,6 +21,7 @@ GOLDEN = {
     ('residual', (('res_depth', 12),)): 1_147_370,
     ('residual', (('res_depth', 12), ('skip_depth', True))): 1_147_370,
     ('residual', (('res_depth', 12), ('swapout', True))): 1_147_370,
+    ('cnnwn', ()): 2_371_266 + 64 + 64 + 128,  # cnn's, and one length a filter
     ('vgg_no_fc', ()): 2_330_954,
     ('vgg_wide', ()): 20_226_954,
     ('vgg_crelu', ()): 6_420_778,

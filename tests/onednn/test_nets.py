@@ -17,7 +17,7 @@ def step(name):
     small = {'res_depth': 1} if 'res_depth' in inspect.signature(nets.nets[name]).parameters else {}
     net = nets.create(name, **small)
     rng = np.random.RandomState(1)
-    x, t = random(rng, 16, 3, 32, 32), rng.randint(10, size=16).astype(np.int32)
+    x, t = random(rng, 4, 3, 32, 32), rng.randint(10, size=4).astype(np.int32)
     loss = F.softmax_cross_entropy(net(x), t)
     net.cleargrads()
     loss.backward()

@@ -34,15 +34,6 @@ def test_layers():
     assert all(link.b is not None for link in convolutions)
 
 
-def test_shortcut_of_a_stride_2_block():
-    block = ResidualBlock(16, 32, stride=2)
-    x = np.random.RandomState(0).randn(2, 16, 8, 8).astype(np.float32)
-    shortcut = block._shortcut(chainer.Variable(x)).array
-    assert shortcut.shape == (2, 32, 4, 4)
-    assert (shortcut[:, :16] == 0).all()  # the zeros come first
-    np.testing.assert_array_equal(shortcut[:, 16:], x[:, :, ::2, ::2])
-
-
 def test_he_initialization():
     np.random.seed(0)
     block = ResidualBlock(64, 64)

@@ -16,14 +16,14 @@ from side_by_side import random
 
 
 class Net(chainer.Chain):
-    def __init__(self, use):
+    def __init__(self, use, channels=16):
         super().__init__()
         self.use = use
         with self.init_scope():
             weights = chainer.initializers.LeCunNormal(rng=np.random.RandomState(0))
             # A bias in front of a normalization has no gradient but rounding.
-            self.conv = L.Convolution2D(3, 16, 3, nobias=True, initialW=weights)
-            self.bn = L.BatchNormalization(16)
+            self.conv = L.Convolution2D(3, channels, 3, nobias=True, initialW=weights)
+            self.bn = L.BatchNormalization(channels)
 
     def forward(self, x):
         return self.use(self.bn(self.conv(x)))
@@ -82,6 +82,20 @@ def test_a_wrong_guess_is_made_once(engine):
     assert type(net(x)) is lookahead.Foreseen
     net(x).array  # noqa: B018 - somebody looks
     assert type(net(x)) is chainer.Variable
+
+
+@pytest.mark.parametrize('channels', [15, 16, 18, 20, 24])
+def test_a_wrong_guess_changes_no_bit(engine, channels):
+    net = Net(F.sigmoid, channels)
+    x = random(np.random.RandomState(1), 4, 3, 8, 8)
+    steps = []
+    for _ in range(2):  # the first guesses wrong, the second does not guess
+        y = net(x)
+        net.cleargrads()
+        F.sum(y * y).backward()
+        steps.append([y.array, *(p.grad for _, p in sorted(net.namedparams()))])
+    for first, second in zip(*steps, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_looking_later_gives_the_value_of_then(engine):

@@ -16,7 +16,7 @@ from chainer_cifar.registry import Registry
 nets = Registry('net')
 
 # Command-line flags that are passed on to the nets that take an argument of that name.
-OPTIONS = ('res_depth', 'res_width', 'skip_depth', 'swapout', 'upscale')
+OPTIONS = ('res_depth', 'res_width', 'skip_depth', 'swapout', 'pyramid_alpha', 'upscale')
 
 
 def create(name, n_class=10, **options):

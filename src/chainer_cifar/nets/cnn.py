@@ -1,4 +1,4 @@
-"""Article 000's shallow nets: three 5x5 convolutions and two fully connected layers."""
+"""Shallow nets: three 5x5 convolutions and two fully connected layers."""
 
 import chainer
 import chainer.functions as F
@@ -6,10 +6,11 @@ import chainer.links as L
 
 from chainer_cifar.nets import nets
 from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 
 
 class _FullyConnected(chainer.Chain):
-    """The upper half of both nets: dropout, 1000 hidden units, dropout, logits."""
+    """The upper half of all of them: dropout, 1000 hidden units, dropout, logits."""
 
     def __init__(self, n_class):
         super().__init__()
@@ -52,4 +53,25 @@ class CNNBN(_FullyConnected):
     def forward(self, x):
         for bconv in (self.bconv1, self.bconv2, self.bconv3):
             x = F.max_pooling_2d(bconv(x), 3, 2)
+        return self.classify(x)
+
+
+@nets.register('cnnwn')
+class CNNWN(_FullyConnected):
+    """`cnn` with weight normalization of each convolution (Salimans and Kingma, 2016).
+
+    From the original project's later registry, in the paper's form; see
+    `WeightNormalizedConvolution2D`.
+    """
+
+    def __init__(self, n_class=10):
+        super().__init__(n_class)
+        with self.init_scope():
+            self.wn_conv1 = WeightNormalizedConvolution2D(3, 64, 5, pad=2)
+            self.wn_conv2 = WeightNormalizedConvolution2D(64, 64, 5, pad=2)
+            self.wn_conv3 = WeightNormalizedConvolution2D(64, 128, 5, pad=2)
+
+    def forward(self, x):
+        for conv in (self.wn_conv1, self.wn_conv2, self.wn_conv3):
+            x = F.max_pooling_2d(F.relu(conv(x)), 3, 2)
         return self.classify(x)

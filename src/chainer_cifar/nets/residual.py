@@ -3,10 +3,10 @@
 import chainer
 import chainer.functions as F
 import chainer.links as L
-import numpy as np
 
 from chainer_cifar.nets import nets
 from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
 
 
 class ResidualBlock(chainer.Chain):
@@ -16,11 +16,8 @@ class ResidualBlock(chainer.Chain):
         in_channels (int): Channels of the input.
         out_channels (int): Channels of the output.
         stride (int): Of the first convolution; the shortcut is subsampled alike.
-        skip_ratio (float): Probability that a training step leaves out the convolutions
-            (Huang et al., Deep Networks with Stochastic Depth, 2016). At test time their output
-            is multiplied by ``1 - skip_ratio``.
-        swapout (bool): Drop units of the residual and of the shortcut independently
-            (Singh et al., Swapout, 2016).
+        skip_ratio (float): Probability that a training step leaves out the convolutions.
+        swapout (bool): Drop units of the residual and of the shortcut independently.
     """
 
     def __init__(self, in_channels, out_channels, stride=1, skip_ratio=0.0, swapout=False):
@@ -38,24 +35,12 @@ class ResidualBlock(chainer.Chain):
             self.bn2 = L.BatchNormalization(out_channels)
 
     def forward(self, x):
-        shortcut = self._shortcut(x)
-        if chainer.config.train and self.skip_ratio and np.random.rand() < self.skip_ratio:
-            return shortcut
+        past = shortcut(x, self.stride, self.new_channels)
+        if is_skipped(self.skip_ratio):
+            return past
         h = F.relu(self.bn1(self.conv1(x)))
         h = self.bn2(self.conv2(h))
-        if self.skip_ratio and not chainer.config.train:
-            h = h * (1 - self.skip_ratio)
-        if self.swapout:
-            h, shortcut = F.dropout(h), F.dropout(shortcut)
-        return F.relu(h + shortcut)
-
-    def _shortcut(self, x):
-        if self.stride > 1:
-            x = F.average_pooling_2d(x, 1, self.stride)
-        if self.new_channels:
-            # The article puts the zero channels first.
-            x = F.pad(x, ((0, 0), (self.new_channels, 0), (0, 0), (0, 0)), 'constant')
-        return x
+        return F.relu(add(h, past, self.skip_ratio, self.swapout))
 
 
 @nets.register('residual')
@@ -65,8 +50,7 @@ class ResidualNet(chainer.Chain):
     Args:
         n_class (int): Number of classes.
         res_depth (int): Blocks in each of the three stages (16, 32 and 64 channels).
-        skip_depth (bool): Stochastic depth: the probability of leaving a block out rises linearly
-            from 0 at the first block to 0.5 at the last; the two that halve the image always stay.
+        skip_depth (bool): Stochastic depth; see `three_stages`.
         swapout (bool): See `ResidualBlock`.
     """
 
@@ -77,18 +61,10 @@ class ResidualNet(chainer.Chain):
             self.blocks = chainer.ChainList()
             self.fc = L.Linear(64, n_class)
         channels = 16
-        last = 3 * res_depth - 3  # number of the last block, counting those that may be skipped
-        number = 0
-        for out_channels in (16, 32, 64):
-            for _ in range(res_depth):
-                if out_channels != channels:
-                    block = ResidualBlock(channels, out_channels, stride=2, swapout=swapout)
-                else:
-                    ratio = 0.5 * number / last if skip_depth and last else 0.0
-                    block = ResidualBlock(channels, channels, skip_ratio=ratio, swapout=swapout)
-                    number += 1
-                self.blocks.append(block)
-                channels = out_channels
+        for stage, stride, ratio in three_stages(res_depth, skip_depth):
+            width = 16 * 2**stage
+            self.blocks.append(ResidualBlock(channels, width, stride, ratio, swapout))
+            channels = width
 
     def forward(self, x):
         h = self.bconv1(x)

@@ -1,4 +1,4 @@
-"""Article 000's VGG-like net."""
+"""Article 000's VGG-like net, and its variants from the original project's later registry."""
 
 import chainer
 import chainer.functions as F
@@ -8,8 +8,53 @@ from chainer_cifar.nets import nets
 from chainer_cifar.nets.blocks import BatchConv2D
 
 
+class CReLUConv2D(chainer.Chain):
+    """Convolution, its output beside its negative, batch normalization, ReLU (CReLU).
+
+    Shang et al., Understanding and Improving Convolutional Neural Networks via Concatenated
+    Rectified Linear Units, 2016. The convolution has half of `out_channels` filters.
+    """
+
+    def __init__(self, in_channels, out_channels, ksize, stride=1, pad=0):
+        super().__init__()
+        with self.init_scope():
+            self.conv = L.Convolution2D(in_channels, out_channels // 2, ksize, stride, pad)
+            self.bn = L.BatchNormalization(out_channels)
+
+    def forward(self, x):
+        h = self.conv(x)
+        return F.relu(self.bn(F.concat((h, -h))))
+
+
+class _EightConvolutions(chainer.Chain):
+    """The lower part of three of the nets: 64, 128 and 256 channels, halved after each width."""
+
+    convolution = BatchConv2D
+
+    def __init__(self):
+        super().__init__()
+        with self.init_scope():
+            self.bconv1_1 = self.convolution(3, 64, 3, pad=1)
+            self.bconv1_2 = self.convolution(64, 64, 3, pad=1)
+            self.bconv2_1 = self.convolution(64, 128, 3, pad=1)
+            self.bconv2_2 = self.convolution(128, 128, 3, pad=1)
+            self.bconv3_1 = self.convolution(128, 256, 3, pad=1)
+            self.bconv3_2 = self.convolution(256, 256, 3, pad=1)
+            self.bconv3_3 = self.convolution(256, 256, 3, pad=1)
+            self.bconv3_4 = self.convolution(256, 256, 3, pad=1)
+
+    def convolve(self, x):
+        """``(N, 3, 32, 32)`` to ``(N, 256, 4, 4)``."""
+        h = self.bconv1_2(self.bconv1_1(x))
+        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = self.bconv2_2(self.bconv2_1(h))
+        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = self.bconv3_4(self.bconv3_3(self.bconv3_2(self.bconv3_1(h))))
+        return F.dropout(F.max_pooling_2d(h, 2), 0.25)
+
+
 @nets.register('vgg')
-class VGG(chainer.Chain):
+class VGG(_EightConvolutions):
     """Eight 3x3 convolutions with batch normalization, three fully connected layers (article 000).
 
     After the net of "Kaggle CIFAR-10" (94.15 % there), with batch normalization.
@@ -18,25 +63,62 @@ class VGG(chainer.Chain):
     def __init__(self, n_class=10):
         super().__init__()
         with self.init_scope():
-            self.bconv1_1 = BatchConv2D(3, 64, 3, pad=1)
-            self.bconv1_2 = BatchConv2D(64, 64, 3, pad=1)
-            self.bconv2_1 = BatchConv2D(64, 128, 3, pad=1)
-            self.bconv2_2 = BatchConv2D(128, 128, 3, pad=1)
-            self.bconv3_1 = BatchConv2D(128, 256, 3, pad=1)
-            self.bconv3_2 = BatchConv2D(256, 256, 3, pad=1)
-            self.bconv3_3 = BatchConv2D(256, 256, 3, pad=1)
-            self.bconv3_4 = BatchConv2D(256, 256, 3, pad=1)
             self.fc4 = L.Linear(4 * 4 * 256, 1024)
             self.fc5 = L.Linear(1024, 1024)
             self.fc6 = L.Linear(1024, n_class)
 
     def forward(self, x):
-        h = self.bconv1_2(self.bconv1_1(x))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
-        h = self.bconv2_2(self.bconv2_1(h))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
-        h = self.bconv3_4(self.bconv3_3(self.bconv3_2(self.bconv3_1(h))))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = self.convolve(x)
         h = F.relu(self.fc4(F.dropout(h)))
         h = F.relu(self.fc5(F.dropout(h)))
         return self.fc6(h)
+
+
+@nets.register('vgg_crelu')
+class VGGCReLU(VGG):
+    """`vgg` with CReLU: half as many filters, each used with both signs (Shang et al., 2016)."""
+
+    convolution = CReLUConv2D
+
+
+@nets.register('vgg_no_fc')
+class VGGNoFC(_EightConvolutions):
+    """`vgg` with global average pooling in place of its hidden fully connected layers."""
+
+    def __init__(self, n_class=10):
+        super().__init__()
+        with self.init_scope():
+            self.fc = L.Linear(256, n_class)
+
+    def forward(self, x):
+        h = F.average_pooling_2d(self.convolve(x), 4)
+        return self.fc(F.dropout(h))
+
+
+@nets.register('vgg_wide')
+class VGGWide(chainer.Chain):
+    """Sixteen 3x3 convolutions of 128, 256 and 512 channels, global average pooling.
+
+    Dropout follows every convolution, or the max pooling that ends its width.
+    """
+
+    def __init__(self, n_class=10):
+        super().__init__()
+        with self.init_scope():
+            self.stage1 = _same_width(3, 128, 4)
+            self.stage2 = _same_width(128, 256, 4)
+            self.stage3 = _same_width(256, 512, 8)
+            self.fc = L.Linear(512, n_class)
+
+    def forward(self, x):
+        for stage in (self.stage1, self.stage2, self.stage3):
+            for bconv in stage[:-1]:
+                x = F.dropout(bconv(x), 0.25)
+            x = F.dropout(F.max_pooling_2d(stage[-1](x), 2), 0.25)
+        return self.fc(F.dropout(F.average_pooling_2d(x, 4)))
+
+
+def _same_width(in_channels, channels, n):
+    """`n` convolutions of `channels`."""
+    widths = [in_channels] + [channels] * (n - 1)
+    return chainer.ChainList(*(BatchConv2D(width, channels, 3, pad=1) for width in widths))

@@ -70,6 +70,7 @@ class TrainConfig:
     res_width: int = _flag(2, 'width of the residual nets that can be widened', at_least=1)
     skip_depth: bool = _flag(False, 'stochastic depth in the residual nets')
     swapout: bool = _flag(False, 'swapout in the residual nets')
+    pyramid_alpha: int = _flag(48, 'channels that the pyramid net adds to its first 16', at_least=0)
     upscale: int = _flag(
         0, 'resize the images to this width inside the nets that can; 0: no', at_least=0
     )

@@ -1,0 +1,78 @@
+"""Residual net with pre-activation: nothing but the sum on the way from block to block."""
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+
+from chainer_cifar.nets import nets
+from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
+
+
+class IdentityMappingBlock(chainer.Chain):
+    """Twice batch normalization, ReLU, 3x3 convolution, beside a shortcut without parameters.
+
+    Args:
+        in_channels (int): Channels of the input.
+        out_channels (int): Channels of the output.
+        stride (int): Of the first convolution; the shortcut is subsampled alike.
+        skip_ratio (float): Probability that a training step leaves out the convolutions.
+        swapout (bool): Drop units of the residual and of the shortcut independently.
+    """
+
+    def __init__(self, in_channels, out_channels, stride=1, skip_ratio=0.0, swapout=False):
+        super().__init__()
+        self.stride = stride
+        self.new_channels = out_channels - in_channels
+        self.skip_ratio = skip_ratio
+        self.swapout = swapout
+        he = chainer.initializers.HeNormal()
+        with self.init_scope():
+            self.bn1 = L.BatchNormalization(in_channels)
+            self.conv1 = L.Convolution2D(in_channels, out_channels, 3, stride, 1, initialW=he)
+            self.bn2 = L.BatchNormalization(out_channels)
+            self.conv2 = L.Convolution2D(out_channels, out_channels, 3, 1, 1, initialW=he)
+
+    def forward(self, x):
+        past = shortcut(x, self.stride, self.new_channels)
+        if is_skipped(self.skip_ratio):
+            return past
+        h = self.conv1(F.relu(self.bn1(x)))
+        h = self.conv2(F.relu(self.bn2(h)))
+        return add(h, past, self.skip_ratio, self.swapout)
+
+
+@nets.register('identity_mapping')
+class IdentityMapping(chainer.Chain):
+    """Pre-activation residual net of 6 x res_depth + 2 layers (He et al., 2016).
+
+    He et al., Identity Mappings in Deep Residual Networks, 2016. The original project's net lacks
+    the batch normalization and the ReLU after the last block, which the paper has; here they are.
+    That project trained it with a learning rate that rises from 0.02 to 0.1 in nine epochs, as it
+    diverged otherwise.
+
+    Args:
+        n_class (int): Number of classes.
+        res_depth (int): Blocks in each of the three stages (16, 32 and 64 channels).
+        skip_depth (bool): Stochastic depth; see `three_stages`.
+        swapout (bool): See `IdentityMappingBlock`.
+    """
+
+    def __init__(self, n_class=10, res_depth=18, skip_depth=False, swapout=False):
+        super().__init__()
+        with self.init_scope():
+            self.bconv1 = BatchConv2D(3, 16, 3, pad=1)
+            self.blocks = chainer.ChainList()
+            self.bn = L.BatchNormalization(64)
+            self.fc = L.Linear(64, n_class)
+        channels = 16
+        for stage, stride, ratio in three_stages(res_depth, skip_depth):
+            width = 16 * 2**stage
+            self.blocks.append(IdentityMappingBlock(channels, width, stride, ratio, swapout))
+            channels = width
+
+    def forward(self, x):
+        h = self.bconv1(x)
+        for block in self.blocks:
+            h = block(h)
+        return self.fc(F.average_pooling_2d(F.relu(self.bn(h)), 8))

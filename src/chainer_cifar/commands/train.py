@@ -75,7 +75,7 @@ def _parser(prog):
 
 def _list_models():
     for name in nets.nets:
-        print(f'{name:10} {nets.create(name).count_params():>10,}  {nets.describe(name)}')
+        print(f'{name:18} {nets.create(name).count_params():>10,}  {nets.describe(name)}')
 
 
 def _list_recipes():

@@ -9,6 +9,7 @@ import chainer
 import numpy as np
 import pytest
 
+from chainer_cifar import nets
 from chainer_cifar.errors import UserError
 from chainer_cifar.weights.initialize import initialize
 from known_weights import arrays_of, fill
@@ -38,6 +39,19 @@ def test_everything_of_our_own_file(tmp_path):
     values = sum(array.size for array in arrays.values())
     assert report.values == values
     assert str(report) == f'loaded 15 of 15 arrays ({values} values) from {path}'
+
+
+def test_weight_normalization_is_not_initialized_again(tmp_path):
+    trained = nets.create('cnnwn')
+    x = np.random.RandomState(0).rand(2, 3, 32, 32).astype(np.float32)
+    trained(x)  # sets the lengths and biases of the filters
+    chainer.serializers.save_npz(tmp_path / 'best.npz', trained)
+    net = nets.create('cnnwn', 3)
+    initialize(net, tmp_path / 'best.npz')
+    net(x * 9)
+    expected, got = arrays_of(trained), arrays_of(net)
+    assert not np.array_equal(expected['wn_conv1/g'], np.ones(64))
+    np.testing.assert_array_equal(got['wn_conv1/g'], expected['wn_conv1/g'])
 
 
 def test_classifier_of_another_number_of_classes_stays(tmp_path):
@@ -109,7 +123,7 @@ def test_nothing_fits(tmp_path):
     with pytest.raises(UserError, match='nothing in it fits the net; it has conv9/W, the net has'):
         initialize(Tiny(), tmp_path / 'a.npz')
     np.savez(tmp_path / 'a.npz', n=np.int64(3))
-    with pytest.raises(UserError, match='it has no arrays'):
+    with pytest.raises(UserError, match='nothing in it fits the net; it has n,'):
         initialize(Tiny(), tmp_path / 'a.npz')
 
 

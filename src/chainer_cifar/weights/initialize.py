@@ -68,11 +68,18 @@ def initialize(net, source):
         arrays = _read(net, source)
     of_net = chainer.serializers.DictionarySerializer()
     of_net.save(net)
-    # Scalars of a net only count batches.
+    # Scalars of a net are not weights, but what happened to them: batches counted, initialized.
     wanted = {name: array for name, array in of_net.target.items() if array.ndim}
+    scalars = {
+        name: array
+        for name, array in arrays.items()
+        if not array.ndim and name in of_net.target and name not in wanted
+    }
     skipped = {}
     fitting = {}
     for name, array in arrays.items():
+        if name in scalars:
+            continue
         reason = _misfit(array, wanted.get(name))
         if reason:
             skipped[name] = reason
@@ -86,7 +93,7 @@ def initialize(net, source):
             f'{source}: nothing in it fits the net; it has {_few(arrays) or "no arrays"}, '
             f'the net has {_few(wanted)}'
         )
-    chainer.serializers.NpzDeserializer(fitting, strict=False).load(net)
+    chainer.serializers.NpzDeserializer(fitting | scalars, strict=False).load(net)
     return Report(
         source=str(source),
         loaded=tuple(fitting),

@@ -15,8 +15,6 @@ _DAMAGE = (OSError, EOFError, KeyError, ValueError, MemoryError, zipfile.BadZipF
 def read(path):
     """The arrays in the npz file `path`, a snapshot's without the path to the net.
 
-    Without scalars: those of a net only count batches.
-
     Returns:
         dict: From names such as ``conv1/W`` to arrays.
 
@@ -36,4 +34,4 @@ def read(path):
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise UserError(f'{path}: a zip file, but {name!a} in it is no array of NumPy')
-    return {name: array for name, array in arrays.items() if array.ndim}
+    return arrays

@@ -4,6 +4,7 @@ The gradient with respect to the input of a convolution is a deconvolution and t
 in Chainer as in oneDNN, so three primitives serve both and their gradients of any order.
 """
 
+import functools
 import typing
 
 import chainer
@@ -181,6 +182,42 @@ def _backward_data(geometry):
 
 @dnnl.cached
 def _backward_weights(geometry, bias):
+    primitive = _backward_weights_primitive(geometry, bias)
+    # Where oneDNN has no special code for one filter a channel (the image is no larger than the
+    # filters, say), its general code computes with whole blocks of channels.
+    if geometry.groups == geometry.x[1] == geometry.y[1] and 'dw' not in primitive.implementation:
+        return functools.partial(_depthwise_gradient, geometry)
+    plain = arrays.plain_layout(geometry.weight_shape)
+    return dnnl.Reordered(primitive, dnnl.DIFF_WEIGHTS, plain)
+
+
+def _depthwise_gradient(geometry, x, gy, gw, gb=None):
+    """Gradients of one filter a channel, tap by tap; of the bias, too, if `gb` is given."""
+    x, gy = x.transpose(0, 2, 3, 1), gy.transpose(0, 2, 3, 1)
+    steps = geometry.kernel, geometry.stride, geometry.pad, geometry.dilate
+    rows, columns = (
+        [_overlap(n, m, tap * dilate - pad, stride) for tap in range(size)]
+        for n, m, size, stride, pad, dilate in zip(x.shape[1:3], gy.shape[1:3], *steps, strict=True)
+    )
+    for i, (row, row_of_y) in enumerate(rows):
+        for j, (column, column_of_y) in enumerate(columns):
+            seen, given = x[:, row, column], gy[:, row_of_y, column_of_y]
+            gw[:, 0, i, j] = np.einsum('nhwc,nhwc->c', seen, given)
+    if gb is not None:
+        np.sum(gy, axis=(0, 1, 2), out=gb)
+
+
+def _overlap(size, size_of_y, offset, stride):
+    """Slices of pixels of x, and of y, for which ``x = y * stride + offset`` is inside x."""
+    first = max(0, -(offset // stride))
+    last = min(size_of_y - 1, (size - 1 - offset) // stride)
+    if last < first:
+        return slice(0), slice(0)
+    start, stop = first * stride + offset, last * stride + offset + 1
+    return slice(start, stop, stride), slice(first, last + 1)
+
+
+def _backward_weights_primitive(geometry, bias):
     x, w, b, y = _layouts(geometry, bias)
     primitive = dnnl.Primitive(
         'convolution_backward_weights',
@@ -195,8 +232,7 @@ def _backward_weights(geometry, bias):
             **({dnnl.DIFF_BIAS: b} if bias else {}),
         },
     )
-    plain = arrays.plain_layout(geometry.weight_shape)
-    return dnnl.Reordered(_compiled(primitive), dnnl.DIFF_WEIGHTS, plain)
+    return _compiled(primitive)
 
 
 def _layouts(geometry, bias):

@@ -44,6 +44,28 @@ def test_convolution(n, channels, groups, size, kernel, stride, pad, dilate, bia
 
 @settings(max_examples=40, deadline=None)
 @given(
+    channels=st.sampled_from([2, 16, 19]),
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pad=st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    dilate=st.integers(1, 2),
+    bias=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_depthwise_convolution(channels, size, kernel, stride, pad, dilate, bias, seed):
+    if any(s + 2 * p < dilate * (k - 1) + 1 for s, k, p in zip(size, kernel, pad, strict=True)):
+        return
+    rng = np.random.RandomState(seed)
+    inputs = [random(rng, 3, channels, *size), random(rng, channels, 1, *kernel)]
+    if bias:
+        inputs.append(random(rng, channels))
+    options = {'stride': stride, 'pad': pad, 'dilate': dilate, 'groups': channels}
+    compare(lambda *xs: F.convolution_2d(*xs, **options), inputs, order='channels last')
+
+
+@settings(max_examples=40, deadline=None)
+@given(
     channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     groups=st.integers(1, 2),
     size=st.tuples(sizes, sizes),

@@ -63,6 +63,17 @@ _ARTICLE_001 = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
 _keras_article('simple', 'article 001', 35.0, **_ARTICLE_001, iter=20)
 _keras_article('simple_gap', 'article 001', 44.0, **_ARTICLE_001, iter=150)
 
+_keras_article(
+    'mobilenet',
+    'article 001',
+    22.72,
+    batch_size=128,
+    optimizer='adam',
+    iter=3,
+    normalize='unit',
+    init='dataset/mobilenet_1_0_224_tf_no_top.h5',
+)
+
 # The article prints neither its optimizer nor the range of the channel shift.
 _keras_article(
     'conv10',

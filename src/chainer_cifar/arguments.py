@@ -1,6 +1,7 @@
 """The argument parser of every command: its errors are one line, with the nearest right flag."""
 
 import argparse
+import dataclasses
 import os
 import shlex
 
@@ -30,7 +31,11 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def parse_args(self, args=None, namespace=None):
-        namespace, unknown = self.parse_known_args(args, namespace)
+        # Files may stand before, between and after the flags.
+        parse = self.parse_known_args
+        if self._get_positional_actions():
+            parse = self.parse_known_intermixed_args
+        namespace, unknown = parse(args, namespace)
         if unknown:
             flag = unknown[0].split('=')[0]
             known = self._option_string_actions
@@ -52,3 +57,31 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def convert_arg_line_to_args(self, arg_line):
         return shlex.split(arg_line, comments=True)
+
+
+def add_flags(parser, config, names=None, default=None):
+    """Flags for the fields of a dataclass such as TrainConfig.
+
+    Args:
+        parser (ArgumentParser): Where to.
+        config (type): The dataclass; the metadata of its fields holds ``help`` and ``short``.
+        names (iterable of str): The fields that get a flag; all, if not given.
+        default (str): What --help says of the default; that of the field, if not given.
+    """
+    for field in dataclasses.fields(config):
+        if names is not None and field.name not in names:
+            continue
+        flags = [f'--{field.name}']
+        if field.metadata['short']:
+            flags.insert(0, field.metadata['short'])
+        if field.type is bool:
+            parser.add_argument(*flags, action='store_true', help=field.metadata['help'])
+            continue
+        told = field.default if default is None else default
+        parser.add_argument(
+            *flags,
+            type=field.type,
+            metavar=field.type.__name__.upper(),
+            help=field.metadata['help'].replace('%', '%%')
+            + (f' (default: {told})' if told != '' else ''),
+        )

@@ -2,8 +2,10 @@
 
 import argparse
 import dataclasses
+import itertools
 import os
 import shlex
+import sys
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
@@ -35,15 +37,26 @@ class ArgumentParser(argparse.ArgumentParser):
         parse = self.parse_known_args
         if self._get_positional_actions():
             parse = self.parse_known_intermixed_args
-        namespace, unknown = parse(args, namespace)
-        if unknown:
-            flag = unknown[0].split('=')[0]
-            known = self._option_string_actions
-            hint = nearest(flag, known)
-            if ELSEWHERE.get(flag) in known:
-                hint = f", did you mean '{ELSEWHERE[flag]}'?"
-            raise UserError(f"no flag is called '{unknown[0]}'{hint or ' (see --help)'}")
+        try:
+            namespace, unknown = parse(args, namespace)
+        except UserError:
+            # A mistyped flag may be why something else is missing.
+            flags = itertools.takewhile('--'.__ne__, sys.argv[1:] if args is None else args)
+            self._refuse([flag for flag in flags if flag.startswith('--')])
+            raise
+        self._refuse(unknown)
         return namespace
+
+    def _refuse(self, arguments):
+        """Raise UserError if one of them is no flag of ours."""
+        known = self._option_string_actions
+        for argument in arguments:
+            flag = argument.split('=')[0]
+            if flag not in known:
+                hint = nearest(flag, known)
+                if ELSEWHERE.get(flag) in known:
+                    hint = f", did you mean '{ELSEWHERE[flag]}'?"
+                raise UserError(f"no flag is called '{argument}'{hint or ' (see --help)'}")
 
     def _read_args_from_files(self, arg_strings):
         for argument in arg_strings:

@@ -92,7 +92,7 @@ def _draw(rows, pictures, path):
         best = row['top'][0]
         wrong = row.get('right') is False
         second = f'is {row["label"]}' if wrong else pathlib.PurePath(row['image']).name
-        captions.append((f'{100 * best["probability"]:.0f} % {best["class"]}', second))
+        captions.append((f'{best["class"]}, {100 * best["probability"]:.0f} %', second))
     title = predictions.score(rows) or f'{len(rows)} picture{"s" if len(rows) > 1 else ""}'
     figures.gallery(pictures, captions, path, title, [row.get('right') for row in rows])
 

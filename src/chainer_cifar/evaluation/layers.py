@@ -175,11 +175,12 @@ class _Watch:
     def leave(self, link, out):
         self.measure()
         self.stack.pop()
+        layer = self.layers[-1] if _is_leaf(link) else self._layer(link)
+        layer.shape = (out[0] if isinstance(out, (tuple, list)) else out).shape
         if _is_leaf(link):
-            self.layers[-1].shape = _shape(out)
+            self._count(link, layer)  # only now, since the first call may make its parameters
         else:
-            path = self.paths.get(id(link), '')
-            self.chains.append(Layer(path, type(link).__name__, True, _shape(out)))
+            self.chains.append(layer)
 
     def call(self, function):
         self.measure()
@@ -201,19 +202,24 @@ class _Watch:
 
     def rest(self):
         """Layers of the links whose parameters nobody has counted."""
-        layers = [self._layer(link) for link in self.net.links() if id(link) not in self.counted]
+        layers = []
+        for link in self.net.links():
+            layers.append(self._layer(link))
+            self._count(link, layers[-1])
         return [layer for layer in layers if layer.trainable or layer.fixed]
 
     def _layer(self, link):
-        layer = Layer(self.paths.get(id(link), ''), type(link).__name__, True)
-        if id(link) not in self.counted:
-            self.counted.add(id(link))
-            arrays = [getattr(link, name) for name in sorted(link._params)]
-            layer.trainable = sum(array.size for array in arrays)
-            # Batch normalization's count of batches is a number among them, not an array.
-            arrays = [getattr(link, name) for name in sorted(link._persistent)]
-            layer.fixed = sum(array.size for array in arrays if np.ndim(array))
-        return layer
+        return Layer(self.paths.get(id(link), ''), type(link).__name__, True)
+
+    def _count(self, link, layer):
+        if id(link) in self.counted:
+            return
+        self.counted.add(id(link))
+        params = (getattr(link, name) for name in link._params)
+        layer.trainable = sum(param.size for param in params if param.is_initialized)
+        # Batch normalization's count of batches is a number among them, not an array.
+        kept = (getattr(link, name) for name in link._persistent)
+        layer.fixed = sum(array.size for array in kept if np.ndim(array))
 
 
 class _Links(chainer.LinkHook):
@@ -258,13 +264,9 @@ def _is_leaf(link):
     return next(link.children(), None) is None
 
 
-def _shape(out):
-    return (out[0] if isinstance(out, (tuple, list)) else out).shape
-
-
 def _multiply_adds(function, shape):
     if isinstance(function, (Convolution2DFunction, LinearFunction)):
         return math.prod(shape) * math.prod(function.inputs[1].shape[1:])
     if isinstance(function, Deconvolution2DFunction):
-        return function.inputs[0].size * math.prod(function.inputs[1].shape[1:])
+        return math.prod(function.inputs[0].shape) * math.prod(function.inputs[1].shape[1:])
     return 0

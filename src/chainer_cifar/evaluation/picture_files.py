@@ -30,7 +30,7 @@ def find(paths):
 
 def _pictures_in(folder):
     Image.init()  # or Pillow does not know all endings yet
-    endings = Image.registered_extensions()
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     files = [path for path in folder.iterdir() if path.suffix.lower() in endings]
     files = sorted(path for path in files if path.is_file() and not path.name.startswith('.'))
     if not files:

@@ -27,7 +27,7 @@ MISTAKES = 40
 BATCH = 64  # images of a batch
 
 FILTER_SIZE = 48  # pixels
-SHEET_SIZE = 272
+SHEET_SIZE = 360
 
 
 class Subject:
@@ -138,7 +138,7 @@ def mistakes(subject, path):
     shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
     names = trained.class_names
     captions = [
-        (f'{100 * confidence[i]:.0f} % {names[predicted[i]]}', f'is {names[labels[i]]}')
+        (f'{names[predicted[i]]}, {100 * confidence[i]:.0f} %', f'is {names[labels[i]]}')
         for i in shown
     ]
     title = (

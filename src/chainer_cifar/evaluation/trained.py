@@ -97,7 +97,9 @@ def _read(path):
 def _read_description(path):
     try:
         description = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(description['flags'], dict) or not description['classes']:
+        flags, classes = description['flags'], description['classes']
+        named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+        if not isinstance(flags, dict) or not classes or not named:
             raise ValueError('something is missing in it')
         return description
     except FileNotFoundError:

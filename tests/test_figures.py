@@ -76,3 +76,75 @@ def test_curves_show_the_rows(tmp_path):
     without_valid = (tmp_path / 'error.png').read_bytes()
     figures.curves(ROWS, ROWS[-1], 'title', tmp_path)
     assert (tmp_path / 'error.png').read_bytes() != without_valid
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert('RGB'))
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 32, 32)).astype(np.uint8)
+
+
+def test_gallery_shows_every_pixel(tmp_path):
+    captions = [('one', 'two $x'), ('a name that is much too long for its tile', '')]
+    captions += [('', 'Ünïcode')] * 5
+    right = [True, False, None] + [True] * 4
+    figures.gallery(IMAGES, captions, tmp_path / 'a.png', 'title', right, columns=3)
+    sheet = pixels(tmp_path / 'a.png')
+    assert sheet.shape == (3 * 180 + 34, 3 * 152 + 16, 3)
+    for i, image in enumerate(IMAGES):
+        top, left = 34 + 180 * (i // 3), 16 + 152 * (i % 3)
+        inside = sheet[top + 4 : top + 132, left + 4 : left + 132]
+        np.testing.assert_array_equal(inside[::4, ::4].transpose(2, 0, 1), image)
+        np.testing.assert_array_equal(inside[3::4, 3::4].transpose(2, 0, 1), image)
+        red, green, _ = sheet[top + 1, left + 60].astype(int)
+        assert {True: green > red, False: red > green, None: red == green == 255}[right[i]]
+        # Text stays below its own tile.
+        assert (sheet[top : top + 170, left + 138 : left + 150] == 255).all()
+    assert (sheet[34 + 138 : 34 + 164, 16:152] < 128).any()
+
+
+def test_one_picture_leaves_room_for_the_title(tmp_path):
+    title = 'a title that is far wider than one picture is'
+    figures.gallery(IMAGES[:1], [('a', 'b')], tmp_path / 'a.png', title)
+    sheet = pixels(tmp_path / 'a.png')
+    assert sheet.shape[1] > 300
+    assert (sheet[:34, -8:] == 255).all() and (sheet[:34, 200:300] < 128).any()
+
+
+def test_panels(tmp_path):
+    large = IMAGES[0].repeat(4, axis=1).repeat(4, axis=2).transpose(1, 2, 0)
+    small = large[:50, :60]
+    figures.panels([[('one', large), ('two', small)]] * 2, tmp_path / 'a.png', 'title')
+    sheet = pixels(tmp_path / 'a.png')
+    assert sheet.shape == (34 + 2 * (128 + 14 + 16), 16 + (128 + 16) + (60 + 16), 3)
+    for row in range(2):
+        top = 34 + 16 + row * 158
+        np.testing.assert_array_equal(sheet[top : top + 128, 16:144], large)
+        np.testing.assert_array_equal(sheet[top : top + 50, 160:220], small)
+
+
+def test_tiles():
+    sheet = figures.tiled(IMAGES[:3, :1], columns=2, zoom=2)
+    assert sheet.shape == (2 * 66 + 2, 2 * 66 + 2, 3)
+    np.testing.assert_array_equal(sheet[2:66:2, 68:132:2, 2], IMAGES[1, 0])
+    assert (sheet[68:, 68:] == 255).all()
+
+
+def test_colours():
+    assert figures.colours(IMAGES) is IMAGES
+    found = figures.colours(IMAGES / 50 - 3)
+    assert found.dtype == np.uint8 and found.min() == 0 and found.max() == 255
+
+
+@pytest.mark.parametrize('count', [2, 30])
+def test_confusion(tmp_path, count):
+    matrix = np.diag(np.arange(count)).tolist()  # the first class has no image
+    names = [f'class {number}' for number in range(count)]
+    figures.confusion(matrix, names, 'title', tmp_path / 'a.png')
+    first = (tmp_path / 'a.png').read_bytes()
+    sheet = pixels(tmp_path / 'a.png')
+    assert max(sheet.shape) < 1200 and (sheet == [8, 48, 107]).all(axis=2).any()  # a full share
+    figures.confusion(matrix, names, 'title', tmp_path / 'a.png')
+    assert (tmp_path / 'a.png').read_bytes() == first

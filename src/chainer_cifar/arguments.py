@@ -1,8 +1,11 @@
 """The argument parser of every command: its errors are one line, with the nearest right flag."""
 
 import argparse
+import dataclasses
+import itertools
 import os
 import shlex
+import sys
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
@@ -30,15 +33,30 @@ class ArgumentParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def parse_args(self, args=None, namespace=None):
-        namespace, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            flag = unknown[0].split('=')[0]
-            known = self._option_string_actions
-            hint = nearest(flag, known)
-            if ELSEWHERE.get(flag) in known:
-                hint = f", did you mean '{ELSEWHERE[flag]}'?"
-            raise UserError(f"no flag is called '{unknown[0]}'{hint or ' (see --help)'}")
+        # Files may stand before, between and after the flags.
+        parse = self.parse_known_args
+        if self._get_positional_actions():
+            parse = self.parse_known_intermixed_args
+        try:
+            namespace, unknown = parse(args, namespace)
+        except UserError:
+            # A mistyped flag may be why something else is missing.
+            flags = itertools.takewhile('--'.__ne__, sys.argv[1:] if args is None else args)
+            self._refuse([flag for flag in flags if flag.startswith('--')])
+            raise
+        self._refuse(unknown)
         return namespace
+
+    def _refuse(self, arguments):
+        """Raise UserError if one of them is no flag of ours."""
+        known = self._option_string_actions
+        for argument in arguments:
+            flag = argument.split('=')[0]
+            if flag not in known:
+                hint = nearest(flag, known)
+                if ELSEWHERE.get(flag) in known:
+                    hint = f", did you mean '{ELSEWHERE[flag]}'?"
+                raise UserError(f"no flag is called '{argument}'{hint or ' (see --help)'}")
 
     def _read_args_from_files(self, arg_strings):
         for argument in arg_strings:
@@ -52,3 +70,31 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def convert_arg_line_to_args(self, arg_line):
         return shlex.split(arg_line, comments=True)
+
+
+def add_flags(parser, config, names=None, default=None):
+    """Flags for the fields of a dataclass such as TrainConfig.
+
+    Args:
+        parser (ArgumentParser): Where to.
+        config (type): The dataclass; the metadata of its fields holds ``help`` and ``short``.
+        names (iterable of str): The fields that get a flag; all, if not given.
+        default (str): What --help says of the default; that of the field, if not given.
+    """
+    for field in dataclasses.fields(config):
+        if names is not None and field.name not in names:
+            continue
+        flags = [f'--{field.name}']
+        if field.metadata['short']:
+            flags.insert(0, field.metadata['short'])
+        if field.type is bool:
+            parser.add_argument(*flags, action='store_true', help=field.metadata['help'])
+            continue
+        told = field.default if default is None else default
+        parser.add_argument(
+            *flags,
+            type=field.type,
+            metavar=field.type.__name__.upper(),
+            help=field.metadata['help'].replace('%', '%%')
+            + (f' (default: {told})' if told != '' else ''),
+        )

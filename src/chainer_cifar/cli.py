@@ -14,6 +14,10 @@ COMMANDS = {
     'download': 'fetch CIFAR-10 or CIFAR-100, verify and extract it',
     'dataset': 'precompute the preprocessed pickles',
     'train': 'train a net and draw its curves',
+    'summary': 'table of the layers of a net, its parameters and multiply-adds',
+    'evaluate': 'loss, error, per-class numbers and confusion matrix of trained weights',
+    'predict': 'classify picture files with trained weights',
+    'visualize': 'draw filters, activations, mistakes and a training batch',
 }
 
 

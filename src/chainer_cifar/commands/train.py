@@ -1,10 +1,9 @@
 """``train.py``: flags in; a trained net, its log and its curves out."""
 
 import argparse
-import dataclasses
 
 from chainer_cifar import nets
-from chainer_cifar.arguments import ArgumentParser
+from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.training import run
 from chainer_cifar.training.config import TrainConfig, from_dict
 from chainer_cifar.training.recipes import recipes
@@ -40,20 +39,7 @@ def _parser(prog):
         # Only what is typed is in the result; defaults and recipes come from TrainConfig.
         argument_default=argparse.SUPPRESS,
     )
-    for field in dataclasses.fields(TrainConfig):
-        names = [f'--{field.name}']
-        if field.metadata['short']:
-            names.insert(0, field.metadata['short'])
-        if field.type is bool:
-            parser.add_argument(*names, action='store_true', help=field.metadata['help'])
-            continue
-        default = '' if field.default == '' else f' (default: {field.default})'
-        parser.add_argument(
-            *names,
-            type=field.type,
-            metavar=field.type.__name__.upper(),
-            help=field.metadata['help'].replace('%', '%%') + default,
-        )
+    add_flags(parser, TrainConfig)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument(
         '--resume',

@@ -24,11 +24,12 @@ class Trained:
 
     Attributes:
         weights (pathlib.Path): The file.
-        config (TrainConfig): The flags of the run.
+        config (TrainConfig): The flags of the run, or those given instead.
         class_names (list of str): In the order of the logits.
         treatment (Treatment): From pictures to what the net takes.
         net (chainer.Chain): On `device`, with these weights.
         device (chainer.backend.Device): Where it is.
+        data_checksum (str): Of the data it was trained on (`Dataset.checksum`); empty if unknown.
     """
 
     weights: pathlib.Path
@@ -37,14 +38,28 @@ class Trained:
     treatment: treatment.Treatment
     net: chainer.Chain
     device: chainer.backend.Device
+    data_checksum: str
+
+    @property
+    def results(self):
+        """The folder under results/ for what is found out about these weights."""
+        folder, root = self.weights.parent.resolve(), pathlib.Path('models').resolve()
+        if folder != root and folder.is_relative_to(root):  # it may have been renamed since
+            return pathlib.Path('results', folder.relative_to(root))
+        return self.config.results
+
+    def name(self, *words):
+        """A file name for that: the words, and the weights' name unless that is best.npz."""
+        epoch = [] if self.weights.name == WEIGHTS else [self.weights.stem]
+        return '-'.join([*words, *epoch])
 
 
-def load(path, gpu=-1, cpu_engine='onednn'):
+def load(path, flags=None):
     """Read a weights file, and beside it the run's config.json and input.npz.
 
     Args:
         path (str): A weights file, or a folder of a run under models/ (its best.npz is taken).
-        gpu, cpu_engine: See `device.get_device`.
+        flags (dict): Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
 
     Raises:
         UserError: A file is missing or damaged, or the weights are those of another net.
@@ -53,13 +68,15 @@ def load(path, gpu=-1, cpu_engine='onednn'):
     weights = path / WEIGHTS if path.is_dir() else path
     arrays = _read(weights)
     description = _read_description(weights.with_name(CONFIG))
-    config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
+    config = _config(description['flags'], weights.with_name(CONFIG))
+    config = dataclasses.replace(config, **(flags or {}))
     net = nets.create(config.model, len(description['classes']), **config.net_options())
     _fill(net, arrays, weights, config.model)
     found = treatment.read(weights.with_name(TREATMENT))
-    device = devices.get_device(gpu, config.deterministic, cpu_engine)
+    device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
     net.to_device(device)
-    return Trained(weights, config, description['classes'], found, net, device)
+    checksum = str(description.get('data_checksum', ''))
+    return Trained(weights, config, description['classes'], found, net, device, checksum)
 
 
 def _read(path):
@@ -80,7 +97,9 @@ def _read(path):
 def _read_description(path):
     try:
         description = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(description['flags'], dict) or not description['classes']:
+        flags, classes = description['flags'], description['classes']
+        named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+        if not isinstance(flags, dict) or not classes or not named:
             raise ValueError('something is missing in it')
         return description
     except FileNotFoundError:
@@ -88,6 +107,13 @@ def _read_description(path):
             f'{path}: no such file; it tells what net the weights are of, and lies beside them'
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{path}: cannot be read ({error}); copy it again') from None
+
+
+def _config(flags, path):
+    try:
+        return train_config.from_dict(flags, path)
+    except (TypeError, AttributeError, ValueError) as error:  # a number where a text belongs
         raise UserError(f'{path}: cannot be read ({error}); copy it again') from None
 
 

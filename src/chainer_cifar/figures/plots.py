@@ -1,33 +1,10 @@
-"""Every picture we draw."""
+"""Plots: curves of a run, confusion matrix. Figure, not pyplot: it needs no display."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from chainer_cifar.files import atomic_write
-
-
-def image_sheet(images, path, columns=10):
-    """Write `images` (N, 3, 32, 32), of any real dtype, as one PNG of tiles, `columns` wide.
-
-    Each image is scaled to its own range, so that whitened ones can be seen.
-    """
-    images = np.asarray(images, np.float32)
-    low = images.min(axis=(1, 2, 3), keepdims=True)
-    spread = images.max(axis=(1, 2, 3), keepdims=True) - low
-    tiles = (images - low) * (255 / np.where(spread > 0, spread, 1))
-    count, _, height, width = images.shape
-    gap = 2
-    rows = -(-count // columns)
-    shape = (rows * (height + gap) + gap, columns * (width + gap) + gap, 3)
-    sheet = np.full(shape, 255, np.uint8)
-    for i, tile in enumerate(np.rint(tiles).astype(np.uint8)):
-        top = gap + i // columns * (height + gap)
-        left = gap + i % columns * (width + gap)
-        sheet[top : top + height, left : left + width] = tile.transpose(1, 2, 0)
-    with atomic_write(path) as file:
-        Image.fromarray(sheet).save(file, 'PNG')
 
 
 def curves(rows, best, title, folder):
@@ -44,7 +21,6 @@ def curves(rows, best, title, folder):
 
 
 def _curve(rows, best, title, quantity, label, number, path):
-    # Figure, not pyplot: needs no display and leaves nothing open.
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.add_subplot()
     epochs = [row['epoch'] for row in rows]
@@ -60,5 +36,37 @@ def _curve(rows, best, title, quantity, label, number, path):
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
+    _write(figure, path)
+
+
+def confusion(matrix, class_names, title, path):
+    """Draw a confusion matrix; the colour is the share of the true class, the number the count.
+
+    Args:
+        matrix (list): K lists of K counts; rows are true classes, columns predicted ones.
+        class_names (list of str): K of them.
+        title (str): Shown above.
+        path (pathlib.Path): The PNG file.
+    """
+    counts = np.array(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    few = len(counts) <= 20  # only so many numbers can be read
+    size = 3 + (0.6 if few else 0.14) * len(counts)
+    figure = Figure(figsize=(size + 0.8, size), layout='constrained')
+    axes = figure.add_subplot()
+    image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    ticks, font = range(len(counts)), 9 if few else 6
+    axes.set_xticks(ticks, class_names, rotation=90, fontsize=font)
+    axes.set_yticks(ticks, class_names, fontsize=font)
+    axes.set(title=title, xlabel='predicted', ylabel='true')
+    if few:
+        for (row, column), count in np.ndenumerate(counts):
+            color = 'white' if shares[row, column] > 0.5 else 'black'
+            axes.text(column, row, count, ha='center', va='center', color=color, fontsize=8)
+    figure.colorbar(image, label='share of the true class', shrink=0.8)
+    _write(figure, path)
+
+
+def _write(figure, path):
     with atomic_write(path) as file:
         figure.savefig(file, format='png', dpi=120)

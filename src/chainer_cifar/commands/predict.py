@@ -1,0 +1,138 @@
+"""Classify picture files, or the first test images, with trained weights.
+
+A picture is cut to the square in its middle, resized to 32x32 and treated as in training.
+"""
+
+import argparse
+import pathlib
+
+import numpy as np
+from tqdm import tqdm
+
+from chainer_cifar import figures
+from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import inference, picture_files, predictions, sets, trained
+from chainer_cifar.training.config import TrainConfig
+
+
+def main(argv, prog):
+    given = _parser(prog).parse_args(argv)
+    flags = {name: value for name, value in vars(given).items() if name not in _OWN}
+    _check(given)
+    model = trained.load(given.weights, flags)
+    names, pictures, labels, inputs = (_test_images if given.first else _files)(given, model)
+    with tqdm(total=len(names), desc='predict', unit='img', leave=False, disable=None) as bar:
+        logits = inference.logits(model.net, inputs, given.tta, bar.update)
+    rows = predictions.rows(names, logits, model.class_names, given.top, labels)
+    print(predictions.formats[given.format](rows))
+    if given.gallery:
+        _draw(rows, pictures, given.gallery)
+        if given.format == 'table':
+            print(f'gallery  {given.gallery}')
+
+
+def _check(given):
+    predictions.formats[given.format], inference.views[given.tta]  # before anything takes time
+    if given.top < 1:
+        raise UserError(f'--top {given.top}: must be a number from 1 up')
+    if given.first is None and not given.images:
+        raise UserError('give picture files, a folder of them, or --first N for test images')
+    if given.first is not None and (given.images or given.labels):
+        raise UserError('--first: is for test images, whose labels are known; give no files')
+    if given.first is not None and given.first < 1:
+        raise UserError(f'--first {given.first}: must be a number from 1 up')
+    if given.gallery and not given.gallery.lower().endswith('.png'):
+        raise UserError(f'--gallery {given.gallery}: must be the name of a .png file')
+    if given.gallery and pathlib.Path(given.gallery).is_dir():
+        raise UserError(f'--gallery {given.gallery}: is a folder')
+
+
+def _files(given, model):
+    paths = picture_files.find(given.images)
+    _check_gallery(given, len(paths))
+    labels = None
+    if given.labels:
+        known = predictions.read_labels(given.labels, model.class_names)
+        labels = [predictions.label_of(path, known) for path in paths]
+        if not any(label is not None for label in labels):
+            raise UserError(f'--labels {given.labels}: names none of these pictures')
+    with tqdm(paths, desc='read', unit='img', leave=False, disable=None) as bar:
+        pictures = np.stack([picture_files.read(path) for path in bar])
+    size = model.config.batch_size
+    inputs = (
+        model.device.send(model.treatment(pictures[start : start + size]))
+        for start in range(0, len(pictures), size)
+    )
+    return [predictions.printable(path) for path in paths], pictures, labels, inputs
+
+
+def _test_images(given, model):
+    data = sets.load(model)
+    images, index, labels = sets.choose(model, data, 'test')
+    if given.first > len(index):
+        raise UserError(f'--first {given.first}: there are only {len(index)} test images')
+    _check_gallery(given, given.first)
+    index, labels = index[: given.first], labels[: given.first].tolist()
+    pictures = figures.colours(data.test_images[index].reshape(-1, 3, 32, 32))
+    inputs = (x for x, _ in images.batches(index, model.config.batch_size))
+    return [f'test {number}' for number in index], pictures, labels, inputs
+
+
+def _check_gallery(given, count):
+    if given.gallery and count > figures.GALLERY:
+        raise UserError(
+            f'--gallery: {count} pictures are too many for one sheet; at most {figures.GALLERY}'
+        )
+
+
+def _draw(rows, pictures, path):
+    captions = []
+    for row in rows:
+        best = row['top'][0]
+        wrong = row.get('right') is False
+        second = f'is {row["label"]}' if wrong else pathlib.PurePath(row['image']).name
+        captions.append((f'{best["class"]}, {100 * best["probability"]:.0f} %', second))
+    title = predictions.score(rows) or f'{len(rows)} picture{"s" if len(rows) > 1 else ""}'
+    figures.gallery(pictures, captions, path, title, [row.get('right') for row in rows])
+
+
+_OWN = ('weights', 'images', 'top', 'format', 'gallery', 'labels', 'first', 'tta')
+
+
+def _parser(prog):
+    parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
+    parser.add_argument(
+        'weights', metavar='WEIGHTS', help=f'a run, models/RUN (its {trained.WEIGHTS}), or a file'
+    )
+    parser.add_argument(
+        'images', nargs='*', default=[], metavar='IMAGE', help='picture files, or folders of them'
+    )
+    parser.add_argument(
+        '--first', type=int, default=None, metavar='N', help='the first N test images of the run'
+    )
+    parser.add_argument(
+        '--top', type=int, default=3, metavar='K', help='classes that are told (default: 3)'
+    )
+    parser.add_argument(
+        '--format',
+        default='table',
+        help=f'of what is printed: {", ".join(predictions.formats)} (default: table)',
+    )
+    parser.add_argument(
+        '--gallery', default='', metavar='FILE.png', help='draw the pictures with predictions'
+    )
+    parser.add_argument(
+        '--labels',
+        default='',
+        metavar='FILE.csv',
+        help='the true classes, lines of name,label: predictions are marked right or wrong',
+    )
+    parser.add_argument(
+        '--tta',
+        default='none',
+        help=f'test-time augmentation: {", ".join(inference.views)} (default: none)',
+    )
+    names = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
+    add_flags(parser, TrainConfig, names, default='that of the run')
+    return parser

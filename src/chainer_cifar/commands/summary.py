@@ -1,0 +1,60 @@
+"""Show the layers of a net, their output shapes, parameters and multiply-adds."""
+
+import argparse
+
+import numpy as np
+
+from chainer_cifar import nets
+from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import layers, trained
+from chainer_cifar.training.config import TrainConfig, from_dict
+
+
+def main(argv, prog):
+    given = _parser(prog).parse_args(argv)
+    flags = {name: value for name, value in vars(given).items() if name not in _OWN}
+    if given.depth is not None and given.depth < 1:
+        raise UserError(f'--depth {given.depth}: must be a number from 1 up')
+    net = _of_run(given, flags) if given.weights else _by_name(given, flags)
+    print(layers.table(*layers.trace(net, np.zeros((1, 3, 32, 32), np.float32)), given.depth))
+
+
+def _of_run(given, flags):
+    if flags or given.n_class is not None:
+        flag = next(iter(flags), 'n_class')
+        raise UserError(f'--{flag}: {given.weights} tells which net it is of; leave the flag out')
+    return trained.load(given.weights, {'gpu': -1, 'cpu_engine': 'chainer'}).net
+
+
+def _by_name(given, flags):
+    if 'model' not in flags:
+        raise UserError('give a net with -m (train.py --list_models tells them), or a run')
+    n_class = 10 if given.n_class is None else given.n_class
+    if n_class < 1:
+        raise UserError(f'--n_class {n_class}: must be a number from 1 up')
+    config = from_dict(flags, 'command line')
+    return nets.create(config.model, n_class, **config.net_options())
+
+
+_OWN = ('weights', 'n_class', 'depth')
+
+
+def _parser(prog):
+    parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
+    parser.add_argument(
+        'weights', nargs='?', default=None, metavar='RUN', help='models/RUN, or a weights file'
+    )
+    add_flags(parser, TrainConfig, ('model', *nets.OPTIONS))
+    parser.add_argument(
+        '--n_class', type=int, default=None, metavar='INT', help='classes (default: 10)'
+    )
+    parser.add_argument(
+        '--depth',
+        type=int,
+        default=None,
+        metavar='INT',
+        help='names of a path that are told apart: 1 shows the direct children of the net only '
+        f'(default: what fits into {layers.LINES} lines)',
+    )
+    return parser

@@ -1,0 +1,88 @@
+"""Picture files of any kind as the 32x32 pictures that the nets are made for."""
+
+import pathlib
+import warnings
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from chainer_cifar.errors import UserError
+
+SIZE = 32
+
+
+def find(paths):
+    """The files that `paths` name: a folder stands for its pictures, sorted by name.
+
+    Raises:
+        UserError: No such file, or a folder without pictures.
+    """
+    found = []
+    for path in map(pathlib.Path, paths):
+        if path.is_dir():
+            found += _pictures_in(path)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise UserError(f'{path}: no such picture file or folder')
+    return found
+
+
+def _pictures_in(folder):
+    Image.init()  # or Pillow does not know all endings yet
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    files = [path for path in folder.iterdir() if path.suffix.lower() in endings]
+    files = sorted(path for path in files if path.is_file() and not path.name.startswith('.'))
+    if not files:
+        raise UserError(f'{folder}: no picture in this folder (what it holds itself counts)')
+    return files
+
+
+def read(path):
+    """One picture, uint8 ``(3, 32, 32)``.
+
+    Turned upright as its EXIF data say; transparent parts become white, 16-bit values 8-bit ones;
+    of an animation the first frame counts. The largest square in the middle is resized to 32x32
+    with Pillow's Lanczos filter, which smooths what it makes smaller.
+
+    Raises:
+        UserError: Not a picture, damaged, or of more than Pillow's limit of 89 megapixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of what Pillow makes of odd files
+            warnings.simplefilter('error', Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                image = _in_rgb(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        limit = Image.MAX_IMAGE_PIXELS / 1e6
+        raise UserError(
+            f'{path}: has more than {limit:.0f} megapixels; make it smaller first'
+        ) from None
+    except Exception as error:  # a damaged picture raises a dozen kinds
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f'{path}: cannot be read as a picture ({text})') from None
+    return np.asarray(_square(image)).transpose(2, 0, 1)
+
+
+def _in_rgb(image):
+    if image.mode == 'F':
+        raise ValueError('its values are fractions')
+    if image.mode.startswith('I'):  # 16 bits a pixel, in older versions of Pillow in 32
+        values = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8)).convert('RGB')
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        white = Image.new('RGBA', image.size, 'white')
+        return Image.alpha_composite(white, image).convert('RGB')
+    return image.convert('RGB')
+
+
+def _square(image):
+    if image.size == (SIZE, SIZE):
+        return image
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((SIZE, SIZE), Image.Resampling.LANCZOS, box=box)

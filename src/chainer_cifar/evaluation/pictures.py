@@ -1,0 +1,178 @@
+"""Pictures that show what a net learned: filters, activations, mistakes, a training batch.
+
+To add one: a function here with ``@pictures.register('name')`` that takes a `Subject` and a path,
+writes a PNG file there, and returns True; or False if there is nothing to show.
+"""
+
+import functools
+import math
+
+import numpy as np
+from chainer.backends import cuda
+from tqdm import tqdm
+
+from chainer_cifar import figures, nets
+from chainer_cifar.data import augment, batches
+from chainer_cifar.evaluation import inference, layers, sets
+from chainer_cifar.randomness import INITIAL, seed_all
+from chainer_cifar.registry import Registry
+
+pictures = Registry('picture')
+
+# How many are shown at most.
+FILTERS = 256  # planes, where they are not colours
+MAPS = 64  # feature maps of a layer
+IMAGES = 4  # whose feature maps are shown
+MISTAKES = 40
+BATCH = 64  # images of a batch
+
+FILTER_SIZE = 48  # pixels
+SHEET_SIZE = 360
+
+
+class Subject:
+    """A trained net, and what it is looked at with, which is read when first needed."""
+
+    def __init__(self, trained):
+        self.trained = trained
+
+    @functools.cached_property
+    def data(self):
+        return sets.load(self.trained)
+
+    @functools.cached_property
+    def convolutions(self):
+        """The paths of the convolutions in the order in which an image passes them."""
+        x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
+        found = layers.convolutions(layers.trace(self.trained.net, x)[0])
+        return [layer.path for layer in found]
+
+
+def initial_net(trained):
+    """The net as it was before training; NumPy's random state is as it was then, too."""
+    config = trained.config
+    seed_all(config.seed, INITIAL, trained.device)
+    return nets.create(config.model, len(trained.class_names), **config.net_options())
+
+
+@pictures.register('filters')
+def filters(subject, path):
+    """The first convolution's filters, before and after training, each in its own range."""
+    trained = subject.trained
+    if not subject.convolutions:
+        return False
+    where = subject.convolutions[0]
+    shown = [('after training', _weights(trained.net, where))]
+    # Weights that came from a file do not follow from the seed.
+    if not getattr(trained.config, 'init', ''):
+        shown.insert(0, ('before training', _weights(initial_net(trained), where)))
+    row = [(caption, _filter_sheet(weights)) for caption, weights in shown]
+    size = ' x '.join(map(str, shown[0][1].shape))
+    figures.panels([row], path, f'{trained.config.prefix}: filters of {where}, {size}')
+    return True
+
+
+def _weights(net, path):
+    link = dict(net.namedlinks())[f'/{path}']
+    return next(cuda.to_cpu(param.array) for param in link.params() if param.ndim == 4)
+
+
+def _filter_sheet(weights):
+    channels, height, width = weights.shape[1:]
+    if channels != 3:
+        weights = weights.reshape(-1, 1, height, width)[:FILTERS]
+    columns = math.ceil(math.sqrt(len(weights)))
+    zoom = max(1, FILTER_SIZE // width)
+    return figures.tiled(figures.own_range(weights), columns, zoom)
+
+
+@pictures.register('activations')
+def activations(subject, path):
+    """What the first, a middle and the last convolution give for the first test images.
+
+    All maps of one image and one convolution share one range.
+    """
+    trained, found = subject.trained, subject.convolutions
+    if not found:
+        return False
+    paths = list(dict.fromkeys([found[0], found[len(found) // 2], found[-1]]))
+    images, index, labels = sets.choose(trained, subject.data, 'test')
+    index = index[:IMAGES]
+    (x, _), *_ = images.batches(index, IMAGES)
+    outputs = layers.outputs(trained.net, x, paths)
+    rows = []
+    for i, image in enumerate(_test_pictures(subject, index)):
+        row = [(trained.class_names[labels[i]], figures.tiled(image[None], 1, 4))]
+        for name, maps in zip(paths, outputs, strict=True):
+            row.append((_map_caption(name, maps[i]), _map_sheet(maps[i])))
+        rows.append(row)
+    figures.panels(rows, path, f'{trained.config.prefix}: output of convolutions')
+    return True
+
+
+def _map_caption(name, maps):
+    shape = ' x '.join(map(str, maps.shape))
+    return f'{name}: {shape}' + (f', the first {MAPS}' if len(maps) > MAPS else '')
+
+
+def _map_sheet(maps):
+    step = max(1, maps.shape[2] // 32)  # of larger ones, as of upscaled images, not every pixel
+    maps = figures.own_range(maps[None, :MAPS, ::step, ::step]).swapaxes(0, 1)
+    columns = math.ceil(math.sqrt(len(maps)))
+    return figures.tiled(maps, columns, max(1, SHEET_SIZE // (columns * maps.shape[3])))
+
+
+@pictures.register('mistakes')
+def mistakes(subject, path):
+    """The misclassified test images whose wrong class is most probable to the net."""
+    trained = subject.trained
+    images, index, labels = sets.choose(trained, subject.data, 'test')
+    inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
+    with tqdm(total=len(index), desc='mistakes', unit='img', leave=False, disable=None) as bar:
+        logits = inference.logits(trained.net, inputs, advance=bar.update)
+    predicted = logits.argmax(axis=1)
+    confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
+    wrong = np.flatnonzero(predicted != labels)
+    if not len(wrong):
+        return False
+    shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
+    names = trained.class_names
+    captions = [
+        (f'{names[predicted[i]]}, {100 * confidence[i]:.0f} %', f'is {names[labels[i]]}')
+        for i in shown
+    ]
+    title = (
+        f'{trained.config.prefix}: {len(wrong):,} of {len(index):,} test images are misclassified; '
+        f'those it is most sure of'
+    )
+    figures.gallery(_test_pictures(subject, shown), captions, path, title)
+    return True
+
+
+def _test_pictures(subject, index):
+    return figures.colours(subject.data.test_images[index].reshape(-1, 3, 32, 32))
+
+
+@pictures.register('batch')
+def batch(subject, path):
+    """The first batch of the training, before and after augmentation (not normalized)."""
+    trained, data = subject.trained, subject.data
+    config = trained.config
+    split = batches.Split(len(data.train_labels), config.seed, not config.no_valid_data)
+    # The same random numbers as in training: initial weights, order, then those of iteration 0.
+    initial_net(trained)
+    index = batches.training_iterator(split.train, config.batch_size).next()
+    seed_all(config.seed, 0, trained.device)
+    images = batches.DeviceImages(
+        data.train_images, data.train_labels, trained.device, trained.treatment.normalization
+    )
+    x, _ = images.take(index)
+    changed = augment.create(config.augment)(images.xp, x, np.random)
+    row = []
+    for caption, values in (('images', x), (f'--augment {config.augment}', changed)):
+        values = cuda.to_cpu(values)[:BATCH]
+        if data.train_images.dtype == np.uint8:
+            values = np.rint(values).clip(0, 255).astype(np.uint8)
+        row.append((caption, figures.tiled(figures.colours(values), 8, 2)))
+    figures.panels([row], path, f'{config.prefix}: the first batch of training')
+    return True

@@ -1,0 +1,134 @@
+"""Predictions as rows, and the rows as a table, as JSON and as CSV."""
+
+import csv
+import io
+import json
+import os
+
+import numpy as np
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation.inference import log_probabilities
+from chainer_cifar.registry import Registry
+
+formats = Registry('format')
+
+
+def rows(names, logits, class_names, top, labels=None):
+    """One dict for each picture.
+
+    Args:
+        names (list of str): Of the pictures.
+        logits (numpy.ndarray): float ``(N, K)``.
+        class_names (list of str): K of them.
+        top (int): How many of the most probable classes are told.
+        labels (list): The true class numbers; None for what is not known.
+
+    Returns:
+        list of dict: ``image``; ``top``, a list of dicts of ``class`` and ``probability``, the most
+        probable first; and where the true class is known ``label``, its name, and ``right``.
+    """
+    probabilities = np.exp(log_probabilities(logits))
+    order = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
+    found = []
+    for i, name in enumerate(names):
+        best = [
+            {'class': class_names[k], 'probability': float(probabilities[i, k])} for k in order[i]
+        ]
+        row = {'image': name, 'top': best}
+        if labels is not None and labels[i] is not None:
+            row |= {'label': class_names[labels[i]], 'right': bool(order[i, 0] == labels[i])}
+        found.append(row)
+    return found
+
+
+def score(rows):
+    """``7 of 10 right``; None where no label is known."""
+    known = [row['right'] for row in rows if 'right' in row]
+    return f'{sum(known)} of {len(known)} right' if known else None
+
+
+@formats.register('table')
+def table(rows):
+    """Aligned columns for a reader."""
+    texts = []
+    for row in rows:
+        cells = [row['image']]
+        for best in row['top']:
+            cells += [best['class'], f'{100 * best["probability"]:5.1f} %']
+        if 'right' in row:
+            cells.append('right' if row['right'] else f'wrong: {row["label"]}')
+        texts.append(cells)
+    count = max(map(len, texts))
+    texts = [cells + [''] * (count - len(cells)) for cells in texts]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = [
+        '  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths, strict=True)).rstrip()
+        for cells in texts
+    ]
+    return '\n'.join(filter(None, [*lines, score(rows)]))
+
+
+@formats.register('json')
+def as_json(rows):
+    """A list of the rows."""
+    return json.dumps(rows, indent=1)
+
+
+@formats.register('csv')
+def as_csv(rows):
+    """A line for each picture: image, label (empty if not known), class_1, probability_1, …"""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator='\n')
+    numbers = range(1, len(rows[0]['top']) + 1)
+    columns = [f'{name}_{number}' for number in numbers for name in ('class', 'probability')]
+    writer.writerow(['image', 'label', *columns])
+    for row in rows:
+        best = [value for entry in row['top'] for value in entry.values()]
+        writer.writerow([row['image'], row.get('label', ''), *best])
+    return out.getvalue().rstrip('\n')
+
+
+def read_labels(path, class_names):
+    """The labels in a CSV file of ``name,label``.
+
+    A name is a file name or a path as typed; a label is a class name or a class number. A first
+    line ``name,label`` is skipped.
+
+    Returns:
+        dict: From names to class numbers.
+
+    Raises:
+        UserError: The file cannot be read, a line is malformed, or there is no such class.
+    """
+    numbers = {str(number): number for number in range(len(class_names))}
+    numbers |= {name: number for number, name in enumerate(class_names)}
+    labels = {}
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                cells = [cell.strip() for cell in cells]
+                if not any(cells) or (reader.line_num == 1 and cells == ['name', 'label']):
+                    continue
+                if len(cells) != 2:
+                    raise ValueError(f"'{','.join(cells)}' is not name,label")
+                if cells[1] not in numbers:
+                    raise ValueError(f"no class is called '{cells[1]}'")
+                labels[cells[0]] = numbers[cells[1]]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'
+        raise UserError(f'--labels {path}: cannot be read ({reason})') from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f'--labels {path}: line {reader.line_num}: {error}') from None
+    return labels
+
+
+def label_of(path, labels):
+    """The label of the picture `path` (pathlib.Path), by its path or its file name, or None."""
+    return labels.get(str(path), labels.get(path.name))
+
+
+def printable(path):
+    """The path as a text that can be written anywhere, whatever bytes its name is of."""
+    return os.fsencode(path).decode('utf-8', 'replace')

@@ -1,0 +1,17 @@
+"""Every picture we draw."""
+
+from chainer_cifar.figures.plots import confusion, curves
+from chainer_cifar.figures.sheets import GALLERY, gallery, panels
+from chainer_cifar.figures.tiles import colours, image_sheet, own_range, tiled
+
+__all__ = [
+    'GALLERY',
+    'colours',
+    'confusion',
+    'curves',
+    'gallery',
+    'image_sheet',
+    'own_range',
+    'panels',
+    'tiled',
+]

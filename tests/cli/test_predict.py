@@ -1,0 +1,159 @@
+"""src/predict.py as a user runs it."""
+
+import csv
+import io
+import json
+import re
+
+import chainer
+import numpy as np
+import pytest
+from PIL import Image
+
+from chainer_cifar.data import store
+from chainer_cifar.evaluation import trained
+
+
+@pytest.fixture(scope='session')
+def test_images(finished_run):
+    """uint8 (40, 3, 32, 32), int32 (40,)"""
+    images = store.read_images(finished_run / 'dataset/image_raw.pkl')['test']
+    labels = store.read_labels(finished_run / 'dataset/label.pkl')['test']
+    return images.reshape(-1, 3, 32, 32), labels
+
+
+@pytest.fixture(scope='session')
+def folder(test_images, tmp_path_factory):
+    """The first four of them as 0.png to 3.png, and what is no picture."""
+    folder = tmp_path_factory.mktemp('pictures')
+    for number, image in enumerate(test_images[0][:4]):
+        Image.fromarray(image.transpose(1, 2, 0)).save(folder / f'{number}.png')
+    (folder / 'notes.txt').write_text('not a picture')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def names(finished_run):
+    return json.loads((finished_run / 'dataset/classes.json').read_text())
+
+
+def probabilities(folder, images):
+    model = trained.load(folder / 'models/run', {'cpu_engine': 'chainer'})
+    x = (images / 255).astype(np.float32)
+    with chainer.using_config('train', False):
+        return chainer.functions.softmax(model.net(x)).array
+
+
+def test_json(in_run, command, folder, test_images, names):
+    status, out, err = command('predict', 'models/run', folder, '--format', 'json', '--top', 4)
+    assert status == 0 and err == ''
+    expected = probabilities(in_run, test_images[0][:4])
+    rows = json.loads(out)
+    assert [row['image'] for row in rows] == [str(folder / f'{i}.png') for i in range(4)]
+    for row, p in zip(rows, expected, strict=True):
+        order = np.argsort(-p)[:4]
+        assert [best['class'] for best in row['top']] == [names[k] for k in order]
+        np.testing.assert_allclose([b['probability'] for b in row['top']], p[order], rtol=1e-4)
+        assert row.keys() == {'image', 'top'}
+
+
+def test_first_images_of_the_test_set(in_run, command, test_images, names):
+    status, out, err = command('predict', 'models/run', '--first', 40, '--format', 'json')
+    assert status == 0 and err == ''
+    rows = json.loads(out)
+    right = probabilities(in_run, test_images[0]).argmax(axis=1) == test_images[1]
+    assert [row['right'] for row in rows] == right.tolist()
+    assert [row['label'] for row in rows] == [names[k] for k in test_images[1]]
+    assert 0 < right.sum() < 40  # or the test tells nothing
+    _, out, _ = command('predict', 'models/run', '--first', 40)
+    lines = out.splitlines()
+    assert lines[-1] == f'{right.sum()} of 40 right' and len(lines) == 41
+    assert [bool(re.search(r'  right$', line)) for line in lines[:-1]] == right.tolist()
+
+
+def test_csv(in_run, command, folder):
+    _, out, _ = command('predict', 'models/run', folder, '--format', 'csv', '--top', 2)
+    rows = list(csv.DictReader(io.StringIO(out)))
+    columns = ['image', 'label', 'class_1', 'probability_1', 'class_2', 'probability_2']
+    assert list(rows[0]) == columns and len(rows) == 4
+    assert float(rows[0]['probability_1']) >= float(rows[0]['probability_2'])
+
+
+def test_labels(in_run, command, folder, tmp_path, test_images, names):
+    truth = test_images[1]
+    lines = ['name,label', f'0.png,{names[truth[0]]}', f'1.png,{truth[1]}']
+    lines.append(f'{folder}/3.png,{names[(truth[3] + 1) % 10]}')
+    (tmp_path / 'labels.csv').write_text('\n'.join(lines))
+    _, out, _ = command(
+        'predict', 'models/run', folder, '--labels', tmp_path / 'labels.csv', '--format', 'json'
+    )
+    rows = json.loads(out)
+    for number in (0, 1):
+        assert rows[number]['label'] == names[truth[number]]
+    assert 'label' not in rows[2] and rows[3]['label'] != names[truth[3]]
+
+
+def test_gallery(in_run, command, tmp_path, test_images):
+    path = tmp_path / 'new' / 'gallery.png'
+    status, out, _ = command('predict', 'models/run', '--first', 40, '--gallery', path)
+    assert status == 0 and out.splitlines()[-1] == f'gallery  {path}'
+    right = probabilities(in_run, test_images[0]).argmax(axis=1) == test_images[1]
+    sheet = np.asarray(Image.open(path).convert('RGB'))
+    for number in range(40):
+        top, left = 34 + 180 * (number // 10), 16 + 152 * (number % 10)
+        red, green, _ = sheet[top, left].tolist()
+        assert (green > red) == right[number]
+        found = sheet[top + 4 : top + 132 : 4, left + 4 : left + 132 : 4]
+        np.testing.assert_array_equal(found.transpose(2, 0, 1), test_images[0][number])
+
+
+def test_flags_may_stand_between_files(in_run, command, folder):
+    files = [folder / f'{number}.png' for number in range(3)]
+    expected = command('predict', 'models/run', *files, '--top', 1, '-b', 2)
+    assert expected[0] == 0
+    given = ['--top', 1, 'models/run', files[0], '-b', 2, *files[1:]]
+    assert command('predict', *given) == expected
+
+
+def test_pictures_need_no_data(own_run, command, folder):
+    (own_run / 'dataset').rename(own_run / 'gone')
+    assert command('predict', 'models/run', folder, '--tta', 'mirror')[0] == 0
+
+
+def test_unknown_preprocessing(own_run, refused, folder):
+    with np.load('models/run/input.npz') as arrays:
+        content = dict(arrays)
+    del content['preprocessing']
+    np.savez('models/run/input.npz', **content)
+    assert 'not known' in refused('predict', 'models/run', folder)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'word'),
+    [
+        ([], '--first'),
+        (['none.png'], 'none.png: no such picture'),
+        (['dataset'], 'dataset: no picture'),
+        (['dataset/classes.json'], 'dataset/classes.json: cannot be read as a picture'),
+        (['--first', '41'], 'there are only 40'),
+        (['--first', '0'], '--first 0'),
+        (['--first', '1', 'x.png'], '--first'),
+        (['--first', '1', '--top', '0'], '--top 0'),
+        (['--first', '1', '--format', 'jsn'], "did you mean 'json'?"),
+        (['--first', '1', '--gallery', 'a.jpg'], '.png'),
+        (['--first', '1', '--gallery', 'dataset'], '.png'),
+        (['--first', '1', '-d', 'none.pkl'], 'none.pkl'),
+        (['FOLDER', '--labels', 'none.csv'], 'none.csv: cannot be read (No such file'),
+        (['FOLDER', '--labels', 'dataset/classes.json'], 'line 1'),
+        (['FOLDER', '--labels', 'dataset/image_raw.pkl'], 'cannot be read'),
+    ],
+)
+def test_mistakes(in_run, refused, folder, arguments, word):
+    arguments = [folder if argument == 'FOLDER' else argument for argument in arguments]
+    assert word in refused('predict', 'models/run', *arguments)
+
+
+def test_too_many_for_a_gallery(in_run, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr('chainer_cifar.figures.GALLERY', 3)
+    path = tmp_path / 'a.png'
+    assert 'at most 3' in refused('predict', 'models/run', '--first', 4, '--gallery', path)

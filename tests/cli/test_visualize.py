@@ -1,0 +1,37 @@
+"""src/visualize.py as a user runs it."""
+
+import pytest
+from PIL import Image
+
+NAMES = ['filters', 'activations', 'mistakes', 'batch']
+
+
+def test_all(own_run, command):
+    status, out, err = command('visualize', 'models/run')
+    assert status == 0 and err == ''
+    assert [line.split() for line in out.splitlines()] == [
+        [name, f'results/run/{name}.png'] for name in NAMES
+    ]
+    for name in NAMES:
+        with Image.open(own_run / 'results/run' / f'{name}.png') as picture:
+            assert picture.format == 'PNG' and min(picture.size) > 150
+
+
+def test_filters_of_an_epoch_need_no_data(own_run, command):
+    (own_run / 'dataset').rename(own_run / 'gone')
+    arguments = ['models/run/epoch-0001.npz', '--only', 'filters', '--out', 'here']
+    status, out, _ = command('visualize', *arguments)
+    assert status == 0 and out.split() == ['filters', 'here/filters-epoch-0001.png']
+    assert (own_run / 'here/filters-epoch-0001.png').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'word'),
+    [
+        (['--only', 'filter'], "did you mean 'filters'?"),
+        (['--only', ','], '--only'),
+        (['--only', 'batch', '-d', 'none.pkl'], 'none.pkl'),
+    ],
+)
+def test_mistakes(in_run, refused, arguments, word):
+    assert word in refused('visualize', 'models/run', *arguments)

@@ -1,0 +1,147 @@
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import picture_files
+
+RGB = np.random.RandomState(0).randint(256, size=(32, 32, 3)).astype(np.uint8)
+IMAGE = Image.fromarray(RGB)
+GREY = np.asarray(IMAGE.convert('L'))
+
+
+def read(image, folder, name='a.png', **kwargs):
+    image.save(folder / name, **kwargs)
+    return picture_files.read(folder / name)
+
+
+def test_32x32_is_untouched(tmp_path):
+    found = read(IMAGE, tmp_path)
+    assert found.dtype == np.uint8 and found.shape == (3, 32, 32)
+    np.testing.assert_array_equal(found, RGB.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize('name', ['a.bmp', 'a.ppm', 'a.tif', 'a.WEBP'])
+def test_kinds(tmp_path, name):
+    found = read(IMAGE, tmp_path, name, **({'lossless': True} if name == 'a.WEBP' else {}))
+    np.testing.assert_array_equal(found, RGB.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', '1'])
+def test_grey(tmp_path, mode):
+    image = IMAGE.convert('L').convert(mode)
+    found = read(image, tmp_path)
+    for channel in found:
+        np.testing.assert_array_equal(channel, np.asarray(image.convert('L')))
+
+
+@pytest.mark.parametrize(('dtype', 'name'), [('<u2', 'a.png'), ('<u2', 'a.tif'), ('<i4', 'a.tif')])
+def test_16_bits(tmp_path, dtype, name):
+    found = read(Image.fromarray((GREY * np.array(257)).astype(dtype)), tmp_path, name)
+    for channel in found:
+        np.testing.assert_array_equal(channel, GREY)
+
+
+def test_palette(tmp_path):
+    image = IMAGE.quantize(16)
+    expected = np.asarray(image.convert('RGB')).transpose(2, 0, 1)
+    for name in ('a.png', 'a.gif'):
+        np.testing.assert_array_equal(read(image, tmp_path, name), expected)
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    alpha = np.zeros((32, 32), np.uint8)
+    alpha[:16] = 255
+    expected = np.where(alpha[..., None] > 0, RGB, 255).transpose(2, 0, 1)
+    image = IMAGE.copy()
+    image.putalpha(Image.fromarray(alpha))
+    np.testing.assert_array_equal(read(image, tmp_path), expected)
+    image = IMAGE.quantize(16)
+    clear = (np.asarray(image) == 3)[..., None]
+    expected = np.where(clear, 255, np.asarray(image.convert('RGB'))).transpose(2, 0, 1)
+    np.testing.assert_array_equal(read(image, tmp_path, transparency=3), expected)
+
+
+def test_exif_orientation(tmp_path):
+    # Smooth, for JPEG.
+    image = Image.linear_gradient('L').resize((32, 32)).convert('RGB')
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    found = read(turned, tmp_path, 'a.jpg', exif=exif, quality=100)
+    expected = np.asarray(image).transpose(2, 0, 1)
+    assert abs(found.astype(int) - expected).max() <= 3
+
+
+def test_the_middle_counts(tmp_path):
+    for size in ((96, 32), (32, 96)):
+        image = Image.new('RGB', size, 'red')
+        image.paste(IMAGE, ((size[0] - 32) // 2, (size[1] - 32) // 2))
+        np.testing.assert_array_equal(read(image, tmp_path), RGB.transpose(2, 0, 1))
+
+
+def test_shrinking_smooths(tmp_path):
+    # A checkerboard of single pixels: a net that saw every eighth would see black or white.
+    board = np.indices((256, 256)).sum(axis=0) % 2 * 255
+    found = read(Image.fromarray(board.astype(np.uint8)), tmp_path)
+    assert abs(found.astype(int) - 127).max() <= 3
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 500), (3, 2)])
+def test_tiny(tmp_path, size):
+    found = read(Image.new('RGB', size, (10, 20, 30)), tmp_path)
+    assert (found == np.array([10, 20, 30])[:, None, None]).all()
+
+
+def test_not_pictures(tmp_path):
+    whole = tmp_path / 'whole.png'
+    IMAGE.save(whole)
+    content = whole.read_bytes()
+    bad = {'empty': b'', 'text': b'hello', 'cut': content[: len(content) // 2]}
+    # A flipped bit in each part of the file: an error or a picture, never anything else.
+    for name, data in bad.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=rf'{name}: cannot be read as a picture \(.+\)$'):
+            picture_files.read(tmp_path / name)
+    for position in range(8, len(content), 97):
+        changed = bytearray(content)
+        changed[position] ^= 0x55
+        (tmp_path / 'changed').write_bytes(changed)
+        try:
+            assert picture_files.read(tmp_path / 'changed').shape == (3, 32, 32)
+        except UserError as error:
+            assert '\n' not in str(error)
+
+
+def test_fractions_are_refused(tmp_path):
+    with pytest.raises(UserError, match='fractions'):
+        read(Image.fromarray(np.zeros((4, 4), np.float32)), tmp_path, 'a.tif')
+
+
+@pytest.mark.parametrize('limit', [700, 400])  # Pillow warns of the one, refuses the other
+def test_huge(tmp_path, monkeypatch, limit):
+    IMAGE.save(tmp_path / 'a.png')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
+    with pytest.raises(UserError, match='megapixels'):
+        picture_files.read(tmp_path / 'a.png')
+
+
+def test_find(tmp_path):
+    for name in ('b.png', 'a.JPG', '.hidden.png', 'notes.txt', 'c.pdf'):
+        (tmp_path / name).touch()
+    (tmp_path / 'd.png').mkdir()
+    (tmp_path / 'd.png' / 'e.png').touch()
+    notes = tmp_path / 'notes.txt'
+    found = picture_files.find([notes, tmp_path])
+    assert found == [notes, tmp_path / 'a.JPG', tmp_path / 'b.png']
+
+
+def test_find_nothing(tmp_path):
+    with pytest.raises(UserError, match='no picture in this folder'):
+        picture_files.find([tmp_path])
+    os.mkfifo(tmp_path / 'pipe')
+    for name in ('none.png', 'pipe'):
+        with pytest.raises(UserError, match=f'{name}: no such picture file'):
+            picture_files.find([tmp_path / name])

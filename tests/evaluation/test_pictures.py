@@ -1,0 +1,104 @@
+import chainer
+import numpy as np
+import pytest
+from PIL import Image
+
+from chainer_cifar.data import store
+from chainer_cifar.data.preprocess import Raw
+from chainer_cifar.evaluation import pictures, trained
+from chainer_cifar.training import trainer
+
+FLAGS = {'cpu_engine': 'chainer', 'dataset': 'image_raw.pkl', 'label': 'label.pkl'}
+
+
+@pytest.fixture
+def subject(saved):
+    def make(model='simple', **flags):
+        saved(model, **flags)
+        rng = np.random.RandomState(0)
+        store.write_split(
+            'image_raw.pkl', *(rng.randint(256, size=(n, 3072)).astype(np.uint8) for n in (40, 10))
+        )
+        store.write_split('label.pkl', *(np.arange(n, dtype=np.int32) % 3 for n in (40, 10)))
+        store.write_class_names('classes.json', ['cat', 'dog', 'ship'])
+        store.write_statistics('image_raw_stats.npz', 'raw', Raw())
+        return pictures.Subject(trained.load('models/run', FLAGS))
+
+    return make
+
+
+def test_what_training_began_with(subject, monkeypatch):
+    """The initial weights and the first augmented batch are bit for bit those of the trainer."""
+    looked_at = subject(augment='crop,mirror', batch_size=12, seed=3)
+    run = trainer.create(looked_at.trained.config, looked_at.data, chainer.get_device('@numpy'))
+    net = run.updater.get_optimizer('main').target.predictor
+    before = {name: param.array.copy() for name, param in net.namedparams()}
+    for name, param in pictures.initial_net(looked_at.trained).namedparams():
+        np.testing.assert_array_equal(param.array, before[name])
+
+    seen = []
+    monkeypatch.setattr(
+        net, 'forward', lambda x: seen.append(x) or chainer.Variable(x[:, :3, 0, 0])
+    )
+    run.updater.update()
+    drawn = []
+    monkeypatch.setattr('chainer_cifar.figures.panels', lambda rows, *_: drawn.extend(rows[0]))
+    monkeypatch.setattr('chainer_cifar.figures.tiled', lambda images, *_: images)
+    assert pictures.batch(looked_at, 'batch.png')
+    (_, plain), (caption, augmented) = drawn
+    assert caption == '--augment crop,mirror' and augmented.shape == (12, 3, 32, 32)
+    np.testing.assert_array_equal(augmented.astype(np.float32) / 255, seen[0])
+    assert (plain != augmented).any()
+
+
+def test_filters(subject, tmp_path, monkeypatch):
+    looked_at = subject()
+    drawn = []
+    monkeypatch.setattr('chainer_cifar.figures.panels', lambda rows, *_: drawn.extend(rows[0]))
+    assert pictures.filters(looked_at, tmp_path / 'a.png')
+    assert [caption for caption, _ in drawn] == ['before training', 'after training']
+    assert drawn[0][1].shape == (5 * 47 + 2, 6 * 47 + 2, 3)  # 30 filters, 5x5 in 45x45 pixels
+    assert (drawn[0][1] != drawn[1][1]).any()
+    # With weights from elsewhere, nobody knows what was before.
+    del drawn[:]
+    object.__setattr__(looked_at.trained.config, 'init', 'weights.npz')
+    assert pictures.filters(looked_at, tmp_path / 'a.png')
+    assert [caption for caption, _ in drawn] == ['after training']
+
+
+def test_activations(subject, tmp_path):
+    looked_at = subject('conv10')
+    assert looked_at.convolutions == [f'conv2d_{number}' for number in range(1, 10)]
+    assert pictures.activations(looked_at, tmp_path / 'a.png')
+    with Image.open(tmp_path / 'a.png') as picture:
+        assert picture.width > 3 * 272
+
+
+def test_mistakes(subject, tmp_path, monkeypatch):
+    looked_at = subject()
+    drawn = []
+    monkeypatch.setattr('chainer_cifar.figures.gallery', lambda *args: drawn.append(args))
+    assert pictures.mistakes(looked_at, tmp_path / 'a.png')
+    images, captions, _, title = drawn[0]
+    model, data = looked_at.trained, looked_at.data
+    x = data.test_images.reshape(-1, 3, 32, 32)
+    with chainer.using_config('train', False):
+        p = chainer.functions.softmax(model.net(model.treatment(x))).array
+    wrong = [i for i in np.argsort(-p.max(axis=1)) if p[i].argmax() != data.test_labels[i]]
+    assert title.startswith(f'run: {len(wrong)} of 10 test images')
+    np.testing.assert_array_equal(images, x[wrong])
+    names = model.class_names
+    for i, (first, second) in zip(wrong, captions, strict=True):
+        assert first == f'{names[p[i].argmax()]}, {100 * p[i].max():.0f} %'
+        assert second == f'is {names[data.test_labels[i]]}'
+
+
+def test_nothing_to_show(subject, tmp_path, monkeypatch):
+    looked_at = subject()
+    looked_at.convolutions = []
+    assert not pictures.filters(looked_at, tmp_path / 'a.png')
+    assert not pictures.activations(looked_at, tmp_path / 'a.png')
+    labels = np.eye(3, dtype=np.float32)[looked_at.data.test_labels]
+    monkeypatch.setattr('chainer_cifar.evaluation.inference.logits', lambda *a, **k: labels)
+    assert not pictures.mistakes(looked_at, tmp_path / 'a.png')
+    assert not (tmp_path / 'a.png').exists()

@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from chainer_cifar.evaluation import report
+
+NAMES = ['cat', 'dog', 'accuracy']  # the last is a row of scikit-learn's report, too
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
+def test_counts(pairs):
+    labels, predicted = np.array(pairs).T
+    logits = np.eye(3, dtype=np.float32)[predicted]
+    numbers = report.measure(logits, labels, NAMES)
+    json.dumps(numbers)
+    for k, row in enumerate(numbers['classes']):
+        right = sum(p == t == k for t, p in pairs)
+        true, said = sum(labels == k), sum(predicted == k)
+        assert row['name'] == NAMES[k] and row['support'] == true
+        assert row['precision'] == pytest.approx(right / said if said else 0)
+        assert row['recall'] == pytest.approx(right / true if true else 0)
+        assert row['f1'] == pytest.approx(2 * right / (true + said) if true + said else 0)
+        assert numbers['confusion'][k] == [pairs.count((k, other)) for other in range(3)]
+    for quantity in ('precision', 'recall', 'f1'):
+        values = [row[quantity] for row in numbers['classes']]
+        weights = [row['support'] for row in numbers['classes']]
+        assert numbers['averages']['macro'][quantity] == pytest.approx(np.mean(values))
+        average = np.average(values, weights=weights)
+        assert numbers['averages']['weighted'][quantity] == pytest.approx(average)
+    wrong = sum(t != p for t, p in pairs)
+    assert numbers['error'] == pytest.approx(100 * wrong / len(pairs))
+    assert numbers['accuracy'] == pytest.approx(100 - numbers['error'])
+    assert numbers['loss'] == pytest.approx(np.log(np.e + 2) - 1 + wrong / len(pairs))
+
+
+def test_text_holds_scikit_learns_report():
+    rng = np.random.RandomState(0)
+    logits, labels = rng.randn(50, 3).astype(np.float32), rng.randint(3, size=50)
+    text = report.text(report.measure(logits, labels, NAMES), logits, labels, NAMES)
+    expected = metrics.classification_report(labels, logits.argmax(axis=1), target_names=NAMES)
+    assert text.endswith(expected.rstrip())
+    assert text.startswith('loss ')
+
+
+def test_matrix_text():
+    text = report.matrix_text([[10, 2], [0, 7]], ['cat', 'automobile'])
+    assert text.splitlines()[2:] == [
+        '               0   1',
+        '       cat 0  10   2',
+        'automobile 1   0   7',
+    ]

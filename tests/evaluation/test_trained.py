@@ -1,0 +1,135 @@
+import json
+import pathlib
+
+import chainer
+import numpy as np
+import pytest
+
+from chainer_cifar.data import dataset
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import trained
+from chainer_cifar.nets import create
+
+RUN = pathlib.Path('models/run')
+CHAINER = {'cpu_engine': 'chainer'}
+
+
+def refused(path=RUN, flags=None):
+    with pytest.raises(UserError) as error:
+        trained.load(path, flags or CHAINER)
+    assert '\n' not in str(error.value)
+    return str(error.value)
+
+
+def test_net_names_treatment_and_flags(saved):
+    net = saved('residual', res_depth=1, seed=5, checksum='abc')
+    # Running means and variances are part of the weights.
+    net(np.random.randn(8, 3, 32, 32).astype(np.float32))
+    chainer.serializers.save_npz(RUN / 'best.npz', net)
+    x = np.random.RandomState(0).randint(256, size=(4, 3, 32, 32)).astype(np.uint8)
+    for path in (RUN, str(RUN), RUN / 'best.npz'):
+        model = trained.load(path, CHAINER)
+        assert model.weights == RUN / 'best.npz' and model.class_names == ['cat', 'dog', 'ship']
+        assert (model.config.seed, model.config.res_depth) == (5, 1)
+        assert model.data_checksum == 'abc'
+        with chainer.using_config('train', False):
+            expected = net(x.astype(np.float32) / 255).array
+            np.testing.assert_array_equal(model.net(model.treatment(x)).array, expected)
+
+
+def test_given_flags_win(saved):
+    saved()
+    model = trained.load(RUN, {**CHAINER, 'batch_size': 7, 'dataset': 'other.pkl'})
+    assert (model.config.batch_size, model.config.dataset) == (7, 'other.pkl')
+    assert model.config.label == 'dataset/label.pkl'
+    assert '--batch_size 0' in refused(flags={'batch_size': 0})
+
+
+def test_where_results_go(saved, monkeypatch):
+    saved()
+    model = trained.load(RUN, CHAINER)
+    assert model.results == pathlib.Path('results/run')
+    assert model.name('report', 'test') == 'report-test'
+    RUN.rename('models/better')
+    assert trained.load('models/better', CHAINER).results == pathlib.Path('results/better')
+    pathlib.Path('models/better').rename('copied')
+    pathlib.Path('copied/best.npz').rename('copied/epoch-0010.npz')
+    model = trained.load('copied/epoch-0010.npz', CHAINER)
+    assert model.results == pathlib.Path('results/run')
+    assert model.name('report', 'test') == 'report-test-epoch-0010'
+
+
+@pytest.mark.parametrize('name', ['best.npz', 'config.json', 'input.npz'])
+def test_a_file_is_missing_or_damaged(saved, name):
+    saved()
+    content = (RUN / name).read_bytes()
+    for damaged in (b'', b'{}', b'[]', content[: len(content) // 2]):
+        (RUN / name).write_bytes(damaged)
+        assert name in refused()
+    (RUN / name).unlink()
+    assert f'{name}: no such file' in refused()
+
+
+def test_no_run(tmp_path):
+    assert 'no such file' in refused(tmp_path)
+    assert 'no such file' in refused(tmp_path / 'none' / 'best.npz')
+
+
+def test_a_snapshot_is_not_weights(saved):
+    saved()
+    np.savez(RUN / 'snapshot-00000001.npz', config='{}')
+    assert 'is a snapshot' in refused(RUN / 'snapshot-00000001.npz')
+
+
+@pytest.mark.parametrize(
+    ('other', 'word'),
+    [
+        (lambda: create('simple_gap', 3), "'dense_1/W' must have shape (100, 5880)"),
+        (lambda: create('simple', 4), 'it has shape (4'),
+        (lambda: create('resnet164', 3, res_depth=1), 'there is none there'),
+    ],
+)
+def test_weights_of_another_net(saved, other, word):
+    saved()
+    chainer.serializers.save_npz(RUN / 'best.npz', other())
+    line = refused()
+    assert word in line and "net 'simple'" in line
+
+
+def test_more_weights_than_the_net_has(saved):
+    saved()
+    with np.load(RUN / 'best.npz') as arrays:
+        np.savez(RUN / 'more.npz', **arrays, **{'dense_3/W': np.zeros(1)})
+    assert "the net has no 'dense_3/W'" in refused(RUN / 'more.npz')
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'classes': 'abc'},
+        {'classes': ['cat', 'dog', 7]},
+        {'classes': []},
+        {'classes': {'cat': 1}},
+        {'flags': []},
+        {'flags': {'seed': 'one'}},
+        {'flags': {'augment': 5}},
+        {'flags': {'prefix': 5}},
+        {'flags': {'sed': 5}},
+        {'flags': {'model': 'none'}},
+        {'flags': {'model': ['simple']}},
+    ],
+)
+def test_a_description_that_makes_no_sense(saved, change):
+    saved()
+    description = json.loads((RUN / 'config.json').read_text())
+    for key, value in change.items():
+        merge = isinstance(value, dict) and key == 'flags'
+        description[key] = {**description[key], **value} if merge else value
+    (RUN / 'config.json').write_text(json.dumps(description))
+    refused()
+
+
+def test_checksum_is_that_of_the_data(saved):
+    data = dataset.Dataset(*(np.zeros((1, 1), np.uint8),) * 4, class_names=['cat'])
+    saved(checksum=data.checksum())
+    assert trained.load(RUN, CHAINER).data_checksum == data.checksum()

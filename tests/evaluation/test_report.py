@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
@@ -11,6 +11,7 @@ from chainer_cifar.evaluation import report
 NAMES = ['cat', 'dog', 'accuracy']  # the last is a row of scikit-learn's report, too
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
 def test_counts(pairs):
     labels, predicted = np.array(pairs).T

@@ -130,5 +130,6 @@ def label_of(path, labels):
 
 
 def printable(path):
-    """The path as a text that can be written anywhere, whatever bytes its name is of."""
-    return os.fsencode(path).decode('utf-8', 'replace')
+    """The path as a line of text, whatever bytes its name is of."""
+    text = os.fsencode(path).decode('utf-8', 'replace')
+    return ''.join(letter if letter.isprintable() else '\ufffd' for letter in text)

@@ -35,7 +35,7 @@ def nets_table():
 def recipes_table():
     yield 'recipe', 'flags', 'source', 'published test error', 'ours'
     for name, recipe in recipes.items():
-        published = f'{recipe.published_error:.2f} %' if recipe.published_error else '–'
+        published = f'{recipe.published_error:g} %' if recipe.published_error else '–'
         ours = [f'{run["test_error"]:.2f} %' for run in _runs() if _is_run_of(recipe, run)]
         yield (
             f'`{name}`',
@@ -130,6 +130,8 @@ def add(folder):
 
 def markdown(rows):
     header, *rows = rows
+    # A bar would end the cell, even inside of code.
+    rows = [[cell.replace('|', r'\|') for cell in row] for row in rows]
     lines = [header, ['---'] * len(header), *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 

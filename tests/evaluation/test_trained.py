@@ -75,10 +75,14 @@ def test_no_run(tmp_path):
     assert 'no such file' in refused(tmp_path / 'none' / 'best.npz')
 
 
-def test_a_snapshot_is_not_weights(saved):
-    saved()
-    np.savez(RUN / 'snapshot-00000001.npz', config='{}')
-    assert 'is a snapshot' in refused(RUN / 'snapshot-00000001.npz')
+def test_a_snapshot_has_weights_too(saved):
+    net = saved()
+    with np.load(RUN / 'best.npz') as weights:
+        arrays = {f'updater/model:main/predictor/{name}': weights[name] for name in weights.files}
+    np.savez(RUN / 'snapshot-00000001.npz', config='{}', **arrays)
+    model = trained.load(RUN / 'snapshot-00000001.npz', CHAINER)
+    np.testing.assert_array_equal(model.net.dense_2.W.array, net.dense_2.W.array)
+    assert model.name('report') == 'report-snapshot-00000001'
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Measure trained weights: loss, error, per-class numbers and confusion matrix."""
 
-import argparse
 import json
 import pathlib
 import time
@@ -8,18 +7,16 @@ import time
 from tqdm import tqdm
 
 from chainer_cifar import figures
-from chainer_cifar.arguments import ArgumentParser, add_flags
-from chainer_cifar.evaluation import inference, report, sets, trained
+from chainer_cifar.commands.of_weights import load, weights_parser
+from chainer_cifar.evaluation import inference, report, sets
 from chainer_cifar.files import atomic_write
 from chainer_cifar.training import environment
-from chainer_cifar.training.config import TrainConfig
 
 
 def main(argv, prog):
     given = _parser(prog).parse_args(argv)
-    flags = {name: value for name, value in vars(given).items() if name not in _OWN}
     inference.views[given.tta], sets.sets[given.set]  # before anything takes time
-    model = trained.load(given.weights, flags)
+    model = load(given)
     data = sets.load(model)
     images, index, labels = sets.choose(model, data, given.set)
 
@@ -68,14 +65,8 @@ def _write(given, model, facts, numbers, text):
     print(f'report     {folder / name}.txt  {folder / name}.json\nconfusion  {picture}')
 
 
-_OWN = ('weights', 'set', 'tta', 'out')
-
-
 def _parser(prog):
-    parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
-    parser.add_argument(
-        'weights', metavar='WEIGHTS', help=f'a run, models/RUN (its {trained.WEIGHTS}), or a file'
-    )
+    parser = weights_parser(prog, __doc__)
     parser.add_argument(
         '--set', default='test', help=f'which images: {", ".join(sets.sets)} (default: test)'
     )
@@ -88,6 +79,4 @@ def _parser(prog):
     parser.add_argument(
         '--out', default='', metavar='FOLDER', help='where to write (default: results/RUN)'
     )
-    names = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
-    add_flags(parser, TrainConfig, names, default='that of the run')
     return parser

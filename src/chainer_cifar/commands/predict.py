@@ -3,24 +3,21 @@
 A picture is cut to the square in its middle, resized to 32x32 and treated as in training.
 """
 
-import argparse
 import pathlib
 
 import numpy as np
 from tqdm import tqdm
 
 from chainer_cifar import figures
-from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.commands.of_weights import load, weights_parser
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation import inference, picture_files, predictions, sets, trained
-from chainer_cifar.training.config import TrainConfig
+from chainer_cifar.evaluation import inference, picture_files, predictions, sets
 
 
 def main(argv, prog):
     given = _parser(prog).parse_args(argv)
-    flags = {name: value for name, value in vars(given).items() if name not in _OWN}
     _check(given)
-    model = trained.load(given.weights, flags)
+    model = load(given)
     names, pictures, labels, inputs = (_test_images if given.first else _files)(given, model)
     with tqdm(total=len(names), desc='predict', unit='img', leave=False, disable=None) as bar:
         logits = inference.logits(model.net, inputs, given.tta, bar.update)
@@ -97,14 +94,8 @@ def _draw(rows, pictures, path):
     figures.gallery(pictures, captions, path, title, [row.get('right') for row in rows])
 
 
-_OWN = ('weights', 'images', 'top', 'format', 'gallery', 'labels', 'first', 'tta')
-
-
 def _parser(prog):
-    parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
-    parser.add_argument(
-        'weights', metavar='WEIGHTS', help=f'a run, models/RUN (its {trained.WEIGHTS}), or a file'
-    )
+    parser = weights_parser(prog, __doc__)
     parser.add_argument(
         'images', nargs='*', default=[], metavar='IMAGE', help='picture files, or folders of them'
     )
@@ -133,6 +124,4 @@ def _parser(prog):
         default='none',
         help=f'test-time augmentation: {", ".join(inference.views)} (default: none)',
     )
-    names = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
-    add_flags(parser, TrainConfig, names, default='that of the run')
     return parser

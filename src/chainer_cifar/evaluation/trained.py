@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import zipfile
-import zlib
 
 import chainer
 import numpy as np
@@ -14,6 +12,7 @@ from chainer_cifar import nets
 from chainer_cifar.data import treatment
 from chainer_cifar.errors import UserError
 from chainer_cifar.training import config as train_config
+from chainer_cifar.weights import npz
 
 WEIGHTS, CONFIG, TREATMENT = 'best.npz', 'config.json', 'input.npz'
 
@@ -58,7 +57,7 @@ def load(path, flags=None):
     """Read a weights file, and beside it the run's config.json and input.npz.
 
     Args:
-        path (str): A weights file, or a folder of a run under models/ (its best.npz is taken).
+        path (str): A weights file or snapshot, or a run's folder under models/ (for its best.npz).
         flags (dict): Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
 
     Raises:
@@ -80,18 +79,11 @@ def load(path, flags=None):
 
 
 def _read(path):
-    try:
-        with np.load(path, allow_pickle=False) as npz:
-            arrays = dict(npz)
-    except FileNotFoundError:
+    if not path.is_file():
         raise UserError(
             f'{path}: no such file; give the weights of a run, such as models/RUN/{WEIGHTS}'
-        ) from None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f'{path}: not a readable weights file ({error})') from None
-    if 'config' in arrays:
-        raise UserError(f'{path}: is a snapshot; give the weights beside it, such as {WEIGHTS}')
-    return arrays
+        )
+    return npz.read(path)
 
 
 def _read_description(path):

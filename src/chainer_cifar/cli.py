@@ -40,7 +40,7 @@ def run(name, argv, prog):
         )
         return 2
     except KeyboardInterrupt as interrupt:
-        tell(f'{prog}: {interrupt or "interrupted"}')
+        tell(f'{prog}: {str(interrupt) or "interrupted"}')
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.

@@ -152,3 +152,13 @@ def test_a_matrix_of_many_classes_is_not_printed(in_run, tmp_path, command, monk
     _, out, _ = command('evaluate', 'models/run', '--out', tmp_path)
     assert 'confusion matrix' not in out and 'report-test.txt' in out
     assert 'confusion matrix' in (tmp_path / 'report-test.txt').read_text()
+
+
+def test_ctrl_c(in_run, tmp_path, command, monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('chainer_cifar.evaluation.inference.logits', interrupt)
+    status, out, err = command('evaluate', 'models/run', '--out', tmp_path)
+    assert (status, out, err) == (130, '', 'evaluate.py: interrupted\n')
+    assert list(tmp_path.iterdir()) == []

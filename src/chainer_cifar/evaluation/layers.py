@@ -66,8 +66,8 @@ def trace(net, x):
 
 
 def convolutions(layers):
-    """Those of the layers that are called and convolve."""
-    return [layer for layer in layers if layer.multiply_adds and len(layer.shape) == 4]
+    """The links among the layers that convolve."""
+    return [row for row in layers if row.is_link and row.multiply_adds and len(row.shape) == 4]
 
 
 def outputs(net, x, paths):

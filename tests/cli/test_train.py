@@ -422,6 +422,8 @@ def test_divergence(fresh):
 def test_overwrite(copy):
     (copy / 'models' / 'run' / 'epoch-0002.npz').write_bytes(b'')
     (copy / 'results' / 'run' / 'notes.txt').write_text('mine')
+    for name in ('report-test.json', 'filters.png'):
+        (copy / 'results' / 'run' / name).write_text('of the earlier weights')
     done = train(*SMALL, '--iter', 1, '--overwrite', cwd=copy)
     assert done.returncode == 0, done.stderr
     assert len((copy / 'results' / 'run' / 'log.csv').read_text().splitlines()) == 2
@@ -429,7 +431,8 @@ def test_overwrite(copy):
     assert flags['optimizer'] == 'sgd' and flags['swapout'] is False
     kept = sorted(path.name for path in (copy / 'models' / 'run').glob('[!.]*'))
     assert kept == ['best.npz', 'config.json', 'input.npz', 'snapshot-00000004.npz']
-    assert (copy / 'results' / 'run' / 'notes.txt').read_text() == 'mine'
+    left = sorted(path.name for path in (copy / 'results' / 'run').iterdir())
+    assert left == sorted([*RESULTS, 'notes.txt'])
 
 
 def test_dry_run_writes_nothing(fresh):

@@ -15,6 +15,7 @@ from chainer_cifar import device as devices
 from chainer_cifar.data import dataset, normalize, treatment
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
+from chainer_cifar.evaluation.pictures import pictures
 from chainer_cifar.files import atomic_write
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import environment, snapshot, trainer
@@ -31,8 +32,12 @@ _DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
 
 DRY_RUN = 3  # iterations that are timed
 
-# Everything a run writes, for --overwrite.
-_RESULTS = ('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json')
+# Everything a run writes, and what evaluate.py and visualize.py add to it, for --overwrite.
+_RESULTS = (
+    *('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json'),
+    *('report-*.txt', 'report-*.json', 'confusion-*.png'),
+    *(f'{name}*.png' for name in pictures),
+)
 _MODELS = (trained.WEIGHTS, 'epoch-*.npz', 'snapshot-*.npz', trained.TREATMENT, trained.CONFIG)
 
 

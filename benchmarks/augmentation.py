@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'src'))
 import numpy as np
 
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.device import get_device
 
 TEXTS = [
@@ -50,7 +51,7 @@ def main():
     n = 20000
     rng = np.random.RandomState(0)
     images = rng.rand(n, 3072).astype(np.float32)
-    data = batches.DeviceImages(images, np.zeros(n, np.int32), get_device())
+    data = batches.DeviceImages(images, np.zeros(n, np.int32), get_device(), Normalization(0, 1))
     print(f'batch of {args.batch_size}, n = {args.repeat}: median ms (10 %, 90 %)')
     for text in args.augment:
         convert = data.augmenting_converter(augment.create(text))

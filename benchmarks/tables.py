@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / 'src'))
 from cpu_training import share  # noqa: E402
 
 from chainer_cifar import nets  # noqa: E402
+from chainer_cifar.training.config import from_dict  # noqa: E402
 from chainer_cifar.training.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
@@ -47,7 +48,15 @@ def recipes_table():
 
 
 def _is_run_of(recipe, run):
-    return all(run['flags'][k] == value for k, value in recipe.flags.items() if k != 'prefix')
+    # All flags but those that change no result, or only by chance.
+    theirs, ours = (
+        {k: v for k, v in vars(from_dict(flags, 'run')).items() if k not in _ANY}
+        for flags in (recipe.flags, run['flags'])
+    )
+    return theirs == ours
+
+
+_ANY = ('prefix', 'recipe', 'seed', 'gpu', 'cpu_engine', 'deterministic', 'save_iter')
 
 
 def runs_table():
@@ -124,6 +133,7 @@ def add(folder):
     run = {}
     for name in ('config.json', 'summary.json'):
         run |= json.loads((folder / name).read_text(encoding='utf-8'))
+    run['command'][0] = pathlib.PurePath(run['command'][0]).name  # not where it was
     path = RUNS / f'{folder.name}.json'
     path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')
 

@@ -63,6 +63,7 @@ ROWS = [
 def test_curves_are_the_same_file_each_time(tmp_path):
     figures.curves(ROWS, ROWS[2], 'title', tmp_path)
     first = {name: (tmp_path / name).read_bytes() for name in ('loss.png', 'error.png')}
+    figures.curves(ROWS, ROWS[2], r'no formula: $\title$', tmp_path)
     figures.curves(ROWS, ROWS[2], 'title', tmp_path)
     for name, content in first.items():
         assert (tmp_path / name).read_bytes() == content
@@ -141,10 +142,10 @@ def test_colours():
 @pytest.mark.parametrize('count', [2, 21])
 def test_confusion(tmp_path, count):
     matrix = np.diag(np.arange(count)).tolist()  # the first class has no image
-    names = [f'class {number}' for number in range(count)]
-    figures.confusion(matrix, names, 'title', tmp_path / 'a.png')
+    names = [rf'class $\no {number}$' for number in range(count)]
+    figures.confusion(matrix, names, r'$\title', tmp_path / 'a.png')
     first = (tmp_path / 'a.png').read_bytes()
     sheet = pixels(tmp_path / 'a.png')
     assert max(sheet.shape) < 1200 and (sheet == [8, 48, 107]).all(axis=2).any()  # a full share
-    figures.confusion(matrix, names, 'title', tmp_path / 'a.png')
+    figures.confusion(matrix, names, r'$\title', tmp_path / 'a.png')
     assert (tmp_path / 'a.png').read_bytes() == first

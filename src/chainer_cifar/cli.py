@@ -46,6 +46,9 @@ def run(name, argv, prog):
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
         drop_stdout()
         return 128 + signal.SIGPIPE
+    except MemoryError as error:
+        print(f'{prog}: error: out of memory ({error}); ask for less of it', file=sys.stderr)
+        return 2
     except OSError as error:
         # No space, no permission, a file where a folder should be.
         print(f'{prog}: error: {error.filename}: {error.strerror or error}', file=sys.stderr)

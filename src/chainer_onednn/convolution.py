@@ -184,8 +184,11 @@ def _backward_data(geometry):
 def _backward_weights(geometry, bias):
     primitive = _backward_weights_primitive(geometry, bias)
     # Where oneDNN has no special code for one filter a channel (the image is no larger than the
-    # filters, say), its general code computes with whole blocks of channels.
-    if geometry.groups == geometry.x[1] == geometry.y[1] and 'dw' not in primitive.implementation:
+    # filters, say), its general code computes with whole blocks of channels. Up to maps of 8x8,
+    # NumPy is faster.
+    depthwise = geometry.groups == geometry.x[1] == geometry.y[1]
+    small = geometry.y[2] * geometry.y[3] <= 64
+    if depthwise and small and 'dw' not in primitive.implementation:
         return functools.partial(_depthwise_gradient, geometry)
     plain = arrays.plain_layout(geometry.weight_shape)
     return dnnl.Reordered(primitive, dnnl.DIFF_WEIGHTS, plain)

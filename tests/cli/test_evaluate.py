@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 from sklearn import metrics
 
+from chainer_cifar.data import store, treatment
+from chainer_cifar.data.normalize import Normalization
+from chainer_cifar.data.preprocess import Mean
 from chainer_cifar.evaluation import trained
 
 
@@ -119,6 +122,14 @@ def test_other_preprocessing(own_run, refused):
     (own_run / 'dataset/image.pkl').write_bytes(pickle.dumps(floats))
     line = refused('evaluate', 'models/run', '-d', 'dataset/image.pkl')
     assert 'dataset/image.pkl' in line and "'raw'" in line
+
+
+def test_the_same_preprocessing_of_other_pictures(own_run, refused):
+    treatment.Treatment(Mean(np.float32(1)), Normalization(0, 1)).write('models/run/input.npz')
+    store.write_statistics('dataset/image_stats.npz', 'mean', Mean(np.float32(2)))
+    images = np.zeros((40, 3072), np.float32)
+    store.write_split('dataset/image.pkl', images, images)
+    assert "by 'mean'" in refused('evaluate', 'models/run', '-d', 'dataset/image.pkl')
 
 
 def test_no_valid_data(own_run, refused):

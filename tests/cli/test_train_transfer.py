@@ -1,6 +1,7 @@
 """train.py with given weights, frozen parts, and all that articles 001 to 004 added."""
 
 import json
+import shutil
 
 import chainer
 import h5py
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from chainer_cifar import nets
-from runs import arrays, assert_no_traceback, assert_same_run, train, write_data
+from runs import arrays, assert_no_traceback, assert_same_run, files, train, write_data
 
 DATA = ['-d', 'data/image.pkl', '-l', 'data/label.pkl', '-b', '10', '-p', 'run']
 SMALL = [*DATA, '-m', 'simple', '--optimizer', 'nesterov', '--weight_decay', '0', '--lr', '0.02']
@@ -87,6 +88,36 @@ def test_keras_weights_of_article_001(folder, tmp_path):
     assert 'skipped: dense_9/bias (not in the net)' in done.stdout
     found = arrays(tmp_path / 'models' / 'run' / 'best.npz')
     np.testing.assert_array_equal(found['conv2d_1/W'], kernel.transpose(3, 2, 0, 1))
+
+
+def test_a_refused_overwrite_costs_nothing(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / 'copy')
+    (tmp_path / 'copy' / 'data' / 'image_stats.npz').write_bytes(b'PK damaged')
+    before = files(tmp_path / 'copy')
+    error = assert_no_traceback(train(*SMALL, '--overwrite', cwd=tmp_path / 'copy'))
+    assert 'image_stats.npz' in error and files(tmp_path / 'copy') == before
+
+
+def test_resuming_completes_what_earlier_versions_did_not_write(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / 'copy')
+    beside = {name: copy / 'models' / 'run' / name for name in ('config.json', 'input.npz')}
+    before = {name: path.read_bytes() for name, path in beside.items()}
+    for path in beside.values():
+        path.unlink()
+    done = train('--resume', '-p', 'run', cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert beside['config.json'].read_bytes() == before['config.json']
+    assert arrays(beside['input.npz']).keys() == arrays(folder / 'models/run/input.npz').keys()
+
+
+def test_warns_when_more_epochs_change_the_learning_rate(tmp_path):
+    write_data(tmp_path / 'data')
+    for shape, warned in (('cosine', True), ('decay(0.1)', False)):
+        flags = ['--lr_shape', shape, '--iter', 1]
+        assert train(*SMALL, *flags, '--overwrite', cwd=tmp_path).returncode == 0
+        done = train('--resume', '-p', 'run', '--iter', 2, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert ('the learning rate jumps' in done.stderr) == warned
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def subject(saved):
 def test_what_training_began_with(subject, monkeypatch):
     """The initial weights and the first augmented batch are bit for bit those of the trainer."""
     looked_at = subject(augment='crop,mirror', batch_size=12, seed=3)
-    run = trainer.create(looked_at.trained.config, looked_at.data, chainer.get_device('@numpy'))
+    trained = looked_at.trained
+    normalization = trained.treatment.normalization
+    run = trainer.create(trained.config, looked_at.data, trained.device, normalization)
     net = run.updater.get_optimizer('main').target.predictor
     before = {name: param.array.copy() for name, param in net.namedparams()}
     for name, param in pictures.initial_net(looked_at.trained).namedparams():

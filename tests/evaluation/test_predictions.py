@@ -62,6 +62,7 @@ def labels_of(folder, text):
         ('a.png, dog\n\nb.png,0', {'a.png': 1, 'b.png': 0}),
         ('a.png,1', {'a.png': 2}),  # a name goes before a number
         ('"a, b.png",cat', {'a, b.png': 0}),
+        ('./x//a.png,dog', {'x/a.png': 1}),  # as pathlib writes the path that was typed
         ('', {}),
     ],
 )

@@ -7,10 +7,12 @@ import pytest
 
 from chainer_cifar import nets
 from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 from chainer_cifar.training import snapshot, trainer
 from chainer_cifar.training.config import TrainConfig
 
+NONE = Normalization(0, 1)
 CPU = chainer.get_device('@numpy')
 
 
@@ -55,7 +57,7 @@ def state_of(run):
 
 
 def test_learns_and_logs(tiny, capsys):
-    run = trainer.create(config(), data(), CPU)
+    run = trainer.create(config(), data(), CPU, NONE)
     run.run()
     rows = run.get_extension('Log').rows
     assert [row['epoch'] for row in rows] == [1, 2, 3, 4]
@@ -69,7 +71,7 @@ def test_learns_and_logs(tiny, capsys):
 
 def test_evaluation_is_of_the_right_images(tiny):
     d = data()
-    run = trainer.create(config(iter=1), d, CPU)
+    run = trainer.create(config(iter=1), d, CPU, NONE)
     run.run()
     row = run.get_extension('Log').rows[0]
     net = run.updater.get_optimizer('main').target.predictor
@@ -103,13 +105,13 @@ def stop_after(run, iteration, c):
 @pytest.mark.parametrize('iteration', [1, 5, 6, 14])
 def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, optimizer):
     c = config(optimizer=optimizer, augment='crop,mirror,erase', lr_shape='cosine')
-    whole = trainer.create(c, data(), CPU)
+    whole = trainer.create(c, data(), CPU, NONE)
     whole.run()
-    stop_after(trainer.create(c, data(), CPU), iteration, c)
+    stop_after(trainer.create(c, data(), CPU, NONE), iteration, c)
 
     loaded, state = snapshot.newest(c.models)
     assert loaded == c
-    resumed = trainer.create(loaded, data(), CPU)
+    resumed = trainer.create(loaded, data(), CPU, NONE)
     snapshot.restore(resumed, state)
     assert resumed.updater.iteration == iteration
     np.random.seed(99)  # whatever was drawn in between
@@ -123,7 +125,7 @@ def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, opti
 def test_seed_decides_everything(tiny):
     states = []
     for seed in (1, 1, 2):
-        run = trainer.create(config(seed=seed, iter=1), data(), CPU)
+        run = trainer.create(config(seed=seed, iter=1), data(), CPU, NONE)
         run.run()
         states.append(state_of(run)['updater/model:main/predictor/fc/W'])
     np.testing.assert_array_equal(states[0], states[1])
@@ -131,7 +133,7 @@ def test_seed_decides_everything(tiny):
 
 
 def test_learning_rate_follows_the_schedule(tiny):
-    run = trainer.create(config(lr_decay_iter='2'), data(), CPU)
+    run = trainer.create(config(lr_decay_iter='2'), data(), CPU, NONE)
     rates = []
     run.extend(lambda t: rates.append(t.updater.get_optimizer('main').lr), name='rates')
     run.run()
@@ -141,19 +143,19 @@ def test_learning_rate_follows_the_schedule(tiny):
 
 
 def test_diverged(tiny):
-    run = trainer.create(config(lr=1e30), data(), CPU)
+    run = trainer.create(config(lr=1e30), data(), CPU, NONE)
     with np.errstate(all='ignore'), pytest.raises(UserError, match=r'diverged.*--lr'):
         run.run(show_loop_exception_msg=False)
 
 
 def test_two_snapshots_are_kept_and_later_ones_go(tiny):
     c = config()
-    run = trainer.create(c, data(), CPU)
+    run = trainer.create(c, data(), CPU, NONE)
     run.run()
     names = sorted(path.name for path in c.models.glob('snapshot-*'))
     assert names == ['snapshot-00000017.npz', 'snapshot-00000023.npz']
     _, state = snapshot.load(c.models / names[0])
-    again = trainer.create(c, data(), CPU)
+    again = trainer.create(c, data(), CPU, NONE)
     snapshot.restore(again, state)
     stop_after(again, 19, c)
     names = sorted(path.name for path in c.models.glob('snapshot-*'))
@@ -163,7 +165,7 @@ def test_two_snapshots_are_kept_and_later_ones_go(tiny):
 @pytest.mark.parametrize('damage', ['truncate', 'flip', 'empty', 'weights'])
 def test_damaged_snapshot_is_passed_over(tiny, capsys, damage):
     c = config()
-    trainer.create(c, data(), CPU).run()
+    trainer.create(c, data(), CPU, NONE).run()
     path = c.models / 'snapshot-00000023.npz'
     content = bytearray(path.read_bytes())
     if damage == 'truncate':

@@ -7,6 +7,7 @@ import chainer.functions as F
 import numpy as np
 import pytest
 
+from chainer_cifar import nets
 from chainer_cifar.errors import UserError
 from chainer_cifar.weights.freeze import freeze
 from known_weights import arrays_of, fill
@@ -82,6 +83,18 @@ def test_gradients_behind_and_before_frozen_links_are_right():
     for name in ('conv1', 'fc2'):
         np.testing.assert_allclose(frozen[name].W.grad, free[name].W.grad, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(frozen.conv1_bn.gamma.grad, free.conv1_bn.gamma.grad, rtol=1e-4)
+    # None are computed of what is frozen, which would count where gradients are clipped.
+    for parameter in (frozen.dw.W, frozen.dw_bn.gamma, frozen.fc1.W, frozen.fc1.b):
+        assert parameter.grad is None
+
+
+def test_weight_normalization_is_not_set_by_the_first_batch():
+    net = nets.create('cnnwn', 3)
+    chainer.optimizers.SGD().setup(net)
+    freeze(net, 'wn_conv1')
+    net(np.random.rand(4, 3, 32, 32).astype(np.float32))
+    np.testing.assert_array_equal(net.wn_conv1.g.array, 1)
+    assert (net.wn_conv2.g.array != 1).all()
 
 
 def test_nothing_is_kept_where_nothing_before_trains():

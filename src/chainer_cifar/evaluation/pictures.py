@@ -64,7 +64,7 @@ def filters(subject, path):
     where = subject.convolutions[0]
     shown = [('after training', _weights(trained.net, where))]
     # Weights that came from a file do not follow from the seed.
-    if not getattr(trained.config, 'init', ''):
+    if not trained.config.init:
         shown.insert(0, ('before training', _weights(initial_net(trained), where)))
     row = [(caption, _filter_sheet(weights)) for caption, weights in shown]
     size = ' x '.join(map(str, shown[0][1].shape))
@@ -161,7 +161,7 @@ def batch(subject, path):
     split = batches.Split(len(data.train_labels), config.seed, not config.no_valid_data)
     # The same random numbers as in training: initial weights, order, then those of iteration 0.
     initial_net(trained)
-    index = batches.training_iterator(split.train, config.batch_size).next()
+    index = batches.training_iterator(split.train, trained.batch_size).next()
     seed_all(config.seed, 0, trained.device)
     images = batches.DeviceImages(
         data.train_images, data.train_labels, trained.device, trained.treatment.normalization
@@ -174,5 +174,7 @@ def batch(subject, path):
         if data.train_images.dtype == np.uint8:
             values = np.rint(values).clip(0, 255).astype(np.uint8)
         row.append((caption, figures.tiled(figures.colours(values), 8, 2)))
-    figures.panels([row], path, f'{config.prefix}: the first batch of training')
+    same = data.checksum() == trained.data_checksum
+    title = 'the first batch of training' if same else f'a batch of {config.dataset} as in training'
+    figures.panels([row], path, f'{config.prefix}: {title}')
     return True

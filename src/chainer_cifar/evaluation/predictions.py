@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import pathlib
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def read_labels(path, class_names):
                     raise ValueError(f"'{','.join(cells)}' is not name,label")
                 if cells[1] not in numbers:
                     raise ValueError(f"no class is called '{cells[1]}'")
-                labels[cells[0]] = numbers[cells[1]]
+                labels[str(pathlib.Path(cells[0]))] = numbers[cells[1]]
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'
         raise UserError(f'--labels {path}: cannot be read ({reason})') from None

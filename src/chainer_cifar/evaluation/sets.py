@@ -88,6 +88,13 @@ def _compare_names(trained, data):
         raise UserError(f'{where}: there are {len(theirs)} there and {len(ours)} in the run')
 
 
+def _equal(one, other):
+    """Are they the same preprocessing, fitted to the same numbers?"""
+    return type(one) is type(other) and all(
+        np.array_equal(value, getattr(other, name)) for name, value in vars(one).items()
+    )
+
+
 def _compare_preprocessing(trained, data):
     path = trained.config.dataset
     ours = trained.treatment.preprocessing
@@ -95,7 +102,7 @@ def _compare_preprocessing(trained, data):
     if ours is None:
         return
     raw = data.test_images.dtype == Raw.dtype
-    if raw != (ours.dtype == Raw.dtype) or (theirs is not None and type(theirs) is not type(ours)):
+    if raw != (ours.dtype == Raw.dtype) or (theirs is not None and not _equal(ours, theirs)):
         name = next(name for name, method in preprocessing.items() if type(ours) is method)
         raise UserError(
             f"{path}: its images were not preprocessed as those of the run, by '{name}'; "

@@ -29,6 +29,7 @@ class Trained:
         net (chainer.Chain): On `device`, with these weights.
         device (chainer.backend.Device): Where it is.
         data_checksum (str): Of the data it was trained on (`Dataset.checksum`); empty if unknown.
+        batch_size (int): That it was trained with.
     """
 
     weights: pathlib.Path
@@ -38,6 +39,7 @@ class Trained:
     net: chainer.Chain
     device: chainer.backend.Device
     data_checksum: str
+    batch_size: int
 
     @property
     def results(self):
@@ -68,6 +70,7 @@ def load(path, flags=None):
     arrays = _read(weights)
     description = _read_description(weights.with_name(CONFIG))
     config = _config(description['flags'], weights.with_name(CONFIG))
+    batch_size = config.batch_size
     config = dataclasses.replace(config, **(flags or {}))
     net = nets.create(config.model, len(description['classes']), **config.net_options())
     _fill(net, arrays, weights, config.model)
@@ -75,7 +78,8 @@ def load(path, flags=None):
     device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
     net.to_device(device)
     checksum = str(description.get('data_checksum', ''))
-    return Trained(weights, config, description['classes'], found, net, device, checksum)
+    classes = description['classes']
+    return Trained(weights, config, classes, found, net, device, checksum, batch_size)
 
 
 def _read(path):

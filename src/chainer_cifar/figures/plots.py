@@ -32,7 +32,8 @@ def _curve(rows, best, title, quantity, label, number, path):
     value = best[f'test_{quantity}']
     result = f'test, epoch {best["epoch"]}: {number.format(value)}'
     axes.plot(best['epoch'], value, 'o', color='tab:red', ms=9, mfc='none', label=result)
-    axes.set(title=title, xlabel='epoch', ylabel=label, ylim=(0, None))
+    axes.set_title(title, parse_math=False)  # a $ in a name is no formula
+    axes.set(xlabel='epoch', ylabel=label, ylim=(0, None))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
@@ -56,9 +57,10 @@ def confusion(matrix, class_names, title, path):
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     ticks, font = range(len(counts)), 9 if few else 6
-    axes.set_xticks(ticks, class_names, rotation=90, fontsize=font)
-    axes.set_yticks(ticks, class_names, fontsize=font)
-    axes.set(title=title, xlabel='predicted', ylabel='true')
+    axes.set_xticks(ticks, class_names, rotation=90, fontsize=font, parse_math=False)
+    axes.set_yticks(ticks, class_names, fontsize=font, parse_math=False)
+    axes.set_title(title, parse_math=False)
+    axes.set(xlabel='predicted', ylabel='true')
     if few:
         for (row, column), count in np.ndenumerate(counts):
             color = 'white' if shares[row, column] > 0.5 else 'black'

@@ -15,7 +15,8 @@ class Log(extension.Extension):
     """One row an epoch, in ``log.csv`` and ``log.json``.
 
     A row holds ``epoch``, ``iteration``, ``lr`` (of the last iteration), and loss (nats) and error
-    (percent) on ``train`` (mean over the epoch's augmented batches, in training mode), ``valid``
+    (percent) on ``train`` (mean over the epoch's augmented batches, in training mode; its loss is
+    what is minimised, so with label smoothing it is not plain cross-entropy), ``valid``
     and ``test`` (after the epoch). No times: so the files of a resumed run are those of an
     uninterrupted one, byte for byte.
 

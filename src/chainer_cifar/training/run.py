@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 import pathlib
 import sys
 import time
@@ -12,19 +13,20 @@ import filelock
 import numpy as np
 
 from chainer_cifar import device as devices
-from chainer_cifar.data import dataset, normalize, treatment
+from chainer_cifar.data import dataset, normalize
+from chainer_cifar.data import treatment as treatments
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.evaluation.pictures import pictures
 from chainer_cifar.files import atomic_write
 from chainer_cifar.training import config as train_config
-from chainer_cifar.training import environment, snapshot, trainer
+from chainer_cifar.training import environment, schedules, snapshot, trainer
 from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import initialize
 
 # Flags that may change when a run is resumed. The data may have moved; that it is the same data is
-# checked by its checksum. Another number of epochs changes nothing that multistep has done so far.
+# checked by its checksum. Of another number of epochs, `_compare_rates` warns where it matters.
 FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 
 # What config.json must hold for a run to be resumed.
@@ -48,14 +50,14 @@ def start(config, overwrite=False):
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
     _refuse_existing(config, overwrite)
-    device, data, run = _build(config)
+    device, data, treatment, run = _build(config)
     with _lock(config):
         _refuse_existing(config, overwrite)
         for folder, patterns in ((config.results, _RESULTS), (config.models, _MODELS)):
             for pattern in patterns:
                 for path in folder.glob(pattern):
                     path.unlink()
-        _write_description(config, device, data)
+        _write_description(config, device, data, treatment)
         _train(config, run)
 
 
@@ -79,13 +81,15 @@ def resume(config, flags, path=None):
             )
     free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
     config = dataclasses.replace(saved, **free)
-    device, data, run = _build(config, restored=state is not None)
+    device, data, treatment, run = _build(config, restored=state is not None)
     with _lock(config):
         _compare_description(config, device, data)
+        _complete(config, treatment)
         if state is None:
             print(f'{config.models}: no snapshot yet, starting from the beginning')
         else:
             snapshot.restore(run, state)
+            _compare_rates(saved, config, run.updater)
             done = run.updater.epoch >= config.iter and run.updater.is_new_epoch
             print(
                 f'finished already; a larger --iter than {config.iter} would go on'
@@ -97,7 +101,7 @@ def resume(config, flags, path=None):
 
 def dry_run(config):
     """Build everything and train on a few batches; write nothing."""
-    _, _, run = _build(config)
+    *_, run = _build(config)
     iterator = run.updater.get_iterator('main')
     run.updater.update()  # this one also prepares and compiles
     start = time.perf_counter()
@@ -114,7 +118,10 @@ def dry_run(config):
 def _build(config, restored=False):
     device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
     data = dataset.load(config.dataset, config.label)
-    run = trainer.create(config, data, device)
+    treatment = treatments.of_images(
+        config.dataset, normalize.fit(config.normalize, data.train_images)
+    )
+    run = trainer.create(config, data, device, treatment.normalization)
     net = run.updater.get_optimizer('main').target.predictor
     n_train = len(run.updater.get_iterator('main').dataset)
     n_valid = len(data.train_labels) - n_train
@@ -133,7 +140,7 @@ def _build(config, restored=False):
     if config.freeze:
         frozen = freeze(net, config.freeze)
         print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} parameters', flush=True)
-    return device, data, run
+    return device, data, treatment, run
 
 
 def _compare_normalization(net, config):
@@ -213,7 +220,7 @@ def _prefix_of(path):
     )
 
 
-def _write_description(config, device, data):
+def _write_description(config, device, data, treatment):
     description = {
         'flags': vars(config),
         **environment.describe(device),
@@ -221,12 +228,30 @@ def _write_description(config, device, data):
         'data_checksum': data.checksum(),
         'command': sys.argv,
     }
-    # Beside the results, and beside the weights for whoever uses them.
-    for folder in (config.results, config.models):
+    treatment.write(config.models / trained.TREATMENT)
+    # Beside the weights for whoever uses them; and last beside the results: now there is a run.
+    for folder in (config.models, config.results):
         with atomic_write(folder / trained.CONFIG, 'w') as file:
             json.dump(description, file, indent=1)
-    normalization = normalize.fit(config.normalize, data.train_images)
-    treatment.of_images(config.dataset, normalization).write(config.models / trained.TREATMENT)
+
+
+def _compare_rates(saved, config, updater):
+    old, new = (schedules.create(each)(updater.moment) for each in (saved, config))
+    if not math.isclose(old, new):
+        print(
+            f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate jumps to '
+            f'{new / old if old else math.inf:.3g} times what it was about to be',
+            file=sys.stderr,
+        )
+
+
+def _complete(config, treatment):
+    """Write beside the weights what a run of an earlier version, or a copied one, has not there."""
+    if not (config.models / trained.CONFIG).exists():
+        with atomic_write(config.models / trained.CONFIG) as file:
+            file.write((config.results / trained.CONFIG).read_bytes())
+    if not (config.models / trained.TREATMENT).exists():
+        treatment.write(config.models / trained.TREATMENT)
 
 
 def _read_description(path):

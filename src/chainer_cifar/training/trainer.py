@@ -12,7 +12,7 @@ import chainer.links as L
 from chainer.training import extension, extensions
 
 from chainer_cifar import nets
-from chainer_cifar.data import augment, batches, normalize
+from chainer_cifar.data import augment, batches
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_error
 from chainer_cifar.randomness import INITIAL, seed_all
@@ -23,13 +23,14 @@ from chainer_cifar.training.progress import Progress
 from chainer_cifar.training.snapshot import Snapshot
 
 
-def create(config, data, device):
+def create(config, data, device, normalization):
     """Everything a run needs, ready for ``run()``.
 
     Args:
         config (TrainConfig): The flags.
         data (chainer_cifar.data.dataset.Dataset): Images, labels and class names.
         device (chainer.backend.Device): Where to train.
+        normalization (Normalization): What is done to each batch, after augmentation.
 
     Returns:
         chainer.training.Trainer
@@ -46,7 +47,6 @@ def create(config, data, device):
             f'{config.dataset}: {len(split.train)} training images are too few to set some aside '
             f'for validation; give --no_valid_data'
         )
-    normalization = normalize.fit(config.normalize, data.train_images)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
     log = Log()
@@ -89,10 +89,14 @@ class Updater(chainer.training.updaters.StandardUpdater):
         self.log = log
         self.factor = schedules.create(config)
 
+    @property
+    def moment(self):
+        """Where the run is, for its schedule."""
+        return schedules.Moment(self.epoch_detail, self.iteration, self.log.rows)
+
     def update_core(self):
         seed_all(self.config.seed, self.iteration, self.device)
-        moment = schedules.Moment(self.epoch_detail, self.iteration, self.log.rows)
-        rate = self.config.initial_rate * self.factor(moment)
+        rate = self.config.initial_rate * self.factor(self.moment)
         setattr(self.get_optimizer('main'), self.rate_name, rate)
         chainer.report({'lr': rate})
         super().update_core()
@@ -136,6 +140,6 @@ class FailOnNonNumber(extensions.FailOnNonNumber):
         except RuntimeError:
             raise UserError(
                 f'training diverged: the weights hold NaN or infinity after iteration '
-                f'{trainer.updater.iteration}; try a lower --lr (sgd) or '
+                f'{trainer.updater.iteration}; try a lower --lr (sgd, nesterov) or '
                 f'--alpha (adam), with --overwrite'
             ) from None

@@ -6,6 +6,7 @@ import chainer
 import chainer.links as L
 
 from chainer_cifar.errors import UserError
+from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 from chainer_cifar.registry import nearest
 
 
@@ -53,12 +54,21 @@ def freeze(net, patterns):
     if len(frozen) == len(parameters):
         raise UserError(f"--freeze '{patterns}': leaves nothing to train; name fewer parts")
     for name in frozen:
-        parameters[name].update_rule.enabled = False
+        _stop_training(parameters[name])
     for link in links.values():
         if type(link) in _FROZEN and not any(p.update_rule.enabled for p in link.params()):
             # The link stays the one that its parent, the optimizer and a snapshot know.
             link.__class__ = _FROZEN[type(link)]
+        if isinstance(link, WeightNormalizedConvolution2D) and not link.g.update_rule.enabled:
+            link.initialized = True  # or the first batch would set its parameters
     return [name for name in parameters if name in frozen]
+
+
+def _stop_training(parameter):
+    parameter.update_rule.enabled = False
+    # Then no gradient is computed, and none counts when gradients are clipped. Chainer has no
+    # public way to say so of a parameter.
+    parameter._requires_grad = parameter.node._requires_grad = False
 
 
 class _Frozen:

@@ -119,7 +119,10 @@ def _read(net, path):
         with open(path, 'rb') as file:
             start = file.read(8)
     except OSError as error:
-        raise UserError(f'--init {path}: {error.strerror}') from None
+        raise UserError(
+            f'--init {path}: {error.strerror}; give an npz of ours, an h5 of Keras '
+            f"(the README says where MobileNet's is), or the word {IMAGENET}"
+        ) from None
     if start.startswith(b'PK'):
         return npz.read(path)
     if start == b'\x89HDF\r\n\x1a\n':

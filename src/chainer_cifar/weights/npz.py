@@ -30,7 +30,9 @@ def read(path):
                 if name.startswith(prefix)
             }
     except _DAMAGE as error:
-        raise UserError(f'{path}: not a readable npz of weights ({error})') from None
+        # NumPy takes what is no zip file for a pickle, and would tell how to load it unsafely.
+        reason = 'no zip file' if isinstance(error, ValueError) else error
+        raise UserError(f'{path}: not a readable npz of weights ({reason})') from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise UserError(f'{path}: a zip file, but {name!a} in it is no array of NumPy')

@@ -34,7 +34,7 @@ def test_erase_paints_one_value_over_all_channels():
     boxes = np.array([[3, 0], [5, 0], [10, 0], [9, 0]])
     result = Erase().apply(np, x, *boxes, np.array([-1.5, 1], np.float32))
     expected = x.copy()
-    expected[0, :, 3:10, 5:9] = -1.5 * x.std()
+    expected[0, :, 3:10, 5:9] = x.mean() - 1.5 * x.std()
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 

@@ -16,7 +16,7 @@ class Erase:
 
     The original project's numbers: the rectangle covers 2 to 40 % of the image, its aspect ratio is
     log-uniform in 1/3 to 3, and the value is uniform in ±128 for mean-subtracted CIFAR-10. That is
-    ±2 standard deviations, which also suits images of another scale.
+    ±2 standard deviations about the mean of the batch, which suits images of any scale.
     """
 
     def draw(self, rng, n, size):
@@ -39,7 +39,8 @@ class Erase:
         return (*box, rng.uniform(-2, 2, n).astype(np.float32))
 
     def apply(self, xp, x, top, left, bottom, right, value):
-        return _paint(xp, x, (top, left, bottom, right), (value * x.std())[:, None, None, None])
+        value = x.mean() + value * x.std()
+        return _paint(xp, x, (top, left, bottom, right), value[:, None, None, None])
 
 
 @augmentations.register('cutout')

@@ -36,7 +36,7 @@ def test_same_loss_and_gradients(name):
         loss, got = step(name)
         again_loss, again = step(name)
     assert (loss, got.tobytes()) == (again_loss, again.tobytes())
-    assert loss == pytest.approx(wanted_loss, rel=1e-5)
+    assert loss == pytest.approx(wanted_loss, rel=1e-4)
     # A unit within rounding of zero may fall on either side of its ReLU.
     if np.linalg.norm(got - wanted) > 0.02 * np.linalg.norm(wanted):
         # In nets so deep that Chainer is far from the exact value, too, we are no farther.

@@ -77,9 +77,8 @@ def initialize(net, source):
     }
     skipped = {}
     fitting = {}
-    for name, array in arrays.items():
-        if name in scalars:
-            continue
+    for name in sorted(arrays.keys() - scalars.keys()):  # in Chainer's files they have no order
+        array = arrays[name]
         reason = _misfit(array, wanted.get(name))
         if reason:
             skipped[name] = reason

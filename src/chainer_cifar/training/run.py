@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import json
 import math
 import pathlib
 import sys
@@ -18,9 +17,8 @@ from chainer_cifar.data import treatment as treatments
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.evaluation.pictures import pictures
-from chainer_cifar.files import atomic_write
 from chainer_cifar.training import config as train_config
-from chainer_cifar.training import environment, schedules, snapshot, trainer
+from chainer_cifar.training import description, schedules, snapshot, trainer
 from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import initialize
@@ -29,14 +27,11 @@ from chainer_cifar.weights.initialize import initialize
 # checked by its checksum. Of another number of epochs, `_compare_rates` warns where it matters.
 FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 
-# What config.json must hold for a run to be resumed.
-_DESCRIBED = {'flags', 'versions', 'device', 'data_checksum'}
-
 DRY_RUN = 3  # iterations that are timed
 
 # Everything a run writes, and what evaluate.py and visualize.py add to it, for --overwrite.
 _RESULTS = (
-    *('config.json', 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json'),
+    *(trained.CONFIG, 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json'),
     *('report-*.txt', 'report-*.json', 'confusion-*.png'),
     *(f'{name}*.png' for name in pictures),
 )
@@ -57,7 +52,7 @@ def start(config, overwrite=False):
             for pattern in patterns:
                 for path in folder.glob(pattern):
                     path.unlink()
-        _write_description(config, device, data, treatment)
+        description.write(config, device, data, treatment)
         _train(config, run)
 
 
@@ -83,8 +78,8 @@ def resume(config, flags, path=None):
     config = dataclasses.replace(saved, **free)
     device, data, treatment, run = _build(config, restored=state is not None)
     with _lock(config):
-        _compare_description(config, device, data)
-        _complete(config, treatment)
+        description.compare(config, device, data)
+        description.complete(config, treatment)
         if state is None:
             print(f'{config.models}: no snapshot yet, starting from the beginning')
         else:
@@ -167,12 +162,12 @@ def _train(config, run):
         f'(epoch {summary["best_epoch"]}, {summary["chosen_by"]})\n'
         f'curves   {config.results / "loss.png"}  {config.results / "error.png"}\n'
         f'log      {config.results / "log.csv"}\n'
-        f'weights  {config.models / "best.npz"}'
+        f'weights  {config.models / trained.WEIGHTS}'
     )
 
 
 def _refuse_existing(config, overwrite):
-    if (config.results / 'config.json').exists() and not overwrite:
+    if (config.results / trained.CONFIG).exists() and not overwrite:
         raise UserError(
             f'{config.results}: holds a run already; continue it with --resume, replace it with '
             f'--overwrite, or choose another folder with -p'
@@ -199,9 +194,8 @@ def _find(config, path):
     else:
         found = snapshot.newest(pathlib.Path('models', prefix))
     if found is None:
-        description = pathlib.Path('results', prefix, 'config.json')
-        flags = _read_description(description)['flags']
-        found = train_config.from_dict(flags, description), None
+        path = pathlib.Path('results', prefix, trained.CONFIG)
+        found = train_config.from_dict(description.read(path)['flags'], path), None
     saved, state = found
     # The folder may have been renamed since.
     return dataclasses.replace(saved, prefix=prefix), state
@@ -220,21 +214,6 @@ def _prefix_of(path):
     )
 
 
-def _write_description(config, device, data, treatment):
-    description = {
-        'flags': vars(config),
-        **environment.describe(device),
-        'classes': list(data.class_names),
-        'data_checksum': data.checksum(),
-        'command': sys.argv,
-    }
-    treatment.write(config.models / trained.TREATMENT)
-    # Beside the weights for whoever uses them; and last beside the results: now there is a run.
-    for folder in (config.models, config.results):
-        with atomic_write(folder / trained.CONFIG, 'w') as file:
-            json.dump(description, file, indent=1)
-
-
 def _compare_rates(saved, config, updater):
     old, new = (schedules.create(each)(updater.moment) for each in (saved, config))
     if not math.isclose(old, new):
@@ -242,45 +221,4 @@ def _compare_rates(saved, config, updater):
             f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate jumps to '
             f'{new / old if old else math.inf:.3g} times what it was about to be',
             file=sys.stderr,
-        )
-
-
-def _complete(config, treatment):
-    """Write beside the weights what a run of an earlier version, or a copied one, has not there."""
-    if not (config.models / trained.CONFIG).exists():
-        with atomic_write(config.models / trained.CONFIG) as file:
-            file.write((config.results / trained.CONFIG).read_bytes())
-    if not (config.models / trained.TREATMENT).exists():
-        treatment.write(config.models / trained.TREATMENT)
-
-
-def _read_description(path):
-    try:
-        description = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(description, dict) or not set(description) >= _DESCRIBED:
-            raise ValueError('something is missing in it')
-        return description
-    except FileNotFoundError:
-        raise UserError(f'{path.parent}: there is no run to resume; leave out --resume') from None
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
-
-
-def _compare_description(config, device, data):
-    old = _read_description(config.results / 'config.json')
-    if old['data_checksum'] != data.checksum():
-        raise UserError(
-            f'{config.dataset}: not the data this run began with (its checksum differs); '
-            f'make it again as it was, or start a new run with another -p'
-        )
-    new = environment.describe(device)
-    changes = [
-        f'{name} {old[key].get(name)} -> {value}'
-        for key in ('versions', 'device')
-        for name, value in new[key].items()
-        if old[key].get(name) != value
-    ]
-    if changes:
-        print(
-            f'warning: {", ".join(changes)}: results may differ in the last bits', file=sys.stderr
         )

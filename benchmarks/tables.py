@@ -60,13 +60,14 @@ _ANY = ('prefix', 'recipe', 'seed', 'gpu', 'cpu_engine', 'deterministic', 'save_
 
 
 def runs_table():
-    yield 'command', 'epochs', 'seed', 'test error', 'images/s', 'machine'
+    yield 'command', 'epochs', 'seed', 'test error', 'lowest', 'images/s', 'machine'
     for run in _runs():
         yield (
             f'`{shlex.join(["train.py", *run["command"][1:]])}`',
             str(run['epochs']),
             str(run['flags']['seed']),
             f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
+            f'{run["lowest_test_error"]:.2f} %',
             f'{run["images_per_second"]:.0f}',
             ', '.join(filter(None, (run['device']['name'], run['device'].get('engine')))),
         )
@@ -129,10 +130,12 @@ def _runs():
 
 
 def add(folder):
-    """Keep config.json and summary.json of a finished run, as one file."""
+    """Keep config.json and summary.json of a finished run, and what is the least of its log."""
     run = {}
     for name in ('config.json', 'summary.json'):
         run |= json.loads((folder / name).read_text(encoding='utf-8'))
+    rows = json.loads((folder / 'log.json').read_text(encoding='utf-8'))
+    run['lowest_test_error'] = min(row['test_error'] for row in rows)
     run['command'][0] = pathlib.PurePath(run['command'][0]).name  # not where it was
     path = RUNS / f'{folder.name}.json'
     path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')

@@ -19,6 +19,11 @@ CHUNK = 2000  # images; 49 MB in float64, and large enough for a GEMM at full sp
 preprocessing = Registry('preprocessing')
 
 
+def name_of(fitted):
+    """The name under which the class of a fitted preprocessing is registered."""
+    return next(name for name, method in preprocessing.items() if type(fitted) is method)
+
+
 def _ignore(count):
     pass
 

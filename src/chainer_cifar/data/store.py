@@ -5,6 +5,7 @@ images (N, 3072), int32 labels (N,); raw images are uint8. Files of the original
 can be read too.
 """
 
+import contextlib
 import json
 import pathlib
 import pickle
@@ -119,17 +120,34 @@ def read_statistics(path):
 
     Raises UserError when the file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = dict(arrays)
+    with npz_errors(path, _MAKE, 'not the statistics of a preprocessing', _MAKE):
+        content = read_arrays(path)
         return preprocessing[str(content.pop('preprocessing'))](**content)
+
+
+def read_arrays(path):
+    """The arrays of an npz file by name; it raises a dozen kinds of errors, see `npz_errors`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+@contextlib.contextmanager
+def npz_errors(path, if_missing, damage, if_damaged):
+    """Turn whatever goes wrong with an npz file inside the block into a UserError.
+
+    Args:
+        path: The file.
+        if_missing (str): What to do where there is none.
+        damage (str): What is wrong otherwise.
+        if_damaged (str): What to do then.
+    """
+    try:
+        yield
     except FileNotFoundError:
-        raise UserError(f'{path}: no such file; {_MAKE}') from None
+        raise UserError(f'{path}: no such file; {if_missing}') from None
     except Exception as error:  # a damaged zip file raises a dozen kinds
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(
-            f'{path}: not the statistics of a preprocessing ({text}); {_MAKE}'
-        ) from None
+        raise UserError(f'{path}: {damage} ({text}); {if_damaged}') from None
 
 
 def write_split(path, train, test):

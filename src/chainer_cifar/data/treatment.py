@@ -7,7 +7,7 @@ import numpy as np
 
 from chainer_cifar.data import store
 from chainer_cifar.data.normalize import Normalization
-from chainer_cifar.data.preprocess import preprocessing
+from chainer_cifar.data.preprocess import name_of, preprocessing
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 
@@ -35,10 +35,9 @@ class Treatment:
     def write(self, path):
         """Write it as an npz file."""
         arrays = {f'normalization/{k}': v for k, v in vars(self.normalization).items()}
-        for name, method in preprocessing.items():
-            if type(self.preprocessing) is method:
-                arrays['preprocessing'] = name
-                arrays |= {f'preprocessing/{k}': v for k, v in vars(self.preprocessing).items()}
+        if self.preprocessing is not None:
+            arrays['preprocessing'] = name_of(self.preprocessing)
+            arrays |= {f'preprocessing/{k}': v for k, v in vars(self.preprocessing).items()}
         with atomic_write(path) as file:
             np.savez(file, **arrays)
 
@@ -56,9 +55,9 @@ def read(path):
     Raises:
         UserError: The file is missing or damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = dict(arrays)
+    beside = 'it lies beside the weights of a run'
+    with store.npz_errors(path, beside, 'damaged', 'copy it again, or train again'):
+        content = store.read_arrays(path)
         normalization = Normalization(content['normalization/mean'], content['normalization/std'])
         if 'preprocessing' not in content:
             return Treatment(None, normalization)
@@ -68,8 +67,3 @@ def read(path):
             if name.startswith('preprocessing/')
         }
         return Treatment(preprocessing[str(content['preprocessing'])](**fields), normalization)
-    except FileNotFoundError:
-        raise UserError(f'{path}: no such file; it lies beside the weights of a run') from None
-    except Exception as error:  # a damaged zip file raises a dozen kinds
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'{path}: damaged ({text}); copy it again, or train again') from None

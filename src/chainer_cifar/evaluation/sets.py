@@ -3,7 +3,7 @@
 import numpy as np
 
 from chainer_cifar.data import batches, dataset, treatment
-from chainer_cifar.data.preprocess import Raw, preprocessing
+from chainer_cifar.data.preprocess import Raw, name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
@@ -103,8 +103,7 @@ def _compare_preprocessing(trained, data):
         return
     raw = data.test_images.dtype == Raw.dtype
     if raw != (ours.dtype == Raw.dtype) or (theirs is not None and not _equal(ours, theirs)):
-        name = next(name for name, method in preprocessing.items() if type(ours) is method)
         raise UserError(
-            f"{path}: its images were not preprocessed as those of the run, by '{name}'; "
+            f"{path}: its images were not preprocessed as those of the run, by '{name_of(ours)}'; "
             f'give such a file with -d'
         )

@@ -8,6 +8,7 @@ import chainer
 from chainer.training import extension
 
 from chainer_cifar import figures
+from chainer_cifar.evaluation.trained import WEIGHTS
 from chainer_cifar.files import atomic_write
 
 
@@ -81,7 +82,7 @@ class BestWeights(extension.Extension):
     def __call__(self, trainer):
         net = trainer.updater.get_optimizer('main').target.predictor
         if self.log.best() is self.log.rows[-1]:
-            _save_weights(self.folder / 'best.npz', net)
+            _save_weights(self.folder / WEIGHTS, net)
         if self.every and trainer.updater.epoch % self.every == 0:
             _save_weights(self.folder / f'epoch-{trainer.updater.epoch:04d}.npz', net)
 

@@ -2,20 +2,20 @@ import chainer
 import numpy as np
 import pytest
 
-from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
+from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcut, three_stages
 
 
 @pytest.mark.parametrize('depth', [1, 2, 18])
 def test_stages_and_strides(depth):
-    plan = three_stages(depth)
-    assert [stage for stage, _, _ in plan] == [0] * depth + [1] * depth + [2] * depth
-    strides = [stride for _, stride, _ in plan]
+    before, after, strides, ratios = zip(*three_stages(8, doubling(4, depth)), strict=True)
+    assert after == (4,) * depth + (8,) * depth + (16,) * depth
+    assert before == (8, *after[:-1])
     assert strides.count(2) == 2 and strides[depth] == strides[2 * depth] == 2
-    assert all(ratio == 0 for _, _, ratio in plan)
+    assert set(ratios) == {0.0}
 
 
 def test_skip_ratios_rise_past_the_blocks_of_stride_2():
-    ratios = [ratio for _, _, ratio in three_stages(2, skip_depth=True)]
+    ratios = [block[-1] for block in three_stages(16, doubling(16, 2), skip_depth=True)]
     np.testing.assert_allclose(ratios, [0, 1 / 6, 0, 1 / 3, 0, 1 / 2])
 
 

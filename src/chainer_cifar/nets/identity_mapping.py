@@ -6,7 +6,7 @@ import chainer.links as L
 
 from chainer_cifar.nets import nets
 from chainer_cifar.nets.blocks import BatchConv2D
-from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
+from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcut, three_stages
 
 
 class IdentityMappingBlock(chainer.Chain):
@@ -65,11 +65,8 @@ class IdentityMapping(chainer.Chain):
             self.blocks = chainer.ChainList()
             self.bn = L.BatchNormalization(64)
             self.fc = L.Linear(64, n_class)
-        channels = 16
-        for stage, stride, ratio in three_stages(res_depth, skip_depth):
-            width = 16 * 2**stage
-            self.blocks.append(IdentityMappingBlock(channels, width, stride, ratio, swapout))
-            channels = width
+        for block in three_stages(16, doubling(16, res_depth), skip_depth):
+            self.blocks.append(IdentityMappingBlock(*block, swapout))
 
     def forward(self, x):
         h = self.bconv1(x)

@@ -70,11 +70,8 @@ class PyramidNet(chainer.Chain):
             self.blocks = chainer.ChainList()
             self.bn = L.BatchNormalization(16 + pyramid_alpha)
             self.fc = L.Linear(16 + pyramid_alpha, n_class)
-        channels = 16
-        plan = three_stages(res_depth, skip_depth)
-        for width, (_, stride, ratio) in zip(widths(res_depth, pyramid_alpha), plan, strict=True):
-            self.blocks.append(PyramidBlock(channels, width, stride, ratio))
-            channels = width
+        for block in three_stages(16, widths(res_depth, pyramid_alpha), skip_depth):
+            self.blocks.append(PyramidBlock(*block))
 
     def forward(self, x):
         h = self.bconv1(x)

@@ -6,7 +6,7 @@ import chainer.links as L
 
 from chainer_cifar.nets import nets
 from chainer_cifar.nets.blocks import BatchConv2D
-from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
+from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcut, three_stages
 
 
 class ResidualBlock(chainer.Chain):
@@ -60,11 +60,8 @@ class ResidualNet(chainer.Chain):
             self.bconv1 = BatchConv2D(3, 16, 3, pad=1)
             self.blocks = chainer.ChainList()
             self.fc = L.Linear(64, n_class)
-        channels = 16
-        for stage, stride, ratio in three_stages(res_depth, skip_depth):
-            width = 16 * 2**stage
-            self.blocks.append(ResidualBlock(channels, width, stride, ratio, swapout))
-            channels = width
+        for block in three_stages(16, doubling(16, res_depth), skip_depth):
+            self.blocks.append(ResidualBlock(*block, swapout))
 
     def forward(self, x):
         h = self.bconv1(x)

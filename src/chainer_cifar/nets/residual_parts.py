@@ -9,28 +9,36 @@ import chainer.functions as F
 import numpy as np
 
 
-def three_stages(depth, skip_depth=False):
-    """Plan of the 3 x `depth` blocks.
+def doubling(channels, depth):
+    """Channels after each of the 3 x `depth` blocks, twice as many in each stage as before it."""
+    return [channels * 2**stage for stage in range(3) for _ in range(depth)]
+
+
+def three_stages(channels, widths, skip_depth=False):
+    """Plan of a net's blocks.
 
     Args:
-        depth (int): Blocks in a stage.
+        channels (int): Those that reach the first block.
+        widths (list of int): Channels after each of the 3 x `res_depth` blocks.
         skip_depth (bool): Stochastic depth (Huang et al., Deep Networks with Stochastic Depth,
             2016): the probability that a training step leaves a block out rises linearly from 0 at
             the first block to 0.5 at the last; the two of stride 2 always stay.
 
     Returns:
-        list: (stage from 0 to 2, stride, probability of being left out) of each block.
+        list: (channels before, channels after, stride, probability of being left out) of each
+        block.
     """
+    depth = len(widths) // 3
     last = 3 * depth - 3  # number of the last block, counting those that may be skipped
     plan = []
     number = 0
-    for stage in range(3):
-        for place in range(depth):
-            if stage > 0 and place == 0:
-                plan.append((stage, 2, 0.0))
-            else:
-                plan.append((stage, 1, 0.5 * number / last if skip_depth and last else 0.0))
-                number += 1
+    for place, width in enumerate(widths):
+        if place in (depth, 2 * depth):
+            plan.append((channels, width, 2, 0.0))
+        else:
+            plan.append((channels, width, 1, 0.5 * number / last if skip_depth and last else 0.0))
+            number += 1
+        channels = width
     return plan
 
 

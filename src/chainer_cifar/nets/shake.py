@@ -7,7 +7,7 @@ from chainer.utils import type_check
 
 from chainer_cifar.nets import nets
 from chainer_cifar.nets.blocks import BatchConv2D
-from chainer_cifar.nets.residual_parts import shortcut, three_stages
+from chainer_cifar.nets.residual_parts import doubling, shortcut, three_stages
 
 
 class ShakeShake(chainer.FunctionNode):
@@ -102,10 +102,8 @@ class ShakeResidualNet(chainer.Chain):
             self.bconv1 = BatchConv2D(3, channels, 3, pad=1)
             self.blocks = chainer.ChainList()
             self.fc = L.Linear(64 * res_width, n_class)
-        for stage, stride, _ in three_stages(res_depth):
-            width = 16 * res_width * 2**stage
-            self.blocks.append(ShakeBlock(channels, width, stride))
-            channels = width
+        for before, after, stride, _ in three_stages(channels, doubling(channels, res_depth)):
+            self.blocks.append(ShakeBlock(before, after, stride))
 
     def forward(self, x):
         h = self.bconv1(x)

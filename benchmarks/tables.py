@@ -69,8 +69,12 @@ def runs_table():
             f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
             f'{run["lowest_test_error"]:.2f} %',
             f'{run["images_per_second"]:.0f}',
-            ', '.join(filter(None, (run['device']['name'], run['device'].get('engine')))),
+            '; then '.join(_machine(part) for part in (run, *run.get('resumed', ()))),
         )
+
+
+def _machine(run):
+    return ', '.join(filter(None, (run['device']['name'], run['device'].get('engine'))))
 
 
 def speed_table():

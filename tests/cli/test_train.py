@@ -284,6 +284,20 @@ def test_sigterm_and_a_second_process(background, fresh, finished):
     assert status == 143, errors
 
 
+def test_another_engine_is_told_and_kept(copy):
+    done = train('--resume', '-p', 'run', '--iter', 4, '--cpu_engine', 'chainer', cwd=copy)
+    assert done.returncode == 0, done.stderr
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith('warning: engine oneDNN') and 'in the last bits' in warning
+    done = train('--resume', '-p', 'run', '--iter', 5, cwd=copy)  # on what it went on with
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    for folder in ('results', 'models'):
+        described = json.loads((copy / folder / 'run' / 'config.json').read_text())
+        (change,) = described['resumed']
+        assert change['after_iteration'] == 11 and not change['device']['engine']
+        assert described['device']['engine'].startswith('oneDNN')
+
+
 # Damaged snapshots
 
 

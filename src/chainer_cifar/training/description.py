@@ -22,10 +22,7 @@ def write(config, device, data, treatment):
         'command': sys.argv,
     }
     treatment.write(config.models / trained.TREATMENT)
-    # Last beside the results: now there is a run.
-    for folder in (config.models, config.results):
-        with atomic_write(folder / trained.CONFIG, 'w') as file:
-            json.dump(description, file, indent=1)
+    _write(config, description)
 
 
 def complete(config, treatment):
@@ -50,22 +47,41 @@ def read(path):
         raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
 
 
-def compare(config, device, data):
-    """UserError if a run is to go on with other data; a warning where versions or device differ."""
-    old = read(config.results / trained.CONFIG)
-    if old['data_checksum'] != data.checksum():
+def compare(config, data):
+    """UserError if a run is to go on with other data than it began with."""
+    if read(config.results / trained.CONFIG)['data_checksum'] != data.checksum():
         raise UserError(
             f'{config.dataset}: not the data this run began with (its checksum differs); '
             f'make it again as it was, or start a new run with another -p'
         )
+
+
+def go_on(config, device, iteration):
+    """Warn if a run goes on with other versions or on another device; keep that in config.json.
+
+    There, `resumed` is a list of such changes, each after how many iterations it came, and what it
+    is since then.
+    """
+    description = read(config.results / trained.CONFIG)
+    changes = description.setdefault('resumed', [])
+    old = changes[-1] if changes else description
     new = environment.describe(device)
-    changes = [
+    different = [
         f'{name} {old[key].get(name)} -> {value}'
         for key in ('versions', 'device')
         for name, value in new[key].items()
         if old[key].get(name) != value
     ]
-    if changes:
+    if different:
         print(
-            f'warning: {", ".join(changes)}: results may differ in the last bits', file=sys.stderr
+            f'warning: {", ".join(different)}: results may differ in the last bits', file=sys.stderr
         )
+        changes.append({'after_iteration': iteration, **new})
+        _write(config, description)
+
+
+def _write(config, description):
+    # Last beside the results: now there is a run.
+    for folder in (config.models, config.results):
+        with atomic_write(folder / trained.CONFIG, 'w') as file:
+            json.dump(description, file, indent=1)

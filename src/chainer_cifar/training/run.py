@@ -78,17 +78,18 @@ def resume(config, flags, path=None):
     config = dataclasses.replace(saved, **free)
     device, data, treatment, run = _build(config, restored=state is not None)
     with _lock(config):
-        description.compare(config, device, data)
+        description.compare(config, data)
         description.complete(config, treatment)
-        if state is None:
-            print(f'{config.models}: no snapshot yet, starting from the beginning')
-        else:
+        if state is not None:
             snapshot.restore(run, state)
             _compare_rates(saved, config, run.updater)
-            done = run.updater.epoch >= config.iter and run.updater.is_new_epoch
+        if run.updater.epoch >= config.iter and run.updater.is_new_epoch:
+            print(f'finished already; a larger --iter than {config.iter} would go on')
+        else:
+            description.go_on(config, device, run.updater.iteration)
             print(
-                f'finished already; a larger --iter than {config.iter} would go on'
-                if done
+                f'{config.models}: no snapshot yet, starting from the beginning'
+                if state is None
                 else f'resuming after iteration {run.updater.iteration}'
             )
         _train(config, run)

@@ -1,8 +1,21 @@
 import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 
+from chainer_cifar.files import atomic_write, remove_leftovers
+
+SRC = str(pathlib.Path(__file__).parents[1] / 'src')
+KILLED = """
+import os
+import signal
 from chainer_cifar.files import atomic_write
+with atomic_write('file') as file:
+    file.write(b'half of the n')
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_writes_and_replaces(tmp_path):
@@ -22,6 +35,16 @@ def test_error_leaves_what_was_there(tmp_path, error):
         file.write(b'half of the n')
         raise error
     assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
+
+
+def test_leftovers_of_a_killed_process_go(tmp_path):
+    kept = {'.lock', 'file', 'other.tmp'}
+    for name in kept:
+        (tmp_path / name).touch()
+    subprocess.run([sys.executable, '-c', KILLED], cwd=tmp_path, env={'PYTHONPATH': SRC})
+    assert len(os.listdir(tmp_path)) == 4
+    remove_leftovers(tmp_path)
+    assert set(os.listdir(tmp_path)) == kept
 
 
 def test_permissions_follow_the_umask(tmp_path):

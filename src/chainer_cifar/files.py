@@ -5,6 +5,8 @@ import os
 import pathlib
 import tempfile
 
+_SUFFIX = '.tmp'
+
 
 @contextlib.contextmanager
 def atomic_write(path, mode='wb'):
@@ -15,7 +17,7 @@ def atomic_write(path, mode='wb'):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     kwargs = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    handle, temporary = tempfile.mkstemp(_SUFFIX, f'.{path.name}.', path.parent)
     try:
         with os.fdopen(handle, mode, **kwargs) as file:
             yield file
@@ -27,6 +29,12 @@ def atomic_write(path, mode='wb'):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def remove_leftovers(folder):
+    """Remove the temporary files of a process that was killed, where none can be writing now."""
+    for path in pathlib.Path(folder).glob(f'.*{_SUFFIX}'):
+        path.unlink()
 
 
 def _umask():

@@ -230,8 +230,10 @@ def test_killed_twice(background, fresh, finished):
     assert stop(process, signal.SIGKILL)[0] == -signal.SIGKILL
     assert not (fresh / 'results' / 'run' / 'summary.json').exists()
 
+    (fresh / 'models' / 'run' / '.best.npz.abc.tmp').touch()  # as a kill leaves in its moment
     done = train('--resume', '-p', 'run', cwd=fresh)
     assert done.returncode == 0 and done.stderr == '', done.stderr
+    assert not list(fresh.glob('models/run/.*.tmp'))
     assert re.search(r'resuming after iteration (4|8)\n', done.stdout)
     assert_same_run(fresh, finished)
 

@@ -17,6 +17,7 @@ from chainer_cifar.data import treatment as treatments
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.evaluation.pictures import pictures
+from chainer_cifar.files import remove_leftovers
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import description, schedules, snapshot, trainer
 from chainer_cifar.training.log import summarize
@@ -180,6 +181,7 @@ def _lock(config):
     config.models.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(config.models / '.lock', timeout=0):
+            remove_leftovers(config.models)  # snapshots, mostly, and they are large
             yield
     except filelock.Timeout:
         raise UserError(

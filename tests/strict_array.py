@@ -44,6 +44,9 @@ class StrictArray:
     def __setitem__(self, key, value):
         self._array[_unwrap(key)] = _unwrap(value)
 
+    def __bool__(self):
+        return bool(self._array)
+
     def __float__(self):
         return float(self._array)
 

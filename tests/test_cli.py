@@ -1,10 +1,9 @@
 import subprocess
 import sys
+import types
 
-import numpy as np
 import pytest
 
-import chainer_cifar.commands.summary
 from chainer_cifar import cli
 
 
@@ -31,14 +30,32 @@ def test_version():
     assert run('--version').stdout.startswith('chainer-cifar ')
 
 
-def test_out_of_memory_is_one_line(monkeypatch, capsys):
+def fail(error):
     def main(argv, prog):
-        np.empty(2**50)
+        raise error
 
-    monkeypatch.setattr(chainer_cifar.commands.summary, 'main', main)
-    assert cli.run('summary', [], 'summary.py') == 2
-    error = capsys.readouterr().err
-    assert error.startswith('summary.py: error: out of memory') and error.count('\n') == 1
+    return types.SimpleNamespace(main=main)
+
+
+@pytest.mark.parametrize(
+    'error', [MemoryError('64 GB'), RuntimeError('CUDNN_STATUS_ALLOC_FAILED: 64 GB')]
+)
+@pytest.mark.parametrize(
+    ('name', 'advice'), [('summary', 'ask for less of it'), ('train', 'a smaller --batch_size')]
+)
+def test_out_of_memory_is_one_line(monkeypatch, capsys, error, name, advice):
+    monkeypatch.setitem(sys.modules, f'chainer_cifar.commands.{name}', fail(error))
+    assert cli.run(name, [], f'{name}.py') == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f'{name}.py: error: out of memory') and message.count('\n') == 1
+    assert '64 GB' in message and advice in message
+
+
+def test_other_errors_are_not_taken_for_it(monkeypatch):
+    error = RuntimeError('cudaErrorLaunchFailure')
+    monkeypatch.setitem(sys.modules, 'chainer_cifar.commands.train', fail(error))
+    with pytest.raises(RuntimeError, match='LaunchFailure'):
+        cli.run('train', [], 'train.py')
 
 
 def test_unknown_command():

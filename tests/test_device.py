@@ -37,7 +37,7 @@ def fake_cupy(monkeypatch, count):
 def test_without_cupy(monkeypatch):
     # None in sys.modules is how Python says that a module cannot be imported.
     monkeypatch.setitem(sys.modules, 'cupy', None)
-    with pytest.raises(UserError, match=r'-g 0: .*CuPy.*leave out -g'):
+    with pytest.raises(UserError, match=r'-g 0: .*CuPy.*give -g -1'):
         device.get_device(0)
 
 

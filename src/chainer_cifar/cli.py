@@ -20,6 +20,8 @@ COMMANDS = {
     'visualize': 'draw filters, activations, mistakes and a training batch',
 }
 
+WITHOUT_BATCHES = ('download', 'dataset', 'summary')
+
 
 def run(name, argv, prog):
     """Run one command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
@@ -46,8 +48,12 @@ def run(name, argv, prog):
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
         drop_stdout()
         return 128 + signal.SIGPIPE
-    except MemoryError as error:
-        print(f'{prog}: error: out of memory ({error}); ask for less of it', file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        # CuPy's is a MemoryError, too; those of CUDA's libraries are told by their names.
+        if not isinstance(error, MemoryError) and 'ALLOC_FAILED' not in str(error):
+            raise
+        less = 'ask for less of it' if name in WITHOUT_BATCHES else 'try a smaller --batch_size'
+        print(f'{prog}: error: out of memory ({error}); {less}', file=sys.stderr)
         return 2
     except OSError as error:
         # No space, no permission, a file where a folder should be.

@@ -84,7 +84,9 @@ def _preload_cuda_libraries():
     warnings.filterwarnings('ignore', message=r'\s*nccl library could not be loaded')
     for root in importlib.util.find_spec('nvidia').submodule_search_locations:
         # Two rounds, since a library may need one that comes later in the alphabet.
-        libraries = sorted(pathlib.Path(root).glob('*/lib/lib*.so.*'))
+        libraries = sorted(
+            path for path in pathlib.Path(root).glob('*/lib/lib*.so.*') if '.alt.' not in path.name
+        )
         for library in libraries * 2:
             with contextlib.suppress(OSError):
                 ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)

@@ -1,14 +1,20 @@
 """``--gpu`` turned into a ready device, or into one line that says what is missing."""
 
+import sys
+import warnings
+
 import chainer
 import numpy as np
+from chainer.backends import cuda
 
 import chainer_onednn
 from chainer_cifar.errors import UserError
 from chainer_onednn import memory
 
-ON_THE_CPU = 'leave out -g (or give -g -1) to train on the CPU'
+ON_THE_CPU = 'give -g -1 for the CPU'
 
+# Bytes that a convolution of cuDNN may take for a faster algorithm; Chainer's default is 8 MiB.
+WORKSPACE = 256 << 20
 
 CPU_ENGINES = ('onednn', 'chainer')
 
@@ -41,7 +47,20 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     chainer.global_config.autotune = not deterministic
     device = chainer.get_device(f'@cupy:{gpu}')
     device.use()
+    cuda.set_max_workspace_size(WORKSPACE)
+    if not cuda.cudnn_enabled:
+        warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer, in three lines
+        print(
+            'warning: this CuPy has no cuDNN: slower, and takes more memory (README, "GPU")',
+            file=sys.stderr,
+        )
     return device
+
+
+def synchronize(device):
+    """Wait until a GPU has done all that it was told; on the CPU nothing is left undone."""
+    if device.xp is not np:
+        device.device.synchronize()
 
 
 def _check_cuda(gpu):
@@ -70,8 +89,15 @@ def describe(device):
     """What a result was computed on, for its config.json."""
     if device.xp is np:
         return {'kind': 'cpu', 'name': _cpu_name(), 'engine': chainer_onednn.describe()}
-    properties = device.xp.cuda.runtime.getDeviceProperties(device.device.id)
-    return {'kind': 'gpu', 'name': properties['name'].decode()}
+    runtime = device.xp.cuda.runtime
+    return {
+        'kind': 'gpu',
+        'name': runtime.getDeviceProperties(device.device.id)['name'].decode(),
+        'compute capability': device.device.compute_capability,
+        'driver': runtime.driverGetVersion(),
+        'CUDA': runtime.runtimeGetVersion(),
+        'cuDNN': cuda.libcudnn.getVersion() if cuda.cudnn_enabled else None,
+    }
 
 
 def _cpu_name():

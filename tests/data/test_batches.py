@@ -53,6 +53,11 @@ def test_bytes_become_floats():
     np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
 
 
+def test_many_images_reach_a_device_in_order():
+    data, images, _ = make(n=2001, device=StrictDevice)  # one more than are sent at a time
+    np.testing.assert_array_equal(data.images.get().reshape(2001, 3072), images)
+
+
 def test_converter_on_a_device():
     data, *_ = make(device=StrictDevice)
     convert = data.augmenting_converter(augment.create('crop,mirror,erase'))

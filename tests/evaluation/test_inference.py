@@ -70,16 +70,6 @@ def test_a_diverged_net():
         logits(net, [X])
 
 
-def test_out_of_memory():
-    def fail(x):
-        raise MemoryError('too much')
-
-    net = Lines()
-    net.forward = fail
-    with pytest.raises(UserError, match='smaller --batch_size'):
-        logits(net, [X])
-
-
 def test_log_probabilities_do_not_overflow():
     found = log_probabilities(np.array([[1e4, 0, -1e4], [0, 0, 0]], np.float32))
     np.testing.assert_allclose(found, [[0, -1e4, -2e4], [-np.log(3)] * 3])

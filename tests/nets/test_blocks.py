@@ -1,8 +1,10 @@
 """Resizing and padding inside a net."""
 
 import inspect
+import pathlib
 
 import chainer
+import chainer.functions as F
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,11 +12,29 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chainer_cifar import nets
-from chainer_cifar.nets.blocks import padded_same, upscaled
+from chainer_cifar.nets.blocks import dropout, padded_same, upscaled
 
 UPSCALING = [
     name for name, net in nets.nets.items() if 'upscale' in inspect.signature(net).parameters
 ]
+
+
+def test_dropout_is_chainers():
+    x = chainer.Variable(np.ones((100, 30), np.float32))
+    found = []
+    for function in (F.dropout, dropout):
+        np.random.seed(0)
+        found.append(function(x, 0.3).array)
+    np.testing.assert_array_equal(*found)
+    with chainer.using_config('train', False):
+        assert dropout(x, 0.3) is x
+
+
+def test_nets_drop_out_by_what_the_seed_decides():
+    # cuDNN's random numbers, which F.dropout takes on a GPU, cannot be seeded.
+    folder = pathlib.Path(nets.__file__).parent
+    users = [path.name for path in folder.glob('*.py') if 'F.dropout(' in path.read_text()]
+    assert users == ['blocks.py']
 
 
 @settings(deadline=None, max_examples=30)

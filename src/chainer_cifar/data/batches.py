@@ -38,7 +38,7 @@ class DeviceImages:
     def __init__(self, images, labels, device, normalization):
         self.xp = device.xp
         self.normalization = normalization
-        self.images = device.send(images.reshape(-1, 3, 32, 32))
+        self.images = _sent(images.reshape(-1, 3, 32, 32), device)
         self.labels = device.send(labels)
 
     def __len__(self):
@@ -67,6 +67,16 @@ class DeviceImages:
             return self.normalization(self.xp, augment(self.xp, x, np.random)), t
 
         return convert
+
+
+def _sent(images, device):
+    if device.xp is np:
+        return images
+    # In parts: CuPy sends by way of page-locked memory, and keeps what the largest of them took.
+    on_device = device.xp.empty(images.shape, images.dtype)
+    for start in range(0, len(images), 2000):
+        on_device[start : start + 2000] = device.send(images[start : start + 2000])
+    return on_device
 
 
 def training_iterator(index, batch_size):

@@ -51,18 +51,15 @@ def logits(net, batches, tta='none', advance=lambda n: None):
         numpy.ndarray: float32 ``(N, K)``, on the host.
 
     Raises:
-        UserError: A logit is no number, or a batch does not fit into the memory.
+        UserError: A logit is no number.
     """
     found = []
-    try:
-        with chainer.using_config('train', False), chainer.no_backprop_mode():
-            for x in batches:
-                xp = chainer.backend.get_array_module(x)
-                mean = sum(weight * net(view).array for weight, view in views[tta](xp, x))
-                found.append(cuda.to_cpu(mean))
-                advance(len(x))
-    except MemoryError as error:  # CuPy's is one, too
-        raise UserError(f'out of memory ({error}); try a smaller --batch_size') from None
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        for x in batches:
+            xp = chainer.backend.get_array_module(x)
+            mean = sum(weight * net(view).array for weight, view in views[tta](xp, x))
+            found.append(cuda.to_cpu(mean))
+            advance(len(x))
     found = np.concatenate(found)
     if not np.isfinite(found).all():
         raise UserError('the net gives NaN or infinity; its training diverged: take other weights')

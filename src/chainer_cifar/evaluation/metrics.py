@@ -2,6 +2,7 @@
 
 import chainer
 import chainer.functions as F
+import numpy as np
 
 
 def loss_and_error(net, batches, advance=lambda n: None):
@@ -18,12 +19,14 @@ def loss_and_error(net, batches, advance=lambda n: None):
     Returns:
         (float, float): loss in nats; error in percent, 100 x (1 - accuracy).
     """
+    # The sums stay on the device, which then never waits for the host.
     n, loss, correct = 0, 0.0, 0
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         for x, t in batches:
             logits = net(x)
             n += len(t)
-            loss += float(F.softmax_cross_entropy(logits, t).array) * len(t)
-            correct += int((logits.array.argmax(axis=1) == t).sum())
+            mean = F.softmax_cross_entropy(logits, t).array
+            loss = loss + mean.astype(np.float64) * len(t)
+            correct = correct + (logits.array.argmax(axis=1) == t).sum()
             advance(len(t))
-    return loss / n, 100 * (1 - correct / n)
+    return float(loss) / n, 100 * (1 - int(correct) / n)

@@ -25,6 +25,16 @@ class BatchConv2D(chainer.Chain):
         return self.activation(h) if self.activation else h
 
 
+def dropout(x, ratio=0.5):
+    """`F.dropout` that a run's seed decides on a GPU, too; nets take this one.
+
+    cuDNN, which Chainer would ask there, has random numbers of its own, seeded by the system once
+    a process, so that no run could be repeated or resumed. Without it the mask comes from CuPy's.
+    """
+    with chainer.using_config('use_cudnn', 'never'):
+        return F.dropout(x, ratio)
+
+
 # What Keras' layers begin with unless told otherwise; biases are 0 in both.
 KERAS_INITIAL = chainer.initializers.GlorotUniform()
 

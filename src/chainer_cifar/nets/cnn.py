@@ -5,7 +5,7 @@ import chainer.functions as F
 import chainer.links as L
 
 from chainer_cifar.nets import nets
-from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets.blocks import BatchConv2D, dropout
 from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 
 
@@ -19,7 +19,7 @@ class _FullyConnected(chainer.Chain):
             self.l2 = L.Linear(1000, n_class)
 
     def classify(self, h):
-        return self.l2(F.dropout(F.relu(self.l1(F.dropout(h)))))
+        return self.l2(dropout(F.relu(self.l1(dropout(h)))))
 
 
 @nets.register('cnn')

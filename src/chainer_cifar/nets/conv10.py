@@ -5,7 +5,7 @@ import chainer.functions as F
 import chainer.links as L
 
 from chainer_cifar.nets import nets
-from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization
+from chainer_cifar.nets.blocks import KERAS_INITIAL, dropout, keras_normalization
 
 
 @nets.register('conv10')
@@ -36,4 +36,4 @@ class Conv10(chainer.Chain):
         for number in numbers:
             x = self[f'batch_normalization_{number}'](self[f'conv2d_{number}'](x))
             x = F.relu(x)
-        return F.dropout(x, 0.25)
+        return dropout(x, 0.25)

@@ -5,7 +5,7 @@ import chainer.functions as F
 import chainer.links as L
 
 from chainer_cifar.nets import nets
-from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets.blocks import BatchConv2D, dropout
 
 
 class InceptionBlock(chainer.Chain):
@@ -72,10 +72,10 @@ class Inception(chainer.Chain):
 
     def forward(self, x):
         h = self.l1_2(self.l1_1(self.l0(x)))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.l2_2(self.l2_1(h))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.l3_2(self.l3_1(h))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
-        h = F.dropout(self.l4_2(self.l4_1(h)), 0.25)
+        h = dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = dropout(self.l4_2(self.l4_1(h)), 0.25)
         return self.fc(F.average_pooling_2d(h, 4))

@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets.blocks import padded_same, upscaled
+from chainer_cifar.nets.blocks import dropout, padded_same, upscaled
 
 # Fan-out, as both papers' code has it.
 _HE = chainer.initializers.HeNormal(fan_option='fan_out')
@@ -97,4 +97,4 @@ class InvertedResidualNet(chainer.Chain):
             h = block(h)
         h = F.relu6(self.head_bn(self.head(h)))
         h = F.average_pooling_2d(h, h.shape[2:])
-        return self.fc(F.dropout(h, 0.2))
+        return self.fc(dropout(h, 0.2))

@@ -8,6 +8,8 @@ import chainer
 import chainer.functions as F
 import numpy as np
 
+from chainer_cifar.nets.blocks import dropout
+
 
 def doubling(channels, depth):
     """Channels after each of the 3 x `depth` blocks, twice as many in each stage as before it."""
@@ -79,5 +81,5 @@ def add(residual, shortcut, skip_ratio=0.0, swapout=False):
     if skip_ratio and not chainer.config.train:
         residual = residual * (1 - skip_ratio)
     if swapout:
-        residual, shortcut = F.dropout(residual), F.dropout(shortcut)
+        residual, shortcut = dropout(residual), dropout(shortcut)
     return residual + shortcut

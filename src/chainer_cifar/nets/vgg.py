@@ -5,7 +5,7 @@ import chainer.functions as F
 import chainer.links as L
 
 from chainer_cifar.nets import nets
-from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets.blocks import BatchConv2D, dropout
 
 
 class CReLUConv2D(chainer.Chain):
@@ -46,11 +46,11 @@ class _EightConvolutions(chainer.Chain):
     def convolve(self, x):
         """``(N, 3, 32, 32)`` to ``(N, 256, 4, 4)``."""
         h = self.bconv1_2(self.bconv1_1(x))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.bconv2_2(self.bconv2_1(h))
-        h = F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.bconv3_4(self.bconv3_3(self.bconv3_2(self.bconv3_1(h))))
-        return F.dropout(F.max_pooling_2d(h, 2), 0.25)
+        return dropout(F.max_pooling_2d(h, 2), 0.25)
 
 
 @nets.register('vgg')
@@ -69,8 +69,8 @@ class VGG(_EightConvolutions):
 
     def forward(self, x):
         h = self.convolve(x)
-        h = F.relu(self.fc4(F.dropout(h)))
-        h = F.relu(self.fc5(F.dropout(h)))
+        h = F.relu(self.fc4(dropout(h)))
+        h = F.relu(self.fc5(dropout(h)))
         return self.fc6(h)
 
 
@@ -92,7 +92,7 @@ class VGGNoFC(_EightConvolutions):
 
     def forward(self, x):
         h = F.average_pooling_2d(self.convolve(x), 4)
-        return self.fc(F.dropout(h))
+        return self.fc(dropout(h))
 
 
 @nets.register('vgg_wide')
@@ -113,9 +113,9 @@ class VGGWide(chainer.Chain):
     def forward(self, x):
         for stage in (self.stage1, self.stage2, self.stage3):
             for bconv in stage[:-1]:
-                x = F.dropout(bconv(x), 0.25)
-            x = F.dropout(F.max_pooling_2d(stage[-1](x), 2), 0.25)
-        return self.fc(F.dropout(F.average_pooling_2d(x, 4)))
+                x = dropout(bconv(x), 0.25)
+            x = dropout(F.max_pooling_2d(stage[-1](x), 2), 0.25)
+        return self.fc(dropout(F.average_pooling_2d(x, 4)))
 
 
 def _same_width(in_channels, channels, n):

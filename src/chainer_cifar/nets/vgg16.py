@@ -7,7 +7,7 @@ import chainer.functions as F
 import chainer.links as L
 
 from chainer_cifar.nets import nets
-from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization, upscaled
+from chainer_cifar.nets.blocks import KERAS_INITIAL, dropout, keras_normalization, upscaled
 
 _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -53,8 +53,8 @@ class VGG16(chainer.Chain):
                 if self.normalize:
                     h = self[f'{name}_bn'](h)
             h = F.max_pooling_2d(h, 2)
-        h = F.dropout(F.relu(self.fc1(h)))
-        h = F.dropout(F.relu(self.fc2(h)))
+        h = dropout(F.relu(self.fc1(h)))
+        h = dropout(F.relu(self.fc2(h)))
         return self.predictions(h)
 
 

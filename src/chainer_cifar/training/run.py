@@ -98,12 +98,14 @@ def resume(config, flags, path=None):
 
 def dry_run(config):
     """Build everything and train on a few batches; write nothing."""
-    *_, run = _build(config)
+    device, *_, run = _build(config)
     iterator = run.updater.get_iterator('main')
     run.updater.update()  # this one also prepares and compiles
+    devices.synchronize(device)
     start = time.perf_counter()
     for _ in range(DRY_RUN):
         run.updater.update()
+    devices.synchronize(device)
     rate = DRY_RUN * iterator.batch_size / (time.perf_counter() - start)
     epoch = datetime.timedelta(seconds=round(len(iterator.dataset) / rate))
     print(
@@ -151,12 +153,9 @@ def _compare_normalization(net, config):
 
 
 def _train(config, run):
-    try:
-        # What overflows is told by FailOnNonNumber, once.
-        with np.errstate(over='ignore', invalid='ignore'):
-            run.run(show_loop_exception_msg=False)
-    except MemoryError as error:  # CuPy's is one, too
-        raise UserError(f'out of memory ({error}); try a smaller --batch_size') from None
+    # What overflows is told by FailOnNonNumber, once.
+    with np.errstate(over='ignore', invalid='ignore'):
+        run.run(show_loop_exception_msg=False)
     log, progress = run.get_extension('Log'), run.get_extension('Progress')
     summary = summarize(config, log, run, progress.images_per_second(run))
     print(

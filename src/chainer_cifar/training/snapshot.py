@@ -21,6 +21,7 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.streams import tell
 from chainer_cifar.training import config as train_config
+from chainer_cifar.training.divergence import require_finite
 
 KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
@@ -68,6 +69,7 @@ class Snapshot(extension.Extension):
     def __call__(self, trainer):
         due = time.monotonic() - self._last > SECONDS
         if trainer.updater.is_new_epoch or due or self._signal:
+            require_finite(trainer)
             save(trainer, self.config)
             self._last = time.monotonic()
         if self._signal:

@@ -9,14 +9,16 @@ number of (seed, iteration). So the snapshot of any iteration continues bit for 
 
 import chainer
 import chainer.links as L
-from chainer.training import extension, extensions
+from chainer.training import extension
 
 from chainer_cifar import nets
 from chainer_cifar.data import augment, batches
+from chainer_cifar.device import synchronize
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_error
 from chainer_cifar.randomness import INITIAL, seed_all
 from chainer_cifar.training import optimizers, schedules
+from chainer_cifar.training.divergence import FailOnNonNumber
 from chainer_cifar.training.log import BestWeights, Curves, Log
 from chainer_cifar.training.loss import smoothed_cross_entropy
 from chainer_cifar.training.progress import Progress
@@ -121,25 +123,9 @@ class Evaluate(extension.Extension):
     def __call__(self, trainer):
         net = trainer.updater.get_optimizer('main').target.predictor
         n = sum(len(index) for _, index in self.sets.values())
+        synchronize(trainer.updater.device)  # what is under way is still training
         with self.progress.evaluating(n) as advance:
             for name, (images, index) in self.sets.items():
                 batches = images.batches(index, self.batch_size)
                 loss, error = loss_and_error(net, batches, advance)
                 chainer.report({f'{name}/loss': loss, f'{name}/error': error})
-
-
-class FailOnNonNumber(extensions.FailOnNonNumber):
-    """Chainer's extension, in words for the user."""
-
-    # Before anything is evaluated, logged or saved.
-    priority = extension.PRIORITY_EDITOR + extension.PRIORITY_WRITER
-
-    def __call__(self, trainer):
-        try:
-            super().__call__(trainer)
-        except RuntimeError:
-            raise UserError(
-                f'training diverged: the weights hold NaN or infinity after iteration '
-                f'{trainer.updater.iteration}; try a lower --lr (sgd, nesterov) or '
-                f'--alpha (adam), with --overwrite'
-            ) from None

@@ -31,10 +31,14 @@ class Crop:
         return tuple(rng.randint(-self.margin, self.margin + 1, size=(2, n)))
 
     def apply(self, xp, x, down, right):
-        n, _, h, w = x.shape
+        n, c, h, w = x.shape
         # A view of all shifts of each image, of which one is copied: several times faster on a
-        # CPU than gathering pixel by pixel.
-        windows = xp.lib.stride_tricks.sliding_window_view(self._pad(xp, x), (h, w), axis=(2, 3))
+        # CPU than gathering pixel by pixel. (CuPy's sliding_window_view stalls the GPU.)
+        padded = self._pad(xp, x)
+        shifts = 2 * self.margin + 1
+        windows = xp.lib.stride_tricks.as_strided(
+            padded, (n, c, shifts, shifts, h, w), padded.strides + padded.strides[2:]
+        )
         return windows[xp.arange(n), :, self.margin - down, self.margin - right]
 
     def _pad(self, xp, x):

@@ -1,0 +1,54 @@
+import types
+
+import numpy as np
+import pytest
+
+import strict_array
+from chainer_cifar.errors import UserError
+from chainer_cifar.training.divergence import EVERY, FailOnNonNumber
+
+
+def trainer(values, iteration, is_new_epoch=False):
+    """As much of a Trainer as is asked for; with a stand-in for CuPy if the arrays are its."""
+    xp = np if isinstance(values[0], np.ndarray) else strict_array.xp
+    params = [types.SimpleNamespace(array=value) for value in values]
+    model = types.SimpleNamespace(xp=xp, params=lambda: iter(params))
+    updater = types.SimpleNamespace(
+        iteration=iteration,
+        is_new_epoch=is_new_epoch,
+        device=types.SimpleNamespace(xp=xp),
+        get_optimizer=lambda name: types.SimpleNamespace(target=model),
+    )
+    return types.SimpleNamespace(updater=updater)
+
+
+def arrays(bad):
+    values = [np.ones((2, 3), np.float32), np.zeros(4, np.float32), np.ones(1, np.float32)]
+    if bad is not None:
+        values[1][2] = bad
+    return values
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+def test_on_a_cpu_each_iteration_counts(bad):
+    FailOnNonNumber()(trainer(arrays(None), 7))
+    with pytest.raises(UserError, match=r'diverged.* after iteration 7; try a lower --lr'):
+        FailOnNonNumber()(trainer(arrays(bad), 7))
+
+
+@pytest.mark.parametrize('moment', [(EVERY, False), (EVERY + 7, True)])
+def test_on_a_gpu_some_do(moment):
+    on_gpu = [strict_array.StrictArray(value) for value in arrays(np.nan)]
+    FailOnNonNumber()(trainer(on_gpu, EVERY + 7))
+    with pytest.raises(UserError, match='diverged'):
+        FailOnNonNumber()(trainer(on_gpu, *moment))
+
+
+def test_the_gpu_is_asked_once(monkeypatch):
+    asked = []
+    answer = strict_array.StrictArray.__bool__
+    monkeypatch.setattr(
+        strict_array.StrictArray, '__bool__', lambda self: asked.append(1) or answer(self)
+    )
+    FailOnNonNumber()(trainer([strict_array.StrictArray(v) for v in arrays(None)], EVERY))
+    assert len(asked) == 1

@@ -11,6 +11,7 @@ PIP_INSTALL := PIP_CONSTRAINT=build-constraints.txt PIP_BUILD_CONSTRAINT=build-c
 demo: $(VENV)/.installed
 	$(BIN)/python src/dataset.py --source digits --only mean --out dataset/digits
 	$(BIN)/python src/train.py --recipe digits --overwrite
+	@echo 'next: $(BIN)/python src/evaluate.py models/digits (or predict.py, visualize.py)'
 
 test: $(VENV)/.dev lint
 	$(BIN)/python -m pytest -n 2

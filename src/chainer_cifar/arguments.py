@@ -56,20 +56,27 @@ class ArgumentParser(argparse.ArgumentParser):
                 hint = nearest(flag, known)
                 if ELSEWHERE.get(flag) in known:
                     hint = f", did you mean '{ELSEWHERE[flag]}'?"
-                raise UserError(f"no flag is called '{argument}'{hint or ' (see --help)'}")
+                what = 'no flag is called' if argument.startswith('-') else 'what is'
+                raise UserError(f"{what} '{argument}'{hint or ' (see --help)'}")
 
     def _read_args_from_files(self, arg_strings):
         for argument in arg_strings:
             path = argument[1:]
             if argument[:1] == self.fromfile_prefix_chars and not os.path.isfile(path):
                 raise UserError(f'{argument}: there is no file {path} to read flags from')
-        return super()._read_args_from_files(arg_strings)
+        try:
+            return super()._read_args_from_files(arg_strings)
+        except RecursionError:
+            raise UserError('a file of flags names itself') from None
 
     def error(self, message):
         raise UserError(f'{message} (see --help)')
 
     def convert_arg_line_to_args(self, arg_line):
-        return shlex.split(arg_line, comments=True)
+        try:
+            return shlex.split(arg_line, comments=True)
+        except ValueError as error:
+            raise UserError(f'a file of flags: {arg_line}: {error}') from None
 
 
 def add_flags(parser, config, names=None, default=None):

@@ -1,4 +1,7 @@
-"""The one exception for what a user can put right."""
+"""The one exception for what a user can put right, and how the commands are called here."""
+
+import pathlib
+import sys
 
 
 class UserError(Exception):
@@ -6,3 +9,16 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+def as_typed(command):
+    """`command`, such as ``dataset --only mean``, in the way its user called the present one.
+
+    That is ``python src/dataset.py --only mean`` or ``chainer-cifar dataset --only mean``.
+    """
+    name, space, rest = command.partition(' ')
+    if sys.argv[0].endswith('.py'):
+        script = pathlib.Path(sys.argv[0]).with_name(f'{name}.py')
+        if script.is_file():
+            return f'python {script}{space}{rest}'
+    return f'chainer-cifar {command}'

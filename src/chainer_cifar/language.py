@@ -36,6 +36,11 @@ def build(text, registry, flag, *context):
     ]
 
 
+def names(text):
+    """Those of the steps of a text that `build` has read."""
+    return [name for name, _ in _steps(text, '')]
+
+
 def _steps(text, flag):
     """[(name, text in the parentheses)]"""
     if not text.strip() or text.strip() == 'none':

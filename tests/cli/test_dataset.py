@@ -89,7 +89,8 @@ def test_digits_need_no_download_and_have_a_folder_of_their_own(tmp_path):
 
 
 def test_missing_archive_names_the_download(tmp_path):
-    assert 'python src/download.py' in one_line(run(cwd=tmp_path))
+    message = one_line(run(cwd=tmp_path))
+    assert re.search(r'with: python \S*src/download\.py --set cifar10$', message.rstrip())
     assert os.listdir(tmp_path) == []
 
 

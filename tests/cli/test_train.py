@@ -295,8 +295,11 @@ def test_another_engine_is_told_and_kept(copy):
     assert done.returncode == 0 and done.stderr == '', done.stderr
     for folder in ('results', 'models'):
         described = json.loads((copy / folder / 'run' / 'config.json').read_text())
-        (change,) = described['resumed']
-        assert change['after_iteration'] == 11 and not change['device']['engine']
+        first, second = described['resumed']
+        assert first['after_iteration'] == 11 and not first['device']['engine']
+        assert first['flags'] == {**described['flags'], 'iter': 4, 'cpu_engine': 'chainer'}
+        assert second['flags'] == {**first['flags'], 'iter': 5}
+        assert second['device'] == first['device']
         assert described['device']['engine'].startswith('oneDNN')
 
 
@@ -351,6 +354,10 @@ def mistakes(finished, tmp_path_factory):
     write_data(folder / 'other', seed=1)
     write_data(folder / 'many')
     (folder / 'many' / 'classes.json').write_text('["cat", "dog"]')
+    (folder / 'quote.txt').write_text("--augment 'mirror\n")
+    (folder / 'itself.txt').write_text('@itself.txt\n')
+    shutil.copytree(folder / 'models' / 'run', folder / 'models' / 'weights')
+    shutil.copytree(folder / 'results' / 'run', folder / 'results' / 'log')
     return folder
 
 
@@ -394,6 +401,20 @@ MISTAKES = {
         ['--skip_depth', "'cnn'"],
     ),
     'flag file': (['@missing.txt'], ['missing.txt']),
+    'unclosed quote': (['@quote.txt'], ["--augment 'mirror", 'No closing quotation']),
+    'flags of flags': (['@itself.txt'], ['names itself']),
+    'a word too many': ([*NEW, 'stray'], ["what is 'stray'"]),
+    'rate of another optimizer': (
+        [*NEW, '--optimizer', 'adam', '--lr', '0.1'],
+        ['--lr', 'adam', '--alpha'],
+    ),
+    'large seed': ([*NEW, '--seed', '99999999999'], ['--seed 99999999999', '4294967295']),
+    'small upscale': ([*NEW, '-m', 'mobilenet', '--upscale', '16'], ['--upscale 16', '32']),
+    'weights without results': ([*FULL, '-p', 'weights'], ['models/weights', '--overwrite']),
+    'results without snapshots': (
+        ['--resume', '-p', 'log'],
+        ['models/log', 'results/log/log.json'],
+    ),
 }
 
 
@@ -478,7 +499,7 @@ def test_a_reader_that_left_costs_no_snapshot(background, fresh, stream):
 def test_a_finished_run_says_so(fresh):
     train(*SMALL, '--iter', 1, cwd=fresh)
     done = train('--resume', '-p', 'run', cwd=fresh)
-    assert done.returncode == 0 and 'finished already' in done.stdout
+    assert done.returncode == 0 and 'larger --iter than 1 would' in done.stdout
 
 
 def test_missing_packages_are_told_in_one_line(tmp_path):

@@ -117,7 +117,7 @@ def test_warns_when_more_epochs_change_the_learning_rate(tmp_path):
         assert train(*SMALL, *flags, '--overwrite', cwd=tmp_path).returncode == 0
         done = train('--resume', '-p', 'run', '--iter', 2, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert ('the learning rate jumps' in done.stderr) == warned
+        assert ('the learning rate is now 0.00' in done.stderr) == warned
 
 
 @pytest.mark.parametrize(

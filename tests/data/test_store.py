@@ -89,7 +89,7 @@ def test_bad_images(tmp_path, train, message):
     store.write_split(path, train, images(2))
     with pytest.raises(UserError, match=message) as error:
         store.read_images(path)
-    assert 'python src/dataset.py' in one_line(error, path)
+    assert 'chainer-cifar dataset' in one_line(error, path)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_bad_labels(tmp_path, test, message):
 @pytest.mark.parametrize(
     ('name', 'command'),
     [
-        ('image.pkl', 'python src/dataset.py --only mean'),
-        ('image_norm_zca.pkl', 'python src/dataset.py --only norm_zca'),
-        ('mine.pkl', 'python src/dataset.py'),
+        ('image.pkl', 'chainer-cifar dataset --only mean'),
+        ('image_norm_zca.pkl', 'chainer-cifar dataset --only norm_zca'),
+        ('mine.pkl', 'chainer-cifar dataset'),
     ],
 )
 def test_a_missing_file_names_the_command_that_makes_it(tmp_path, name, command):

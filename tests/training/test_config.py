@@ -83,3 +83,26 @@ def test_values_that_make_no_sense(flag, value):
 def test_mistyped_key_shows_the_nearest():
     with pytest.raises(UserError, match=r"file.json: no flag is called 'bach_size', did you mean"):
         from_dict({'bach_size': 3}, 'file.json')
+
+
+@pytest.mark.parametrize(
+    ('flags', 'idle'),
+    [
+        ({'optimizer': 'adam', 'alpha': 0.1}, None),
+        ({'optimizer': 'adam', 'lr': 0.1}, '--lr: .*adam, which takes --alpha;'),
+        ({'optimizer': 'adam', 'momentum': 0.5}, '--momentum: .*adam'),
+        ({'lr': 0.1, 'momentum': 0.5}, None),
+        ({'optimizer': 'nesterov', 'alpha': 0.1}, '--alpha: .*which takes --lr and --momentum;'),
+        ({'lr_decay_iter': '10'}, None),
+        ({'lr_decay_iter': '10', 'lr_shape': 'warmup(5)|multistep'}, None),
+        ({'lr_decay_iter': '10', 'lr_shape': 'warmup(5)|cosine'}, '--lr_decay_iter: .*multistep'),
+    ],
+)
+def test_flags_without_a_use_are_refused(flags, idle):
+    config = TrainConfig(**flags)
+    if idle is None:
+        config.require_used(flags)
+    else:
+        with pytest.raises(UserError, match=idle):
+            config.require_used(flags)
+    config.require_used({})  # those of a recipe may have none

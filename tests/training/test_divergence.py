@@ -5,7 +5,7 @@ import pytest
 
 import strict_array
 from chainer_cifar.errors import UserError
-from chainer_cifar.training.divergence import EVERY, FailOnNonNumber
+from chainer_cifar.training.divergence import EVERY, LEARNED, FailOnNonNumber, WarnOfChance
 
 
 def trainer(values, iteration, is_new_epoch=False):
@@ -52,3 +52,21 @@ def test_the_gpu_is_asked_once(monkeypatch):
     )
     FailOnNonNumber()(trainer([strict_array.StrictArray(v) for v in arrays(None)], EVERY))
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ('errors', 'iteration', 'n_warnings'),
+    [
+        ([90.1, 89.5, 90.0], LEARNED, 1),
+        ([80.0, 90.0], LEARNED, 1),
+        ([88.9, 70.0], LEARNED, 0),
+        ([90.1, 89.5], LEARNED - 1, 0),
+    ],
+)
+def test_a_net_that_learns_nothing_is_told_of_once(capsys, errors, iteration, n_warnings):
+    log = types.SimpleNamespace(rows=[])
+    warn = WarnOfChance(log, n_class=10)
+    for epoch, error in enumerate(errors, 1):
+        log.rows.append({'epoch': epoch, 'train_error': error})
+        warn(trainer(arrays(None), iteration, is_new_epoch=True))
+    assert capsys.readouterr().err.count('warning: epoch ') == n_warnings

@@ -19,6 +19,8 @@ def main(argv, prog):
     else:
         preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
         config = from_dict({**preset, **flags}, 'command line')
+        if given.resume is None:
+            config.require_used(flags)
         if given.dry_run:
             run.dry_run(config)
         elif given.resume is not None:

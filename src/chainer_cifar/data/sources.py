@@ -10,7 +10,7 @@ import numpy as np
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.archive import ARCHIVES
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, as_typed
 from chainer_cifar.registry import Registry
 
 sources = Registry('source')
@@ -74,7 +74,8 @@ def _archive_folder(folder, name):
     folder = pathlib.Path(folder) / ARCHIVES[name].folder
     if not folder.is_dir():
         raise UserError(
-            f'{folder}: no such folder; fetch the archive with: python src/download.py --set {name}'
+            f'{folder}: no such folder; fetch the archive with: '
+            f'{as_typed(f"download --set {name}")}'
         )
     return folder
 
@@ -82,7 +83,7 @@ def _archive_folder(folder, name):
 def _read_names(path, key):
     names = _require(pickles.load(path), key, path)
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise UserError(f"{path}: '{key}' is not a list of names; {_AGAIN}")
+        raise UserError(f"{path}: '{key}' is not a list of names; {_again()}")
     return tuple(names)
 
 
@@ -91,23 +92,24 @@ def _read_batch(path, label_key, class_names):
     batch = pickles.load(path)
     images = _require(batch, 'data', path)
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
-        raise UserError(f"{path}: 'data' is not an array of uint8; {_AGAIN}")
+        raise UserError(f"{path}: 'data' is not an array of uint8; {_again()}")
     if images.ndim != 2 or images.shape[1] != 3072 or len(images) == 0:
-        raise UserError(f"{path}: 'data' has shape {images.shape}, not (N, 3072); {_AGAIN}")
+        raise UserError(f"{path}: 'data' has shape {images.shape}, not (N, 3072); {_again()}")
     labels = _require(batch, label_key, path)
     if not isinstance(labels, list) or len(labels) != len(images):
-        raise UserError(f"{path}: '{label_key}' is not a list of {len(images)} numbers; {_AGAIN}")
+        raise UserError(f"{path}: '{label_key}' is not a list of {len(images)} numbers; {_again()}")
     if not all(type(label) is int and 0 <= label < len(class_names) for label in labels):
         raise UserError(
-            f"{path}: '{label_key}' holds other things than 0 to {len(class_names) - 1}; {_AGAIN}"
+            f"{path}: '{label_key}' holds other things than 0 to {len(class_names) - 1}; {_again()}"
         )
     return images.reshape(-1, 3, 32, 32), np.array(labels, np.int32)
 
 
 def _require(content, key, path):
     if key not in content:
-        raise UserError(f"{path}: has no '{key}'; {_AGAIN}")
+        raise UserError(f"{path}: has no '{key}'; {_again()}")
     return content[key]
 
 
-_AGAIN = 'extract the archive again with src/download.py'
+def _again():
+    return f'extract the archive again with: {as_typed("download")}'

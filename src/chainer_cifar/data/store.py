@@ -15,14 +15,13 @@ import numpy as np
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, preprocessing
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, as_typed
 from chainer_cifar.files import atomic_write
 
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
 
 _INTEGERS = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8')
-_MAKE = 'make it with: python src/dataset.py'
 
 
 def image_file(name):
@@ -38,6 +37,10 @@ def statistics_file(name):
 def sample_file(name):
     """'mean' -> 'sample.png', 'zca' -> 'sample_zca.png'."""
     return f'{_stem("sample", name)}.png'
+
+
+def _make(flags=''):
+    return f'make it with: {as_typed("dataset" + flags)}'
 
 
 def _stem(kind, name):
@@ -83,7 +86,7 @@ def _read_split(path, dtypes, what, check):
     if not path.exists():
         names = [name for name in preprocessing if image_file(name) == path.name]
         only = f' --only {names[0]}' if names else ''
-        raise UserError(f'{path}: no such file; {_MAKE}{only}')
+        raise UserError(f'{path}: no such file; {_make(only)}')
     content = pickles.load(path)
     split = {}
     for part in ('train', 'test'):
@@ -94,7 +97,7 @@ def _read_split(path, dtypes, what, check):
             split[part] = check(array)
             split[part].flags.writeable = False
         except ValueError as error:
-            raise UserError(f"{path}: '{part}' {error}; {_MAKE}") from None
+            raise UserError(f"{path}: '{part}' {error}; {_make()}") from None
     return split
 
 
@@ -111,7 +114,7 @@ def read_class_names(label_path):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError('not a list of names')
     except (ValueError, RecursionError, OSError) as error:
-        raise UserError(f'{path}: {error}; {_MAKE}') from None
+        raise UserError(f'{path}: {error}; {_make()}') from None
     return names
 
 
@@ -120,7 +123,7 @@ def read_statistics(path):
 
     Raises UserError when the file is missing or damaged.
     """
-    with npz_errors(path, _MAKE, 'not the statistics of a preprocessing', _MAKE):
+    with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
         content = read_arrays(path)
         return preprocessing[str(content.pop('preprocessing'))](**content)
 

@@ -7,14 +7,13 @@ Precedence: default < recipe < command line.
 import dataclasses
 import pathlib
 
-from chainer_cifar import nets
+from chainer_cifar import language, nets
 from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
-from chainer_cifar.training import schedules
-from chainer_cifar.training.optimizers import optimizers
+from chainer_cifar.training import optimizers, schedules
 
 
 def _flag(default, text, short=None, at_least=None):
@@ -38,17 +37,18 @@ class TrainConfig:
     )
     iter: int = _flag(300, 'epochs to train', at_least=1)
     save_iter: int = _flag(0, 'keep the weights of every so many epochs, too; 0: no', at_least=0)
-    optimizer: str = _flag('sgd', f'{", ".join(optimizers)}')
+    optimizer: str = _flag('sgd', f'{", ".join(optimizers.optimizers)}')
     lr: float = _flag(0.01, 'initial learning rate of sgd and nesterov', at_least=0)
     momentum: float = _flag(0.9, 'of sgd and nesterov', at_least=0)
     alpha: float = _flag(0.001, 'initial learning rate of adam', at_least=0)
     lr_decay_iter: str = _flag(
         '100',
-        'divide the learning rate by 10 every so many epochs, or after each of a list 100,200',
+        'divide the learning rate by 10 every so many epochs (0: never), or after each of a list '
+        '100,200',
     )
     lr_shape: str = _flag(
         'multistep',
-        f'course of the learning rate: any of {", ".join(schedules.schedules)}, or a product as in '
+        f'course of the learning rate, any of: {schedules.forms()}; or a product as in '
         'warmup(5)|cosine',
     )
     weight_decay: float = _flag(0.0001, 'weight decay on every parameter', at_least=0)
@@ -97,7 +97,12 @@ class TrainConfig:
             )
         if self.label_smoothing >= 1:
             raise UserError(f'--label_smoothing {self.label_smoothing}: must be less than 1')
-        nets.nets[self.model], optimizers[self.optimizer], normalizations[self.normalize]
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f'--seed {self.seed}: must be a number from 0 to {2**32 - 1}')
+        if 0 < self.upscale < 32:
+            raise UserError(f'--upscale {self.upscale}: must be 0, or 32 and more')
+        nets.nets[self.model], normalizations[self.normalize]
+        optimizers.optimizers[self.optimizer]
         augment.create(self.augment)
         schedules.create(self)
         if not self.prefix:
@@ -121,7 +126,22 @@ class TrainConfig:
     @property
     def initial_rate(self):
         """The learning rate that the schedule multiplies."""
-        return self.alpha if self.optimizer == 'adam' else self.lr
+        return getattr(self, optimizers.flags(self.optimizer)[0])
+
+    def require_used(self, typed):
+        """UserError if one of the flags `typed` has no meaning beside the others."""
+        taken = optimizers.flags(self.optimizer)
+        for name in {flag for each in optimizers.optimizers for flag in optimizers.flags(each)}:
+            if name in typed and name not in taken:
+                raise UserError(
+                    f'--{name}: has no meaning for --optimizer {self.optimizer}, which takes '
+                    f'{" and ".join(f"--{flag}" for flag in taken)}; leave it out'
+                )
+        if 'lr_decay_iter' in typed and 'multistep' not in language.names(self.lr_shape):
+            raise UserError(
+                f"--lr_decay_iter: has no meaning for --lr_shape '{self.lr_shape}', only with "
+                f'multistep in it; leave it out'
+            )
 
     def net_options(self):
         """The options of `nets.create` that are not at their default."""

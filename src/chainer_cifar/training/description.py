@@ -57,15 +57,15 @@ def compare(config, data):
 
 
 def go_on(config, device, iteration):
-    """Warn if a run goes on with other versions or on another device; keep that in config.json.
+    """Keep in config.json with which flags and on what a run goes on; warn of the latter.
 
-    There, `resumed` is a list of such changes, each after how many iterations it came, and what it
-    is since then.
+    There, `resumed` is a list of such changes, each after how many iterations it came, and what
+    flags, versions and device are since then.
     """
     description = read(config.results / trained.CONFIG)
     changes = description.setdefault('resumed', [])
     old = changes[-1] if changes else description
-    new = environment.describe(device)
+    new = {'flags': vars(config), **environment.describe(device)}
     different = [
         f'{name} {old[key].get(name)} -> {value}'
         for key in ('versions', 'device')
@@ -76,6 +76,7 @@ def go_on(config, device, iteration):
         print(
             f'warning: {", ".join(different)}: results may differ in the last bits', file=sys.stderr
         )
+    if different or new['flags'] != old['flags']:
         changes.append({'after_iteration': iteration, **new})
         _write(config, description)
 

@@ -1,12 +1,17 @@
-"""Stops a run that has diverged, before anything of it is evaluated, logged or saved."""
+"""Stops a run that has diverged, and warns of one that learns nothing."""
 
 import numpy as np
 from chainer.training import extension
+from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
+from chainer_cifar.streams import tell
 
 # Iterations between looks at the weights on a GPU, which waits for each answer.
 EVERY = 100
+
+# Iterations by which any net has learned something of such images.
+LEARNED = 100
 
 
 class FailOnNonNumber(extension.Extension):
@@ -16,7 +21,7 @@ class FailOnNonNumber(extension.Extension):
     often; what else a RuntimeError may be, a failure of CUDA, looks the same.
     """
 
-    # Before all others.
+    # Before all others: nothing of it is evaluated, logged or saved.
     priority = extension.PRIORITY_EDITOR + extension.PRIORITY_WRITER
 
     def __call__(self, trainer):
@@ -37,3 +42,30 @@ def require_finite(trainer):
             f'{trainer.updater.iteration}; try a lower --lr (sgd, nesterov) or '
             f'--alpha (adam), with --overwrite'
         )
+
+
+class WarnOfChance(extension.Extension):
+    """Warns once, after an epoch in which the net did no better than chance in training.
+
+    Args:
+        log (Log): Of the run.
+        n_class (int): Number of classes.
+    """
+
+    def __init__(self, log, n_class):
+        self.log = log
+        self.chance = 100 * (1 - 1 / n_class)
+        self.warned = False
+
+    def __call__(self, trainer):
+        row = self.log.rows[-1]
+        learns = row['train_error'] < self.chance - 1
+        if self.warned or learns or trainer.updater.iteration < LEARNED:
+            return
+        self.warned = True
+        with tqdm.external_write_mode():
+            tell(
+                f'warning: epoch {row["epoch"]}: a train error of {row["train_error"]:.2f} % is '
+                f'chance; the learning rate may be too high for images of this range (try '
+                f'--optimizer adam, a lower --lr or --alpha, or --normalize channel)'
+            )

@@ -11,6 +11,8 @@ from chainer_cifar import figures
 from chainer_cifar.evaluation.trained import WEIGHTS
 from chainer_cifar.files import atomic_write
 
+LOG = 'log.json'  # for programs; log.csv for spreadsheets
+
 
 class Log(extension.Extension):
     """One row an epoch, in ``log.csv`` and ``log.json``.
@@ -51,7 +53,7 @@ class Log(extension.Extension):
             writer = csv.DictWriter(file, self.rows[0])
             writer.writeheader()
             writer.writerows(self.rows)
-        with atomic_write(folder / 'log.json', 'w') as file:
+        with atomic_write(folder / LOG, 'w') as file:
             json.dump(self.rows, file, indent=1)
 
     def best(self):

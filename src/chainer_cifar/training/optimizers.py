@@ -1,4 +1,9 @@
-"""The optimizers of ``--optimizer``. To add one: a function here that makes it from the config."""
+"""The optimizers of ``--optimizer``. To add one: a function here that makes it.
+
+Its parameters are flags. The first is the learning rate, and an attribute of the optimizer.
+"""
+
+import inspect
 
 import chainer
 from chainer import optimizer_hooks
@@ -15,7 +20,8 @@ def create(config, model):
     Returns:
         (chainer.Optimizer, str): and the name of its attribute that is the learning rate.
     """
-    optimizer, rate = optimizers[config.optimizer](config)
+    names = flags(config.optimizer)
+    optimizer = optimizers[config.optimizer](**{name: getattr(config, name) for name in names})
     optimizer.setup(model)
     if config.clip_gradient:
         # First, so that it sees the gradients of the loss alone.
@@ -29,19 +35,24 @@ def create(config, model):
                 # The penalty l2 * w^2 has the gradient 2 * l2 * w.
                 hook = optimizer_hooks.WeightDecay(2 * config.l2)
                 parameter.update_rule.add_hook(hook, name='L2')
-    return optimizer, rate
+    return optimizer, names[0]
+
+
+def flags(name):
+    """The flags that the optimizer `name` has a use for, its learning rate first."""
+    return list(inspect.signature(optimizers[name]).parameters)
 
 
 @optimizers.register('sgd')
-def sgd(config):
-    return chainer.optimizers.MomentumSGD(lr=config.lr, momentum=config.momentum), 'lr'
+def sgd(lr, momentum):
+    return chainer.optimizers.MomentumSGD(lr=lr, momentum=momentum)
 
 
 @optimizers.register('nesterov')
-def nesterov(config):
-    return Nesterov(lr=config.lr, momentum=config.momentum), 'lr'
+def nesterov(lr, momentum):
+    return Nesterov(lr=lr, momentum=momentum)
 
 
 @optimizers.register('adam')
-def adam(config):
-    return chainer.optimizers.Adam(alpha=config.alpha), 'alpha'
+def adam(alpha):
+    return chainer.optimizers.Adam(alpha=alpha)

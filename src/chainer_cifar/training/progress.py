@@ -82,11 +82,12 @@ class Progress(extension.Extension):
         line = f'{row["epoch"]:5d} {row["lr"]:9.3g}'
         for name in ('train', 'valid', 'test'):
             loss, error = row.get(f'{name}_loss'), row.get(f'{name}_error')
-            line += '       -       -' if loss is None else f'{loss:8.4f}{error:7.2f}%'
+            line += '       -       -' if loss is None else f'{loss_column(loss)}{error:7.2f}%'
         left = trainer.elapsed_time / row['epoch'] * (self.epochs - row['epoch'])
         line += f'{self.images_per_second(trainer):10.1f}'
         line += f'{_clock(trainer.elapsed_time):>10}{_clock(left):>11}'
-        return line + ('  best' if self.log.best() is row else '')
+        chosen = 'valid_error' in row and self.log.best() is row
+        return line + ('  best' if chosen else '')
 
     def serialize(self, serializer):
         self._seconds = serializer('seconds', self._seconds)
@@ -101,6 +102,11 @@ def _print(text):
         # The reader (`| head`, `| tee`) has left. Stop as for SIGTERM, which keeps a snapshot.
         drop_stdout()
         signal.raise_signal(signal.SIGTERM)
+
+
+def loss_column(value):
+    """Eight characters, the first of them a space, also where it has grown beyond measure."""
+    return f'{value:8.4f}' if value < 1000 else f'{value:8.1e}'
 
 
 def _clock(seconds):

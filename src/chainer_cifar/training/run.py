@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import json
 import math
 import pathlib
 import sys
@@ -20,7 +21,7 @@ from chainer_cifar.evaluation.pictures import pictures
 from chainer_cifar.files import remove_leftovers
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import description, schedules, snapshot, trainer
-from chainer_cifar.training.log import summarize
+from chainer_cifar.training.log import LOG, summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import initialize
 
@@ -32,7 +33,7 @@ DRY_RUN = 3  # iterations that are timed
 
 # Everything a run writes, and what evaluate.py and visualize.py add to it, for --overwrite.
 _RESULTS = (
-    *(trained.CONFIG, 'log.csv', 'log.json', 'loss.png', 'error.png', 'summary.json'),
+    *(trained.CONFIG, 'log.csv', LOG, 'loss.png', 'error.png', 'summary.json'),
     *('report-*.txt', 'report-*.json', 'confusion-*.png'),
     *(f'{name}*.png' for name in pictures),
 )
@@ -71,8 +72,9 @@ def resume(config, flags, path=None):
     saved, state = _find(config, path)
     for name, value in flags.items():
         if name not in FREE_ON_RESUME and value != getattr(saved, name):
+            before = repr(getattr(saved, name)) if getattr(saved, name) != '' else 'none'
             raise UserError(
-                f'--{name} {value}: the run to resume was started with {getattr(saved, name)!r}; '
+                f'--{name} {value}: the run to resume was started with {before}; '
                 f'leave the flag out, or start a new run with another -p'
             )
     free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
@@ -85,7 +87,7 @@ def resume(config, flags, path=None):
             snapshot.restore(run, state)
             _compare_rates(saved, config, run.updater)
         if run.updater.epoch >= config.iter and run.updater.is_new_epoch:
-            print(f'finished already; a larger --iter than {config.iter} would go on')
+            print(f'finished already; a larger --iter than {run.updater.epoch} would go on')
         else:
             description.go_on(config, device, run.updater.iteration)
             print(
@@ -109,8 +111,8 @@ def dry_run(config):
     rate = DRY_RUN * iterator.batch_size / (time.perf_counter() - start)
     epoch = datetime.timedelta(seconds=round(len(iterator.dataset) / rate))
     print(
-        f'{1 + DRY_RUN} iterations done, about {rate:.0f} images/s: {epoch} to train an epoch; '
-        f'nothing was written'
+        f'{1 + DRY_RUN} iterations done, about {rate:.0f} images/s: {epoch} to train an epoch, '
+        f'{config.iter * epoch} all {config.iter}; nothing was written'
     )
 
 
@@ -168,11 +170,18 @@ def _train(config, run):
 
 
 def _refuse_existing(config, overwrite):
-    if (config.results / trained.CONFIG).exists() and not overwrite:
-        raise UserError(
-            f'{config.results}: holds a run already; continue it with --resume, replace it with '
-            f'--overwrite, or choose another folder with -p'
-        )
+    if overwrite:
+        return
+    for folder, pattern in (
+        (config.results, trained.CONFIG),
+        (config.models, trained.WEIGHTS),
+        (config.models, 'snapshot-*.npz'),
+    ):
+        if any(folder.glob(pattern)):
+            raise UserError(
+                f'{folder}: holds a run already; continue it with --resume, replace it with '
+                f'--overwrite, or choose another folder with -p'
+            )
 
 
 @contextlib.contextmanager
@@ -197,6 +206,13 @@ def _find(config, path):
         found = snapshot.newest(pathlib.Path('models', prefix))
     if found is None:
         path = pathlib.Path('results', prefix, trained.CONFIG)
+        # Of one epoch there may be a log and no snapshot yet.
+        log = path.with_name(LOG)
+        if log.exists() and len(json.loads(log.read_text(encoding='utf-8'))) > 1:
+            raise UserError(
+                f'{pathlib.Path("models", prefix)}: holds no snapshot of the run that {log} tells '
+                f'of; put it back, or start again with --overwrite'
+            )
         found = train_config.from_dict(description.read(path)['flags'], path), None
     saved, state = found
     # The folder may have been renamed since.
@@ -220,7 +236,7 @@ def _compare_rates(saved, config, updater):
     old, new = (schedules.create(each)(updater.moment) for each in (saved, config))
     if not math.isclose(old, new):
         print(
-            f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate jumps to '
-            f'{new / old if old else math.inf:.3g} times what it was about to be',
+            f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate is now '
+            f'{config.initial_rate * new:.3g}, from {config.initial_rate * old:.3g}',
             file=sys.stderr,
         )

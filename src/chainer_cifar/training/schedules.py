@@ -35,6 +35,11 @@ def create(config):
     return lambda moment: math.prod(factor(moment) for factor in factors)
 
 
+def forms():
+    """How each is written, such as ``warmup(epochs=5, start=0.0)``, with commas."""
+    return ', '.join(language.form(name, shape, skip=1) for name, shape in schedules.items())
+
+
 @schedules.register('multistep')
 def multistep(config):
     """Divided by 10 every `lr_decay_iter` epochs, or after each epoch of a list (article 000)."""

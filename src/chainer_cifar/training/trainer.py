@@ -18,7 +18,7 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_error
 from chainer_cifar.randomness import INITIAL, seed_all
 from chainer_cifar.training import optimizers, schedules
-from chainer_cifar.training.divergence import FailOnNonNumber
+from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance
 from chainer_cifar.training.log import BestWeights, Curves, Log
 from chainer_cifar.training.loss import smoothed_cross_entropy
 from chainer_cifar.training.progress import Progress
@@ -77,6 +77,7 @@ def create(config, data, device, normalization):
     trainer.extend(BestWeights(log, config.models, config.save_iter), trigger=(1, 'epoch'))
     trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
     trainer.extend(progress)
+    trainer.extend(WarnOfChance(log, data.n_class), trigger=(1, 'epoch'))
     trainer.extend(Snapshot(config))
     return trainer
 

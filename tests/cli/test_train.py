@@ -413,7 +413,7 @@ MISTAKES = {
     'weights without results': ([*FULL, '-p', 'weights'], ['models/weights', '--overwrite']),
     'results without snapshots': (
         ['--resume', '-p', 'log'],
-        ['models/log', 'results/log/log.json'],
+        ['models/log', 'results/log/log.csv'],
     ),
 }
 

@@ -131,8 +131,9 @@ class TrainConfig:
     def require_used(self, typed):
         """UserError if one of the flags `typed` has no meaning beside the others."""
         taken = optimizers.flags(self.optimizer)
-        for name in {flag for each in optimizers.optimizers for flag in optimizers.flags(each)}:
-            if name in typed and name not in taken:
+        for name in typed:
+            owned = any(name in optimizers.flags(each) for each in optimizers.optimizers)
+            if owned and name not in taken:
                 raise UserError(
                     f'--{name}: has no meaning for --optimizer {self.optimizer}, which takes '
                     f'{" and ".join(f"--{flag}" for flag in taken)}; leave it out'

@@ -11,7 +11,7 @@ from chainer_cifar import figures
 from chainer_cifar.evaluation.trained import WEIGHTS
 from chainer_cifar.files import atomic_write
 
-LOG = 'log.json'  # for programs; log.csv for spreadsheets
+LOG = 'log.csv'
 
 
 class Log(extension.Extension):
@@ -49,11 +49,11 @@ class Log(extension.Extension):
         self.write(trainer.out)
 
     def write(self, folder):
-        with atomic_write(folder / 'log.csv', 'w') as file:
+        with atomic_write(folder / LOG, 'w') as file:
             writer = csv.DictWriter(file, self.rows[0])
             writer.writeheader()
             writer.writerows(self.rows)
-        with atomic_write(folder / LOG, 'w') as file:
+        with atomic_write(folder / 'log.json', 'w') as file:
             json.dump(self.rows, file, indent=1)
 
     def best(self):

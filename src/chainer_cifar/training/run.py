@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import datetime
-import json
 import math
 import pathlib
 import sys
@@ -33,7 +32,7 @@ DRY_RUN = 3  # iterations that are timed
 
 # Everything a run writes, and what evaluate.py and visualize.py add to it, for --overwrite.
 _RESULTS = (
-    *(trained.CONFIG, 'log.csv', LOG, 'loss.png', 'error.png', 'summary.json'),
+    *(trained.CONFIG, LOG, 'log.json', 'loss.png', 'error.png', 'summary.json'),
     *('report-*.txt', 'report-*.json', 'confusion-*.png'),
     *(f'{name}*.png' for name in pictures),
 )
@@ -206,9 +205,9 @@ def _find(config, path):
         found = snapshot.newest(pathlib.Path('models', prefix))
     if found is None:
         path = pathlib.Path('results', prefix, trained.CONFIG)
-        # Of one epoch there may be a log and no snapshot yet.
+        # Of one epoch, a line below the header, there may be a log and no snapshot yet.
         log = path.with_name(LOG)
-        if log.exists() and len(json.loads(log.read_text(encoding='utf-8'))) > 1:
+        if log.exists() and len(log.read_bytes().splitlines()) > 2:
             raise UserError(
                 f'{pathlib.Path("models", prefix)}: holds no snapshot of the run that {log} tells '
                 f'of; put it back, or start again with --overwrite'

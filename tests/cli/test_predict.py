@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 
 import chainer
 import numpy as np
@@ -126,6 +127,49 @@ def test_unknown_preprocessing(own_run, refused, folder):
     del content['preprocessing']
     np.savez('models/run/input.npz', **content)
     assert 'not known' in refused('predict', 'models/run', folder)
+
+
+@pytest.fixture
+def mixed(folder, tmp_path):
+    """The four pictures, of which 1 is cut, and three files that are no pictures."""
+    mixed = shutil.copytree(folder, tmp_path / 'mixed')
+    (mixed / '1.png').write_bytes((folder / '1.png').read_bytes()[:200])
+    (mixed / 'empty.jpg').touch()
+    (mixed / 'text\n.gif').write_text('text')
+    Image.fromarray(np.zeros((40, 40), np.float32)).save(mixed / 'fractions.tif')
+    return mixed
+
+
+@pytest.mark.parametrize('kind', ['json', 'csv', 'table'])
+def test_what_cannot_be_read_is_told_and_left_out(in_run, command, folder, mixed, kind):
+    labels = mixed / 'labels.csv'
+    labels.write_text(''.join(f'{number}.png,{number}\n' for number in range(4)))
+    arguments = ['--format', kind, '--labels', labels]
+    whole = [folder / f'{number}.png' for number in (0, 2, 3)]
+    (mixed / 'whole.csv').write_text('0.png,0\n2.png,2\n3.png,3\n')
+    _, expected, _ = command('predict', 'models/run', *whole, *arguments[:3], mixed / 'whole.csv')
+    gallery = mixed / 'new' / 'sheet.png'
+    status, out, err = command('predict', 'models/run', mixed, *arguments, '--gallery', gallery)
+    if kind == 'table':
+        out, _, last = out.rstrip('\n').rpartition('\n')
+        assert last == f'gallery  {gallery}'
+    assert status == 2 and out.strip() == expected.replace(str(folder), str(mixed)).strip()
+    *warnings, error = err.splitlines()
+    assert error == 'predict.py: error: 4 of 7 pictures could not be read'
+    bad = ['1.png', 'empty.jpg', 'fractions.tif', 'text\ufffd.gif']
+    for warning, name in zip(warnings, bad, strict=True):
+        assert warning.startswith(f'warning: {mixed / name}: cannot be read as a picture (')
+    with Image.open(gallery) as sheet:
+        assert sheet.width == 16 + 3 * 152
+
+
+def test_nothing_can_be_read(in_run, command, mixed):
+    bad = [mixed / 'empty.jpg', mixed / 'fractions.tif']
+    gallery = mixed / 'new' / 'sheet.png'
+    status, out, err = command('predict', 'models/run', *bad, '--gallery', gallery)
+    assert status == 2 and out == '' and not gallery.parent.exists()
+    *warnings, error = err.splitlines()
+    assert len(warnings) == 2 and error.endswith('error: none of the 2 pictures could be read')
 
 
 @pytest.mark.parametrize(

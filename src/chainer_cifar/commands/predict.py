@@ -4,6 +4,7 @@ A picture is cut to the square in its middle, resized to 32x32 and treated as in
 """
 
 import pathlib
+import sys
 
 import numpy as np
 from tqdm import tqdm
@@ -18,15 +19,19 @@ def main(argv, prog):
     given = _parser(prog).parse_args(argv)
     _check(given)
     model = load(given)
-    names, pictures, labels, inputs = (_test_images if given.first else _files)(given, model)
+    names, pictures, labels, inputs, unread = (_test_images if given.first else _files)(
+        given, model
+    )
     with tqdm(total=len(names), desc='predict', unit='img', leave=False, disable=None) as bar:
         logits = inference.logits(model.net, inputs, given.tta, bar.update)
     rows = predictions.rows(names, logits, model.class_names, given.top, labels)
-    print(predictions.formats[given.format](rows))
+    print(predictions.formats[given.format](rows), flush=True)
     if given.gallery:
         _draw(rows, pictures, given.gallery)
         if given.format == 'table':
-            print(f'gallery  {given.gallery}')
+            print(f'gallery  {given.gallery}', flush=True)
+    if unread:
+        raise UserError(f'{unread} of {unread + len(rows)} pictures could not be read')
 
 
 def _check(given):
@@ -54,14 +59,34 @@ def _files(given, model):
         labels = [predictions.label_of(path, known) for path in paths]
         if not any(label is not None for label in labels):
             raise UserError(f'--labels {given.labels}: names none of these pictures')
-    with tqdm(paths, desc='read', unit='img', leave=False, disable=None) as bar:
-        pictures = np.stack([picture_files.read(path) for path in bar])
+    pictures = _read(paths)
+    read = [i for i, picture in enumerate(pictures) if picture is not None]
+    if not read:
+        raise UserError(f'none of the {len(paths)} pictures could be read')
+    names = [predictions.printable(paths[i]) for i in read]
+    pictures = np.stack([pictures[i] for i in read])
+    labels = labels and [labels[i] for i in read]
     size = model.config.batch_size
     inputs = (
         model.device.send(model.treatment(pictures[start : start + size]))
         for start in range(0, len(pictures), size)
     )
-    return [predictions.printable(path) for path in paths], pictures, labels, inputs
+    return names, pictures, labels, inputs, len(paths) - len(read)
+
+
+def _read(paths):
+    """The pictures; None, and a warning, for what is none. Of one path that is an error."""
+    pictures = []
+    with tqdm(paths, desc='read', unit='img', leave=False, disable=None) as bar:
+        for path in bar:
+            try:
+                pictures.append(picture_files.read(path))
+            except UserError as error:
+                if len(paths) == 1:
+                    raise
+                pictures.append(None)
+                tqdm.write(predictions.printable(f'warning: {error}'), file=sys.stderr)
+    return pictures
 
 
 def _test_images(given, model):
@@ -73,7 +98,7 @@ def _test_images(given, model):
     index, labels = index[: given.first], labels[: given.first].tolist()
     pictures = figures.colours(data.test_images[index].reshape(-1, 3, 32, 32))
     inputs = (x for x, _ in images.batches(index, model.config.batch_size))
-    return [f'test {number}' for number in index], pictures, labels, inputs
+    return [f'test {number}' for number in index], pictures, labels, inputs, 0
 
 
 def _check_gallery(given, count):

@@ -94,6 +94,42 @@ def test_labels(in_run, command, folder, tmp_path, test_images, names):
     assert 'label' not in rows[2] and rows[3]['label'] != names[truth[3]]
 
 
+def test_labels_of_other_pictures(in_run, command, refused, folder, tmp_path):
+    labels = tmp_path / 'labels.csv'
+    arguments = ['predict', 'models/run', folder, '--labels', labels]
+    labels.write_text('0.png,1\nnone.png,2\nnot.png,3\n')
+    status, out, err = command(*arguments)
+    assert status == 0 and out.splitlines()[-1].endswith('of 1 right')
+    assert err == (
+        f'warning: --labels {labels}: 2 of 3 names are of none of these pictures, '
+        f"the first of them 'none.png'\n"
+    )
+    labels.write_text('none.png,2\n')
+    assert "names none of these pictures, the first name is 'none.png'" in refused(*arguments)
+    labels.write_text('name,label\n')
+    assert refused(*arguments).endswith('names none of these pictures\n')
+    labels.write_text('0.png,2\n0.png,3\n')
+    assert f'lines 1 and 2 give different labels to {folder}/0.png' in refused(*arguments)
+
+
+def test_folders_below(in_run, command, refused, folder, tmp_path, names):
+    for name in ('x', 'y'):
+        shutil.copytree(folder, tmp_path / 'pictures' / name)
+    arguments = ['predict', 'models/run', tmp_path / 'pictures', '--format', 'json']
+    status, out, _ = command(*arguments)
+    rows = json.loads(out)
+    paths = [f'{tmp_path}/pictures/{name}/{number}.png' for name in 'xy' for number in range(4)]
+    assert status == 0 and [row['image'] for row in rows] == paths
+    labels = tmp_path / 'labels.csv'
+    labels.write_text(f'x/0.png,3\npictures/y/0.png,4\n{paths[1]},5\n')
+    rows = json.loads(command(*arguments, '--labels', labels)[1])
+    known = {row['image']: row['label'] for row in rows if 'label' in row}
+    assert known == {paths[0]: names[3], paths[4]: names[4], paths[1]: names[5]}
+    labels.write_text('0.png,3\n')
+    line = refused(*arguments, '--labels', labels)
+    assert f"line 1: '0.png' may be {paths[0]} or {paths[4]}" in line
+
+
 def test_gallery(in_run, command, tmp_path, test_images):
     path = tmp_path / 'new' / 'gallery.png'
     status, out, _ = command('predict', 'models/run', '--first', 40, '--gallery', path)

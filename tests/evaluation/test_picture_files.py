@@ -129,17 +129,48 @@ def test_huge(tmp_path, monkeypatch, limit):
 
 
 def test_find(tmp_path):
-    for name in ('b.png', 'a.JPG', '.hidden.png', 'notes.txt', 'c.pdf'):
+    for folder in ('d.png', 'x/y', '.cache', 'x/.cache'):
+        (tmp_path / folder).mkdir(parents=True)
+    hidden = ('.hidden.png', '.cache/f.png', 'x/.cache/g.png', 'x/.h.png')
+    shown = ('a.JPG', 'b.png', 'd.png/e.png', 'x/y/a.gif', 'x/z.png', 'y.png')
+    for name in (*hidden, *shown, 'notes.txt', 'x/c.pdf'):
         (tmp_path / name).touch()
-    (tmp_path / 'd.png').mkdir()
-    (tmp_path / 'd.png' / 'e.png').touch()
-    notes = tmp_path / 'notes.txt'
-    found = picture_files.find([notes, tmp_path])
-    assert found == [notes, tmp_path / 'a.JPG', tmp_path / 'b.png']
+    (tmp_path / 'z.png').symlink_to('x/z.png')
+    (tmp_path / 'folder').symlink_to('x')
+    (tmp_path / 'x' / 'circle').symlink_to('..')
+    notes, folder = str(tmp_path / 'notes.txt'), tmp_path / 'folder'
+    found = picture_files.find([notes, tmp_path, folder])
+    expected = [(tmp_path / name, tmp_path) for name in (*shown, 'z.png')]
+    below = [(folder / name, folder) for name in ('y/a.gif', 'z.png')]
+    assert found == [(tmp_path / 'notes.txt', None), *expected, *below]
+    assert picture_files.find([tmp_path / '.cache'])[0].path.name == 'f.png'
+
+
+def test_find_writes_paths_as_they_were_given(tmp_path, monkeypatch):
+    (tmp_path / 'x').mkdir()
+    (tmp_path / 'x' / 'a.png').touch()
+    monkeypatch.chdir(tmp_path / 'x')
+    for given, path in (('.', 'a.png'), ('../x/', '../x/a.png'), ('..', '../x/a.png')):
+        assert [str(found.path) for found in picture_files.find([given])] == [path]
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    (tmp_path / 'x').mkdir()
+    (tmp_path / 'a.png').touch()
+
+    def scandir(path, real=os.scandir):
+        if str(path).endswith('x'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, 'scandir', scandir)
+    with pytest.raises(PermissionError):
+        picture_files.find([tmp_path])
 
 
 def test_find_nothing(tmp_path):
-    with pytest.raises(UserError, match='no picture in this folder'):
+    (tmp_path / 'x').mkdir()
+    with pytest.raises(UserError, match=r': no picture in this folder or below it$'):
         picture_files.find([tmp_path])
     os.mkfifo(tmp_path / 'pipe')
     for name in ('none.png', 'pipe'):

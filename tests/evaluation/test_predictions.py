@@ -6,7 +6,6 @@ import pathlib
 import numpy as np
 import pytest
 
-from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import predictions
 
 NAMES = ['cat', 'dog', '1']
@@ -46,50 +45,6 @@ def test_json_and_csv():
     assert first['image'] == 'a.png' and first['label'] == 'cat'
     assert second['image'] == 'b, c.png' and float(second['probability_1']) == pytest.approx(0.5)
     assert second['class_2'] == 'cat'
-
-
-def labels_of(folder, text):
-    path = folder / 'labels.csv'
-    path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return predictions.read_labels(path, NAMES)
-
-
-@pytest.mark.parametrize(
-    ('text', 'expected'),
-    [
-        ('name,label\na.png,dog\n', {'a.png': 1}),
-        ('\ufeffname,label\r\na.png,dog\r\n', {'a.png': 1}),
-        ('a.png, dog\n\nb.png,0', {'a.png': 1, 'b.png': 0}),
-        ('a.png,1', {'a.png': 2}),  # a name goes before a number
-        ('"a, b.png",cat', {'a, b.png': 0}),
-        ('./x//a.png,dog', {'x/a.png': 1}),  # as pathlib writes the path that was typed
-        ('', {}),
-    ],
-)
-def test_labels(tmp_path, text, expected):
-    assert labels_of(tmp_path, text) == expected
-
-
-@pytest.mark.parametrize(
-    ('text', 'word'),
-    [
-        ('a.png,dog\nb.png,dgo', "line 2: no class is called 'dgo'"),
-        ('a.png', 'line 1'),
-        ('a.png,dog,cat', 'line 1'),
-        (b'\xff\xfe,dog', 'UTF-8'),
-        ('"' + 200000 * 'a', 'line 1'),
-    ],
-)
-def test_bad_labels(tmp_path, text, word):
-    with pytest.raises(UserError, match=word):
-        labels_of(tmp_path, text)
-
-
-def test_label_of():
-    labels = {'x/a.png': 1, 'a.png': 2}
-    assert predictions.label_of(pathlib.Path('x/a.png'), labels) == 1
-    assert predictions.label_of(pathlib.Path('y/a.png'), labels) == 2
-    assert predictions.label_of(pathlib.Path('b.png'), labels) is None
 
 
 def test_printable():

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from chainer_cifar import figures
 from chainer_cifar.commands.of_weights import load, weights_parser
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation import inference, picture_files, predictions, sets
+from chainer_cifar.evaluation import inference, picture_files, picture_labels, predictions, sets
 
 
 def main(argv, prog):
@@ -51,14 +51,10 @@ def _check(given):
 
 
 def _files(given, model):
-    paths = picture_files.find(given.images)
-    _check_gallery(given, len(paths))
-    labels = None
-    if given.labels:
-        known = predictions.read_labels(given.labels, model.class_names)
-        labels = [predictions.label_of(path, known) for path in paths]
-        if not any(label is not None for label in labels):
-            raise UserError(f'--labels {given.labels}: names none of these pictures')
+    found = picture_files.find(given.images)
+    _check_gallery(given, len(found))
+    labels = _labels(given.labels, found, model.class_names) if given.labels else None
+    paths = [picture.path for picture in found]
     pictures = _read(paths)
     read = [i for i, picture in enumerate(pictures) if picture is not None]
     if not read:
@@ -72,6 +68,21 @@ def _files(given, model):
         for start in range(0, len(pictures), size)
     )
     return names, pictures, labels, inputs, len(paths) - len(read)
+
+
+def _labels(path, found, class_names):
+    lines = picture_labels.read(path, class_names)
+    labels, unmatched = picture_labels.assign(lines, found, path)
+    if len(unmatched) == len(lines):
+        first = f', the first name is {unmatched[0]!r}' if unmatched else ''
+        raise UserError(f'--labels {path}: names none of these pictures{first}')
+    if unmatched:
+        warning = (
+            f'warning: --labels {path}: {len(unmatched)} of {len(lines)} names are of none of '
+            f'these pictures, the first of them {unmatched[0]!r}'
+        )
+        print(predictions.printable(warning), file=sys.stderr)
+    return labels
 
 
 def _read(paths):
@@ -122,7 +133,11 @@ def _draw(rows, pictures, path):
 def _parser(prog):
     parser = weights_parser(prog, __doc__)
     parser.add_argument(
-        'images', nargs='*', default=[], metavar='IMAGE', help='picture files, or folders of them'
+        'images',
+        nargs='*',
+        default=[],
+        metavar='IMAGE',
+        help='picture files, or folders, in and below which they are searched',
     )
     parser.add_argument(
         '--first', type=int, default=None, metavar='N', help='the first N test images of the run'
@@ -142,7 +157,9 @@ def _parser(prog):
         '--labels',
         default='',
         metavar='FILE.csv',
-        help='the true classes, lines of name,label: predictions are marked right or wrong',
+        help='the true classes, lines of name,label, to mark predictions as right or wrong; '
+        "name is a picture's path as given, seen from FILE.csv, or seen from the folder that was "
+        'searched, or its file name if no other picture has it; label is a class or its number',
     )
     parser.add_argument(
         '--tta',

@@ -1,7 +1,9 @@
 """Picture files of any kind as the 32x32 pictures that the nets are made for."""
 
+import os
 import pathlib
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -11,31 +13,51 @@ from chainer_cifar.errors import UserError
 SIZE = 32
 
 
+class Found(NamedTuple):
+    """A picture file, and the folder it was searched in; None if it was given by itself."""
+
+    path: pathlib.Path
+    folder: pathlib.Path | None
+
+
 def find(paths):
-    """The files that `paths` name: a folder stands for its pictures, sorted by name.
+    """The files that `paths` name: a folder stands for the pictures in and below it, sorted.
+
+    Hidden files and folders are left out; links to folders are not followed.
+
+    Returns:
+        list of Found
 
     Raises:
         UserError: No such file, or a folder without pictures.
+        OSError: A folder cannot be read.
     """
     found = []
     for path in map(pathlib.Path, paths):
         if path.is_dir():
-            found += _pictures_in(path)
+            found += [Found(picture, path) for picture in _pictures_below(path)]
         elif path.is_file():
-            found.append(path)
+            found.append(Found(path, None))
         else:
             raise UserError(f'{path}: no such picture file or folder')
     return found
 
 
-def _pictures_in(folder):
+def _pictures_below(folder):
     Image.init()  # or Pillow does not know all endings yet
     endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    files = [path for path in folder.iterdir() if path.suffix.lower() in endings]
-    files = sorted(path for path in files if path.is_file() and not path.name.startswith('.'))
+    files = []
+    for where, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = [name for name in folders if not name.startswith('.')]
+        files += [pathlib.Path(where, name) for name in names if not name.startswith('.')]
+    files = sorted(path for path in files if path.suffix.lower() in endings and path.is_file())
     if not files:
-        raise UserError(f'{folder}: no picture in this folder (what it holds itself counts)')
+        raise UserError(f'{folder}: no picture in this folder or below it')
     return files
+
+
+def _raise(error):
+    raise error
 
 
 def read(path):

@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import os
-import pathlib
 
 import numpy as np
 
-from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.registry import Registry
 
@@ -88,46 +86,6 @@ def as_csv(rows):
         best = [value for entry in row['top'] for value in entry.values()]
         writer.writerow([row['image'], row.get('label', ''), *best])
     return out.getvalue().rstrip('\n')
-
-
-def read_labels(path, class_names):
-    """The labels in a CSV file of ``name,label``.
-
-    A name is a file name or a path as typed; a label is a class name or a class number. A first
-    line ``name,label`` is skipped.
-
-    Returns:
-        dict: From names to class numbers.
-
-    Raises:
-        UserError: The file cannot be read, a line is malformed, or there is no such class.
-    """
-    numbers = {str(number): number for number in range(len(class_names))}
-    numbers |= {name: number for number, name in enumerate(class_names)}
-    labels = {}
-    try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                cells = [cell.strip() for cell in cells]
-                if not any(cells) or (reader.line_num == 1 and cells == ['name', 'label']):
-                    continue
-                if len(cells) != 2:
-                    raise ValueError(f"'{','.join(cells)}' is not name,label")
-                if cells[1] not in numbers:
-                    raise ValueError(f"no class is called '{cells[1]}'")
-                labels[str(pathlib.Path(cells[0]))] = numbers[cells[1]]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'
-        raise UserError(f'--labels {path}: cannot be read ({reason})') from None
-    except (ValueError, csv.Error) as error:
-        raise UserError(f'--labels {path}: line {reader.line_num}: {error}') from None
-    return labels
-
-
-def label_of(path, labels):
-    """The label of the picture `path` (pathlib.Path), by its path or its file name, or None."""
-    return labels.get(str(path), labels.get(path.name))
 
 
 def printable(path):

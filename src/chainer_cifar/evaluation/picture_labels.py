@@ -1,0 +1,127 @@
+"""The true classes of picture files, from a CSV file of ``name,label``."""
+
+import collections
+import csv
+import os
+import pathlib
+from typing import NamedTuple
+
+from chainer_cifar.errors import UserError
+
+
+class Line(NamedTuple):
+    """One picture's class.
+
+    Attributes:
+        number (int): Of the line in the file, from 1 up.
+        name (str): Of the picture; see `assign`.
+        label (int): The class number.
+    """
+
+    number: int
+    name: str
+    label: int
+
+
+def read(path, class_names):
+    """The lines of a labels file.
+
+    A label is a class name or a class number. A first line ``name,label`` is skipped.
+
+    Returns:
+        list of Line
+
+    Raises:
+        UserError: The file cannot be read, a line is malformed, or there is no such class.
+    """
+    numbers = {str(number): number for number in range(len(class_names))}
+    numbers |= {name: number for number, name in enumerate(class_names)}
+    lines = []
+    try:
+        with open(path, encoding='utf-8-sig', newline='') as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                cells = [cell.strip() for cell in cells]
+                if not any(cells) or (reader.line_num == 1 and cells == ['name', 'label']):
+                    continue
+                if len(cells) != 2 or not cells[0] or '\0' in cells[0]:
+                    raise ValueError(f'{",".join(cells)!r} is not name,label')
+                if cells[1] not in numbers:
+                    raise ValueError(f'no class is called {cells[1]!r}')
+                name = str(pathlib.PurePath(cells[0]))  # a/b.png of ./a//b.png, as `find` writes it
+                lines.append(Line(reader.line_num, name, numbers[cells[1]]))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'
+        raise UserError(f'--labels {path}: cannot be read ({reason})') from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f'--labels {path}: line {reader.line_num}: {error}') from None
+    return lines
+
+
+def assign(lines, pictures, path):
+    """The label of each picture.
+
+    A name is looked for as the path of a picture as it was given or found, then as a path seen
+    from the folder of the labels file, then as one seen from the folder that was searched, then as
+    a file name alone.
+
+    Args:
+        lines (list of Line): What `read` gave.
+        pictures (list of Found): See picture_files.py.
+        path (str): The labels file.
+
+    Returns:
+        (list, list of str): a class number for each picture, None where none is known; and the
+        names that no picture has.
+
+    Raises:
+        UserError: A name may mean several pictures, or a picture is given two labels.
+    """
+    wheres = [_where(picture.path) for picture in pictures]
+    find = _finder(pictures, wheres, pathlib.Path(path).parent)
+    known, unmatched = {}, []
+    for line in lines:
+        found = find(line.name)
+        if not found:
+            unmatched.append(line.name)
+        if len(found) > 1:
+            first, second, *_ = found.values()
+            raise UserError(
+                f'--labels {path}: line {line.number}: {line.name!r} may be {first} or {second}; '
+                f'write its path'
+            )
+        for where, picture in found.items():
+            before = known.setdefault(where, line)
+            if before.label != line.label:
+                raise UserError(
+                    f'--labels {path}: lines {before.number} and {line.number} give different '
+                    f'labels to {picture}; leave one out'
+                )
+    return [known[where].label if where in known else None for where in wheres], unmatched
+
+
+def _finder(pictures, wheres, folder):
+    """A function from a name to {where: path}: one entry, or those that it may mean."""
+    given, there, below, alone = (collections.defaultdict(dict) for _ in range(4))
+    for picture, where in zip(pictures, wheres, strict=True):
+        keys = [(given, str(picture.path)), (there, where), (alone, picture.path.name)]
+        if picture.folder is not None:
+            keys.append((below, str(picture.path.relative_to(picture.folder))))
+        for index, key in keys:
+            index[key][where] = picture.path
+
+    def find(name):
+        return (
+            given.get(name)
+            or there.get(_where(folder / name))
+            or below.get(name)
+            or alone.get(name)
+            or {}
+        )
+
+    return find
+
+
+def _where(path):
+    """The same for all ways to write where a file is; links to one file stay apart."""
+    return os.path.join(os.path.realpath(path.parent), path.name)

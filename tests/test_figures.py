@@ -101,9 +101,32 @@ def test_gallery_shows_every_pixel(tmp_path):
         np.testing.assert_array_equal(inside[3::4, 3::4].transpose(2, 0, 1), image)
         red, green, _ = sheet[top + 1, left + 60].astype(int)
         assert {True: green > red, False: red > green, None: red == green == 255}[right[i]]
+        red, green, _ = sheet[top + 3, left + 60].astype(int)
+        assert {True: green > red, False: red > green, None: red == green < 200}[right[i]]
         # Text stays below its own tile.
         assert (sheet[top : top + 170, left + 138 : left + 150] == 255).all()
     assert (sheet[34 + 138 : 34 + 164, 16:152] < 128).any()
+
+
+def test_pictures_begin_where_their_captions_do(tmp_path):
+    white = np.full((2, 3, 32, 32), 255, np.uint8)
+    for right, left in ((None, 16), ([None, True], 19)):
+        figures.gallery(white, [('|', '|', '|')] * 2, tmp_path / 'a.png', '', right)
+        sheet = pixels(tmp_path / 'a.png')
+        size = 130 if right is None else 136
+        assert sheet.shape == (34 + size + 3 * 14 + 16, 16 + 2 * (size + 16), 3)
+        dark = np.flatnonzero((sheet[:, : size + 16] < 200).any(axis=(0, 2)))
+        assert dark[0] == left and dark[-1] == left + 129  # the thin frame, 1 + 128 + 1
+        bars = sheet[34 + size :, : size + 16].min(axis=(0, 2))  # below: the captions
+        assert 0 <= np.flatnonzero(bars < 200)[0] - left < 5
+
+
+def test_a_long_caption_loses_its_middle(tmp_path):
+    seen = []
+    for caption in ('a' * 30 + '1.png', 'a' * 30 + '2.png', 'a' * 15 + 'b' + 'a' * 14 + '2.png'):
+        figures.gallery(IMAGES[:1], [(caption,)], tmp_path / 'a.png', 'title')
+        seen.append(pixels(tmp_path / 'a.png'))
+    assert (seen[0] != seen[1]).any() and (seen[1] == seen[2]).all()
 
 
 def test_one_picture_leaves_room_for_the_title(tmp_path):

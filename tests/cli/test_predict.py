@@ -137,11 +137,34 @@ def test_gallery(in_run, command, tmp_path, test_images):
     right = probabilities(in_run, test_images[0]).argmax(axis=1) == test_images[1]
     sheet = np.asarray(Image.open(path).convert('RGB'))
     for number in range(40):
-        top, left = 34 + 180 * (number // 10), 16 + 152 * (number % 10)
+        top, left = 34 + 194 * (number // 10), 16 + 152 * (number % 10)
         red, green, _ = sheet[top, left].tolist()
         assert (green > red) == right[number]
         found = sheet[top + 4 : top + 132 : 4, left + 4 : left + 132 : 4]
         np.testing.assert_array_equal(found.transpose(2, 0, 1), test_images[0][number])
+
+
+def test_captions(in_run, command, folder, tmp_path, test_images, monkeypatch):
+    shutil.copytree(folder, tmp_path / 'pictures' / 'below')
+    drawn = []
+    monkeypatch.setattr('chainer_cifar.figures.gallery', lambda *given: drawn.append(given))
+    files = [tmp_path / 'pictures', folder / '0.png', folder / '1.png']
+    command('predict', 'models/run', *files, '--gallery', 'a.png')
+    shorts = [*(f'below/{number}.png' for number in range(4)), '0.png', '1.png']
+    _, captions, _, title, right = drawn.pop()
+    assert title == '6 pictures' and right == [None] * 6
+    assert [name for name, _ in captions] == shorts
+    assert all(re.fullmatch(r'[a-z]+ \d+ %', best) for _, best in captions)
+    predicted = [best.split()[0] for _, best in captions]
+
+    labels = tmp_path / 'labels.csv'
+    wrong = 'truck' if predicted[2] != 'truck' else 'cat'
+    labels.write_text(f'below/1.png,{predicted[1]}\nbelow/2.png,{wrong}\n')
+    command('predict', 'models/run', *files, '--gallery', 'a.png', '--labels', labels)
+    _, marked, _, title, right = drawn.pop()
+    assert title == '1 of 2 right' and right == [None, True, False, None, None, None]
+    captions[2] = (*captions[2], f'truth: {wrong}')
+    assert marked == captions
 
 
 def test_flags_may_stand_between_files(in_run, command, folder):

@@ -100,7 +100,12 @@ def test_the_nearer_meaning_wins():
 
 @pytest.mark.parametrize(
     'pictures',
-    [('x/a.png', 'y/a.png'), ('pics: x/a.png', 'pics: y/a.png'), ('x: a.png', 'y: a.png')],
+    [
+        ('x/a.png', 'y/a.png'),
+        ('pics: x/a.png', 'pics: y/a.png'),
+        ('x: a.png', 'y: a.png'),
+        ('pics: x/a.png', 'y/a.png'),
+    ],
 )
 def test_ambiguous_names(pictures):
     first, second = (picture.replace(': ', '/') for picture in pictures)

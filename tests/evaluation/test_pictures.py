@@ -91,8 +91,8 @@ def test_mistakes(subject, tmp_path, monkeypatch):
     np.testing.assert_array_equal(images, x[wrong])
     names = model.class_names
     for i, (first, second) in zip(wrong, captions, strict=True):
-        assert first == f'{names[p[i].argmax()]}, {100 * p[i].max():.0f} %'
-        assert second == f'is {names[data.test_labels[i]]}'
+        assert first == f'{names[p[i].argmax()]} {100 * p[i].max():.0f} %'
+        assert second == f'truth: {names[data.test_labels[i]]}'
 
 
 def test_nothing_to_show(subject, tmp_path, monkeypatch):

@@ -5,6 +5,8 @@ A picture is cut to the square in its middle, resized to 32x32 and treated as in
 
 import pathlib
 import sys
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,19 +21,38 @@ def main(argv, prog):
     given = _parser(prog).parse_args(argv)
     _check(given)
     model = load(given)
-    names, pictures, labels, inputs, unread = (_test_images if given.first else _files)(
-        given, model
-    )
-    with tqdm(total=len(names), desc='predict', unit='img', leave=False, disable=None) as bar:
-        logits = inference.logits(model.net, inputs, given.tta, bar.update)
-    rows = predictions.rows(names, logits, model.class_names, given.top, labels)
+    subject = (_test_images if given.first else _files)(given, model)
+    count = len(subject.names)
+    with tqdm(total=count, desc='predict', unit='img', leave=False, disable=None) as bar:
+        logits = inference.logits(model.net, subject.inputs, given.tta, bar.update)
+    rows = predictions.rows(subject.names, logits, model.class_names, given.top, subject.labels)
     print(predictions.formats[given.format](rows), flush=True)
     if given.gallery:
-        _draw(rows, pictures, given.gallery)
+        _draw(rows, subject, given.gallery)
         if given.format == 'table':
             print(f'gallery  {given.gallery}', flush=True)
-    if unread:
-        raise UserError(f'{unread} of {unread + len(rows)} pictures could not be read')
+    if subject.unread:
+        raise UserError(f'{subject.unread} of {subject.unread + count} pictures could not be read')
+
+
+class _Subject(NamedTuple):
+    """What is classified.
+
+    Attributes:
+        names (list of str): Of the pictures.
+        short (list of str): Names for captions.
+        pictures (numpy.ndarray): uint8 ``(N, 3, 32, 32)``.
+        labels (list): Class numbers, None where not known; or None.
+        inputs (iterable): Batches of what the net takes.
+        unread (int): How many other files could not be read.
+    """
+
+    names: list
+    short: list
+    pictures: np.ndarray
+    labels: list | None
+    inputs: Iterable
+    unread: int = 0
 
 
 def _check(given):
@@ -54,12 +75,12 @@ def _files(given, model):
     found = picture_files.find(given.images)
     _check_gallery(given, len(found))
     labels = _labels(given.labels, found, model.class_names) if given.labels else None
-    paths = [picture.path for picture in found]
-    pictures = _read(paths)
+    pictures = _read([picture.path for picture in found])
     read = [i for i, picture in enumerate(pictures) if picture is not None]
     if not read:
-        raise UserError(f'none of the {len(paths)} pictures could be read')
-    names = [predictions.printable(paths[i]) for i in read]
+        raise UserError(f'none of the {len(found)} pictures could be read')
+    names = [predictions.printable(found[i].path) for i in read]
+    short = [predictions.printable(found[i].short) for i in read]
     pictures = np.stack([pictures[i] for i in read])
     labels = labels and [labels[i] for i in read]
     size = model.config.batch_size
@@ -67,7 +88,7 @@ def _files(given, model):
         model.device.send(model.treatment(pictures[start : start + size]))
         for start in range(0, len(pictures), size)
     )
-    return names, pictures, labels, inputs, len(paths) - len(read)
+    return _Subject(names, short, pictures, labels, inputs, len(found) - len(read))
 
 
 def _labels(path, found, class_names):
@@ -109,7 +130,8 @@ def _test_images(given, model):
     index, labels = index[: given.first], labels[: given.first].tolist()
     pictures = figures.colours(data.test_images[index].reshape(-1, 3, 32, 32))
     inputs = (x for x, _ in images.batches(index, model.config.batch_size))
-    return [f'test {number}' for number in index], pictures, labels, inputs, 0
+    names = [f'test {number}' for number in index]
+    return _Subject(names, names, pictures, labels, inputs)
 
 
 def _check_gallery(given, count):
@@ -119,15 +141,14 @@ def _check_gallery(given, count):
         )
 
 
-def _draw(rows, pictures, path):
+def _draw(rows, subject, path):
     captions = []
-    for row in rows:
+    for name, row in zip(subject.short, rows, strict=True):
         best = row['top'][0]
-        wrong = row.get('right') is False
-        second = f'is {row["label"]}' if wrong else pathlib.PurePath(row['image']).name
-        captions.append((f'{best["class"]}, {100 * best["probability"]:.0f} %', second))
+        truth = [f'truth: {row["label"]}'] if row.get('right') is False else []
+        captions.append((name, f'{best["class"]} {100 * best["probability"]:.0f} %', *truth))
     title = predictions.score(rows) or f'{len(rows)} picture{"s" if len(rows) > 1 else ""}'
-    figures.gallery(pictures, captions, path, title, [row.get('right') for row in rows])
+    figures.gallery(subject.pictures, captions, path, title, [row.get('right') for row in rows])
 
 
 def _parser(prog):

@@ -19,6 +19,11 @@ class Found(NamedTuple):
     path: pathlib.Path
     folder: pathlib.Path | None
 
+    @property
+    def short(self):
+        """The file name, with the folders between it and the one that was searched."""
+        return self.path.name if self.folder is None else str(self.path.relative_to(self.folder))
+
 
 def find(paths):
     """The files that `paths` name: a folder stands for the pictures in and below it, sorted.

@@ -106,7 +106,7 @@ def _finder(pictures, wheres, folder):
     for picture, where in zip(pictures, wheres, strict=True):
         keys = [(given, str(picture.path)), (there, where), (alone, picture.path.name)]
         if picture.folder is not None:
-            keys.append((below, str(picture.path.relative_to(picture.folder))))
+            keys.append((below, picture.short))
         for index, key in keys:
             index[key][where] = picture.path
 

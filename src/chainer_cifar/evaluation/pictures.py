@@ -138,7 +138,7 @@ def mistakes(subject, path):
     shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
     names = trained.class_names
     captions = [
-        (f'{names[predicted[i]]}, {100 * confidence[i]:.0f} %', f'is {names[labels[i]]}')
+        (f'{names[predicted[i]]} {100 * confidence[i]:.0f} %', f'truth: {names[labels[i]]}')
         for i in shown
     ]
     title = (

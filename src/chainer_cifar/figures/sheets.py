@@ -12,31 +12,39 @@ LINE = 14  # height of a line of small text
 HEADING = 34
 SMALL, LARGE = 8, 11  # points
 
-_FRAMES = {True: (0, 150, 60), False: (215, 25, 28), None: (255, 255, 255)}
+# Colour and width: None is as thin as shows where a white picture ends.
+_FRAMES = {True: ((0, 150, 60), 4), False: ((215, 25, 28), 4), None: ((160, 160, 160), 1)}
 
 
 def gallery(images, captions, path, title, right=None, columns=10):
-    """Pictures with two lines of text under each and a frame that tells right from wrong.
+    """Pictures with some lines of text under each and a frame that tells right from wrong.
 
     Args:
         images (numpy.ndarray): uint8 ``(N, 3, 32, 32)``, at most `GALLERY`.
-        captions (list of (str, str)): Two lines for each.
+        captions (list of tuple of str): The lines for each, of any number.
         path (pathlib.Path): The PNG file.
         title (str): Shown above.
-        right (list): For each True (green), False (red) or None (no frame).
+        right (list): For each True (green), False (red) or None (a thin grey frame).
         columns (int): Pictures in a row.
     """
-    zoom, frame = 4, 4
-    size = zoom * images.shape[2] + 2 * frame
-    cell = np.array([size + 2 * LINE + MARGIN, size + MARGIN])
+    zoom = 4
+    frames = [_FRAMES[mark] for mark in right or [None] * len(images)]
+    widest = max(width for _, width in frames)
+    size = zoom * images.shape[2] + 2 * widest
+    below = LINE * max(map(len, captions))
+    cell = np.array([size + below + MARGIN, size + MARGIN])
     columns = min(columns, len(images))
     height, width = cell * (-(-len(images) // columns), columns) + (HEADING, MARGIN)
     canvas, texts = _canvas(height, width, title)
     for i, image in enumerate(images):
         top, left = cell * divmod(i, columns) + (HEADING, MARGIN)
-        canvas[top : top + size, left : left + size] = _FRAMES[right[i] if right else None]
-        inner = slice(top + frame, top + size - frame), slice(left + frame, left + size - frame)
-        canvas[inner] = image.repeat(zoom, axis=1).repeat(zoom, axis=2).transpose(1, 2, 0)
+        colour, frame = frames[i]
+        picture = image.repeat(zoom, axis=1).repeat(zoom, axis=2).transpose(1, 2, 0)
+        framed = np.full((size, size, 3), 255, np.uint8)
+        for width, content in ((widest - frame, colour), (widest, picture)):
+            framed[width : size - width, width : size - width] = content
+        canvas[top : top + size, left : left + size] = framed
+        left += widest - frame  # the text begins where the frame does
         for number, line in enumerate(captions[i]):
             texts.append((left, top + size + (number + 0.5) * LINE, _fitted(line, size), SMALL))
     _write(canvas, texts, path)
@@ -80,8 +88,10 @@ def _width(text, points=SMALL):
 
 
 def _fitted(text, width):
+    """The text, without its middle if it is too long: both ends of a file name tell much."""
     count = 10 * width // _width('x' * 10)
-    return text if len(text) <= count else text[: count - 1] + '…'
+    end = count // 2
+    return text if len(text) <= count else f'{text[: count - end - 1]}…{text[-end:]}'
 
 
 def _write(canvas, texts, path):

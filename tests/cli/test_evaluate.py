@@ -82,6 +82,17 @@ def test_a_renamed_run(own_run, command):
     assert (own_run / 'results/better/report-test.json').exists()
 
 
+def test_runs_by_name(own_run, command):
+    expected = command('evaluate', 'models/run')
+    assert expected[0] == 0
+    for name in ('run', 'results/run'):
+        status, out, err = command('evaluate', name)
+        # But for the time it took.
+        assert (status, out.splitlines()[1:], err) == (0, expected[1].splitlines()[1:], '')
+        numbers = report(own_run / 'results/run', 'report-test')
+        assert numbers['weights'] == 'models/run/best.npz'
+
+
 def test_moved_data(own_run, command):
     shutil.move('dataset', 'elsewhere')
     flags = ['-d', 'elsewhere/image_raw.pkl', '-l', 'elsewhere/label.pkl']
@@ -143,7 +154,7 @@ def test_no_valid_data(own_run, refused):
 @pytest.mark.parametrize(
     ('arguments', 'word'),
     [
-        (['models/none'], 'models/none'),
+        (['models/none'], 'models/none: no such file; give the weights of a run, such as'),
         (['models/run', '--set', 'tets'], "did you mean 'test'?"),
         (['models/run', '--tta', 'miror'], "did you mean 'mirror'?"),
         (['models/run', '-b', '0'], '--batch_size 0'),

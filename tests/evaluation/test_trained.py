@@ -1,5 +1,7 @@
 import json
+import os
 import pathlib
+import shutil
 
 import chainer
 import numpy as np
@@ -47,8 +49,9 @@ def test_given_flags_win(saved):
 
 def test_where_results_go(saved, monkeypatch):
     saved()
-    model = trained.load(RUN, CHAINER)
-    assert model.results == pathlib.Path('results/run')
+    for name in (RUN, 'run', 'results/run'):
+        model = trained.load(name, CHAINER)
+        assert model.results == pathlib.Path('results/run')
     assert model.name('report', 'test') == 'report-test'
     RUN.rename('models/better')
     assert trained.load('models/better', CHAINER).results == pathlib.Path('results/better')
@@ -73,6 +76,18 @@ def test_a_file_is_missing_or_damaged(saved, name):
 def test_no_run(tmp_path):
     assert 'no such file' in refused(tmp_path)
     assert 'no such file' in refused(tmp_path / 'none' / 'best.npz')
+
+
+def test_names_the_newest_runs(saved):
+    saved()
+    for number in range(6):
+        folder = pathlib.Path('models', f'run{number}')
+        shutil.copytree(RUN, folder)
+        os.utime(folder / 'best.npz', (number, number))
+    shutil.rmtree(RUN)
+    runs = ', '.join(f'models/run{number}' for number in (5, 4, 3, 2, 1))
+    assert refused('runn') == f'runn: no such file; give the weights of a run, such as {runs}'
+    assert trained.load('run3', CHAINER).weights == pathlib.Path('models/run3/best.npz')
 
 
 def test_a_snapshot_has_weights_too(saved):

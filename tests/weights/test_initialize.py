@@ -169,5 +169,15 @@ def test_wrong_files_end_in_one_line(tmp_path, name):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(UserError, match=r'--init .*none\.npz: No such file'):
         initialize(Tiny(), tmp_path / 'none.npz')
-    with pytest.raises(UserError, match='directory'):
+    with pytest.raises(UserError, match=r'--init .*/best\.npz: No such file'):
         initialize(Tiny(), tmp_path)
+
+
+def test_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'models' / 'run' / 'best.npz'
+    path.parent.mkdir(parents=True)
+    saved(path)
+    for name in ('models/run', 'results/run', 'run'):
+        report = initialize(Tiny(), name)
+        assert not report.missing and report.source == 'models/run/best.npz'

@@ -14,7 +14,9 @@ def weights_parser(prog, description):
     """A parser with WEIGHTS and the flags of the run that may be replaced; see `load`."""
     parser = ArgumentParser(prog=prog, description=description, argument_default=argparse.SUPPRESS)
     parser.add_argument(
-        'weights', metavar='WEIGHTS', help=f'a run, models/RUN (its {trained.WEIGHTS}), or a file'
+        'weights',
+        metavar='WEIGHTS',
+        help=f'a run (its {trained.WEIGHTS}), as models/RUN or RUN; or a file of weights',
     )
     add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
     return parser

@@ -43,7 +43,11 @@ _OWN = ('weights', 'n_class', 'depth')
 def _parser(prog):
     parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
     parser.add_argument(
-        'weights', nargs='?', default=None, metavar='RUN', help='models/RUN, or a weights file'
+        'weights',
+        nargs='?',
+        default=None,
+        metavar='RUN',
+        help='a run, as models/RUN or RUN; or a file of weights',
     )
     add_flags(parser, TrainConfig, ('model', *nets.OPTIONS))
     parser.add_argument(

@@ -12,9 +12,12 @@ from chainer_cifar import nets
 from chainer_cifar.data import treatment
 from chainer_cifar.errors import UserError
 from chainer_cifar.training import config as train_config
-from chainer_cifar.weights import npz
+from chainer_cifar.weights import locate, npz
+from chainer_cifar.weights.locate import WEIGHTS
 
-WEIGHTS, CONFIG, TREATMENT = 'best.npz', 'config.json', 'input.npz'
+CONFIG, TREATMENT = 'config.json', 'input.npz'
+
+RUNS = 5  # that are named where there are no weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,15 +62,14 @@ def load(path, flags=None):
     """Read a weights file, and beside it the run's config.json and input.npz.
 
     Args:
-        path (str): A weights file or snapshot, or a run's folder under models/ (for its best.npz).
+        path (str): A weights file or snapshot, or a run; see `find`.
         flags (dict): Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
 
     Raises:
         UserError: A file is missing or damaged, or the weights are those of another net.
     """
-    path = pathlib.Path(path)
-    weights = path / WEIGHTS if path.is_dir() else path
-    arrays = _read(weights)
+    weights = find(path)
+    arrays = npz.read(weights)
     description = _read_description(weights.with_name(CONFIG))
     config = _config(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
@@ -82,12 +84,15 @@ def load(path, flags=None):
     return Trained(weights, config, classes, found, net, device, checksum, batch_size)
 
 
-def _read(path):
+def find(name):
+    """The weights file that `name` means (see locate.py); UserError if there is none."""
+    path = locate.find(name)
     if not path.is_file():
+        runs = [str(folder) for folder in locate.runs()[:RUNS]] or [f'models/RUN/{WEIGHTS}']
         raise UserError(
-            f'{path}: no such file; give the weights of a run, such as models/RUN/{WEIGHTS}'
+            f'{path}: no such file; give the weights of a run, such as {", ".join(runs)}'
         )
-    return npz.read(path)
+    return path
 
 
 def _read_description(path):

@@ -7,7 +7,7 @@ import numpy as np
 
 from chainer_cifar import nets
 from chainer_cifar.errors import UserError
-from chainer_cifar.weights import keras_h5, npz
+from chainer_cifar.weights import keras_h5, locate, npz
 from chainer_cifar.weights.pretrained import PRETRAINED
 
 IMAGENET = 'imagenet'
@@ -53,8 +53,8 @@ def initialize(net, source):
 
     Args:
         net (chainer.Chain): One of `chainer_cifar.nets`, on any device.
-        source (str or path): Weights or a snapshot of ours (npz), weights of Keras (h5; see
-            `keras_h5.read`), or the word ``imagenet`` (see `PRETRAINED`).
+        source (str or path): Weights or a snapshot of ours (npz), a run (see `locate.find`),
+            weights of Keras (h5; see `keras_h5.read`), or the word ``imagenet`` (see `PRETRAINED`).
 
     Returns:
         Report
@@ -65,6 +65,7 @@ def initialize(net, source):
     if str(source) == IMAGENET:
         arrays, source = _pretrained(net).read()
     else:
+        source = locate.find(source)
         arrays = _read(net, source)
     of_net = chainer.serializers.DictionarySerializer()
     of_net.save(net)
@@ -119,7 +120,7 @@ def _read(net, path):
             start = file.read(8)
     except OSError as error:
         raise UserError(
-            f'--init {path}: {error.strerror}; give an npz of ours, an h5 of Keras '
+            f'--init {path}: {error.strerror}; give a run, an npz of ours, an h5 of Keras '
             f"(the README says where MobileNet's is), or the word {IMAGENET}"
         ) from None
     if start.startswith(b'PK'):

@@ -122,10 +122,10 @@ def test_bad_labels(tmp_path, test, message):
 )
 def test_a_missing_file_names_the_command_that_makes_it(tmp_path, name, command):
     path = tmp_path / name
-    for read in (store.read_images, store.read_labels):
+    for read, flag in ((store.read_images, '-d'), (store.read_labels, '-l')):
         with pytest.raises(UserError, match='no such file') as error:
             read(path)
-        assert one_line(error, path).endswith(f': {command}')
+        assert one_line(error, path).endswith(f': {command}, or say with {flag} where it is')
 
 
 @fuzz

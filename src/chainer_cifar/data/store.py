@@ -65,7 +65,7 @@ def read_images(path):
             raise ValueError('has values that are not finite')
         return images
 
-    return _read_split(path, ('u1', 'f2', 'f4', 'f8'), 'bytes or floats', check)
+    return _read_split(path, '-d', ('u1', 'f2', 'f4', 'f8'), 'bytes or floats', check)
 
 
 def read_labels(path):
@@ -78,15 +78,15 @@ def read_labels(path):
             raise ValueError('has labels out of range')
         return labels.astype(np.int32, copy=False)
 
-    return _read_split(path, _INTEGERS, 'integers', check)
+    return _read_split(path, '-l', _INTEGERS, 'integers', check)
 
 
-def _read_split(path, dtypes, what, check):
+def _read_split(path, flag, dtypes, what, check):
     path = pathlib.Path(path)
     if not path.exists():
         names = [name for name in preprocessing if image_file(name) == path.name]
         only = f' --only {names[0]}' if names else ''
-        raise UserError(f'{path}: no such file; {_make(only)}')
+        raise UserError(f'{path}: no such file; {_make(only)}, or say with {flag} where it is')
     content = pickles.load(path)
     split = {}
     for part in ('train', 'test'):

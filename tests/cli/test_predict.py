@@ -256,6 +256,15 @@ def test_mistakes(in_run, refused, folder, arguments, word):
     assert word in refused('predict', 'models/run', *arguments)
 
 
+def test_pictures_without_weights(in_run, refused, folder):
+    one, other = folder / '0.png', folder / '1.png'
+    for files in ([one], [one, other]):
+        line = refused('predict', *files)
+        assert f'{one}: no weights, which must come first' in line
+        assert line.endswith(f'predict.py models/RUN {one}\n')
+    assert 'give the weights of a run, such as models/run' in refused('predict', folder)
+
+
 def test_too_many_for_a_gallery(in_run, refused, tmp_path, monkeypatch):
     monkeypatch.setattr('chainer_cifar.figures.GALLERY', 3)
     path = tmp_path / 'a.png'

@@ -5,6 +5,7 @@ A picture is cut to the square in its middle, resized to 32x32 and treated as in
 
 import pathlib
 import sys
+import zipfile
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -14,12 +15,19 @@ from tqdm import tqdm
 from chainer_cifar import figures
 from chainer_cifar.commands.of_weights import load, weights_parser
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation import inference, picture_files, picture_labels, predictions, sets
+from chainer_cifar.evaluation import (
+    inference,
+    picture_files,
+    picture_labels,
+    predictions,
+    sets,
+    trained,
+)
 
 
 def main(argv, prog):
     given = _parser(prog).parse_args(argv)
-    _check(given)
+    _check(given, prog)
     model = load(given)
     subject = (_test_images if given.first else _files)(given, model)
     count = len(subject.names)
@@ -55,8 +63,13 @@ class _Subject(NamedTuple):
     unread: int = 0
 
 
-def _check(given):
+def _check(given, prog):
     predictions.formats[given.format], inference.views[given.tta]  # before anything takes time
+    weights = trained.find(given.weights)
+    if weights.suffix != '.npz' and not zipfile.is_zipfile(weights):
+        raise UserError(
+            f'{weights}: no weights, which must come first, as in: {prog} models/RUN {weights}'
+        )
     if given.top < 1:
         raise UserError(f'--top {given.top}: must be a number from 1 up')
     if given.first is None and not given.images:

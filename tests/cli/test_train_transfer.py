@@ -39,7 +39,7 @@ def test_tells_what_was_loaded_and_frozen(folder):
     assert 'loaded 4 of 6 arrays (590,380 values) from weights.npz' in output
     assert 'skipped: dense_2/W ((10, 100) in the file, (3, 100) in the net)' in output
     assert 'missing (keeps its initial values): dense_2/W, dense_2/b' in output
-    assert 'frozen: 2 of 6 parameters' in output
+    assert 'frozen: 2 of 6 arrays' in output
 
 
 def test_frozen_parts_are_as_they_were_and_others_not(folder):
@@ -72,6 +72,19 @@ def test_resumed_without_the_weights_it_began_with(folder, tmp_path):
     assert done.returncode == 0, done.stderr
     assert 'loaded' not in done.stdout
     assert_same_run(tmp_path, folder)
+
+
+def test_begins_with_a_run_and_tells_what_differed(folder, tmp_path):
+    for name in ('data', 'models'):
+        shutil.copytree(folder / name, tmp_path / name)
+    flags = [*SMALL, '--iter', 1, '--dry_run', '--init', 'models/run']
+    for normalize, warning in (
+        ('channel', ''),
+        ('none', 'warning: the weights were trained on images of --normalize channel, not none\n'),
+    ):
+        done = train(*flags, '--normalize', normalize, cwd=tmp_path)
+        assert done.returncode == 0 and done.stderr == warning, done.stderr
+        assert 'loaded 6 of 6 arrays' in done.stdout and 'from models/run/best.npz' in done.stdout
 
 
 def test_keras_weights_of_article_001(folder, tmp_path):

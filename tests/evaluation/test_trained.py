@@ -7,7 +7,9 @@ import chainer
 import numpy as np
 import pytest
 
-from chainer_cifar.data import dataset
+from chainer_cifar.data import dataset, treatment
+from chainer_cifar.data.normalize import Normalization
+from chainer_cifar.data.preprocess import Mean, Raw
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.nets import create
@@ -45,6 +47,33 @@ def test_given_flags_win(saved):
     assert (model.config.batch_size, model.config.dataset) == (7, 'other.pkl')
     assert model.config.label == 'dataset/label.pkl'
     assert '--batch_size 0' in refused(flags={'batch_size': 0})
+
+
+def test_other_input(saved):
+    saved()  # raw images, --normalize unit
+    path = RUN / 'best.npz'
+    mean = Mean(np.float32(1))
+    assert trained.other_input(path, Raw(), 'unit') == []
+    assert trained.other_input(path, mean, 'unit') == ['preprocessing raw, not mean']
+    assert trained.other_input(path, Raw(), 'channel') == ['--normalize unit, not channel']
+    assert len(trained.other_input(path, mean, 'none')) == 2
+    assert trained.other_input(path, None, 'unit') == []  # not known
+
+
+def test_other_input_of_runs_of_earlier_versions(saved):
+    saved()
+    path, described = RUN / 'best.npz', RUN / 'config.json'
+    treatment.Treatment(None, Normalization(0, 255)).write(RUN / 'input.npz')
+    assert trained.other_input(path, Raw(), 'unit') == []
+    description = json.loads(described.read_text())
+    del description['flags']['normalize']
+    described.write_text(json.dumps(description))
+    assert trained.other_input(path, Raw(), 'none') == []
+    (RUN / 'input.npz').write_bytes(b'PK')
+    with pytest.raises(UserError, match=r'input\.npz: damaged'):
+        trained.other_input(path, Raw(), 'channel')
+    (RUN / 'input.npz').unlink()
+    assert trained.other_input(path, Raw(), 'channel') == []
 
 
 def test_where_results_go(saved, monkeypatch):

@@ -10,6 +10,7 @@ import numpy as np
 from chainer_cifar import device as devices
 from chainer_cifar import nets
 from chainer_cifar.data import treatment
+from chainer_cifar.data.preprocess import name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.training import config as train_config
 from chainer_cifar.weights import locate, npz
@@ -93,6 +94,33 @@ def find(name):
             f'{path}: no such file; give the weights of a run, such as {", ".join(runs)}'
         )
     return path
+
+
+def other_input(weights, preprocessing, normalize):
+    """In what the images that weights were trained on differ from those of another run.
+
+    Means and the like are not compared: they differ between any two data sets.
+
+    Args:
+        weights (pathlib.Path): The file; config.json and input.npz of its run lie beside it.
+        preprocessing: Of the other run, as `Treatment` has it.
+        normalize (str): Its ``--normalize``.
+
+    Returns:
+        list of str: Such as ``preprocessing raw, not mean``; empty if those files are missing.
+
+    Raises:
+        UserError: One of them is damaged.
+    """
+    description, beside = weights.with_name(CONFIG), weights.with_name(TREATMENT)
+    if not (description.exists() and beside.exists()):
+        return []
+    flags = _read_description(description)['flags']
+    pairs = {'--normalize': (flags.get('normalize', 'none'), normalize)}
+    before = treatment.read(beside).preprocessing
+    if before is not None and preprocessing is not None:
+        pairs['preprocessing'] = name_of(before), name_of(preprocessing)
+    return [f'{what} {old}, not {new}' for what, (old, new) in pairs.items() if old != new]
 
 
 def _read_description(path):

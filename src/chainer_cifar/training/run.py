@@ -21,8 +21,9 @@ from chainer_cifar.files import remove_leftovers
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import description, schedules, snapshot, trainer
 from chainer_cifar.training.log import LOG, summarize
+from chainer_cifar.weights import locate
 from chainer_cifar.weights.freeze import freeze
-from chainer_cifar.weights.initialize import initialize
+from chainer_cifar.weights.initialize import IMAGENET, initialize
 
 # Flags that may change when a run is resumed. The data may have moved; that it is the same data is
 # checked by its checksum. Of another number of epochs, `_compare_rates` warns where it matters.
@@ -136,19 +137,24 @@ def _build(config, restored=False):
     # After the optimizer is set up, and before a snapshot is restored.
     if config.init and not restored:
         print(initialize(net, config.init), flush=True)
-        _compare_normalization(net, config)
+        _compare_input(net, config, treatment)
     if config.freeze:
         frozen = freeze(net, config.freeze)
-        print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} parameters', flush=True)
+        print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} arrays', flush=True)
     return device, data, treatment, run
 
 
-def _compare_normalization(net, config):
+def _compare_input(net, config, treatment):
+    source = locate.find(config.init)
     wanted = getattr(net, 'input_normalization', config.normalize)
-    if wanted != config.normalize and not config.init.endswith('.npz'):
+    if config.init != IMAGENET and source.suffix == '.npz':
+        different = trained.other_input(source, treatment.preprocessing, config.normalize)
+    else:
+        same = wanted == config.normalize
+        different = [] if same else [f'--normalize {wanted}, not {config.normalize}']
+    if different:
         print(
-            f'warning: the weights were trained on images of --normalize {wanted}, '
-            f'not {config.normalize}',
+            f'warning: the weights were trained on images of {", of ".join(different)}',
             file=sys.stderr,
         )
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from chainer_cifar import figures
 from chainer_cifar.figures import image_sheet
+from chainer_cifar.figures.plots import curve
 
 GAP = 2
 
@@ -77,6 +79,106 @@ def test_curves_show_the_rows(tmp_path):
     without_valid = (tmp_path / 'error.png').read_bytes()
     figures.curves(ROWS, ROWS[-1], 'title', tmp_path)
     assert (tmp_path / 'error.png').read_bytes() != without_valid
+
+
+def axes_of(losses, quantity='loss'):
+    """Of a run with these test losses; valid's are the same, train's half."""
+    rows = [
+        {'epoch': i, f'train_{quantity}': x / 2, f'valid_{quantity}': x, f'test_{quantity}': x}
+        for i, x in enumerate(losses, 1)
+    ]
+    figure = curve(rows, rows[-1], 'title', quantity)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    return axes
+
+
+def marks(axes):
+    """Epochs and losses of the triangles that stand for what is not on the axis."""
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    told = [text for text in texts if text.startswith('above')]
+    where = [line.get_xdata().tolist() for line in axes.lines if line.get_marker() == '^']
+    return where, told
+
+
+def assert_markers_inside(axes):
+    box = axes.get_window_extent()
+    for line in axes.lines:
+        radius = line.get_markersize() / 2 * axes.figure.dpi / 72
+        points = axes.transData.transform(line.get_xydata())
+        assert (points - radius >= box.min).all() and (points + radius <= box.max).all()
+
+
+COURSE = [2 * 0.85**i for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ('losses', 'quantity'),
+    [
+        (COURSE, 'loss'),
+        (COURSE[:1], 'loss'),
+        (COURSE[:2], 'loss'),
+        ([0.0], 'loss'),
+        ([60.0, *COURSE, 0.0], 'error'),
+        ([0.0], 'error'),
+    ],
+)
+def test_curves_of_a_usual_run_start_at_zero(losses, quantity):
+    axes = axes_of(losses, quantity)
+    assert axes.get_yscale() == 'linear'
+    low, high = axes.get_ylim()
+    assert -0.05 * high < low < 0 and marks(axes) == ([], [])
+    assert_markers_inside(axes)
+    left, right = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if left <= tick <= right]
+    assert ticks and all(tick == round(tick) for tick in ticks)
+    assert len(losses) > 1 or ticks == [1]
+
+
+@pytest.mark.parametrize('place', [0, 8])
+def test_a_high_loss_asks_for_a_log_axis(place):
+    losses = COURSE.copy()
+    losses[place] = 20.0
+    axes = axes_of(losses)
+    assert axes.get_yscale() == 'log' and marks(axes) == ([], [])
+    assert_markers_inside(axes)
+    # The other epochs have a good part of the height.
+    low, high = np.log(axes.get_ylim())
+    assert np.log(2 / COURSE[-1]) > 0.4 * (high - low)
+
+
+@pytest.mark.parametrize(('loss', 'told'), [(1e12, '1e+12'), (345.6, '346'), (np.inf, 'inf')])
+@pytest.mark.parametrize('place', [0, 8])
+def test_a_huge_loss_is_told_beside_the_axis(place, loss, told):
+    losses = COURSE.copy()
+    losses[place] = loss
+    axes = axes_of(losses)
+    assert axes.get_yscale() == 'linear'
+    assert 1.5 < axes.get_ylim()[1] < 2.5
+    assert marks(axes) == ([[place + 1]], [f'above, up to {told}'])
+
+
+def test_the_result_is_on_the_axis_however_high():
+    axes = axes_of([*COURSE, 1e6])
+    assert axes.get_ylim()[0] < COURSE[-1] and axes.get_ylim()[1] > 1e6
+    assert_markers_inside(axes)
+
+
+@pytest.mark.parametrize('count', [1, 60])
+def test_valid_and_test_are_both_seen_where_they_agree(tmp_path, count):
+    rows = [
+        {'epoch': i, 'train_error': 90 / i, 'valid_error': 50 / i, 'test_error': 50 / i}
+        for i in range(1, count + 1)
+    ]
+    axes = curve(rows, rows[-1], 'title', 'error').axes[0]
+    axes.get_legend().remove()
+    (ring,) = (line for line in axes.lines if line.get_marker() == 'o')
+    ring.remove()
+    axes.figure.savefig(tmp_path / 'a.png', dpi=120)
+    picture = pixels(tmp_path / 'a.png')
+    for color in ('tab:red', 'tab:orange'):
+        near = abs(picture - 255 * np.array(to_rgb(color))).max(axis=2) < 40
+        assert near.sum() > (20 if count == 1 else 500)
 
 
 def pixels(path):

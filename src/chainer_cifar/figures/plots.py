@@ -2,7 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from chainer_cifar.files import atomic_write
 
@@ -16,28 +16,84 @@ def curves(rows, best, title, folder):
         title (str): Shown above.
         folder (pathlib.Path): Where to.
     """
-    _curve(rows, best, title, 'loss', 'loss (nats)', '{:.3f}', folder / 'loss.png')
-    _curve(rows, best, title, 'error', 'error (%)', '{:.2f} %', folder / 'error.png')
+    _write(curve(rows, best, title, 'loss'), folder / 'loss.png')
+    _write(curve(rows, best, title, 'error'), folder / 'error.png')
 
 
-def _curve(rows, best, title, quantity, label, number, path):
+# How each part is drawn. Test lies broad below valid, so that both are seen where they agree.
+_STYLES = {
+    'train': {'color': 'tab:blue', 'linewidth': 1.5, 'markersize': 6},
+    'valid': {'color': 'tab:orange', 'linewidth': 1.5, 'markersize': 5, 'linestyle': '--'},
+    'test': {'color': 'tab:red', 'linewidth': 2.5, 'markersize': 10},
+}
+_ORDER = {'train': 2.1, 'test': 2.2, 'valid': 2.3}
+
+
+def curve(rows, best, title, quantity):
+    """A figure of the ``loss`` or the ``error`` (`quantity`); the others as for `curves`."""
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.add_subplot()
-    epochs = [row['epoch'] for row in rows]
+    epochs = np.array([row['epoch'] for row in rows])
+    parts = [part for part in _STYLES if f'{part}_{quantity}' in best]
+    values = np.array([[row[f'{part}_{quantity}'] for row in rows] for part in parts])
+    result = best[f'test_{quantity}']
+    if quantity == 'loss':
+        label, told, (log, low, high) = 'loss (nats)', f'{result:.3f}', _axis(values, result)
+    else:
+        label, told, (log, low, high) = 'error (%)', f'{result:.2f} %', _linear(values.max())
+
     marker = '.' if len(rows) <= 50 else None
-    for part, color in (('train', 'tab:blue'), ('valid', 'tab:orange'), ('test', 'tab:red')):
-        key = f'{part}_{quantity}'
-        if key in best:
-            axes.plot(epochs, [row[key] for row in rows], color=color, label=part, marker=marker)
-    value = best[f'test_{quantity}']
-    result = f'test, epoch {best["epoch"]}: {number.format(value)}'
-    axes.plot(best['epoch'], value, 'o', color='tab:red', ms=9, mfc='none', label=result)
+    for part, line in zip(parts, values, strict=True):
+        axes.plot(epochs, line, label=part, marker=marker, zorder=_ORDER[part], **_STYLES[part])
+    told = f'test, epoch {best["epoch"]}: {told}'
+    ring = {'color': 'tab:red', 'markersize': 12, 'markerfacecolor': 'none', 'zorder': 2.4}
+    axes.plot(best['epoch'], result, 'o', linestyle='none', label=told, **ring)
+
+    above = values > high
+    if above.any():
+        where = epochs[above.any(axis=0)]
+        told = f'above, up to {values[above].max():.3g}'
+        top = axes.get_xaxis_transform()
+        axes.plot(where, np.full(len(where), 0.98), 'k^', transform=top, label=told)
+
     axes.set_title(title, parse_math=False)  # a $ in a name is no formula
-    axes.set(xlabel='epoch', ylabel=label, ylim=(0, None))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel='epoch', ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(rows) == 1:
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+    if log:
+        axes.set_yscale('log')
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter('{x:g}')
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(low, high)
     axes.grid(alpha=0.3)
     axes.legend()
-    _write(figure, path)
+    return figure
+
+
+def _linear(highest):
+    # From zero, with room for the markers.
+    highest = highest or 1.0
+    return False, -0.025 * highest, 1.05 * highest
+
+
+def _axis(values, result):
+    """Whether the axis of the loss is logarithmic, and its limits.
+
+    It is where the highest is more than ten times the median, so that most values would lie in the
+    lowest tenth. What is 100 times the median, as the first epoch or a jump may bring, is left
+    out: beside 1e12 no course is to be seen on any axis.
+    """
+    positive = values[np.isfinite(values) & (values > 0)]
+    typical = np.median(positive) if positive.size else 1.0
+    shown = np.append(positive[positive <= 100 * typical], result if np.isfinite(result) else [])
+    highest = shown.max(initial=0)
+    if highest <= 10 * typical:
+        return _linear(highest)
+    lowest = shown[shown > 0].min()
+    margin = (highest / lowest) ** 0.05
+    return True, lowest / margin, highest * margin
 
 
 def confusion(matrix, class_names, title, path):

@@ -15,10 +15,8 @@ ELSEWHERE = {
     '--epoch': '--iter',
     '--epochs': '--iter',
     '--num_epochs': '--iter',
-    '--batch-size': '--batch_size',
     '--batchsize': '--batch_size',
     '--learning_rate': '--lr',
-    '--learning-rate': '--lr',
     '--wd': '--weight_decay',
     '--arch': '--model',
     '--data': '--dataset',
@@ -27,7 +25,10 @@ ELSEWHERE = {
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse's, but for what it does with mistakes and with ``@FILE``."""
+    """argparse's, but for what it does with mistakes, with ``@FILE`` and with ``--batch-size``.
+
+    Our long flags are written with underscores; dashes in what is typed are read as such.
+    """
 
     def __init__(self, **kwargs):
         super().__init__(allow_abbrev=False, **kwargs)
@@ -51,13 +52,17 @@ class ArgumentParser(argparse.ArgumentParser):
         """Raise UserError if one of them is no flag of ours."""
         known = self._option_string_actions
         for argument in arguments:
-            flag = argument.split('=')[0]
+            flag = _underscored(argument).split('=')[0]
             if flag not in known:
                 hint = nearest(flag, known)
                 if ELSEWHERE.get(flag) in known:
                     hint = f", did you mean '{ELSEWHERE[flag]}'?"
                 what = 'no flag is called' if argument.startswith('-') else 'what is'
                 raise UserError(f"{what} '{argument}'{hint or ' (see --help)'}")
+
+    def _parse_optional(self, arg_string):
+        # argparse asks this of each word of the command line and of files, but not after a --.
+        return super()._parse_optional(_underscored(arg_string))
 
     def _read_args_from_files(self, arg_strings):
         for argument in arg_strings:
@@ -77,6 +82,14 @@ class ArgumentParser(argparse.ArgumentParser):
             return shlex.split(arg_line, comments=True)
         except ValueError as error:
             raise UserError(f'a file of flags: {arg_line}: {error}') from None
+
+
+def _underscored(argument):
+    """``--batch-size=a-b`` as ``--batch_size=a-b``; what is no long flag, as it is."""
+    flag, equals, value = argument.partition('=')
+    if flag.startswith('--'):
+        flag = '--' + flag[2:].replace('-', '_')
+    return flag + equals + value
 
 
 def add_flags(parser, config, names=None, default=None):

@@ -260,7 +260,6 @@ def test_hostile_archive(run, tmp_path):
     'arguments',
     [
         ('--md5', 'abc'),
-        ('--set', 'cifar11'),
         ('--retries', '-1'),
         ('--url', 'cifar.tar.gz'),
         ('--dir', 'file/below'),
@@ -273,6 +272,11 @@ def test_bad_flags(run, tmp_path, arguments):
     assert (status, out) == (2, '')
     assert err.splitlines()[-1].startswith('download.py: error: ')
     assert 'Traceback' not in err
+
+
+def test_an_archive_that_is_not_known(run):
+    expected = "download.py: error: no archive is called 'cifar11', did you mean 'cifar10'?\n"
+    assert run('--set', 'cifar11') == (2, '', expected)
 
 
 def test_help_tells_the_defaults(run):

@@ -40,7 +40,7 @@ class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionH
 
 def parse(argv, prog):
     parser = ArgumentParser(prog=prog, description=DESCRIPTION, formatter_class=Formatter)
-    parser.add_argument('--set', choices=ARCHIVES, default='cifar10', help='which archive')
+    parser.add_argument('--set', default='cifar10', help=f'which archive: {", ".join(ARCHIVES)}')
     parser.add_argument(
         '--url',
         default='official',

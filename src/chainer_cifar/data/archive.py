@@ -19,6 +19,7 @@ from tqdm import tqdm
 from chainer_cifar.data.fetch import discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.registry import Registry
 
 MB = 10**6
 CHUNK = 1 << 20  # bytes
@@ -56,8 +57,9 @@ class Archive:
 
 # https://www.cs.toronto.edu/~kriz/cifar.html; the official batches have 31.0 MB, the train file of
 # CIFAR-100 155.2 MB.
-ARCHIVES = {
-    'cifar10': Archive(
+ARCHIVES = Registry('archive')
+ARCHIVES.register('cifar10')(
+    Archive(
         url='https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
         md5='c58f30108f718f92721af3b95e74349a',
         size=170_498_071,
@@ -68,8 +70,10 @@ ARCHIVES = {
             'batches.meta': MB,
         },
         optional={'readme.html': MB},
-    ),
-    'cifar100': Archive(
+    )
+)
+ARCHIVES.register('cifar100')(
+    Archive(
         url='https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz',
         md5='eb9058c3a382ffc7106e4002c42a8d85',
         size=169_001_437,
@@ -77,7 +81,7 @@ ARCHIVES = {
         required={'train': 200 * MB, 'test': 40 * MB, 'meta': MB},
         optional={'file.txt~': MB},
     ),
-}
+)
 
 
 def obtain(archive, directory, *, url, md5, retries):

@@ -1,0 +1,61 @@
+import pytest
+
+from chainer_cifar.arguments import ArgumentParser
+from chainer_cifar.errors import UserError
+
+
+@pytest.fixture
+def parse():
+    parser = ArgumentParser(prog='tool.py', fromfile_prefix_chars='@')
+    parser.add_argument('-b', '--batch_size', type=int)
+    parser.add_argument('--prefix')
+    parser.add_argument('--lr', type=float)
+    parser.add_argument('--dry_run', action='store_true')
+    parser.add_argument('images', nargs='*')
+    return lambda *arguments: parser.parse_args(arguments)
+
+
+@pytest.mark.parametrize(
+    'words', [['--batch-size', '5'], ['--batch-size=5'], ['--batch_size', '5'], ['-b', '5']]
+)
+def test_dashes_in_a_long_flag_are_underscores(parse, words):
+    given = parse(*words, '--dry-run', '--prefix', 'my-run', 'a-b.png')
+    assert given.batch_size == 5 and given.dry_run
+    assert given.prefix == 'my-run' and given.images == ['a-b.png']
+
+
+def test_values_keep_their_dashes(parse):
+    assert parse('--prefix=--dry-run').prefix == '--dry-run'
+    assert parse('--prefix=my-run').prefix == 'my-run'
+    assert parse('--lr', '-0.5').lr == -0.5
+    assert parse('a', '--', '--dry-run', '--x-y').images == ['a', '--dry-run', '--x-y']
+
+
+def test_dashes_in_a_file_of_flags(parse, tmp_path):
+    (tmp_path / 'my-flags.txt').write_text('--batch-size 5 --dry-run\n--prefix my-run a -- --a-b\n')
+    given = parse(f'@{tmp_path}/my-flags.txt')
+    assert (given.batch_size, given.prefix, given.dry_run) == (5, 'my-run', True)
+    assert given.images == ['a', '--a-b']
+
+
+@pytest.mark.parametrize(
+    ('typed', 'meant'),
+    [
+        ('--batch-sise', '--batch_size'),
+        ('--batchsize', '--batch_size'),
+        ('--learning-rate', '--lr'),
+        ('--dry-runs=1', '--dry_run'),
+        ('--name', '--prefix'),
+    ],
+)
+def test_a_mistyped_flag_gets_the_right_one_as_it_was_typed(parse, typed, meant):
+    with pytest.raises(UserError) as error:
+        parse(typed)
+    assert str(error.value) == f"no flag is called '{typed}', did you mean '{meant}'?"
+
+
+def test_a_mistyped_flag_is_told_before_what_it_caused(parse):
+    with pytest.raises(UserError, match="no flag is called '--batch-sise'"):
+        parse('--dry-run', '--batch-sise', '5', '--lr', 'high')
+    with pytest.raises(UserError, match="--lr: invalid float value: 'high'"):
+        parse('--dry-run', '--lr', 'high')

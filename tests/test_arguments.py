@@ -1,6 +1,8 @@
+import dataclasses
+
 import pytest
 
-from chainer_cifar.arguments import ArgumentParser
+from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.errors import UserError
 
 
@@ -59,3 +61,25 @@ def test_a_mistyped_flag_is_told_before_what_it_caused(parse):
         parse('--dry-run', '--batch-sise', '5', '--lr', 'high')
     with pytest.raises(UserError, match="--lr: invalid float value: 'high'"):
         parse('--dry-run', '--lr', 'high')
+
+
+def test_flags_of_a_dataclass_in_groups(capsys):
+    def flag(group, default, text, short=None):
+        metadata = {'group': group, 'help': text, 'short': short}
+        return dataclasses.field(default=default, metadata=metadata)
+
+    @dataclasses.dataclass
+    class Config:
+        size: int = flag('one', 3, 'how many, up to 100 %', '-s')
+        fast: bool = flag('other', False, 'do hurry')
+        name: str = flag('one', '', 'of it')
+
+    parser = ArgumentParser(prog='tool.py')
+    groups = add_flags(parser, Config, groups=('other', 'one'))
+    groups['other'].add_argument('--more', action='store_true', help='of the same')
+    given = parser.parse_args(['-s', '5', '--fast', '--name', 'a', '--more'])
+    assert vars(given) == {'size': 5, 'fast': True, 'name': 'a', 'more': True}
+    parts = parser.format_help().split('\n\n')
+    assert [part.splitlines()[0] for part in parts[2:]] == ['other:', 'one:']
+    assert '--fast' in parts[2] and '--more' in parts[2]
+    assert 'up to 100 % (default: 3)' in parts[3] and '--name' in parts[3]

@@ -92,29 +92,38 @@ def _underscored(argument):
     return flag + equals + value
 
 
-def add_flags(parser, config, names=None, default=None):
+def add_flags(parser, config, names=None, default=None, groups=()):
     """Flags for the fields of a dataclass such as TrainConfig.
 
     Args:
         parser (ArgumentParser): Where to.
-        config (type): The dataclass; the metadata of its fields holds ``help`` and ``short``.
+        config (type): The dataclass; the metadata of its fields holds ``help``, ``short``
+            and ``group``.
         names (iterable of str): The fields that get a flag; all, if not given.
         default (str): What --help says of the default; that of the field, if not given.
+        groups (iterable of str): The groups that --help shows, in this order; without them, the
+            flags are in one list.
+
+    Returns:
+        dict: The groups, to which more flags may be added, by their names.
     """
+    groups = {name: parser.add_argument_group(name) for name in groups}
     for field in dataclasses.fields(config):
         if names is not None and field.name not in names:
             continue
         flags = [f'--{field.name}']
         if field.metadata['short']:
             flags.insert(0, field.metadata['short'])
+        target = groups.get(field.metadata['group'], parser)
         if field.type is bool:
-            parser.add_argument(*flags, action='store_true', help=field.metadata['help'])
+            target.add_argument(*flags, action='store_true', help=field.metadata['help'])
             continue
         told = field.default if default is None else default
-        parser.add_argument(
+        target.add_argument(
             *flags,
             type=field.type,
             metavar=field.type.__name__.upper(),
             help=field.metadata['help'].replace('%', '%%')
             + (f' (default: {told})' if told != '' else ''),
         )
+    return groups

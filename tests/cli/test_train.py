@@ -22,6 +22,8 @@ import pytest
 from PIL import Image
 
 from chainer_cifar import nets
+from chainer_cifar.training.config import GROUPS
+from chainer_cifar.training.recipes import recipes
 from runs import (
     SCRIPT,
     arrays,
@@ -167,6 +169,21 @@ def test_every_flag_is_in_config_json(finished):
     flags = set(re.findall(r'--(\w+)', train('--help', cwd=finished).stdout))
     actions = {'help', 'resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes'}
     assert flags - actions == set(saved['flags'])
+
+
+def test_help_is_in_groups(tmp_path):
+    done = train('--help', cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == ''
+    heads = re.findall(r'^(\S.*):$', done.stdout, re.M)
+    assert heads == ['options', *GROUPS]
+    text = ' '.join(done.stdout.split())
+    assert ', '.join(recipes) in text
+    for option in nets.OPTIONS:
+        assert f'; for {", ".join(nets.taking(option))}' in text
+    assert done.stdout.endswith(EXAMPLE)
+
+
+EXAMPLE = '\nexample: train.py -m residual --skip_depth --res_depth 12 -b 128 --lr 0.1 -p my_run\n'
 
 
 def test_curves_are_pictures(finished):

@@ -101,6 +101,12 @@ def test_unknown_net_and_option():
         nets.create('cnn', skip_depth=True)
 
 
+def test_nets_taking_an_option():
+    assert nets.taking('res_width') == ['shake_residual']
+    assert nets.taking('swapout') == ['identity_mapping', 'residual']
+    assert nets.taking('n_class') == list(nets.nets)
+
+
 def test_all_articles_shapes_of_cnn():
     net = nets.create('cnn')
     shapes = {path: p.shape for path, p in net.namedparams() if path.endswith('/W')}

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from chainer_cifar.errors import UserError
-from chainer_cifar.training.config import TrainConfig, from_dict
+from chainer_cifar.training.config import GROUPS, TrainConfig, from_dict
 
 
 def test_defaults_are_those_of_the_original_command_line():
@@ -32,6 +32,10 @@ def test_defaults_are_those_of_the_original_command_line():
     }
     assert {name: values[name] for name in original} == original
     assert values['prefix'] == 'vgg_sgd'
+
+
+def test_every_flag_is_in_a_group():
+    assert {field.metadata['group'] for field in dataclasses.fields(TrainConfig)} == set(GROUPS)
 
 
 def test_unknown_engine():

@@ -5,7 +5,7 @@ import argparse
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.training import run
-from chainer_cifar.training.config import TrainConfig, from_dict
+from chainer_cifar.training.config import GROUPS, RUN, TrainConfig, from_dict
 from chainer_cifar.training.recipes import recipes
 
 
@@ -32,17 +32,25 @@ def main(argv, prog):
 _ACTIONS = ('resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes')
 
 
+_EPILOG = """\
+@FILE reads flags from a file, as if they were typed there (# starts a comment).
+
+example: {prog} -m residual --skip_depth --res_depth 12 -b 128 --lr 0.1 -p my_run
+"""
+
+
 def _parser(prog):
     parser = ArgumentParser(
         prog=prog,
         description='Train a net on CIFAR images; write its log, curves and weights.',
-        epilog='@FILE reads flags from a file, as if they were typed there (# starts a comment).',
+        epilog=_EPILOG.format(prog=prog),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         fromfile_prefix_chars='@',
         # Only what is typed is in the result; defaults and recipes come from TrainConfig.
         argument_default=argparse.SUPPRESS,
     )
-    add_flags(parser, TrainConfig)
-    ways = parser.add_mutually_exclusive_group()
+    groups = add_flags(parser, TrainConfig, groups=GROUPS)
+    ways = groups[RUN].add_mutually_exclusive_group()
     ways.add_argument(
         '--resume',
         nargs='?',

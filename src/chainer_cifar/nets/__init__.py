@@ -32,9 +32,14 @@ def create(name, n_class=10, **options):
     """
     build = nets[name]
     for option in options:
-        if option not in inspect.signature(build).parameters:
+        if name not in taking(option):
             raise UserError(f"--{option} has no meaning for net '{name}'; leave it out")
     return build(n_class=n_class, **options)
+
+
+def taking(option):
+    """Names of the nets that have this one of `OPTIONS`."""
+    return [name for name, net in nets.items() if option in inspect.signature(net).parameters]
 
 
 def describe(name):

@@ -14,76 +14,118 @@ from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
 from chainer_cifar.training import optimizers, schedules
+from chainer_cifar.training.recipes import recipes
+
+NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
+OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
+GROUPS = (NET, DATA, IMAGES, OPTIMIZATION, RUN, DEVICE)  # as --help shows them
 
 
-def _flag(default, text, short=None, at_least=None):
+def _flag(group, default, text, short=None, at_least=None):
     return dataclasses.field(
         default=default,
-        metadata={'help': text, 'short': short, 'at_least': at_least},
+        metadata={'group': group, 'help': text, 'short': short, 'at_least': at_least},
     )
+
+
+def _for(option):
+    return f'; for {", ".join(nets.taking(option))}'
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """What is trained, how, and on which data. Raises `UserError` where a value makes no sense."""
 
-    gpu: int = _flag(-1, 'index of the GPU; negative trains on the CPU', '-g')
-    model: str = _flag('vgg', f'the net: {", ".join(nets.nets)}', '-m')
-    batch_size: int = _flag(100, 'images in a mini-batch', '-b', at_least=1)
-    dataset: str = _flag('dataset/image.pkl', 'images, a file made by dataset.py', '-d')
-    label: str = _flag('dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
+    gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
+    model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.nets)}', '-m')
+    batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
+    dataset: str = _flag(DATA, 'dataset/image.pkl', 'images, a file made by dataset.py', '-d')
+    label: str = _flag(DATA, 'dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
     prefix: str = _flag(
-        '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'
+        RUN, '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'
     )
-    iter: int = _flag(300, 'epochs to train', at_least=1)
-    save_iter: int = _flag(0, 'keep the weights of every so many epochs, too; 0: no', at_least=0)
-    optimizer: str = _flag('sgd', f'{", ".join(optimizers.optimizers)}')
-    lr: float = _flag(0.01, 'initial learning rate of sgd and nesterov', at_least=0)
-    momentum: float = _flag(0.9, 'of sgd and nesterov', at_least=0)
-    alpha: float = _flag(0.001, 'initial learning rate of adam', at_least=0)
+    iter: int = _flag(OPTIMIZATION, 300, 'epochs to train', at_least=1)
+    save_iter: int = _flag(
+        RUN, 0, 'keep the weights of every so many epochs, too; 0: no', at_least=0
+    )
+    optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.optimizers)}')
+    lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
+    momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
+    alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
     lr_decay_iter: str = _flag(
+        OPTIMIZATION,
         '100',
         'divide the learning rate by 10 every so many epochs (0: never), or after each of a list '
         '100,200',
     )
     lr_shape: str = _flag(
+        OPTIMIZATION,
         'multistep',
         f'course of the learning rate, any of: {schedules.forms()}; or a product as in '
         'warmup(5)|cosine',
     )
-    weight_decay: float = _flag(0.0001, 'weight decay on every parameter', at_least=0)
-    l2: float = _flag(0.0, "Keras' l2 on kernels: weights of convolutions and linear", at_least=0)
-    clip_gradient: float = _flag(0.0, 'largest norm of all gradients together; 0: any', at_least=0)
-    label_smoothing: float = _flag(0.0, 'share of the target spread over all classes', at_least=0)
+    weight_decay: float = _flag(OPTIMIZATION, 0.0001, 'weight decay on every parameter', at_least=0)
+    l2: float = _flag(
+        OPTIMIZATION, 0.0, "Keras' l2 on kernels: weights of convolutions and linear", at_least=0
+    )
+    clip_gradient: float = _flag(
+        OPTIMIZATION, 0.0, 'largest norm of all gradients together; 0: any', at_least=0
+    )
+    label_smoothing: float = _flag(
+        OPTIMIZATION, 0.0, 'share of the target spread over all classes', at_least=0
+    )
     normalize: str = _flag(
+        IMAGES,
         'none',
         f'what is done to a batch after augmentation: {", ".join(normalizations)} (all but none '
         'and channel are for -d dataset/image_raw.pkl)',
     )
     augment: str = _flag(
+        IMAGES,
         'crop,mirror',
         f'steps in the order in which they are applied, such as rotate(20)|shift(0.2)|mirror, '
         f'of: {augment.forms()}; or none',
     )
-    no_valid_data: bool = _flag(False, 'train on all training images; the last epoch is the result')
-    res_depth: int = _flag(18, 'blocks in a stage of the residual nets', at_least=1)
-    res_width: int = _flag(2, 'width of the residual nets that can be widened', at_least=1)
-    skip_depth: bool = _flag(False, 'stochastic depth in the residual nets')
-    swapout: bool = _flag(False, 'swapout in the residual nets')
-    pyramid_alpha: int = _flag(48, 'channels that the pyramid net adds to its first 16', at_least=0)
+    no_valid_data: bool = _flag(
+        DATA, False, 'train on all training images; the last epoch is the result'
+    )
+    res_depth: int = _flag(NET, 18, f'blocks in a stage{_for("res_depth")}', at_least=1)
+    res_width: int = _flag(
+        NET,
+        2,
+        f'width: stages of 16, 32 and 64 times as many channels{_for("res_width")}',
+        at_least=1,
+    )
+    skip_depth: bool = _flag(NET, False, f'stochastic depth{_for("skip_depth")}')
+    swapout: bool = _flag(NET, False, f'swapout{_for("swapout")}')
+    pyramid_alpha: int = _flag(
+        NET, 48, f'channels added to the first 16{_for("pyramid_alpha")}', at_least=0
+    )
     upscale: int = _flag(
-        0, 'resize the images to this width inside the nets that can; 0: no', at_least=0
+        NET,
+        0,
+        f'resize the images to this width inside of the net, 0: leave them{_for("upscale")}',
+        at_least=0,
     )
     init: str = _flag(
-        '', 'begin with these weights: an npz of ours, an h5 of Keras, or imagenet (see README)'
+        NET,
+        '',
+        'begin with these weights: an npz of ours, an h5 of Keras, or imagenet (see README)',
     )
-    freeze: str = _flag('', 'parts of the net that are not trained, patterns as in stem*,*_bn')
-    seed: int = _flag(1, 'seed of every random choice', at_least=0)
+    freeze: str = _flag(NET, '', 'parts of the net that are not trained, patterns as in stem*,*_bn')
+    seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
-        'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'
+        DEVICE, 'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'
     )
-    deterministic: bool = _flag(False, 'on a GPU, only algorithms that give the same bits twice')
-    recipe: str = _flag('', 'named set of flags; flags given beside it win (see --list_recipes)')
+    deterministic: bool = _flag(
+        DEVICE, False, 'on a GPU, only algorithms that give the same bits twice'
+    )
+    recipe: str = _flag(
+        RUN,
+        '',
+        f'named set of flags, one of {", ".join(recipes)} (see --list_recipes); flags given '
+        'beside it win',
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -553,6 +553,7 @@ def test_list_models(tmp_path):
     listed = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
     assert listed.keys() == set(nets.nets)
     assert listed['residual'] == f'{nets.create("residual").count_params():,}'
+    assert '`' not in done.stdout and '  cnn with batch normalization' in done.stdout
     assert files(tmp_path) == {}
 
 

@@ -71,7 +71,8 @@ def _parser(prog):
 
 def _list_models():
     for name in nets.nets:
-        print(f'{name:18} {nets.create(name).count_params():>10,}  {nets.describe(name)}')
+        text = nets.describe(name).replace('`', '')  # markup is for the README's table
+        print(f'{name:18} {nets.create(name).count_params():>10,}  {text}')
 
 
 def _list_recipes():

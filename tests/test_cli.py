@@ -6,12 +6,14 @@ import pytest
 
 from chainer_cifar import cli
 
+AS_COMMAND = ['-c', 'from chainer_cifar.cli import main; main()']
+AS_MODULE = ['-m', 'chainer_cifar']
 
-def run(*args):
-    code = 'from chainer_cifar.cli import main; main()'
+
+def run(*args, entry=AS_COMMAND):
     src = str(__import__('pathlib').Path(cli.__file__).parents[1])
     return subprocess.run(
-        [sys.executable, '-c', code, *args],
+        [sys.executable, *entry, *args],
         capture_output=True,
         text=True,
         env={'PYTHONPATH': src, 'PATH': ''},
@@ -28,6 +30,17 @@ def test_usage_names_every_command(args):
 
 def test_version():
     assert run('--version').stdout.startswith('chainer-cifar ')
+
+
+@pytest.mark.parametrize(
+    ('entry', 'prog'), [(AS_COMMAND, 'chainer-cifar'), (AS_MODULE, 'python -m chainer_cifar')]
+)
+def test_each_entry_names_itself(entry, prog):
+    assert run(entry=entry).stdout.startswith(f'usage: {prog} COMMAND')
+    result = run('trian', entry=entry)
+    assert result.returncode == 2 and result.stderr.startswith(f'{prog}: error: no command')
+    result = run('download', '--sett', entry=entry)
+    assert result.returncode == 2 and result.stderr.startswith(f'{prog} download: error: no flag')
 
 
 def fail(error):

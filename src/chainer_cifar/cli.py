@@ -67,19 +67,19 @@ def script(name):
     sys.exit(run(name, sys.argv[1:], f'{name}.py'))
 
 
-def main():
-    """Entry of the ``chainer-cifar`` command."""
+def main(prog='chainer-cifar'):
+    """Entry of the ``chainer-cifar`` command; `prog` is what was typed for it."""
     argv = sys.argv[1:]
     if argv and argv[0] in COMMANDS:
-        sys.exit(run(argv[0], argv[1:], f'chainer-cifar {argv[0]}'))
+        sys.exit(run(argv[0], argv[1:], f'{prog} {argv[0]}'))
     if argv and argv[0] in ('-V', '--version'):
         print(f'chainer-cifar {__version__}')
         return
     lines = [f'  {name:10} {text}' for name, text in COMMANDS.items()]
-    usage = '\n'.join(['usage: chainer-cifar COMMAND …   (COMMAND --help tells its flags)', *lines])
+    usage = '\n'.join([f'usage: {prog} COMMAND …   (COMMAND --help tells its flags)', *lines])
     if not argv or argv[0] in ('-h', '--help'):
         print(usage)
         return
     hint = nearest(argv[0], COMMANDS)
-    print(f"chainer-cifar: error: no command is called '{argv[0]}'{hint}\n{usage}", file=sys.stderr)
+    print(f"{prog}: error: no command is called '{argv[0]}'{hint}\n{usage}", file=sys.stderr)
     sys.exit(2)

@@ -12,7 +12,9 @@ SCRIPT = pathlib.Path(__file__).parents[1] / 'src' / 'train.py'
 
 
 def environment():
-    variables = {k: v for k, v in os.environ.items() if k not in ('MPLBACKEND', 'DISPLAY')}
+    variables = {
+        k: v for k, v in os.environ.items() if k not in ('MPLBACKEND', 'DISPLAY', 'COLUMNS')
+    }
     # Two threads, on whatever machine, and patient ones, since several tests run at a time.
     threads = {'OMP_NUM_THREADS': '2', 'OMP_WAIT_POLICY': 'passive', 'OPENBLAS_NUM_THREADS': '1'}
     return {**variables, **threads}

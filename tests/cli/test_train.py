@@ -561,7 +561,9 @@ def test_list_recipes(tmp_path):
     done = train('--list_recipes', cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == ''
     assert re.search(r'^residual_skip +article 000, test error 7.42 %$', done.stdout, re.M)
-    assert re.search(r'^ +--model residual .*--lr 0\.1 .*--skip_depth\b', done.stdout, re.M)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    as_one_line = done.stdout.replace('\\\n', '')  # as a shell reads it
+    assert re.search(r'^ +--model residual .*--lr 0\.1 .*--skip_depth\b', as_one_line, re.M)
     assert files(tmp_path) == {}
 
 

@@ -1,3 +1,5 @@
+import shlex
+
 import pytest
 
 from chainer_cifar.training.config import from_dict
@@ -40,3 +42,17 @@ def test_the_seven_commands_of_article_000():
         'lr_decay_iter': '100',
     }
     assert recipes['cnn_zca'].flags['dataset'] == 'dataset/image_norm_zca.pkl'
+
+
+@pytest.mark.parametrize('name', list(recipes))
+@pytest.mark.parametrize('width', [1, 65, 1000])
+def test_as_typed_in_lines(name, width):
+    recipe = recipes[name]
+    assert '\n' not in recipe.as_typed()
+    text = recipe.as_typed(width)
+    # A shell reads the same words, and no flag is apart from its value.
+    assert shlex.split(text.replace('\\\n', '')) == shlex.split(recipe.as_typed())
+    lines = text.split(' \\\n')
+    assert all(line.startswith('--') for line in lines)
+    assert all(len(line) <= width - 2 or line.count(' --') == 0 for line in lines)
+    assert len(lines) == {1: len(recipe.flags), 1000: 1}.get(width, len(lines))

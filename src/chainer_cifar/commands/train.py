@@ -1,6 +1,8 @@
 """``train.py``: flags in; a trained net, its log and its curves out."""
 
 import argparse
+import shutil
+import textwrap
 
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
@@ -76,7 +78,10 @@ def _list_models():
 
 
 def _list_recipes():
+    indent = ' ' * 15
+    width = max(shutil.get_terminal_size().columns, 60)
     for name, recipe in recipes.items():
         published = f', test error {recipe.published_error} %' if recipe.published_error else ''
-        print(f'{name:14} {recipe.source}{published}')
-        print(' ' * 14, recipe.as_typed())
+        head = f'{name:14} {recipe.source}{published}'
+        print(textwrap.fill(head, width, subsequent_indent=indent))
+        print(textwrap.indent(recipe.as_typed(width - len(indent)), indent))

@@ -3,6 +3,7 @@
 ``--recipe NAME`` is the same as typing the flags; flags given beside it win. To add one: a line.
 """
 
+import math
 import shlex
 from typing import NamedTuple
 
@@ -18,12 +19,16 @@ class Recipe(NamedTuple):
     source: str
     published_error: float | None = None
 
-    def as_typed(self):
-        """The flags as one would type them."""
-        words = []
+    def as_typed(self, width=math.inf):
+        """The flags as one would type them, in lines of at most `width` where a flag allows it."""
+        lines = []
         for name, value in self.flags.items():
-            words += [f'--{name}'] if value is True else [f'--{name}', str(value)]
-        return shlex.join(words)
+            flag = f'--{name}' if value is True else f'--{name} {shlex.quote(str(value))}'
+            if lines and len(f'{lines[-1]} {flag} \\') <= width:
+                lines[-1] += f' {flag}'
+            else:
+                lines.append(flag)
+        return ' \\\n'.join(lines)
 
 
 def _article_000(name, model, error, **flags):

@@ -48,7 +48,7 @@ def main():
         print(f'oneDNN cannot be used: {reason}')
         return 1
     version = library.version_text(found.handle)
-    print(f'oneDNN {version}, {library.instruction_set(found.handle)}, {threads.count()} threads')
+    print(f'oneDNN {version}, {library.instruction_set(found.handle)}, {threads.described()}')
     print(f'library  {found.path}')
     print(f'chainer  {chainer.__version__}, numpy {np.__version__}')
     print(f'{"forward and backward, float32":45} {"ours":>9} {"Chainer":>9}  {"":10} difference')

@@ -86,5 +86,4 @@ def describe():
         return None
     handle = dnnl.onednn().handle
     version = library.version_text(handle)
-    count = f'{threads.count()} thread{"s" if threads.count() > 1 else ""}'
-    return f'oneDNN {version} ({library.instruction_set(handle)}, {count})'
+    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()})'

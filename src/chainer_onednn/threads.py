@@ -17,6 +17,11 @@ def count():
     return dnnl.onednn().handle.omp_get_max_threads()
 
 
+def described():
+    """``1 thread``, ``2 threads`` …, of `count`."""
+    return f'{count()} thread{"s" if count() > 1 else ""}'
+
+
 def quiet_blas():
     """Keep NumPy's BLAS to one thread.
 

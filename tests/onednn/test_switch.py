@@ -143,18 +143,22 @@ def test_report_of_the_command():
     source = os.path.dirname(os.path.dirname(chainer_onednn.__file__))
     done = subprocess.run(
         [sys.executable, '-m', 'chainer_onednn'],
-        env={**os.environ, 'PYTHONPATH': source},
+        env={**os.environ, 'PYTHONPATH': source, 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True,
         timeout=120,
     )
     assert done.returncode == 0 and 'the self-test passed' in done.stdout, done.stderr
+    assert done.stdout.splitlines()[0].endswith(', 1 thread')
 
 
 def test_number_of_threads():
-    program = 'import chainer_cifar; from chainer_onednn import threads; print(threads.count())'
-    assert python(program, OMP_NUM_THREADS='1').stdout == '1\n'
-    assert python(program, OMP_NUM_THREADS='3').stdout == '3\n'
+    program = (
+        'import chainer_cifar; from chainer_onednn import threads; '
+        'print(threads.count(), threads.described())'
+    )
+    assert python(program, OMP_NUM_THREADS='1').stdout == '1 1 thread\n'
+    assert python(program, OMP_NUM_THREADS='3').stdout == '3 3 threads\n'
 
 
 def _child(queue):

@@ -110,7 +110,7 @@ class TrainConfig:
     init: str = _flag(
         NET,
         '',
-        'begin with these weights: an npz of ours, an h5 of Keras, or imagenet (see README)',
+        'begin with these weights: a run or an npz of ours, an h5 of Keras, or imagenet',
     )
     freeze: str = _flag(NET, '', 'parts of the net that are not trained, patterns as in stem*,*_bn')
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)

@@ -67,5 +67,5 @@ class WarnOfChance(extension.Extension):
             tell(
                 f'warning: epoch {row["epoch"]}: a train error of {row["train_error"]:.2f} % is '
                 f'chance; the learning rate may be too high for images of this range (try '
-                f'--optimizer adam, a lower --lr or --alpha, or --normalize channel)'
+                f'--normalize channel, or a lower --lr or --alpha)'
             )

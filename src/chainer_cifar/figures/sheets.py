@@ -96,7 +96,9 @@ def _fitted(text, width):
 
 def _write(canvas, texts, path):
     height, width = canvas.shape[:2]
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    # The tenth of a pixel, since before Matplotlib 3.11 the size in pixels is cut off, and
+    # 228 / DPI * DPI may be less than 228.
+    figure = Figure(figsize=((width + 0.1) / DPI, (height + 0.1) / DPI), dpi=DPI)
     figure.figimage(canvas)
     for left, middle, text, points in texts:
         # A dollar sign in a name begins no formula.

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / 'src'))
 
 from cpu_training import share  # noqa: E402
 
+from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import nets  # noqa: E402
 from chainer_cifar.training.config import from_dict  # noqa: E402
 from chainer_cifar.training.recipes import recipes  # noqa: E402
@@ -62,6 +63,9 @@ _ANY = ('prefix', 'recipe', 'seed', 'gpu', 'cpu_engine', 'deterministic', 'save_
 def runs_table():
     yield 'command', 'epochs', 'seed', 'test error', 'lowest', 'images/s', 'machine'
     for run in _runs():
+        # Of a resumed run, each machine once: what changed may have been its flags only.
+        parts = (run, *run.get('resumed', ()))
+        machines = dict.fromkeys(devices.in_words(part['device']) for part in parts)
         yield (
             f'`{shlex.join(["train.py", *run["command"][1:]])}`',
             str(run['epochs']),
@@ -69,12 +73,8 @@ def runs_table():
             f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
             f'{run["lowest_test_error"]:.2f} %',
             f'{run["images_per_second"]:.0f}',
-            '; then '.join(_machine(part) for part in (run, *run.get('resumed', ()))),
+            '; then '.join(machines),
         )
-
-
-def _machine(run):
-    return ', '.join(filter(None, (run['device']['name'], run['device'].get('engine'))))
 
 
 def speed_table():

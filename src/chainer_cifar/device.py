@@ -100,6 +100,11 @@ def describe(device):
     }
 
 
+def in_words(facts):
+    """What `describe` gave, or what config.json holds of it, as a few words for people."""
+    return ', '.join(filter(None, (facts['name'], facts.get('engine'))))
+
+
 def _cpu_name():
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as file:

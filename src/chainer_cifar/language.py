@@ -112,5 +112,10 @@ def form(name, build, skip=0):
     return f'{name}({", ".join(words)})' if words else name
 
 
+def forms(registry, skip=0):
+    """The `form` of each step in `registry`, with commas."""
+    return ', '.join(form(name, build, skip) for name, build in registry.items())
+
+
 def _word(value):
     return 'none' if value is None else str(value)

@@ -1,6 +1,5 @@
 """Resizing and padding inside a net."""
 
-import inspect
 import pathlib
 
 import chainer
@@ -14,9 +13,7 @@ from PIL import Image
 from chainer_cifar import nets
 from chainer_cifar.nets.blocks import dropout, padded_same, upscaled
 
-UPSCALING = [
-    name for name, net in nets.nets.items() if 'upscale' in inspect.signature(net).parameters
-]
+UPSCALING = nets.taking('upscale')
 
 
 def test_dropout_is_chainers():

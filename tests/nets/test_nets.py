@@ -59,7 +59,7 @@ def test_number_of_parameters(name, options):
 
 def small(name):
     """Options that make a net of many equal blocks a quick one."""
-    return {'res_depth': 2} if 'res_depth' in inspect.signature(nets.nets[name]).parameters else {}
+    return {'res_depth': 2} if name in nets.taking('res_depth') else {}
 
 
 @pytest.mark.parametrize('name', nets.nets)

@@ -37,7 +37,7 @@ _RESULTS = (
     *('report-*.txt', 'report-*.json', 'confusion-*.png'),
     *(f'{name}*.png' for name in pictures),
 )
-_MODELS = (trained.WEIGHTS, 'epoch-*.npz', 'snapshot-*.npz', trained.TREATMENT, trained.CONFIG)
+_MODELS = (trained.WEIGHTS, 'epoch-*.npz', snapshot.PATTERN, trained.TREATMENT, trained.CONFIG)
 
 
 def start(config, overwrite=False):
@@ -126,12 +126,11 @@ def _build(config, restored=False):
     net = run.updater.get_optimizer('main').target.predictor
     n_train = len(run.updater.get_iterator('main').dataset)
     n_valid = len(data.train_labels) - n_train
-    device_facts = devices.describe(device)
     print(
         f'{config.model}: {net.count_params():,} parameters, {data.n_class} classes\n'
         f'{config.dataset}: {n_train:,} images to train, {n_valid:,} to validate, '
         f'{len(data.test_labels):,} to test\n'
-        f'on {", ".join(filter(None, (device_facts["name"], device_facts.get("engine"))))}',
+        f'on {devices.in_words(devices.describe(device))}',
         flush=True,
     )
     # After the optimizer is set up, and before a snapshot is restored.
@@ -146,10 +145,10 @@ def _build(config, restored=False):
 
 def _compare_input(net, config, treatment):
     source = locate.find(config.init)
-    wanted = getattr(net, 'input_normalization', config.normalize)
     if config.init != IMAGENET and source.suffix == '.npz':
         different = trained.other_input(source, treatment.preprocessing, config.normalize)
     else:
+        wanted = getattr(net, 'input_normalization', config.normalize)
         same = wanted == config.normalize
         different = [] if same else [f'--normalize {wanted}, not {config.normalize}']
     if different:
@@ -169,7 +168,7 @@ def _train(config, run):
         f'test error {summary["test_error"]:.2f} %  '
         f'(epoch {summary["best_epoch"]}, {summary["chosen_by"]})\n'
         f'curves   {config.results / "loss.png"}  {config.results / "error.png"}\n'
-        f'log      {config.results / "log.csv"}\n'
+        f'log      {config.results / LOG}\n'
         f'weights  {config.models / trained.WEIGHTS}'
     )
 
@@ -180,7 +179,7 @@ def _refuse_existing(config, overwrite):
     for folder, pattern in (
         (config.results, trained.CONFIG),
         (config.models, trained.WEIGHTS),
-        (config.models, 'snapshot-*.npz'),
+        (config.models, snapshot.PATTERN),
     ):
         if any(folder.glob(pattern)):
             raise UserError(

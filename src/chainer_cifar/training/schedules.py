@@ -37,7 +37,7 @@ def create(config):
 
 def forms():
     """How each is written, such as ``warmup(epochs=5, start=0.0)``, with commas."""
-    return ', '.join(language.form(name, shape, skip=1) for name, shape in schedules.items())
+    return language.forms(schedules, skip=1)
 
 
 @schedules.register('multistep')

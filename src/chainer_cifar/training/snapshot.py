@@ -26,6 +26,7 @@ from chainer_cifar.training.divergence import require_finite
 KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
 
+PATTERN = 'snapshot-*.npz'
 _NAME = re.compile(r'snapshot-(\d+)\.npz')
 _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -113,7 +114,7 @@ def load(path):
     except _DAMAGE as error:
         raise UserError(f'{path}: damaged snapshot ({error})') from None
     if 'config' not in state:
-        raise UserError(f'{path}: holds weights only; --resume needs a snapshot-*.npz')
+        raise UserError(f'{path}: holds weights only; --resume needs a {PATTERN}')
     values = json.loads(str(state.pop('config')))
     return train_config.from_dict(values, path), state
 
@@ -150,5 +151,5 @@ def restore(trainer, state):
 
 def _paths(folder):
     """Snapshots in `folder`, newest first."""
-    found = [path for path in folder.glob('snapshot-*.npz') if _NAME.fullmatch(path.name)]
+    found = [path for path in folder.glob(PATTERN) if _NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]), reverse=True)

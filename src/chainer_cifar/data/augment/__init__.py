@@ -56,4 +56,4 @@ def create(text):
 
 def forms():
     """How each is written, such as ``crop(margin=4, fill=constant, value=0)``, with commas."""
-    return ', '.join(language.form(name, step) for name, step in augmentations.items())
+    return language.forms(augmentations)

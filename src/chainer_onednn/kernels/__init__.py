@@ -1,0 +1,93 @@
+"""Our compiled kernels: find the library for this CPU, load it, call what is in it.
+
+They are C, in the files beside this one (compile.py makes libraries of them), for AVX2 with FMA and
+for AVX-512. Whoever uses a kernel asks `available` first and has oneDNN, or Chainer, for the rest:
+an installation without a compiler may have no kernels.
+"""
+
+import ctypes
+import functools
+import os
+import pathlib
+
+from chainer_onednn import dnnl, library
+
+VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: do without
+AVX512 = 0x27  # dnnl_cpu_isa_avx512_core; wider sets contain its bits
+
+_OPENMP = (
+    'GOMP_parallel',
+    'GOMP_barrier',
+    'omp_get_max_threads',
+    'omp_get_num_threads',
+    'omp_get_thread_num',
+)
+
+
+class _Array:
+    """An argument of a kernel: a NumPy array, of which it gets the address; or None."""
+
+    @classmethod
+    def from_param(cls, array):
+        return ctypes.c_void_p(None if array is None else dnnl.address(array))
+
+
+_TYPES = {
+    'p': _Array,
+    'i': ctypes.c_int,
+    'l': ctypes.c_int64,
+    'f': ctypes.c_float,
+    'd': ctypes.c_double,
+}
+
+
+@functools.cache
+def _load():
+    """``(library, reason why there is none)``."""
+    if os.environ.get(VARIABLE) == '0':
+        return None, f'{VARIABLE}=0'
+    path = pathlib.Path(__file__).with_name(f'{instruction_set()}.so')
+    try:
+        found = ctypes.CDLL(str(path))
+        openmp = [
+            ctypes.cast(getattr(dnnl.onednn().handle, name), ctypes.c_void_p) for name in _OPENMP
+        ]
+        found.kernels_start(*openmp)
+    except (OSError, AttributeError) as error:
+        return None, f'{path.name} was not built' if not path.exists() else str(error)
+    return found, None
+
+
+def instruction_set():
+    """Which library suits this CPU, ``avx2`` or ``avx512``: as wide as oneDNN itself goes.
+
+    So ``ONEDNN_MAX_CPU_ISA=AVX2`` in the environment holds for both.
+    """
+    wide = dnnl.onednn().handle.dnnl_get_effective_cpu_isa() & AVX512 == AVX512
+    return 'avx512' if wide else 'avx2'
+
+
+def available():
+    """Are there kernels to call?"""
+    return _load()[0] is not None
+
+
+def missing():
+    """Why there are none, in a few words; None where there are."""
+    return _load()[1]
+
+
+@functools.cache
+def function(name, arguments, result=None):
+    """A kernel, to be called with NumPy arrays and numbers; nothing is checked.
+
+    Args:
+        name (str): As in the C source.
+        arguments (str): A letter for each: ``p`` array (or None), ``i`` int, ``l`` int64_t,
+            ``f`` float, ``d`` double.
+        result (str or None): A letter for what it returns.
+    """
+    found = getattr(_load()[0], name)
+    found.argtypes = [_TYPES[letter] for letter in arguments]
+    found.restype = None if result is None else _TYPES[result]
+    return found

@@ -10,7 +10,7 @@ import functools
 import os
 import pathlib
 
-from chainer_onednn import dnnl, library
+from chainer_onednn import dnnl
 
 VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: do without
 AVX512 = 0x27  # dnnl_cpu_isa_avx512_core; wider sets contain its bits

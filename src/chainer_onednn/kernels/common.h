@@ -16,6 +16,8 @@
 #define VL 8
 #endif
 
+#define STREAM_FROM (1 << 20)  // floats, in `past_caches`
+
 #define KERNEL __attribute__((visibility("default")))  // found by ctypes; all else is hidden
 #define INLINE static inline __attribute__((always_inline))
 
@@ -36,6 +38,19 @@ INLINE vf larger(vf v, vf floor) {
 #endif
 }
 
+INLINE vf multiply_add(vf a, vf b, vf c) {  // a * b + c, rounded once
+#if VL == 16
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#endif
+}
+
+// v where y > 0, and v * 0 elsewhere, which is NaN where v is not finite: as NumPy's v * (y > 0).
+INLINE vf where_positive(vf y, vf v) {
+    return v * (vf)((vi)(y > (vf){0}) & (vi)splat(1));
+}
+
 // A store past the caches, of what is not read again soon; p at a multiple of the vector's size.
 INLINE void stream(float *p, vf v) {
 #if VL == 16
@@ -43,6 +58,15 @@ INLINE void stream(float *p, vf v) {
 #else
     _mm256_stream_ps(p, (__m256)v);
 #endif
+}
+
+// A store of a large array's vector: past the caches, if the array is `past` what they hold.
+INLINE void put(float *p, vf v, int past) { past ? stream(p, v) : store(p, v); }
+
+// Is an array too large to be found in a second-level cache again? Its address tells, too, whether
+// vectors may be streamed to it.
+INLINE int past_caches(const float *p, int64_t floats) {
+    return floats >= STREAM_FROM && (uintptr_t)p % (VL * sizeof(float)) == 0;
 }
 
 INLINE int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }

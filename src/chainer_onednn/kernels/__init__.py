@@ -8,7 +8,6 @@ an installation without a compiler may have no kernels.
 import ctypes
 import functools
 import os
-import pathlib
 
 from chainer_onednn import dnnl
 
@@ -50,7 +49,7 @@ def _load():
     # Here, or that command would find the module imported before it is run.
     from chainer_onednn.kernels import compile
 
-    path = pathlib.Path(__file__).with_name(f'{instruction_set()}.so')
+    path = compile.FOLDER / f'{instruction_set()}.so'
     try:
         found = ctypes.CDLL(str(path))
         found.kernels_version.restype = found.kernels_compiler.restype = ctypes.c_char_p

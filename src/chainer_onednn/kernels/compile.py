@@ -40,7 +40,7 @@ COMPILERS = ('cc', 'gcc', 'clang')
 # Where there is none of them: a compiler on PyPI (100 MB, 400 MB unpacked; removed afterwards).
 # Its target is named, or it would build for this very CPU and this C library.
 ZIG = 'ziglang>=0.13,<1'
-ZIG_FLAGS = ['-target', 'x86_64-linux-gnu.2.17']
+ZIG_FLAGS = ['-target', 'x86_64-linux-gnu.2.17', '-s']
 
 
 class Failed(Exception):

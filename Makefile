@@ -4,23 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Chainer's last release only builds with setuptools < 82; pip reads one variable or the other.
 PIP_INSTALL := PIP_CONSTRAINT=build-constraints.txt PIP_BUILD_CONSTRAINT=build-constraints.txt \
-	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+	PIP_DISABLE_PIP_VERSION_CHECK=1 CHAINER_ONEDNN_KERNELS=0 $(BIN)/python -m pip install --quiet
+KERNELS := src/chainer_onednn/kernels
 
 .PHONY: demo test cifar10 install lint format clean
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.kernels
 	$(BIN)/python src/dataset.py --source digits --only mean --out dataset/digits
 	$(BIN)/python src/train.py --recipe digits --overwrite
 	@echo 'next: $(BIN)/python src/evaluate.py models/digits (or predict.py, visualize.py)'
 
-test: $(VENV)/.dev lint
+test: $(VENV)/.dev $(VENV)/.kernels lint
 	$(BIN)/python -m pytest -n 2
 
 cifar10: $(VENV)/.installed
 	$(BIN)/python src/download.py
 	$(BIN)/python src/dataset.py
 
-install: $(VENV)/.installed
+install: $(VENV)/.kernels
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -30,14 +31,20 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Removes the virtual environment and caches; data, weights and results stay.
+# Removes the virtual environment, kernels and caches; data, weights and results stay.
 clean:
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis src/*.egg-info $(KERNELS)/*.so
 
 $(VENV)/.installed: setup.py requirements.txt build-constraints.txt
 	@echo 'Setting up $(VENV) (a minute or two, once) ...'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --editable .
+	@touch $@
+
+# pip would compile them, too, but say nothing of it, and not again when their sources change.
+# Without kernels everything works, more slowly: one line says why there are none.
+$(VENV)/.kernels: $(wildcard $(KERNELS)/*.c $(KERNELS)/*.h) $(KERNELS)/compile.py | $(VENV)/.installed
+	@$(BIN)/python $(KERNELS)/compile.py || true
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

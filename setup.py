@@ -1,14 +1,63 @@
-"""Package metadata; `make install` is the easy way to run it (see README.md)."""
+"""Package metadata, and the kernels; `make install` is the easy way to run it (see README.md)."""
 
+import importlib.util
 import pathlib
 import re
 
-from setuptools import find_packages, setup
+from setuptools import Distribution, find_packages, setup
+from setuptools.command.build_py import build_py
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # before 70.1
+    from wheel.bdist_wheel import bdist_wheel
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(
     r"__version__ = '(.+)'", (ROOT / 'src/chainer_cifar/__init__.py').read_text(encoding='utf-8')
 ).group(1)
+KERNELS = pathlib.Path('chainer_onednn/kernels')
+
+
+def load_compile():
+    """The module that compiles the kernels; its package cannot be imported yet."""
+    spec = importlib.util.spec_from_file_location('compile', ROOT / 'src' / KERNELS / 'compile.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+compile = load_compile()
+
+
+class BuildWithKernels(build_py):
+    """Compiles the kernels into the package. Without them it works, too, so this never fails."""
+
+    def run(self):
+        super().run()
+        folder = pathlib.Path('src' if self.editable_mode else self.build_lib, KERNELS)
+        if not self.editable_mode:
+            for left_from_before in folder.glob('*.so'):
+                left_from_before.unlink()
+        try:
+            self.announce(f'kernels: compiled by {compile.build(folder)[0]}', level=2)
+        except (compile.Failed, OSError) as reason:
+            self.warn(f'no kernels, so convolutions are slower: {reason}')
+
+
+class Platform(Distribution):
+    """Depends on the machine where there are kernels for it."""
+
+    def has_ext_modules(self):
+        return compile.suitable()
+
+
+class Wheel(bdist_wheel):
+    """For any Python: the kernels know nothing of it."""
+
+    def get_tag(self):
+        return 'py3', 'none', super().get_tag()[2]
+
 
 setup(
     name='chainer-cifar',
@@ -20,6 +69,10 @@ setup(
     python_requires='>=3.10',
     package_dir={'': 'src'},
     packages=find_packages('src'),
+    # The sources, too, so that kernels can be compiled after the installation.
+    package_data={'chainer_onednn.kernels': ['*.c', '*.h']},
+    cmdclass={'build_py': BuildWithKernels, 'bdist_wheel': Wheel},
+    distclass=Platform,
     install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines(),
     extras_require={
         # The last CuPy line that talks to cuDNN, the cuDNN it talks to, and the CUDA libraries, so

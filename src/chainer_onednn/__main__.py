@@ -1,6 +1,9 @@
 """``python -m chainer_onednn``: what was found, and a self-test of some seconds with rates."""
 
 import contextlib
+import json
+import os
+import subprocess
 import sys
 import time
 
@@ -11,7 +14,7 @@ import chainer.functions as F
 import numpy as np
 
 import chainer_onednn
-from chainer_onednn import dnnl, library, threads
+from chainer_onednn import dnnl, kernels, library, threads
 
 # name, function of (x, w), shape of x, shape of w, arithmetic of one forward pass
 _CASES = (
@@ -50,8 +53,14 @@ def main():
     version = library.version_text(found.handle)
     print(f'oneDNN {version}, {library.instruction_set(found.handle)}, {threads.described()}')
     print(f'library  {found.path}')
+    print(f'kernels  {kernels.describe()}')
     print(f'chainer  {chainer.__version__}, numpy {np.__version__}')
-    print(f'{"forward and backward, float32":45} {"ours":>9} {"Chainer":>9}  {"":10} difference')
+    print(
+        f'{"forward and backward, float32":42} {"ours":>9} {"no kernels":>10} {"Chainer":>9}  '
+        f'{"":10} difference',
+        flush=True,
+    )
+    without = _times_without_kernels() if kernels.available() else {}
     wrong = False
     for name, function, x_shape, w_shape, arithmetic in _CASES:
         with chainer_onednn.enable():
@@ -63,12 +72,29 @@ def main():
         )
         wrong |= bool(not difference < 1e-3)
         rate = f'{3 * arithmetic / ours / 1e9:.0f} GFLOP/s' if arithmetic else ''
+        direct = f'{1000 * without[name]:7.1f} ms' if name in without else f'{"":10}'
         print(
-            f'{name:45} {1000 * ours:6.1f} ms {1000 * theirs:6.1f} ms  {rate:10} {difference:.0e}'
-            + ('  WRONG' if difference >= 1e-3 else '')
+            f'{name:42} {1000 * ours:6.1f} ms {direct} {1000 * theirs:6.1f} ms  {rate:10} '
+            f'{difference:.0e}' + ('' if difference < 1e-3 else '  WRONG'),
+            flush=True,
         )
     print('the self-test failed' if wrong else 'the self-test passed')
     return int(wrong)
+
+
+def _times_without_kernels():
+    """Name of each case -> its time, from a process that does without; {} if that fails."""
+    program = 'from chainer_onednn import __main__; __main__.print_times()'
+    environment = {**os.environ, kernels.VARIABLE: '0'}
+    done = subprocess.run([sys.executable, '-c', program], env=environment, capture_output=True)
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+def print_times():
+    """Print the engine's time of each case, as JSON."""
+    with chainer_onednn.enable():
+        times = {name: _run(function, x, w)[0] for name, function, x, w, _ in _CASES}
+    print(json.dumps(times))
 
 
 def _run(function, x_shape, w_shape, seconds=0.6):
@@ -89,4 +115,10 @@ def _run(function, x_shape, w_shape, seconds=0.6):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # as of `| head`: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)

@@ -12,7 +12,7 @@ import numpy as np
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 
-from chainer_onednn import arrays, dnnl, lookahead
+from chainer_onednn import arrays, dnnl, lookahead, winograd
 from chainer_onednn.backprop import make_variable
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
@@ -73,7 +73,8 @@ def convolution(original, self, inputs):
         self.cover_all,
     )
     geometry = _geometry(self, x.shape, (len(x), len(w), *size), w.shape[2:])
-    run = _forward(geometry, len(inputs) == 3)
+    bias = len(inputs) == 3
+    run = winograd.forward(geometry, bias) or _forward(geometry, bias)
     y = arrays.empty(geometry.y)
     run(arrays.ours(x), np.ascontiguousarray(w), *map(np.ascontiguousarray, inputs[2:]), y)
     self.retain_inputs((0, 1))
@@ -96,7 +97,7 @@ def deconvolution(original, self, inputs):
 
 
 def _gradient_of_image(geometry, gy, w):
-    run = _backward_data(geometry)
+    run = winograd.backward_data(geometry) or _backward_data(geometry)
     gx = arrays.empty(geometry.x)
     run(gy, np.ascontiguousarray(w), gx)
     return gx
@@ -110,7 +111,7 @@ def gradient_of_weights(original, self, inputs):
     if (len(x), self.W_shape[0]) != gy.shape[:2]:
         return original(self, inputs)
     geometry = _geometry(self, x.shape, gy.shape, (self.kh, self.kw))
-    run = _backward_weights(geometry, False)
+    run = winograd.backward_weights(geometry) or _backward_weights(geometry, False)
     gw = np.empty(self.W_shape, np.float32)
     run(arrays.ours(x), arrays.ours(gy), gw)
     self.retain_inputs((0, 1))
@@ -130,7 +131,8 @@ def gradients(original, self, indexes, grad_outputs):
     geometry = _geometry(self, x.shape, gy.shape, w.shape[2:])
     gy, bias = arrays.ours(gy), 2 in indexes
     gw, gb = np.empty(w.shape, np.float32), np.empty(len(w), np.float32)
-    _backward_weights(geometry, bias)(arrays.ours(x), gy, gw, *([gb] if bias else []))
+    run = winograd.backward_weights(geometry) or _backward_weights(geometry, bias)
+    run(arrays.ours(x), gy, gw, *([gb] if bias else []))
     found = {1: gw, 2: gb}
     if 0 in indexes:
         found[0] = _gradient_of_image(geometry, gy, w)

@@ -111,6 +111,15 @@ if hasattr(os, 'register_at_fork'):
     os.register_at_fork(after_in_child=_forget_after_fork)
 
 
+def scratch(nbytes):
+    """Memory of this thread, at least so much, until the next call of something that works in it.
+
+    Returns:
+        numpy.ndarray: uint8; it begins at a cache line.
+    """
+    return _thread().scratch(nbytes)
+
+
 def cached(create):
     """Decorator: keep what ``create(*key)`` returned, for each thread; and that it cannot be.
 
@@ -317,7 +326,7 @@ class Reordered:
         if not (self._before or self._after):
             self._primitive(*arrays)
             return
-        plain, buffer = arrays[self._position], _thread().scratch(self._nbytes)
+        plain, buffer = arrays[self._position], scratch(self._nbytes)
         inside = (*arrays[: self._position], buffer, *arrays[self._position + 1 :])
         if self._before:
             self._before(plain, buffer)

@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-from chainer_onednn import dnnl, library, memory, replace, threads
+from chainer_onednn import dnnl, kernels, library, memory, replace, threads
 
 # Importing one registers what it replaces.
 _REPLACING = (
@@ -21,7 +21,7 @@ _REPLACING = (
 )
 
 _blas_limit = None
-_told = False
+_told = set()
 
 
 class _Enabled:
@@ -42,27 +42,34 @@ def enable():
     """Let oneDNN do Chainer's work on the CPU from now on.
 
     Where that is impossible (no library, another kind of CPU), one line on standard error says why,
-    once, and Chainer goes on as it is. With ``CHAINER_ONEDNN=0`` nothing happens.
+    once, and Chainer goes on as it is; one says so, too, where our compiled kernels are missing and
+    oneDNN does their work. With ``CHAINER_ONEDNN=0`` nothing happens.
 
     Returns:
         A context manager; leaving it disables what this call enabled.
     """
-    global _blas_limit, _told
+    global _blas_limit
     if is_enabled() or os.environ.get('CHAINER_ONEDNN') == '0':
         return _Enabled(began=False)
     try:
         dnnl.onednn()
     except library.Unavailable as reason:
-        if not _told:
-            print(f'chainer_onednn: Chainer runs on its own, slowly: {reason}', file=sys.stderr)
-            _told = True
+        _tell(f'Chainer runs on its own, slowly: {reason}')
         return _Enabled(began=False)
+    if kernels.wanted() and not kernels.available():
+        _tell(f'no kernels, so slower: {kernels.missing()}; to build them: {kernels.COMMAND}')
     for module in _REPLACING:
         importlib.import_module(f'chainer_onednn.{module}')
     memory.keep_freed()
     _blas_limit = threads.quiet_blas()
     replace.install()
     return _Enabled(began=True)
+
+
+def _tell(line):
+    if line not in _told:
+        print(f'chainer_onednn: {line}', file=sys.stderr)
+        _told.add(line)
 
 
 def disable():
@@ -81,9 +88,10 @@ def is_enabled():
 
 
 def describe():
-    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads)``; None while the engine is not enabled."""
+    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while the engine is not enabled."""
     if not is_enabled():
         return None
     handle = dnnl.onednn().handle
     version = library.version_text(handle)
-    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()})'
+    own = 'kernels' if kernels.available() else 'no kernels'
+    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()}), {own}'

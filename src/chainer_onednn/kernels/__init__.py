@@ -8,11 +8,11 @@ an installation without a compiler may have no kernels.
 import ctypes
 import functools
 import os
-import pathlib
 
 from chainer_onednn import dnnl
 
 VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: do without
+COMMAND = 'python -m chainer_onednn.kernels.compile'
 AVX512 = 0x27  # dnnl_cpu_isa_avx512_core; wider sets contain its bits
 
 _OPENMP = (
@@ -44,11 +44,17 @@ _TYPES = {
 @functools.cache
 def _load():
     """``(library, reason why there is none)``."""
-    if os.environ.get(VARIABLE) == '0':
+    if not wanted():
         return None, f'{VARIABLE}=0'
-    path = pathlib.Path(__file__).with_name(f'{instruction_set()}.so')
+    # Here, or that command would find the module imported before it is run.
+    from chainer_onednn.kernels import compile
+
+    path = compile.FOLDER / f'{instruction_set()}.so'
     try:
         found = ctypes.CDLL(str(path))
+        found.kernels_version.restype = found.kernels_compiler.restype = ctypes.c_char_p
+        if found.kernels_version().decode() != compile.version():
+            return None, f'{path.name} was built from other sources'
         openmp = [
             ctypes.cast(getattr(dnnl.onednn().handle, name), ctypes.c_void_p) for name in _OPENMP
         ]
@@ -75,6 +81,20 @@ def available():
 def missing():
     """Why there are none, in a few words; None where there are."""
     return _load()[1]
+
+
+def wanted():
+    """Has nobody chosen to do without?"""
+    return os.environ.get(VARIABLE) != '0'
+
+
+def describe():
+    """Such as ``avx512.so, built by GCC 12.2.0``, or ``none (avx512.so was not built)``."""
+    found, reason = _load()
+    if not found:
+        return f'none ({reason})'
+    compiler = ' '.join(found.kernels_compiler().decode().split()[:2])
+    return f'{instruction_set()}.so, built by {compiler}'
 
 
 @functools.cache

@@ -1,19 +1,29 @@
 """Compile the kernels: one shared library for each instruction set.
 
-    python src/chainer_onednn/kernels/compile.py [COMPILER …]
+    python -m chainer_onednn.kernels.compile [COMPILER …]
 
-Makes ``avx2.so`` and ``avx512.so`` beside this file. setup.py does the same at installation, with
-this module, which therefore needs the standard library only. The instruction sets are named one by
-one (never ``-march=native``): what is built may be copied to another machine, and which library is
-used is decided there.
+Makes ``avx2.so`` and ``avx512.so`` beside this file, with the compiler named or with the first of
+`compilers` that can. setup.py does the same at installation, with this module, which therefore
+needs the standard library only and nothing else of the package. The instruction sets are named one
+by one (never ``-march=native``): what is built may be copied to another machine, and which library
+is used is decided there.
 """
 
+import concurrent.futures
+import hashlib
+import importlib.util
+import os
 import pathlib
+import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 SOURCES = sorted(path.name for path in FOLDER.glob('*.c'))
+HEADERS = sorted(path.name for path in FOLDER.glob('*.h'))
+VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: build none, and use none
 LIBRARIES = {
     'avx2.so': ['-mavx2', '-mfma'],
     'avx512.so': [
@@ -23,9 +33,26 @@ LIBRARIES = {
 }
 # No -ffast-math: it lets a compiler believe that there is no NaN.
 FLAGS = [
-    *('-O3', '-std=gnu11', '-fPIC', '-shared', '-fvisibility=hidden'),
+    *('-O3', '-std=gnu11', '-fPIC', '-shared', '-fvisibility=hidden', '-Wall', '-Wextra'),
     *('-ffp-contract=fast', '-fno-math-errno', '-fno-trapping-math', '-fno-signed-zeros'),
 ]
+COMPILERS = ('cc', 'gcc', 'clang')
+# Where there is none of them: a compiler on PyPI (100 MB, 400 MB unpacked; removed afterwards).
+# Its target is named, or it would build for this very CPU and this C library.
+ZIG = 'ziglang>=0.13,<1'
+ZIG_FLAGS = ['-target', 'x86_64-linux-gnu.2.17', '-s']
+
+
+class Failed(Exception):
+    """There are no new libraries; the message is one line that says why."""
+
+
+def version():
+    """A digest of sources and flags, by which a library is known to be of these sources."""
+    digest = hashlib.sha256(repr((LIBRARIES, FLAGS)).encode())
+    for name in (*SOURCES, *HEADERS):
+        digest.update(name.encode() + b'\0' + (FOLDER / name).read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def command(compiler, library, target):
@@ -37,24 +64,136 @@ def command(compiler, library, target):
         target (pathlib.Path): The file to write.
     """
     sources = [str(FOLDER / name) for name in SOURCES]
-    return [*compiler, *FLAGS, *LIBRARIES[library], *sources, '-o', str(target)]
+    zig = ZIG_FLAGS if pathlib.Path(compiler[0]).name == 'zig' or 'ziglang' in compiler else []
+    defined = f'-DKERNELS_VERSION="{version()}"'
+    return [*compiler, *zig, *FLAGS, *LIBRARIES[library], defined, *sources, '-o', str(target)]
 
 
 def compile_all(compiler, folder=FOLDER):
-    """Write all libraries into a folder.
+    """Write all libraries into a folder, or leave it as it is.
+
+    Returns:
+        str: The compiler's warnings.
 
     Raises:
-        OSError: the compiler cannot be started.
-        subprocess.CalledProcessError: it failed; `stderr` is what it said.
+        Failed: the compiler cannot be started, or it failed.
     """
-    for library in LIBRARIES:
-        subprocess.run(
-            command(compiler, library, folder / library), check=True, capture_output=True, text=True
-        )
+    # Whole or not at all, and never into a file that a process is using: hence the folder inside.
+    with tempfile.TemporaryDirectory(prefix='.building-', dir=folder) as scratch:
+        caches = {'ZIG_GLOBAL_CACHE_DIR': scratch, 'ZIG_LOCAL_CACHE_DIR': scratch}
+        targets = {library: pathlib.Path(scratch, library) for library in LIBRARIES}
+
+        def compile_one(library):
+            line = command(compiler, library, targets[library])
+            return _run(line, named(compiler), {**caches, **os.environ})
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            warnings = ''.join(pool.map(compile_one, LIBRARIES))
+        for library, target in targets.items():
+            if not target.exists():
+                raise Failed(f'{named(compiler)} wrote no {library}')
+        for library, target in targets.items():
+            target.replace(pathlib.Path(folder, library))
+    return warnings
+
+
+def build(folder=FOLDER):
+    """Write all libraries into a folder by the first compiler that can.
+
+    Returns:
+        tuple: Its name and its warnings.
+
+    Raises:
+        Failed: none can, or none is wanted; the folder is as it was.
+    """
+    if os.environ.get(VARIABLE) == '0':
+        raise Failed(f'{VARIABLE}=0')
+    if not suitable():
+        raise Failed(f'{platform.system()} on {platform.machine()} is not Linux on x86-64')
+    reasons = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for compiler in (*compilers(), None):
+            try:
+                compiler = compiler or fetch(scratch)
+                return named(compiler), compile_all(compiler, folder)
+            except (Failed, OSError) as reason:
+                reasons.append(str(reason))
+    raise Failed('; '.join(reasons))
+
+
+def suitable():
+    """Is this a machine that the kernels are for?"""
+    return sys.platform == 'linux' and platform.machine() == 'x86_64'
+
+
+def compilers():
+    """Those that are here, best first; each a list, as it begins a command line."""
+    named = [os.environ.get('CC', '').split(), *([name] for name in COMPILERS)]
+    found = [words for words in named if words and shutil.which(words[0])]
+    if importlib.util.find_spec('ziglang'):
+        found.append([sys.executable, '-m', 'ziglang', 'cc'])
+    return found
+
+
+def named(compiler):
+    """Its command without the folder, for people."""
+    return ' '.join([pathlib.Path(compiler[0]).name, *compiler[1:]])
+
+
+def fetch(folder):
+    """Install `ZIG` into an empty folder; return the compiler.
+
+    Asked for here and not as a requirement of the build, because pip ends an installation whose
+    requirements it cannot get, and this one can be done without.
+
+    Raises:
+        Failed: pip cannot get it.
+    """
+    print(f'kernels: no C compiler here; fetching {ZIG} from PyPI ...', file=sys.stderr, flush=True)
+    folder = pathlib.Path(folder)
+    # -E: while pip builds a package, PYTHONPATH hides pip.
+    python = [sys.executable, '-E']
+    if subprocess.run([*python, '-m', 'pip', '--version'], capture_output=True).returncode:
+        # as in the environments that uv makes
+        _run([*python, '-m', 'venv', str(folder / 'pip')], 'venv')
+        python = [str(folder / 'pip/bin/python'), '-E']
+    # Settings of the installation going on, which do not concern this one.
+    ours = ('CONSTRAINT', 'BUILD_CONSTRAINT', 'REQUIREMENT', 'PREFIX', 'ROOT', 'USER')
+    ours = [f'PIP_{name}' for name in ours]
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    options = ['--quiet', '--no-deps', '--only-binary=:all:', '--no-compile', '--no-input']
+    target = f'--target={folder / "zig"}'
+    _run([*python, '-m', 'pip', 'install', *options, target, ZIG], 'pip', environment)
+    return [str(folder / 'zig/ziglang/zig'), 'cc']
+
+
+def _run(line, name, environment=None):
+    """Run a command; return what it wrote to standard error."""
+    try:
+        done = subprocess.run(
+            line, env=environment, timeout=1800,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors='replace',
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise Failed(f'{name}: {error}') from None
+    if done.returncode:
+        # A compiler's first error is the cause of the others; pip has one, after its warnings.
+        errors = [text for text in done.stderr.splitlines() if 'error:' in text.lower()]
+        reason = errors[0].strip() if errors else f'exit status {done.returncode}'
+        raise Failed(f'{name}: {reason}')
+    return done.stderr
+
+
+def main(compiler):
+    """Compile, and say by what or why not; return the exit status."""
+    try:
+        name, warnings = (named(compiler), compile_all(compiler)) if compiler else build()
+    except Failed as reason:
+        print(f'kernels: none, so convolutions are slower: {reason}', file=sys.stderr)
+        return 1
+    print(f'{warnings}kernels: compiled by {name}')
+    return 0
 
 
 if __name__ == '__main__':
-    try:
-        compile_all(sys.argv[1:] or ['cc'])
-    except subprocess.CalledProcessError as error:
-        sys.exit(error.stderr)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,103 @@
+"""Convolutions of stride 1 by our own Winograd kernels (kernels/winograd.c), where they pay."""
+
+import functools
+import math
+import os
+
+import numpy as np
+
+from chainer_onednn import dnnl, kernels, threads
+
+VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: oneDNN's direct convolution everywhere
+
+# The fields of `problem` in winograd.c
+_GIVEN = 11
+_BYTES = _GIVEN
+_PLANNED = 6
+
+_wanted = True
+
+
+def forward(geometry, bias):
+    """As `convolution._forward`: ``run(x, w, [b,] y)``; None where direct convolution is better."""
+    if not is_on() or not suits(geometry, 'forward'):
+        return None
+    return _convolution(geometry, False, threads.count())
+
+
+def backward_data(geometry):
+    """As `convolution._backward_data`: ``run(gy, w, gx)``, or None."""
+    if not is_on() or not suits(geometry, 'data'):
+        return None
+    return _convolution(geometry, True, threads.count())
+
+
+def backward_weights(geometry):
+    """As `convolution._backward_weights`: ``run(x, gy, gw, [gb])``, or None."""
+    if not is_on() or not suits(geometry, 'weights'):
+        return None
+    return _gradient(geometry, threads.count())
+
+
+def is_on():
+    """May Winograd's algorithm be used just now?"""
+    return _wanted and os.environ.get(VARIABLE) != '0' and kernels.available()
+
+
+def suits(geometry, direction):
+    """Is Winograd's algorithm faster than the direct one for this convolution?"""
+    if (
+        geometry.kernel not in ((3, 3), (5, 5))
+        or geometry.groups != 1
+        or geometry.stride != (1, 1)
+        or geometry.dilate != (1, 1)
+    ):
+        return False
+    tiles = geometry.y[0] * math.ceil(geometry.y[2] / 4) * math.ceil(geometry.y[3] / 4)
+    return min(geometry.x[1], geometry.y[1]) >= 16 and tiles >= 32
+
+
+@dnnl.cached
+def _convolution(geometry, data, count):
+    name = f'_{geometry.kernel[0]}'
+    problem = _problem(geometry, data, count)
+    kernels.function('winograd_plan' + name, 'p')(problem)
+    ins, outs = int(problem[3]), int(problem[6])
+    u_bytes = 4 * kernels.function('winograd_filter_size' + name, 'll', 'l')(ins, outs)
+    nbytes = u_bytes + int(problem[_BYTES])
+    convolve = kernels.function('winograd_convolve' + name, 'pppipppp')
+
+    def run(image, w, *rest):
+        bias, result = rest if len(rest) == 2 else (None, *rest)
+        scratch = dnnl.scratch(nbytes)
+        convolve(problem, image, w, data, scratch, bias, result, scratch[u_bytes:])
+
+    return run
+
+
+@dnnl.cached
+def _gradient(geometry, count):
+    name = f'_{geometry.kernel[0]}'
+    problem = _problem(geometry, False, count)
+    kernels.function('winograd_gradient_plan' + name, 'p')(problem)
+    nbytes = int(problem[_BYTES])
+    gradient = kernels.function('winograd_gradient' + name, 'pppppp')
+
+    def run(x, gy, gw, gb=None):
+        gradient(problem, x, gy, gw, gb, dnnl.scratch(nbytes))
+
+    return run
+
+
+def _problem(geometry, data, count):
+    x, y, pad = geometry.x, geometry.y, geometry.pad
+    if data:
+        x, y = y, x
+        pad = tuple(size - 1 - p for size, p in zip(geometry.kernel, pad, strict=True))
+    given = [x[0], x[2], x[3], x[1], y[2], y[3], y[1], *pad, count, _cache()]
+    return np.array(given + [0] * _PLANNED, np.int64)
+
+
+@functools.cache
+def _cache():
+    return 2 << 20

@@ -348,9 +348,23 @@ def post_op(kind, *arguments):
     return attributes
 
 
-def address(array):
-    """Where an array's memory begins (``array.ctypes.data``, at a fraction of its cost)."""
+def _address_by_protocol(array):
     return array.__array_interface__['data'][0]
+
+
+def _address_by_object(array):
+    # The pointer to the memory is the first field of an ndarray, behind what every object has.
+    return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
+
+
+def _choose_address():
+    # A thousand addresses are asked for in a step, and the protocol takes 0.8 µs to answer.
+    probe = np.empty(1)
+    same = _address_by_object(probe) == _address_by_protocol(probe)
+    return _address_by_object if same else _address_by_protocol
+
+
+address = _choose_address()  # where an array's memory begins: ``array.ctypes.data``
 
 
 def aligned_empty(nbytes):

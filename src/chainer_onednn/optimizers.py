@@ -1,4 +1,7 @@
-"""Updates of large parameters: Chainer's own arithmetic, in blocks and on all threads."""
+"""Updates of large parameters: Chainer's own arithmetic, in blocks and on all threads.
+
+For where `updates` has no kernel: AMSGrad, AdaBound, unusual hooks, or no kernels at all.
+"""
 
 import copy
 import types
@@ -16,7 +19,8 @@ from chainer_onednn.replace import replaces
 @replaces(NesterovAGRule, 'update_core_cpu')
 @replaces(AdamRule, 'update_core_cpu')
 def update(original, self, param):
-    if not _usable(param, *self.state.values()):
+    # There is no state yet where the parameter has no size yet.
+    if self.state is None or not _usable(param, *self.state.values()):
         return original(self, param)
 
     def update_part(part):

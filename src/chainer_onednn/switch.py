@@ -18,6 +18,7 @@ _REPLACING = (
     'normalization',
     'optimizers',
     'pooling',
+    'updates',
 )
 
 _blas_limit = None

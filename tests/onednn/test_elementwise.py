@@ -1,4 +1,4 @@
-"""ReLU, Add, Concat, Dropout, Linear: the smaller functions."""
+"""ReLU, Add, Concat, Linear: the smaller functions."""
 
 import chainer
 import chainer.functions as F
@@ -117,32 +117,6 @@ def test_linear_of_an_image():
     rng = np.random.RandomState(0)
     x, w = channels_last(random(rng, 8, 64, 8, 8)), random(rng, 10, 4096)
     compare(F.linear, [x, w])
-
-
-@pytest.mark.parametrize('shape', [(3, 5), (4, 16, 20, 20), (70000,)])
-@pytest.mark.parametrize('ratio', [0.0, 0.25, 0.5])
-def test_dropout_draws_chainers_random_numbers(shape, ratio):
-    x = random(np.random.RandomState(0), *shape)
-
-    def outputs():
-        np.random.seed(3)
-        variable = chainer.Variable(x)
-        y = F.dropout(variable, ratio)
-        y.grad = x
-        y.backward()
-        return y.array, variable.grad, np.random.rand(3)
-
-    wanted = outputs()
-    with chainer_onednn.enable():
-        got = outputs()
-    for ours, theirs in zip(got, wanted, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def test_dropout_with_a_mask_of_the_callers(engine):
-    x = random(np.random.RandomState(0), 4, 5)
-    y, mask = F.dropout(x, 0.5, return_mask=True)
-    np.testing.assert_array_equal(F.dropout(x, mask=mask).array, y.array)
 
 
 def test_sums_know_who_needs_gradients(engine):

@@ -9,6 +9,7 @@ class NesterovRule(optimizer.UpdateRule):
     """v = momentum v + g;  p -= lr (g + momentum v), of one parameter."""
 
     is_elementwise = True
+    cpu_kernel = 'nesterov'  # chainer_onednn's of this rule, where it is in use
     _kernel = None
 
     def init_state(self, param):

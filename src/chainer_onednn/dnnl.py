@@ -111,6 +111,15 @@ if hasattr(os, 'register_at_fork'):
     os.register_at_fork(after_in_child=_forget_after_fork)
 
 
+def scratch(nbytes):
+    """Memory of this thread, at least so much, until the next call of something that works in it.
+
+    Returns:
+        numpy.ndarray: uint8; it begins at a cache line.
+    """
+    return _thread().scratch(nbytes)
+
+
 def cached(create):
     """Decorator: keep what ``create(*key)`` returned, for each thread; and that it cannot be.
 

@@ -12,11 +12,11 @@
 #include "common.h"
 
 #ifdef __AVX512F__
-#define TAPS 8  // in registers, with two vectors each
+#define TAPS 14  // in registers, with two vectors each
 #else
 #define TAPS 5
 #endif
-#define PIXELS 128  // about so many are summed in registers: their gradients stay in the first cache
+#define PIXELS 128
 
 typedef struct {
     const float *x, *gy;
@@ -49,25 +49,27 @@ static void pad_image(const layer *l, const float *x, float *to) {
     }
 }
 
+#define EACH _Pragma("GCC unroll 16")  // unrolled, or the sums would not be in registers
+
 // sum[t][v] += sum over pixels of x[pixel][t] * gy[pixel][v]
 INLINE void block(int taps, int vectors, const layer *l, const float *x, const float *gy,
                   int64_t rows, float *sum) {
     vf a[TAPS][2];
-    for (int t = 0; t < taps; t++)
-        for (int v = 0; v < vectors; v++) a[t][v] = (vf){0};
+    EACH for (int t = 0; t < taps; t++)
+        EACH for (int v = 0; v < vectors; v++) a[t][v] = (vf){0};
     for (int64_t y = 0; y < rows; y++) {
         const float *p = x + y * padded_width(l) * l->channels;
         for (int64_t i = 0; i < l->out_width; i++, p += l->channels, gy += l->filters) {
             vf g[2];
-            for (int v = 0; v < vectors; v++) g[v] = load(gy + v * VL);
-            for (int t = 0; t < taps; t++) {
+            EACH for (int v = 0; v < vectors; v++) g[v] = load(gy + v * VL);
+            EACH for (int t = 0; t < taps; t++) {
                 vf s = splat(p[t]);
-                for (int v = 0; v < vectors; v++) a[t][v] += s * g[v];
+                EACH for (int v = 0; v < vectors; v++) a[t][v] += s * g[v];
             }
         }
     }
-    for (int t = 0; t < taps; t++, sum += l->filters)
-        for (int v = 0; v < vectors; v++) store(sum + v * VL, load(sum + v * VL) + a[t][v]);
+    EACH for (int t = 0; t < taps; t++, sum += l->filters)
+        EACH for (int v = 0; v < vectors; v++) store(sum + v * VL, load(sum + v * VL) + a[t][v]);
 }
 
 #define CASE(n) \
@@ -77,33 +79,61 @@ static void any_block(int taps, int two, const layer *l, const float *x, const f
                       int64_t rows, float *sum) {
     switch (taps) {
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5)
-#if TAPS == 8
-        CASE(6) CASE(7) CASE(8)
+#if TAPS == 14
+        CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
 #endif
     }
 }
 
-// Some rows of the output, from `y` on, of the image whose padded copy is given.
-static void add_rows(const layer *l, const float *image, const float *gy, int64_t y, int64_t rows,
+// sum += sum over pixels of gy[pixel]; is that sum finite?
+static int add_bias(const layer *l, const float *gy, int64_t pixels, float *sum) {
+    vf a[4] = {{0}};
+    int64_t i = 0, step = l->filters;
+    for (; i + 4 <= pixels; i += 4)
+        EACH for (int j = 0; j < 4; j++) a[j] += load(gy + (i + j) * step);
+    for (; i < pixels; i++) a[0] += load(gy + i * step);
+    vf all = (a[0] + a[1]) + (a[2] + a[3]);
+    store(sum, load(sum) + all);
+    vi bad = all - all != (vf){0};
+    int any = 0;
+    for (int j = 0; j < VL; j++) any |= bad[j];
+    return !any;
+}
+
+// What rows first to end of the output add to the sums of row i of the filters, from k on. `gy` is
+// the gradient of the first of all rows, `image` the padded copy.
+static void add_taps(const layer *l, const float *image, const float *gy, int64_t first,
+                     int64_t end, int64_t i, int64_t k, int two, float *sums) {
+    int64_t taps = taps_of_a_row(l), blocks = ceil_div(taps, TAPS);
+    if (first >= end) return;
+    const float *x = image + (first + i) * padded_width(l) * l->channels;
+    gy += first * l->out_width * l->filters + k;
+    for (int64_t b = 0; b < blocks; b++) {
+        range t = share(taps, b, blocks);
+        any_block(t.stop - t.start, two, l, x + t.start, gy, end - first,
+                  sums + (i * taps + t.start) * l->filters + k);
+    }
+}
+
+// Rows y to end of the output of one image.
+static void add_rows(const layer *l, const float *image, const float *gy, int64_t y, int64_t end,
                      float *sums) {
-    int64_t taps = taps_of_a_row(l), blocks = ceil_div(taps, TAPS), k_step;
-    float *bias = sums + l->rows * taps * l->filters;
-    for (int64_t k = 0; k < l->filters; k += k_step) {
-        int two = l->filters - k >= 2 * VL;
-        k_step = two ? 2 * VL : VL;
-        for (int64_t v = k; v < k + k_step; v += VL) {
-            vf sum = {0};
-            for (int64_t i = 0; i < rows * l->out_width; i++) sum += load(gy + i * l->filters + v);
-            store(bias + v, load(bias + v) + sum);
+    float *bias = sums + l->rows * taps_of_a_row(l) * l->filters;
+    for (int64_t k = 0; k < l->filters;) {
+        int two = l->filters - k >= 2 * VL, finite = 1;
+        // The rows of the output that meet row i of the filters inside the image.
+        for (int64_t i = 0; i < l->rows; i++)
+            add_taps(l, image, gy, max64(y, l->pad_y - i), min64(end, l->height + l->pad_y - i), i,
+                     k, two, sums);
+        for (int v = 0; v <= two; v++)
+            finite &= add_bias(l, gy + y * l->out_width * l->filters + k + v * VL,
+                               (end - y) * l->out_width, bias + k + v * VL);
+        // The others meet zeros, which add nothing; but zero times infinity is not a number.
+        for (int64_t i = 0; i < l->rows && !finite; i++) {
+            add_taps(l, image, gy, y, min64(end, l->pad_y - i), i, k, two, sums);
+            add_taps(l, image, gy, max64(y, l->height + l->pad_y - i), end, i, k, two, sums);
         }
-        for (int64_t i = 0; i < l->rows; i++) {
-            const float *x = image + (y + i) * padded_width(l) * l->channels;
-            for (int64_t b = 0; b < blocks; b++) {
-                range t = share(taps, b, blocks);
-                any_block(t.stop - t.start, two, l, x + t.start, gy + k, rows,
-                          sums + (i * taps + t.start) * l->filters + k);
-            }
-        }
+        k += two ? 2 * VL : VL;
     }
 }
 
@@ -119,8 +149,8 @@ static void gradients(void *given, int thread, int threads) {
         int64_t n = i / groups, y = i % groups * rows;
         if (i == mine.start || y == 0)
             pad_image(l, l->x + n * l->height * l->width * l->channels, image);
-        const float *gy = l->gy + (n * l->out_height + y) * l->out_width * l->filters;
-        add_rows(l, image, gy, y, min64(rows, l->out_height - y), sums);
+        const float *gy = l->gy + n * l->out_height * l->out_width * l->filters;
+        add_rows(l, image, gy, y, min64(y + rows, l->out_height), sums);
     }
     meet();
 

@@ -12,7 +12,7 @@ import numpy as np
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 
-from chainer_onednn import arrays, dnnl, lookahead, winograd
+from chainer_onednn import arrays, dnnl, first_layer, lookahead, winograd
 from chainer_onednn.backprop import make_variable
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
@@ -184,6 +184,8 @@ def _backward_data(geometry):
 
 @dnnl.cached
 def _backward_weights(geometry, bias):
+    if first_layer.fits(geometry):
+        return first_layer.backward_weights(geometry)
     primitive = _backward_weights_primitive(geometry, bias)
     # Where oneDNN has no special code for one filter a channel (the image is no larger than the
     # filters, say), its general code computes with whole blocks of channels. Up to maps of 8x8,

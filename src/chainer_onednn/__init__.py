@@ -23,7 +23,7 @@ Two things are for the whole process: NumPy's BLAS is held to one thread while t
 
 One habit that Chainer forgives is not safe here: to change the array of an intermediate variable in
 place between a batch normalization and its first use. The normalization may be computed when its
-output is looked at (see `lookahead`).
+output is looked at (see `pending`).
 
 Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``OMP_NUM_THREADS`` is the
 number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of another build of oneDNN 3.

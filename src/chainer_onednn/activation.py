@@ -1,20 +1,87 @@
 """ReLU, clipped ReLU (ReLU6), and their gradients."""
 
+import weakref
+
 import numpy as np
 from chainer.functions.activation.clipped_relu import ClippedReLU, ClippedReLUGrad2
 from chainer.functions.activation.relu import ReLU, ReLUGrad2
 
-from chainer_onednn import arrays, elementwise, threads
+from chainer_onednn import arrays, elementwise, graph, kernels, pending, threads
 from chainer_onednn.replace import replaces
+
+_unsettled = weakref.WeakSet()  # ReLUs that Chainer's own code does not know to go back through
+
+
+@replaces(ReLU, 'apply')
+def apply_relu(original, self, inputs):
+    variables = graph.inputs_of(self, inputs)
+    if variables is None or not kernels.available() or type(self) is not ReLU:
+        return original(self, inputs)
+    source = _source(variables[0])
+    if source is None:
+        return graph.apply(original, self, inputs)
+    self._work = pending.Rectified(source)
+    self._input_layouts = (None,)
+    self._input_indexes_to_retain, self._output_indexes_to_retain = None, (0,)
+    _unsettled.add(self)
+    return graph.connect(self, variables, (self._work,))
+
+
+def _source(x):
+    """What a ReLU that is pending may be computed from: a work, an array, or None."""
+    work = pending.work_of(x)
+    if isinstance(work, pending.Normalized | pending.Sum):
+        return work
+    array = x.array
+    usable = pending.is_ours(x) and arrays.is_float32(array) and arrays.is_ours(array)
+    return array if usable else None
+
+
+@replaces(ReLU, 'backward')
+def relu_backward(original, self, indexes, grad_outputs):
+    work, (gy,) = vars(self).get('_work'), grad_outputs
+    if work is None or gy is None:
+        return original(self, indexes, grad_outputs)
+    if graph.is_final():
+        if gy.__dict__.get('_masked_by') is work:  # max pooling did it
+            return (gy,)
+        masked = gradient_of(gy, work)
+        if masked is not None:
+            return (graph.make_gradient(masked),)
+    _settle(self)
+    return original(self, indexes, grad_outputs)
+
+
+def _settle(function):
+    """Do what Chainer expects of a function that has retained its output."""
+    y = function._work.result()
+    if function.outputs is not None:
+        function._retained_output_data = (y,)
+        node = function.outputs[0]()
+        if node is not None:
+            node.data = y
+
+
+def settle_all():
+    """Make graphs that are still alive usable without the engine."""
+    while _unsettled:
+        _settle(_unsettled.pop())
+
+
+def gradient_of(gy, rectified):
+    """The work of masking a gradient (a variable), or None where our kernel can't."""
+    work = pending.work_of(gy)
+    if not isinstance(work, pending.Sum):
+        work = gy.array
+        if not arrays.is_float32(work) or work.shape != rectified.shape:
+            return None
+        work = arrays.ours(work)
+    return pending.Masked(work, rectified)
 
 
 @replaces(ReLU, 'forward_cpu')
 def relu(original, self, inputs):
     (x,) = inputs
-    guess = getattr(self, '_guess', None)
-    if guess is not None and guess.rectified is x:
-        self.retain_outputs((0,))
-        return (x.copy(order='K') if guess.relus else x,)
     if not arrays.is_float32(x) or not arrays.is_ours(x):
         return original(self, inputs)
     y = arrays.empty(x.shape)

@@ -7,13 +7,11 @@ in Chainer as in oneDNN, so three primitives serve both and their gradients of a
 import functools
 import typing
 
-import chainer
 import numpy as np
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 
-from chainer_onednn import arrays, dnnl, first_layer, lookahead, winograd
-from chainer_onednn.backprop import make_variable
+from chainer_onednn import arrays, dnnl, first_layer, graph, winograd
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
 
@@ -122,7 +120,7 @@ def gradient_of_weights(original, self, inputs):
 def gradients(original, self, indexes, grad_outputs):
     # One primitive gives the gradients of weights and bias together. Only what is to be
     # differentiated again needs the graph that Chainer's own method builds.
-    if chainer.config.enable_backprop or 1 not in indexes or lookahead.is_watched():
+    if 1 not in indexes or not graph.is_final():
         return original(self, indexes, grad_outputs)
     x, w = (variable.array for variable in self.get_retained_inputs())
     gy = grad_outputs[0].array
@@ -136,7 +134,7 @@ def gradients(original, self, indexes, grad_outputs):
     found = {1: gw, 2: gb}
     if 0 in indexes:
         found[0] = _gradient_of_image(geometry, gy, w)
-    return tuple([make_variable(found[index]) for index in indexes])
+    return tuple([graph.make_variable(found[index]) for index in indexes])
 
 
 def _usable(function, *inputs):

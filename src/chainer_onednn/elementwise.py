@@ -1,12 +1,12 @@
-"""Operations that take every element by itself, done in blocks.
+"""Operations that take every element by itself: our kernels, or oneDNN in blocks.
 
-Each is one oneDNN primitive on a block of fixed size, called again and again: so one block of zeros
-and the same few primitives serve arrays of every shape.
+Without kernels each is one oneDNN primitive on a block of fixed size, called again and again: so
+one block of zeros and the same few primitives serve arrays of every shape.
 """
 
 import numpy as np
 
-from chainer_onednn import arrays, dnnl
+from chainer_onednn import arrays, dnnl, kernels
 
 BLOCK = 2**19  # elements; smaller blocks cost more calls than the cache gives back
 
@@ -17,22 +17,32 @@ def relu(x, y):
     """``y = max(x, 0)``; flat float32 arrays; NaN stays NaN, as in NumPy."""
     # With the zeros first: the instruction returns its second operand when one is NaN. oneDNN's
     # own ReLU turns NaN into 0, and a diverged run would look like a healthy one.
-    _blockwise(_maximum, _zeros, x, y)
+    _each('relu', _maximum, _zeros, x, y)
 
 
 def relu_gradient(y, gy, gx):
     """``gx = gy * (y > 0)``, with NaN and inf of ``gy`` treated as NumPy does."""
-    _blockwise(_masked, _zeros, y, gy, gx)
+    _each('relu_gradient', _masked, _zeros, y, gy, gx)
 
 
 def add(a, b, y):
     """``y = a + b``."""
-    _blockwise(_sum, a, b, y)
+    _each('add', _sum, a, b, y)
 
 
 def multiply(a, b, y):
     """``y = a * b``."""
-    _blockwise(_product, a, b, y)
+    _each('multiply', _product, a, b, y)
+
+
+def _each(kernel, primitive, *flat):
+    given = [array for array in flat if array is not _zeros]
+    if kernels.available():
+        *sources, target = given
+        sources += [None] * (3 - len(sources))
+        kernels.function(kernel, 'ppppl')(*sources, target, target.size)
+    else:
+        _blockwise(primitive, *flat)
 
 
 def _blockwise(operation, *flat):

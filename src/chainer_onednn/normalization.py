@@ -1,6 +1,8 @@
-"""Batch normalization over images ``(N, C, H, W)`` and over vectors ``(N, C)``."""
+"""Batch normalization over images ``(N, C, H, W)`` and over vectors ``(N, C)``.
 
-import functools
+By our own kernels, of which the ReLU behind and the sum between the two are part (see `pending`);
+where there are none, by oneDNN.
+"""
 
 import numpy as np
 from chainer.functions.normalization import batch_normalization as chainers
@@ -9,67 +11,112 @@ from chainer.functions.normalization.batch_normalization import (
     FixedBatchNormalization,
 )
 
-from chainer_onednn import arrays, dnnl, lookahead
+from chainer_onednn import arrays, dnnl, graph, kernels, pending
 from chainer_onednn.replace import replaces
 
 _AFFINE = dnnl.USE_SCALE | dnnl.USE_SHIFT
 
 
+# ---- in training ---------------------------------------------------------------------------------
+
+
 @replaces(BatchNormalization, 'apply')
 def apply(original, self, inputs):
-    exact = type(self) is BatchNormalization
-    self._place = lookahead.place_of(*inputs[:2]) if exact else None
-    outputs = original(self, inputs)
-    guess = getattr(getattr(self, '_impl', None), 'guess', None)
-    if guess is not None:
-        lookahead.foresee(outputs[0], guess)
-    return outputs
+    variables = graph.inputs_of(self, inputs)
+    if variables is None or not kernels.available() or type(self) is not BatchNormalization:
+        return original(self, inputs)
+    given = x, gamma, beta = tuple([variable.array for variable in variables])
+    single = x.ndim in (2, 4) and x.size == x.shape[1]  # Chainer has a warning for it
+    if self._impl_selector is not chainers._impl_selector or not _usable(self, *given) or single:
+        return original(self, inputs)
+    x = arrays.ours(x)
+    mean, inv_std = _statistics(self, x)
+    _set_axes(self, x.ndim)
+    self._impl = chainers.GeneralBatchNormalizationImpl()  # for second derivatives
+    # Copies: an optimizer may change the parameters before this is used.
+    self._work = pending.Normalized(x, mean, gamma * inv_std, beta.copy())
+    self._input_layouts = (None,) * 3
+    self._input_indexes_to_retain, self._output_indexes_to_retain = (0, 1), None
+    later = pending.is_ours(variables[0])
+    return graph.connect(self, variables, (self._work if later else self._work.result(),))
+
+
+def _statistics(function, x):
+    """Mean and ``1 / sqrt(var + eps)`` of each channel; the running statistics go on."""
+    channels = x.shape[1]
+    mean, var = np.empty((2, channels), np.float32)
+    kernels.function('bn_statistics', 'pllppp')(
+        x, x.size // channels, channels, mean, var, pending.scratch_for(channels)
+    )
+    inv_std = np.reciprocal(np.sqrt(var + np.float32(function.eps)))
+    function.mean, function.var, function.inv_std = mean, var, inv_std
+    if function.running_mean is not None:
+        _go_on(function, x.size // channels)
+    return mean, inv_std
+
+
+def _go_on(function, count):
+    # In place, as Chainer does it.
+    decay, adjust = function.decay, count / max(count - 1.0, 1.0)  # unbiased estimate
+    function.running_mean *= decay
+    function.running_mean += (1 - decay) * function.mean
+    function.running_var *= decay
+    function.running_var += (1 - decay) * adjust * function.var
+
+
+@replaces(BatchNormalization, 'backward')
+def backward(original, self, indexes, grad_outputs):
+    work, (gradient,) = vars(self).get('_work'), grad_outputs
+    if work is None or gradient is None or not graph.is_final():
+        return original(self, indexes, grad_outputs)
+    x = self.inputs[0].data
+    gy, relu = _gradient_of_output(gradient, work)
+    if not arrays.is_float32(x, gy) or gy.shape != x.shape:
+        return original(self, indexes, grad_outputs)
+    x, gy, channels = arrays.ours(x), arrays.ours(gy), x.shape[1]
+    gx = arrays.empty(x.shape)
+    ggamma, gbeta = np.empty((2, channels), np.float32)
+    kernels.function('bn_backward', 'ppllppppipppp')(
+        *(x, gy, x.size // channels, channels, self.mean, self.inv_std, work.scale, work.shift),
+        *(relu, gx, ggamma, gbeta, pending.scratch_for(channels)),
+    )
+    return tuple([graph.make_variable(array) for array in (gx, ggamma, gbeta)])
+
+
+def _gradient_of_output(gradient, work):
+    """An array, and whether it is the gradient of the ReLU behind, which is still to be masked."""
+    masked = pending.work_of(gradient)
+    if (
+        isinstance(masked, pending.Masked)
+        and isinstance(masked.rectified, pending.Rectified)
+        and masked.rectified.source is work
+    ):
+        gy = masked.gy
+        return (gy.result() if isinstance(gy, pending.Work) else gy), True
+    return gradient.array, False
 
 
 @replaces(BatchNormalization, 'forward')
-def normalization(original, self, inputs):
+def forward(original, self, inputs):
     # Chainer asks a selector which implementation does the arithmetic, and does the rest itself.
     x = inputs[0]
     if self._impl_selector is chainers._impl_selector and _usable(self, *inputs):
         key = _as_image(x.shape), float(self.eps)
-        for relu in (False, True):  # raise Unsupported before anything changes
-            _training(*key, relu)
-            _gradient(*key, relu)
-        implementation = _Implementation(getattr(self, '_place', None))
-        self._impl_selector = lambda function, inputs: implementation
+        _training(*key), _gradient(*key)  # raise Unsupported before anything changes
+        self._impl_selector = lambda function, inputs: _ByOneDNN()
     return original(self, inputs)
 
 
-class _Implementation(chainers._BatchNormalizationImpl):
-    """The arithmetic of one call, forward and backward.
-
-    Args:
-        place (dict or None): Of `lookahead.place_of`: is a ReLU expected?
-    """
-
-    def __init__(self, place):
-        self.guess = None
-        self._place = place
+class _ByOneDNN(chainers._BatchNormalizationImpl):
+    """The arithmetic of one call, forward and backward."""
 
     def forward(
         self, axis, gamma, x, x_layout, xp, expander, beta, eps, decay, running_mean, running_var
     ):
-        x, key = arrays.ours(x), (_as_image(x.shape), float(eps))
-        gamma, beta = gamma.copy(), beta.copy()
+        x, gamma, beta = arrays.ours(x), gamma.copy(), beta.copy()
         y, mean, var = arrays.empty(x.shape), np.empty_like(gamma), np.empty_like(gamma)
-        if self._place is None or not _fuses_exactly(*key):
-            _training(*key, False)(x, gamma, beta, mean, var, y)
-        else:
-            fused = _training(*key, True)
-            self._mask = dnnl.aligned_empty(fused.layouts[dnnl.WORKSPACE].nbytes)
-            fused(x, gamma, beta, mean, var, y, self._mask)
-            self.guess = lookahead.Guess(
-                y, lambda: _normalized(key, x, gamma, beta, mean, var), self._place
-            )
+        _training(_as_image(x.shape), float(eps))(x, gamma, beta, mean, var, y)
         inv_std = np.reciprocal(np.sqrt(var + np.float32(eps)))
-        if self.guess and not np.isfinite(gamma * inv_std * mean + beta).all():
-            # oneDNN's ReLU makes NaN a zero.
-            y, self.guess = self.guess.compute(), None
         if running_mean is not None:
             count = x.size // gamma.size
             adjust = count / max(count - 1.0, 1.0)  # unbiased estimate
@@ -89,28 +136,29 @@ class _Implementation(chainers._BatchNormalizationImpl):
         x, gy, gamma = arrays.ours(x), arrays.ours(gy), np.ascontiguousarray(gamma)
         gx = arrays.empty(x.shape)
         ggamma, gbeta = np.empty_like(gamma), np.empty_like(gamma)
-        key = _as_image(x.shape), float(eps)
-        if self.guess is not None and self.guess.unmasked:
-            self.guess.unmasked = False
-            run, mask = _gradient(*key, True), (self._mask,)
-        else:
-            run, mask = _gradient(*key, False), ()
-        run(x, mean, forward_data, gamma, gy, gx, ggamma, gbeta, *mask)
+        run = _gradient(_as_image(x.shape), float(eps))
+        run(x, mean, forward_data, gamma, gy, gx, ggamma, gbeta)
         return gx, x_layout, ggamma, gbeta
 
 
-@functools.cache
-def _fuses_exactly(shape, eps):
-    # For some numbers of channels oneDNN has another implementation with a ReLU than without, with
-    # other rounding. A place that is no longer guessed would then give other bits than it gave at
-    # first, and so would a run that is resumed there.
-    return _training(shape, eps, True).implementation == _training(shape, eps, False).implementation
+# ---- in evaluation -------------------------------------------------------------------------------
 
 
-def _normalized(key, x, gamma, beta, mean, var):
-    y = arrays.empty(x.shape)
-    _inference(*key)(x, gamma, beta, mean, var, y)
-    return y
+@replaces(FixedBatchNormalization, 'apply')
+def apply_fixed(original, self, inputs):
+    variables = graph.inputs_of(self, inputs)
+    if variables is None or not kernels.available():
+        return original(self, inputs)
+    given = x, gamma, beta, mean, var = tuple([variable.array for variable in variables])
+    if not _usable(self, *given):
+        return graph.apply(original, self, inputs)
+    _set_axes(self, x.ndim)
+    scale = gamma / np.sqrt(var + np.float32(self.eps))
+    work = pending.Normalized(arrays.ours(x), mean.copy(), scale, beta.copy())
+    self._input_layouts = (None,) * 5
+    self._input_indexes_to_retain, self._output_indexes_to_retain = (0, 1, 3, 4), None
+    later = pending.is_ours(variables[0])
+    return graph.connect(self, variables, (work if later else work.result(),))
 
 
 @replaces(FixedBatchNormalization, 'forward')
@@ -119,22 +167,27 @@ def fixed_normalization(original, self, inputs):
         return original(self, inputs)
     x = inputs[0]
     run = _inference(_as_image(x.shape), float(self.eps))
-    self.axis = chainers._compute_axis(x.ndim, 1, self.axis)
-    self.key_axis = chainers._compute_key_axis(x.ndim, 1, self.axis)
-    self.expander = (None, slice(None)) + (None,) * (x.ndim - 2)
+    _set_axes(self, x.ndim)
     y = arrays.empty(x.shape)
     run(arrays.ours(x), *map(np.ascontiguousarray, inputs[1:]), y)
     self.retain_inputs((0, 1, 3, 4))
     return (y,)
 
 
+def _set_axes(function, ndim):
+    """What Chainer's own backward passes want to know."""
+    function.axis = chainers._compute_axis(ndim, 1, function.axis)
+    function.key_axis = chainers._compute_key_axis(ndim, 1, function.axis)
+    function.expander = (None, slice(None)) + (None,) * (ndim - 2)
+
+
 def _usable(function, x, *vectors):
     return (
-        x.ndim in (2, 4)
+        arrays.is_float32(x, *vectors)
+        and x.ndim in (2, 4)
         and all(vector.shape == x.shape[1:2] for vector in vectors)
-        and arrays.is_float32(x, *vectors)
         and function.axis in (None, (0, *range(2, x.ndim)))
-        and all(layout is None for layout in function.input_layouts)
+        and all(layout is None for layout in function._input_layouts or ())
     )
 
 
@@ -142,8 +195,8 @@ def _as_image(shape):
     return shape if len(shape) == 4 else (*shape, 1, 1)
 
 
-def _training(shape, eps, relu):
-    return _forward(shape, eps, dnnl.FORWARD, dnnl.FUSE_RELU if relu else 0)
+def _training(shape, eps):
+    return _forward(shape, eps, dnnl.FORWARD, 0)
 
 
 def _inference(shape, eps):
@@ -167,13 +220,12 @@ def _forward(shape, eps, kind, flags):
             dnnl.MEAN: vector,
             dnnl.VARIANCE: vector,
             dnnl.DST: image,
-            **({dnnl.WORKSPACE: None} if flags & dnnl.FUSE_RELU else {}),
         },
     )
 
 
 @dnnl.cached
-def _gradient(shape, eps, relu):
+def _gradient(shape, eps):
     image, vector = arrays.layout(shape), arrays.layout(shape[1:2])
     return dnnl.Primitive(
         'batch_normalization_backward',
@@ -182,8 +234,8 @@ def _gradient(shape, eps, relu):
         image,
         image,
         eps,
-        _AFFINE | (dnnl.FUSE_RELU if relu else 0),
-        _training(shape, eps, relu),
+        _AFFINE,
+        _training(shape, eps),
         layouts={
             dnnl.SRC: image,
             dnnl.MEAN: vector,
@@ -193,6 +245,5 @@ def _gradient(shape, eps, relu):
             dnnl.DIFF_SRC: image,
             dnnl.DIFF_SCALE: vector,
             dnnl.DIFF_SHIFT: vector,
-            **({dnnl.WORKSPACE: None} if relu else {}),
         },
     )

@@ -7,7 +7,7 @@ import numpy as np
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
 
-from chainer_onednn import arrays, dnnl, elementwise
+from chainer_onednn import arrays, dnnl, elementwise, graph, kernels, pending
 from chainer_onednn.linear import matmul
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
@@ -38,17 +38,82 @@ class Windows(typing.NamedTuple):
         right = right_padding(self.x[2:], self.y[2:], self.kernel, self.stride, self.pad)
         return self.stride, self.kernel, (0, 0), self.pad, right
 
+    @property
+    def sizes(self):
+        """Images, height, width, channels, height and width of what comes out: for our kernels."""
+        n, c, h, w = self.x
+        return n, h, w, c, *self.y[2:]
+
+    @property
+    def numbers(self):
+        """Kernel, stride and padding, for our kernels; int32 (6,)."""
+        return np.array((*self.kernel, *self.stride, *self.pad), np.int32)
+
 
 def _windows(x_shape, kernel, stride, pad, cover_all):
     size = output_size(x_shape[2:], kernel, stride, pad, cover_all=cover_all)
     return Windows(x_shape, (*x_shape[:2], *size), tuple(kernel), tuple(stride), tuple(pad))
 
 
+# ---- the largest ---------------------------------------------------------------------------------
+
+
+@replaces(MaxPoolingND, 'apply')
+def apply_max(original, self, inputs):
+    variables = graph.inputs_of(self, inputs)
+    if variables is None or not kernels.available() or len(variables) != 1:
+        return original(self, inputs)
+    (x,) = variables
+    if x.ndim != 4 or x.dtype != arrays.FLOAT32 or self.ndim != 2 or self.return_indices:
+        return original(self, inputs)
+    windows = _windows(x.shape, self.ksize, self.stride, self.pad, self.cover_all)
+    if windows.miss_the_image or math.prod(windows.kernel) > _CODES or not x.size:
+        return original(self, inputs)
+    rectified, source, normal = _what_is_pooled(x)
+    if not arrays.is_float32(source):
+        return original(self, inputs)
+    y = arrays.empty(windows.y)
+    codes = np.empty(y.size, np.uint8)
+    kernels.function('max_pool', 'pllllllppppipp')(
+        *(arrays.ours(source), *windows.sizes, windows.numbers, *normal),
+        *(rectified is not None, y, codes),
+    )
+    self._in_shape, self._in_dtype = x.shape, arrays.FLOAT32
+    self._onednn, self._masks = (windows, codes), rectified
+    self._input_layouts = (None,)
+    self._input_indexes_to_retain = self._output_indexes_to_retain = None
+    return graph.connect(self, variables, (y,))
+
+
+_CODES = 128  # largest window of the kernel
+
+
+def _what_is_pooled(x):
+    """The work of the ReLU in front, or None; an array; mean, scale and shift of its channels."""
+    rectified, nothing = pending.work_of(x), (None, None, None)
+    if not isinstance(rectified, pending.Rectified):
+        return None, x.array, nothing
+    source = rectified.source
+    if isinstance(source, pending.Normalized) and source.done is None:
+        return rectified, source.x, (source.mean, source.scale, source.shift)
+    if isinstance(source, np.ndarray):
+        return rectified, source, nothing
+    return None, x.array, nothing
+
+
+@replaces(MaxPoolingND, 'backward')
+def max_pooling_backward(original, self, indexes, grad_outputs):
+    gradients = original(self, indexes, grad_outputs)
+    if getattr(self, '_masks', None) is not None:
+        gradients[0].__dict__['_masked_by'] = self._masks
+    return gradients
+
+
 @replaces(MaxPoolingND, 'forward_cpu')
 def max_pooling(original, self, inputs):
     (x,) = inputs
     self._onednn = None
-    if self.ndim != 2 or self.return_indices or not arrays.is_float32(x):
+    if self.ndim != 2 or self.return_indices or not arrays.is_float32(x) or kernels.available():
         return original(self, inputs)
     windows = _windows(x.shape, self.ksize, self.stride, self.pad, self.cover_all)
     if windows.miss_the_image:  # their maximum is -inf, which oneDNN does not know
@@ -77,6 +142,8 @@ class _Indexes:
         windows, indexes = function._onednn
         n, c, h, w = windows.y
         numbers = indexes.view(np.uint8 if indexes.size == math.prod(windows.y) else np.int32)
+        if kernels.available():
+            numbers = numbers % _CODES  # see CLOSED in max_pool.c
         return np.ascontiguousarray(numbers.reshape(n, h, w, c).transpose(0, 3, 1, 2), np.int64)
 
 
@@ -93,8 +160,16 @@ def max_pooling_gradient(original, self, inputs):
     if gy.shape != windows.y:
         return original(self, inputs)
     gx = arrays.empty(windows.x)
-    _backward(windows, dnnl.POOLING_MAX)(arrays.ours(gy), gx, indexes)
+    if kernels.available():
+        kernels.function('max_pool_backward', 'pllllllppp')(
+            arrays.ours(gy), *windows.sizes, windows.numbers, indexes, gx
+        )
+    else:
+        _backward(windows, dnnl.POOLING_MAX)(arrays.ours(gy), gx, indexes)
     return (gx,)
+
+
+# ---- the mean ------------------------------------------------------------------------------------
 
 
 @replaces(AveragePooling2D, 'forward_cpu')

@@ -10,11 +10,10 @@ from chainer_onednn import dnnl, kernels, library, memory, replace, threads
 _REPLACING = (
     'activation',
     'arithmetic',
-    'backprop',
     'convolution',
     'dropout',
+    'graph',
     'linear',
-    'lookahead',
     'normalization',
     'optimizers',
     'pooling',
@@ -78,6 +77,7 @@ def disable():
     global _blas_limit
     if not is_enabled():
         return
+    importlib.import_module('chainer_onednn.activation').settle_all()
     replace.remove()
     _blas_limit.restore_original_limits()
     _blas_limit = None

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainer_onednn
-from chainer_onednn import normalization
+from chainer_onednn import kernels, normalization
 from side_by_side import ORDERS, compare, random
 
 
@@ -95,7 +95,8 @@ def test_a_bad_scale_is_not_hidden_by_the_relu(engine):
     assert np.isnan(y.array[:, 3]).all() and np.isfinite(np.delete(y.array, 3, axis=1)).all()
 
 
-def test_onednn_is_used(engine, monkeypatch):
+def test_onednn_is_used_where_there_are_no_kernels(engine, monkeypatch):
+    monkeypatch.setattr(kernels, 'available', lambda: False)
     used = []
     monkeypatch.setattr(
         normalization, '_training', lambda *key: used.append(key) or pytest.fail('seen')

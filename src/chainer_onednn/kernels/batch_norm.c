@@ -84,6 +84,11 @@ static void sum_statistics(void *given, int thread, int threads) {
         }
         for (int64_t i = c; i < p.rest; i += p.channels, n++)
             merge(n, &total, &squares, 1, a->x[p.rows * p.length + i], 0);
+        if (squares != squares) {  // as NumPy's mean: infinite, where all that is not finite is so
+            total = 0;
+            for (int64_t i = c; i < p.rows * p.length + p.rest; i += p.channels) total += a->x[i];
+            total /= n;
+        }
         a->mean[c] = (float)total;
         a->var[c] = (float)(squares > 0 ? squares / n : squares * 0);  // NaN stays
     }

@@ -1,5 +1,4 @@
 import copy
-import gc
 import pickle
 
 import chainer
@@ -11,8 +10,10 @@ from chainer.functions.activation.relu import ReLU
 from chainer.functions.normalization.batch_normalization import BatchNormalization
 
 import chainer_onednn
-from chainer_onednn import lookahead
+from chainer_onednn import activation, kernels, pending
 from side_by_side import random
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason='there are no kernels')
 
 
 class Net(chainer.Chain):
@@ -53,6 +54,15 @@ USES = {
     'itself and relu': lambda h: h * 2 + F.relu(h),
     'two relus': lambda h: F.relu(h) + 2 * F.relu(h),
     'sigmoid': F.sigmoid,
+    'a sum and a relu': lambda h: F.relu(h + h[:, ::-1]),
+    'a residual': lambda h: F.relu(F.relu(h) * 0.5 + h) + F.relu(h),
+    'pooled': lambda h: F.max_pooling_2d(F.relu(h), 3, 2),
+    'pooled and itself': lambda h: (lambda r: F.max_pooling_2d(r, 1) + r)(F.relu(h)),
+    'pooled, not rectified': lambda h: F.max_pooling_2d(h, 2),
+    'relu of a relu': lambda h: F.relu(F.relu(h)),
+    'relu of a pool': lambda h: F.relu(F.max_pooling_2d(h, 2)),
+    'dropout': lambda h: F.dropout(F.relu(h), 0.0),
+    'two sums': lambda h: F.relu(F.relu(h + h) + h),
     'shape first': lambda h: F.relu(h) if h.shape == (16, 16, 10, 10) and len(h) == 16 else None,
 }
 
@@ -65,37 +75,93 @@ def test_every_use_gives_chainers_numbers(use):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5 * max(scale, 1))
 
 
-def test_a_relu_that_follows_is_foreseen(engine):
-    net = Net(lambda h: h)
-    h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
-    assert type(h) is lookahead.Foreseen and isinstance(h, chainer.Variable)
+def test_what_is_pending_is_computed_when_looked_at(engine):
+    h = Net(lambda h: h)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    assert type(h) is pending.Pending and isinstance(h, chainer.Variable)
     y = F.relu(h)
-    assert type(h) is lookahead.Foreseen  # still nobody looked
+    assert type(h) is type(y) is pending.Pending  # nobody has looked
     looked = h.array
-    assert type(h) is chainer.Variable
+    assert type(h) is chainer.Variable and h.array is looked
     np.testing.assert_array_equal(np.maximum(looked, 0), y.array)
 
 
-def test_a_wrong_guess_is_made_once(engine):
-    net = Net(lambda h: h)
-    x = random(np.random.RandomState(1), 4, 3, 8, 8)
-    assert type(net(x)) is lookahead.Foreseen
-    net(x).array  # noqa: B018 - somebody looks
-    assert type(net(x)) is chainer.Variable
-
-
-@pytest.mark.parametrize('channels', [15, 16, 18, 20, 24])
-def test_a_wrong_guess_changes_no_bit(engine, channels):
-    net = Net(F.sigmoid, channels)
-    x = random(np.random.RandomState(1), 4, 3, 8, 8)
-    steps = []
-    for _ in range(2):  # the first guesses wrong, the second does not guess
-        y = net(x)
-        net.cleargrads()
+def test_a_net_without_normalization():
+    def step():
+        x = chainer.Variable(random(np.random.RandomState(0), 4, 16, 9, 9))
+        w = chainer.Variable(random(np.random.RandomState(1), 16, 16, 3, 3))
+        y = F.max_pooling_2d(F.relu(F.convolution_2d(x, w)), 3, 2)
+        y = F.relu(F.convolution_2d(y, w, pad=1) + y)
         F.sum(y * y).backward()
-        steps.append([y.array, *(p.grad for _, p in sorted(net.namedparams()))])
-    for first, second in zip(*steps, strict=True):
-        np.testing.assert_array_equal(first, second)
+        return y.array, x.grad, w.grad
+
+    wanted = step()
+    with chainer_onednn.enable():
+        for ours, theirs in zip(step(), wanted, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+
+
+def test_in_evaluation():
+    net, x = Net(F.relu), random(np.random.RandomState(1), 4, 3, 8, 8)
+    net(x)
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        wanted = net(x).array
+        with chainer_onednn.enable():
+            y = net(x)
+            assert type(y) is pending.Pending
+            np.testing.assert_allclose(y.array, wanted, atol=1e-5)
+
+
+def test_gradients_may_be_asked_for_without_looking():
+    """`chainer.grad` with gradients of the outputs: nobody has looked at the ReLU's."""
+
+    def gradient():
+        x = chainer.Variable(random(np.random.RandomState(0), 4, 16, 3, 3))
+        h = x * 2
+        y = F.relu(F.max_pooling_2d(F.relu(h + h), 2))
+        g = chainer.Variable(random(np.random.RandomState(1), *y.shape))
+        return chainer.grad([y], [x], [g])[0].array
+
+    wanted = gradient()
+    with chainer_onednn.enable():
+        np.testing.assert_allclose(gradient(), wanted, rtol=1e-6)
+
+
+def test_second_derivatives():
+    def second():
+        net = Net(lambda h: F.max_pooling_2d(F.relu(h + h), 2))
+        x = chainer.Variable(random(np.random.RandomState(1), 4, 3, 8, 8))
+        (gx,) = chainer.grad([F.sum(net(x) ** 2)], [x], enable_double_backprop=True)
+        net.cleargrads()
+        F.sum(gx**2).backward()
+        return gx.array, net.conv.W.grad
+
+    wanted = second()
+    with chainer_onednn.enable():
+        for ours, theirs in zip(second(), wanted, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_gradients_of_the_input_are_no_longer_pending(engine):
+    x = chainer.Variable(random(np.random.RandomState(1), 4, 16, 8, 8))
+    h = x * 1
+    F.sum(F.relu(h + h)).backward()
+    assert type(x.grad_var) is chainer.Variable
+
+
+def test_no_more_than_needed_is_kept(engine):
+    """A ReLU whose output was only pooled has none."""
+    h = Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    y = F.max_pooling_2d(h, 2)
+    relu = y.creator_node.inputs[0].creator_node
+    F.sum(y).backward()
+    assert relu._work.done is None
+
+
+def test_graphs_are_settled_when_the_engine_goes(engine):
+    y = F.max_pooling_2d(Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8)), 2)
+    relu = y.creator_node.inputs[0].creator_node
+    activation.settle_all()
+    assert relu.get_retained_outputs()[0].array is relu._work.done
 
 
 def test_looking_later_gives_the_value_of_then(engine):
@@ -110,27 +176,16 @@ def test_looking_later_gives_the_value_of_then(engine):
     np.testing.assert_array_equal(y.array, np.maximum(wanted, 0))
 
 
-@pytest.mark.parametrize('watch', ['hook', 'debug', 'no backprop'])
-def test_nothing_is_guessed_while_somebody_watches(engine, watch):
+@pytest.mark.parametrize('watch', ['hook', 'debug'])
+def test_nothing_is_pending_while_somebody_watches(engine, watch):
     net = Net(lambda h: h)
     x = random(np.random.RandomState(1), 4, 3, 8, 8)
     mode = {
         'hook': chainer.function_hooks.TimerHook,
         'debug': lambda: chainer.using_config('debug', True),
-        'no backprop': chainer.no_backprop_mode,
     }[watch]()
     with mode:
         assert type(net(x)) is chainer.Variable
-
-
-def test_the_unnormalized_output_is_not_kept(engine):
-    net = Net(F.relu)
-    y = net(random(np.random.RandomState(1), 4, 3, 8, 8))
-    guess = y.creator_node._guess
-    gc.collect()
-    with chainer.no_backprop_mode():  # as in a backward pass
-        assert guess.only_relu(y.creator_node.inputs[0])
-    assert guess.rectified is y.array
 
 
 def test_copies_of_the_variable(engine):
@@ -139,7 +194,7 @@ def test_copies_of_the_variable(engine):
         wanted = Net(lambda h: h)(x).array
     for duplicate in (copy.copy, copy.deepcopy, lambda h: pickle.loads(pickle.dumps(h))):
         h = Net(lambda h: h)(x)
-        assert type(h) is lookahead.Foreseen
+        assert type(h) is pending.Pending
         np.testing.assert_array_equal(duplicate(h).array, wanted)
 
 

@@ -1,0 +1,208 @@
+"""Arrays that are computed when somebody looks at them, together with what comes next.
+
+``F.relu(bn(x) + y)`` is three functions and, done one by one, three passes over the memory. So a
+normalization, a sum and a ReLU return a `Pending` variable: it holds a *work*, which says what is
+to be done with which arrays, and no result. A function that knows works (the sum, the ReLU, max
+pooling; on the way back the ReLU and the normalization) takes the work of its input and does all in
+one pass. To everybody else it is an ordinary variable: who looks at its array makes it be computed
+at that moment.
+
+Invariants:
+
+* A work is done at most once; its `result` is the same array ever after.
+* A variable is of the class `Pending` as long as nobody has looked at its array, and an ordinary
+  `chainer.Variable` from then on, for ever.
+* A work refers to arrays that Chainer's functions made, within a graph (`is_ours`) or a backward
+  pass; what a user gave may be a buffer with other contents soon. Small vectors that an optimizer
+  changes are copied.
+* Nothing is pending in debug mode or under function hooks, where every array is looked at.
+"""
+
+import functools
+
+import chainer
+import numpy as np
+
+from chainer_onednn import arrays, dnnl, kernels, threads
+
+
+class Work:
+    """What has to be done to get an array; `write` does it.
+
+    Attributes:
+        shape (tuple of int): Of the array, float32.
+    """
+
+    done = None  # the result, once somebody has looked
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def result(self):
+        """The array; computed now unless it has been."""
+        if self.done is None:
+            y = arrays.empty(self.shape)
+            self.write(y, relu=False)
+            self.done = y
+            self.forget()
+        return self.done
+
+    def write(self, y, relu):
+        """Write the result, or ``relu(result)``, into an array of `arrays.empty`."""
+        raise NotImplementedError
+
+    def forget(self):
+        """Drop what is of no more use."""
+
+
+class Normalized(Work):
+    """``(x - mean) * scale + shift``, a number of each for every channel."""
+
+    def __init__(self, x, mean, scale, shift):
+        super().__init__(x.shape)
+        self.x, self.mean, self.scale, self.shift = x, mean, scale, shift
+
+    def write(self, y, relu, other=None):
+        x = self.x
+        channels = x.shape[1]
+        kernels.function('bn_forward', 'pllppppipp')(
+            *(x, x.size // channels, channels, self.mean, self.scale, self.shift, other, relu, y),
+            scratch_for(channels),
+        )
+
+    def forget(self):
+        self.x = None
+
+
+class Sum(Work):
+    """``a + b``: arrays of one shape and order of memory; a may be a `Normalized`."""
+
+    def __init__(self, a, b):
+        super().__init__(b.shape)
+        self.a, self.b = a, b
+
+    def write(self, y, relu):
+        if isinstance(self.a, Normalized):
+            self.a.write(y, relu, self.b)
+            return
+        _each('add_relu' if relu else 'add', self.a, self.b, None, y)
+
+    def forget(self):
+        self.a = self.b = None
+
+
+class Rectified(Work):
+    """``relu(source)``, of a work or an array."""
+
+    def __init__(self, source):
+        super().__init__(source.shape)
+        self.source = source
+
+    def write(self, y, relu):
+        if isinstance(self.source, Work):
+            self.source.write(y, relu=True)
+        else:
+            _each('relu', self.source, None, None, y)
+
+    def forget(self):
+        if not isinstance(self.source, Normalized):  # which `normalization` wants to recognize
+            self.source = None
+
+
+class Masked(Work):
+    """The gradient of a ReLU's input: ``gy * (y > 0)``.
+
+    Args:
+        gy (numpy.ndarray or Sum): The gradient of its output.
+        rectified (Rectified or numpy.ndarray): y.
+    """
+
+    def __init__(self, gy, rectified):
+        super().__init__(gy.shape)
+        self.gy, self.rectified = gy, rectified
+
+    def write(self, y, relu):
+        of = self.rectified
+        of = of.result() if isinstance(of, Work) else of
+        if isinstance(self.gy, Sum):
+            _each('relu_gradient_of_sum', of, self.gy.a, self.gy.b, y)
+        else:
+            _each('relu_gradient', of, self.gy, None, y)
+
+    def forget(self):
+        self.gy = self.rectified = None
+
+
+class Pending(chainer.Variable):
+    """A variable whose array nobody has looked at yet; made by `make_pending`."""
+
+    @property
+    def _data(self):  # all of chainer.Variable reads the array through this list
+        self._data = [self.__dict__['_work'].result()]
+        return self._data
+
+    @_data.setter
+    def _data(self, value):
+        del self.__dict__['_work']
+        self.__class__ = chainer.Variable
+        self._data = value
+
+    @property
+    def shape(self):
+        return self.__dict__['_work'].shape
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    @property
+    def size(self):
+        return int(np.prod(self.shape))
+
+    @property
+    def dtype(self):
+        return arrays.FLOAT32
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __copy__(self):
+        self._data  # noqa: B018 - a copy of the attributes would hold the placeholder
+        return chainer.Variable.__copy__(self)
+
+
+@functools.lru_cache(maxsize=256)
+def placeholder(shape):
+    """An array of that shape with no memory of its own, for what Chainer notes of an array."""
+    return np.broadcast_to(np.float32(0), shape)
+
+
+def make_pending(variable, work):
+    """Let a new variable of a `placeholder` stand for what the work will give."""
+    variable.__dict__['_work'] = work
+    variable.__class__ = Pending
+    return variable
+
+
+def work_of(variable):
+    """The work of a pending variable, else None."""
+    return variable.__dict__['_work'] if type(variable) is Pending else None
+
+
+def is_ours(variable):
+    """Was its array made by a function of the engine, so that nobody is likely to change it?"""
+    return type(variable) is Pending or '_chainer_onednn' in variable.__dict__
+
+
+def scratch_for(channels):
+    """Memory that the kernels of normalization work in."""
+    return dnnl.scratch(8 * threads.count() * _scratch_size(channels))
+
+
+@functools.cache
+def _scratch_size(channels):
+    return kernels.function('bn_scratch', 'l', 'l')(channels)
+
+
+def _each(name, a, b, c, y):
+    kernels.function(name, 'ppppl')(a, b, c, y, y.size)

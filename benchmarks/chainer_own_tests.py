@@ -30,6 +30,7 @@ FOLDERS = (
     'links_tests/normalization_tests',
     'optimizers_tests',
     'optimizer_hooks_tests',
+    'test_optimizer.py',
 )
 
 

@@ -15,8 +15,9 @@ order are taken too.
 Done by oneDNN, forward and backward: Convolution2D and Deconvolution2D (any stride, padding,
 dilation, groups), BatchNormalization, max and average pooling, ReLU, Linear, Dropout (with NumPy's
 random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization and Concat.
-The updates of MomentumSGD, NesterovAG, Adam and WeightDecay run on all threads. Everything else,
-other dtypes, GPUs, and what oneDNN does not support are left to Chainer's own code.
+The updates of MomentumSGD, NesterovAG and Adam, with WeightDecay, are one call of a kernel for all
+parameters (see `updates`). Everything else, other dtypes, GPUs, and what oneDNN does not support
+are left to Chainer's own code.
 
 Two things are for the whole process: NumPy's BLAS is held to one thread while the engine is enabled
 (see `threads.quiet_blas`), and glibc keeps freed memory (see `memory.keep_freed`), also afterwards.

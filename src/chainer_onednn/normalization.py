@@ -86,11 +86,7 @@ def backward(original, self, indexes, grad_outputs):
 def _gradient_of_output(gradient, work):
     """An array, and whether it is the gradient of the ReLU behind, which is still to be masked."""
     masked = pending.work_of(gradient)
-    if (
-        isinstance(masked, pending.Masked)
-        and isinstance(masked.rectified, pending.Rectified)
-        and masked.rectified.source is work
-    ):
+    if isinstance(masked, pending.Masked) and masked.rectified.source is work:
         gy = masked.gy
         return (gy.result() if isinstance(gy, pending.Work) else gy), True
     return gradient.array, False

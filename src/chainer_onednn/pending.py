@@ -55,6 +55,11 @@ class Work:
         """Drop what is of no more use."""
 
 
+def _now(source):
+    """What a work is to be computed from: the result of another one, if it is there."""
+    return source.done if isinstance(source, Work) and source.done is not None else source
+
+
 class Normalized(Work):
     """``(x - mean) * scale + shift``, a number of each for every channel."""
 
@@ -82,10 +87,11 @@ class Sum(Work):
         self.a, self.b = a, b
 
     def write(self, y, relu):
-        if isinstance(self.a, Normalized):
-            self.a.write(y, relu, self.b)
-            return
-        _each('add_relu' if relu else 'add', self.a, self.b, None, y)
+        a = _now(self.a)
+        if isinstance(a, Normalized):
+            a.write(y, relu, self.b)
+        else:
+            _each('add_relu' if relu else 'add', a, self.b, None, y)
 
     def forget(self):
         self.a = self.b = None
@@ -99,10 +105,11 @@ class Rectified(Work):
         self.source = source
 
     def write(self, y, relu):
-        if isinstance(self.source, Work):
-            self.source.write(y, relu=True)
+        source = _now(self.source)
+        if isinstance(source, Work):
+            source.write(y, relu=True)
         else:
-            _each('relu', self.source, None, None, y)
+            _each('relu', source, None, None, y)
 
     def forget(self):
         if not isinstance(self.source, Normalized):  # which `normalization` wants to recognize
@@ -114,7 +121,7 @@ class Masked(Work):
 
     Args:
         gy (numpy.ndarray or Sum): The gradient of its output.
-        rectified (Rectified or numpy.ndarray): y.
+        rectified (Rectified): y.
     """
 
     def __init__(self, gy, rectified):
@@ -122,12 +129,11 @@ class Masked(Work):
         self.gy, self.rectified = gy, rectified
 
     def write(self, y, relu):
-        of = self.rectified
-        of = of.result() if isinstance(of, Work) else of
-        if isinstance(self.gy, Sum):
-            _each('relu_gradient_of_sum', of, self.gy.a, self.gy.b, y)
+        of, gy = self.rectified.result(), _now(self.gy)
+        if isinstance(gy, Sum):
+            _each('relu_gradient_of_sum', of, gy.a, gy.b, y)
         else:
-            _each('relu_gradient', of, self.gy, None, y)
+            _each('relu_gradient', of, gy, None, y)
 
     def forget(self):
         self.gy = self.rectified = None

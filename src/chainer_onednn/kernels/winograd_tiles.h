@@ -292,25 +292,31 @@ static void NAME(convolve)(void *given, int thread, int threads) {
     if (p->stream) _mm_sfence();
 }
 
-// Cut the work into pieces. The results do not depend on how.
+// Cut the work into pieces. The results do not depend on how; the numbers were found by measuring.
 KERNEL void NAME(winograd_plan)(problem *p) {
     int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
     int64_t chunks = ceil_div(tiles, ROWS), ins = padded(p->channels);
-    int64_t vectors = ceil_div(p->out_channels, VL), panels = ceil_div(vectors, VECTORS);
-    int64_t wanted = max64(1, p->cache / 2 / (POINTS * ROWS * ins * 4));
-    p->blocks = ceil_div(chunks, min64(wanted, 4));
-    // So that no thread is idle while another does the last block.
+    int64_t panels = ceil_div(p->out_channels, VL * VECTORS), outs = panels * VECTORS * VL;
+    // A block's transformed inputs and outputs stay in the core's cache. Where the filters do not,
+    // larger blocks read them less often.
+    int64_t chunk = POINTS * ROWS * 4, filters = POINTS * ins * outs * 4;
+    int64_t room = filters > 2 * p->cache ? p->cache : p->cache / 4;
+    p->blocks = ceil_div(chunks, max64(1, min64(room / (chunk * (ins + outs)), 4)));
+    // No thread shall be idle while another does the last block.
     if (p->blocks < 16 * p->threads) p->blocks = round_up(p->blocks, p->threads);
     p->blocks = min64(p->blocks, chunks);
     p->block = ceil_div(chunks, p->blocks) * ROWS;
     p->parts = p->blocks >= p->threads ? 1 : min64(panels, ceil_div(p->threads, p->blocks));
-    int64_t room = max64(1, p->cache / 2 / (POINTS * p->block * 4 * VL * VECTORS));
-    p->vectors = min64(room, panels) * VECTORS;
+    room = (p->cache - POINTS * p->block * ins * 4) / (POINTS * p->block * 4 * VL * VECTORS);
+    p->vectors = min64(max64(room, 2), panels) * VECTORS;
     int64_t floats = NAME(zeros)(p) + POINTS * (p->block * ins + GAP)
                      + POINTS * (p->block * p->vectors * VL + GAP);
     p->bytes = p->threads * round_up(floats, 16) * 4;
+    // Who reads the output next finds small ones in the caches; of large ones with many channels
+    // each store would throw out what is needed soon.
+    int64_t size = p->images * p->out_height * p->out_width * p->out_channels * 4;
     p->stream = p->out_channels % (LINE * VL) == 0
-                && tiles * OUT * OUT * p->out_channels * 4 >= 16 << 20;
+                && ((p->out_channels >= 128 && size >= 8 << 20) || size > p->shared_cache / 2);
 }
 
 // Floats of transformed filters.
@@ -476,11 +482,18 @@ static void NAME(gradient)(void *given, int thread, int threads) {
 // Cut the work into pieces. The sums depend on how, so this looks at no cache's size.
 KERNEL void NAME(winograd_gradient_plan)(problem *p) {
     int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
-    int64_t panels = ceil_div(p->out_channels, VL * VECTORS);
-    p->block = padded(p->channels) * padded(p->out_channels) >= 1 << 16 ? 64 : 32;
-    p->block = min64(p->block, round_up(ceil_div(tiles, p->threads), 4));
-    p->blocks = max64(1, min64(ceil_div(tiles, p->block), p->threads));
-    p->parts = max64(1, min64(panels, p->threads / p->blocks));
+    int64_t outs = padded(p->out_channels), panels = ceil_div(outs, VL * VECTORS);
+    int64_t sum = POINTS * padded(p->channels) * outs * 4;
+    // Large sums are divided among the threads, as long as not too much is transformed twice.
+    p->parts = 1;
+    while (sum / p->parts > 1 << 20 && outs / p->parts >= 128 && p->threads % (2 * p->parts) == 0)
+        p->parts *= 2;
+    // The larger the sum, the less often it shall be read and written.
+    sum /= p->parts;
+    p->block = sum <= 1 << 20 ? 24 : sum <= 8 << 20 ? 32 : 64;
+    p->block = min64(p->block, round_up(ceil_div(tiles, p->threads / p->parts), 4));
+    p->blocks = min64(ceil_div(tiles, p->block), p->threads / p->parts);
+    p->parts = min64(panels, p->threads / p->blocks);
     p->vectors = ceil_div(panels, p->parts) * VECTORS;
     p->stream = 0;
     p->bytes = 4 * (p->threads * NAME(gradient_share)(p) + p->blocks * NAME(gradient_sum)(p));

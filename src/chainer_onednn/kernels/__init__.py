@@ -9,7 +9,7 @@ import ctypes
 import functools
 import os
 
-from chainer_onednn import dnnl
+from chainer_onednn import dnnl, library
 
 VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: do without
 COMMAND = 'python -m chainer_onednn.kernels.compile'
@@ -49,7 +49,10 @@ def _load():
     # Here, or that command would find the module imported before it is run.
     from chainer_onednn.kernels import compile
 
-    path = compile.FOLDER / f'{instruction_set()}.so'
+    try:
+        path = compile.FOLDER / f'{instruction_set()}.so'
+    except library.Unavailable as reason:
+        return None, str(reason)
     try:
         found = ctypes.CDLL(str(path))
         found.kernels_version.restype = found.kernels_compiler.restype = ctypes.c_char_p

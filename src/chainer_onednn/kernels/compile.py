@@ -144,7 +144,8 @@ def fetch(folder):
     """Install `ZIG` into an empty folder; return the compiler.
 
     Asked for here and not as a requirement of the build, because pip ends an installation whose
-    requirements it cannot get, and this one can be done without.
+    requirements it cannot get, and this one can be done without. pip's environment variables and
+    configuration hold here, too; options of a command line (``--index-url``) do not reach it.
 
     Raises:
         Failed: pip cannot get it.
@@ -189,7 +190,7 @@ def main(compiler):
     try:
         name, warnings = (named(compiler), compile_all(compiler)) if compiler else build()
     except Failed as reason:
-        print(f'kernels: none, so convolutions are slower: {reason}', file=sys.stderr)
+        print(f'kernels: none, so slower: {reason}', file=sys.stderr)
         return 1
     print(f'{warnings}kernels: compiled by {name}')
     return 0

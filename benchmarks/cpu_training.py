@@ -1,17 +1,24 @@
 """Whole training steps on the CPU: chainer_onednn against Chainer's own code, PyTorch and Keras.
 
-    python benchmarks/cpu_training.py [--nets cnn,residual-3] [--peer_python PYTHON] [--json FILE]
+    python benchmarks/cpu_training.py [--nets cnn,residual-3] [--json FILE]
+        [--torch_python PYTHON] [--keras_python PYTHON]
+    OMP_NUM_THREADS=1 python benchmarks/cpu_training.py             # on one thread
+    ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 python …       # without AVX-512
+    python benchmarks/cpu_training.py --evaluate --batch_size 100   # forward passes only
 
 One process for each contender stays alive; they take single steps in turn (forward, backward,
 momentum SGD; batch of 128, float32), so that all meet the machine in the same mood. A ratio is
-their time over ours in the same round; the median of the ratios and their quartiles are reported.
-PyTorch and Keras (on TensorFlow) are looked for in PYTHON, an interpreter of another environment,
-or in this one; what is not there is left out.
+their time over ours in the same round; the median of the ratios and their quartiles are reported,
+and as `torch_better` the ratio to the better of PyTorch's layouts in each round. PyTorch and Keras
+(on TensorFlow) are looked for in those interpreters of other environments, or in this one; what is
+not there is left out. Ours comes once more without Winograd's algorithm (`onednn_direct`), and
+without anything pending (`onednn_eager`, see chainer_onednn/pending.py).
 """
 
 import argparse
 import collections
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -22,8 +29,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / 'src'), str(ROOT / 'benchmarks')]
 
 NETS = ('cnn', 'cnnbn', 'vgg', 'residual-3', 'residual-12')
-CONTENDERS = ('onednn', 'chainer', 'torch', 'torch_channels_last', 'keras')
+CONTENDERS = (
+    *('onednn', 'onednn_direct', 'onednn_eager'),
+    *('chainer', 'torch', 'torch_channels_last', 'keras'),
+)
+LAYOUTS = ('torch', 'torch_channels_last')
 WARM_UP = 3
+CONVOLUTIONS = ('convolution', 'winograd', 'first_layer')  # how their names begin
 
 
 def main():
@@ -32,21 +44,23 @@ def main():
     parser.add_argument('--contenders', default=','.join(CONTENDERS))
     parser.add_argument('--batch_size', type=int, default=128)
     parser.add_argument('--rounds', type=int, default=20)
-    parser.add_argument('--peer_python', default=sys.executable)
+    parser.add_argument('--evaluate', action='store_true')
+    parser.add_argument('--torch_python', default=sys.executable)
+    parser.add_argument('--keras_python', default=sys.executable)
     parser.add_argument('--json', type=pathlib.Path)
     parser.add_argument('--worker', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        work(*args.worker, args.batch_size)
+        work(*args.worker, args.batch_size, args.evaluate)
         return
     contenders = args.contenders.split(',')
     results = [compare(net, contenders, args) for net in args.nets.split(',')]
-    for contender in contenders[1:]:
+    for contender in (*contenders[1:], 'torch_better'):
         ratios = [row[contender]['ratio'] for row in results if contender in row]
         if ratios:
             print(f'geometric mean against {contender}: {statistics.geometric_mean(ratios):.2f}')
     if args.json:
-        facts = {'command': sys.argv, 'machine': _machine(args.peer_python), 'nets': results}
+        facts = {'command': sys.argv, 'machine': _machine(args.torch_python), 'nets': results}
         args.json.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
 
 
@@ -95,15 +109,21 @@ def compare(net, contenders, args):
             flush=True,
         )
         worker.close()
+    if all(layout in times for layout in LAYOUTS):
+        rounds = zip(*(times[name][WARM_UP:] for name in ('onednn', *LAYOUTS)), strict=True)
+        ratios = [min(theirs) / own for own, *theirs in rounds]
+        low, high = (statistics.quantiles(ratios, n=4)[i] for i in (0, 2))
+        row['torch_better'] = {'ratio': statistics.median(ratios), 'quartiles': [low, high]}
+        print(
+            f'  against the better PyTorch: {statistics.median(ratios):.2f} ({low:.2f}-{high:.2f})'
+        )
     return row
 
 
 def share(facts):
-    """The roofline: which part of a step the bare convolution primitives take."""
+    """Which part of a step the bare convolutions take."""
     times = facts['profile']
-    return sum(times[name] for name in times if name.startswith('convolution')) / sum(
-        times.values()
-    )
+    return sum(times[name] for name in times if name.startswith(CONVOLUTIONS)) / sum(times.values())
 
 
 def _machine(peer_python):
@@ -129,9 +149,20 @@ class Worker:
     """A contender's process, and the conversation with it: a JSON value a line."""
 
     def __init__(self, contender, net, args):
-        python = sys.executable if contender in ('onednn', 'chainer') else args.peer_python
+        python = {
+            'onednn': sys.executable,
+            'chainer': sys.executable,
+            'torch': args.torch_python,
+            'keras': args.keras_python,
+        }[contender.partition('_')[0]]
+        command = [python, __file__, '--worker', contender, net]
+        command += ['--batch_size', str(args.batch_size), *['--evaluate'] * args.evaluate]
+        environment = dict(os.environ)
+        if contender == 'onednn_direct':
+            environment['CHAINER_ONEDNN_WINOGRAD'] = '0'
         self._process = subprocess.Popen(
-            [python, __file__, '--worker', contender, net, '--batch_size', str(args.batch_size)],
+            command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -151,11 +182,12 @@ class Worker:
         self._process.wait()
 
 
-def work(contender, net, batch_size):
+def work(contender, net, batch_size, evaluate):
     """The life of a worker."""
     name, _, depth = net.partition('-')
-    make = {'onednn': _chainer, 'chainer': _chainer, 'keras': _keras}.get(contender, _torch)
-    step, report = make(contender, name, int(depth or 0), batch_size)
+    make = {'onednn': _chainer, 'chainer': _chainer, 'torch': _torch, 'keras': _keras}
+    make = make[contender.partition('_')[0]]
+    step, report = make(contender, name, int(depth or 0), batch_size, evaluate)
     print('true', flush=True)
     for question in sys.stdin:
         if question.strip() == 'step':
@@ -180,20 +212,28 @@ def _data(batch_size):
     return images, rng.randint(10, size=batch_size).astype(np.int32)
 
 
-def _chainer(contender, name, depth, batch_size):
+def _chainer(contender, name, depth, batch_size, evaluate):
     from chainer_cifar import nets  # first, for it lets Chainer import
 
     import chainer  # isort: skip
     import chainer_onednn  # isort: skip
+    from chainer_onednn import pending  # isort: skip
 
-    if contender == 'onednn':
+    if contender != 'chainer':
         chainer_onednn.enable()
+    pending.ON = contender != 'onednn_eager'
     net = chainer.links.Classifier(nets.create(name, **({'res_depth': depth} if depth else {})))
     optimizer = chainer.optimizers.MomentumSGD(0.01).setup(net)
     images, labels = _data(batch_size)
 
-    def step():
+    def train():
         optimizer.update(net, images, labels)
+
+    def evaluation():
+        with chainer.no_backprop_mode(), chainer.using_config('train', False):
+            net.predictor(images).array  # noqa: B018 - what is pending is computed
+
+    step = evaluation if evaluate else train
 
     def report():
         return {'profile': profile(step)} if contender == 'onednn' else {}
@@ -202,27 +242,40 @@ def _chainer(contender, name, depth, batch_size):
 
 
 def profile(step, steps=5):
-    """Where a step's time goes: seconds in each kind of oneDNN's primitives, and the rest."""
-    from chainer_onednn import dnnl
+    """Where a step's time goes: seconds in each kernel and kind of primitive, and the rest."""
+    from chainer_onednn import dnnl, kernels, linear
 
     seconds = collections.Counter()
-    call = dnnl.Primitive.__call__
 
-    def timed(primitive, *given):
-        start = time.perf_counter()
-        call(primitive, *given)
-        seconds[primitive.name] += (time.perf_counter() - start) / steps
+    def timed(call, name):
+        def measured(*given, **options):
+            start = time.perf_counter()
+            result = call(*given, **options)
+            seconds[name] += (time.perf_counter() - start) / steps
+            return result
 
-    dnnl.Primitive.__call__ = timed
+        return measured
+
+    def primitive(self, *given):
+        timed(lambda *arrays: call(self, *arrays), self.name)(*given)
+
+    call, function, matmul = dnnl.Primitive.__call__, kernels.function, linear.matmul
+    dnnl.Primitive.__call__ = primitive
+    kernels.function = lambda name, *types: timed(function(name, *types), name)
+    linear.matmul = timed(matmul, 'linear')
+    dnnl.forget()  # what holds kernels that are not timed
+    step()
+    seconds.clear()
     start = time.perf_counter()
     for _ in range(steps):
         step()
     total = (time.perf_counter() - start) / steps
-    dnnl.Primitive.__call__ = call
+    dnnl.Primitive.__call__, kernels.function, linear.matmul = call, function, matmul
+    dnnl.forget()
     return {**seconds, 'rest': total - sum(seconds.values())}
 
 
-def _torch(contender, name, depth, batch_size):
+def _torch(contender, name, depth, batch_size, evaluate):
     import torch
     import torch_nets
 
@@ -237,12 +290,15 @@ def _torch(contender, name, depth, batch_size):
         torch.nn.functional.cross_entropy(net(images), labels).backward()
         optimizer.step()
 
-    return step, dict
+    def evaluation():
+        with torch.no_grad():
+            net(images)
+
+    net.train(not evaluate)
+    return evaluation if evaluate else step, dict
 
 
-def _keras(contender, name, depth, batch_size):
-    import os
-
+def _keras(contender, name, depth, batch_size, evaluate):
     os.environ['KERAS_BACKEND'] = 'tensorflow'
     import keras
     import keras_nets
@@ -255,6 +311,8 @@ def _keras(contender, name, depth, batch_size):
     )
     images, labels = _data(batch_size)
     images = images.transpose(0, 2, 3, 1).copy()
+    if evaluate:
+        return lambda: net.predict_on_batch(images), dict
     return lambda: net.train_on_batch(images, labels), dict
 
 

@@ -62,10 +62,52 @@ def _residual(depth):
     return nn.Sequential(*layers, nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, 10))
 
 
+def _vgg16():
+    layers, inward = [], 3
+    for outward, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(count):
+            layers.append(_conv(inward, outward, 3))
+            inward = outward
+        layers.append(nn.MaxPool2d(2))
+    head = [nn.Linear(512, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), *head, nn.Dropout(), nn.Linear(4096, 10))
+
+
+class _Bottleneck(nn.Module):
+    def __init__(self, inward, outward, stride, first):
+        super().__init__()
+        inner = outward // 4
+        self.bn1, self.bn2, self.bn3 = map(nn.BatchNorm2d, (inward, inner, inner))
+        self.conv1 = nn.Conv2d(inward, inner, 1, stride, bias=False)
+        self.conv2 = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
+        self.conv3 = nn.Conv2d(inner, outward, 1, bias=False)
+        self.shortcut = nn.Conv2d(inward, outward, 1, stride, bias=False) if first else None
+
+    def forward(self, x):
+        active = F.relu(self.bn1(x))
+        h = self.conv2(F.relu(self.bn2(self.conv1(active))))
+        h = self.conv3(F.relu(self.bn3(h)))
+        return h + (x if self.shortcut is None else self.shortcut(active))
+
+
+def _resnet164(depth):
+    layers, inward = [nn.Conv2d(3, 16, 3, padding=1, bias=False)], 16
+    for outward in (64, 128, 256):
+        for number in range(depth or 18):
+            stride = 2 if number == 0 and outward > 64 else 1
+            layers.append(_Bottleneck(inward, outward, stride, number == 0))
+            inward = outward
+    head = [nn.BatchNorm2d(256), nn.ReLU(), nn.AvgPool2d(8), nn.Flatten(), nn.Linear(256, 10)]
+    return nn.Sequential(*layers, *head)
+
+
 def create(name, depth):
     """The net that ``chainer_cifar.nets.create(name, res_depth=depth)`` makes, in PyTorch."""
-    if name == 'residual':
-        return _residual(depth)
-    return {'cnn': lambda: _shallow(_conv), 'cnnbn': lambda: _shallow(_batch_conv), 'vgg': _vgg}[
-        name
-    ]()
+    return {
+        'cnn': lambda: _shallow(_conv),
+        'cnnbn': lambda: _shallow(_batch_conv),
+        'vgg': _vgg,
+        'vgg16': _vgg16,
+        'residual': lambda: _residual(depth),
+        'resnet164': lambda: _resnet164(depth),
+    }[name]()

@@ -120,6 +120,11 @@ def scratch(nbytes):
     return _thread().scratch(nbytes)
 
 
+def forget():
+    """Drop what `cached` keeps for this thread."""
+    _thread().caches.clear()
+
+
 def cached(create):
     """Decorator: keep what ``create(*key)`` returned, for each thread; and that it cannot be.
 

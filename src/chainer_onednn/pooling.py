@@ -7,7 +7,7 @@ import numpy as np
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
 
-from chainer_onednn import arrays, dnnl, elementwise, graph, kernels, pending
+from chainer_onednn import arrays, dnnl, elementwise, graph, kernels, pending, threads
 from chainer_onednn.linear import matmul
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
@@ -161,8 +161,10 @@ def max_pooling_gradient(original, self, inputs):
         return original(self, inputs)
     gx = arrays.empty(windows.x)
     if kernels.available():
-        kernels.function('max_pool_backward', 'pllllllppp')(
-            arrays.ours(gy), *windows.sizes, windows.numbers, indexes, gx
+        _, channels, _, width = windows.x
+        kernels.function('max_pool_backward', 'pllllllpppp')(
+            *(arrays.ours(gy), *windows.sizes, windows.numbers, indexes, gx),
+            dnnl.scratch(4 * width * channels * threads.count()),
         )
     else:
         _backward(windows, dnnl.POOLING_MAX)(arrays.ours(gy), gx, indexes)

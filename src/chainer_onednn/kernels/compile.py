@@ -25,9 +25,10 @@ SOURCES = sorted(path.name for path in FOLDER.glob('*.c'))
 HEADERS = sorted(path.name for path in FOLDER.glob('*.h'))
 VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: build none, and use none
 LIBRARIES = {
-    'avx2.so': ['-mavx2', '-mfma'],
+    'avx2.so': ['-mavx2', '-mfma', '-mprfchw'],
     'avx512.so': [
-        *('-mavx2', '-mfma', '-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'),
+        *('-mavx2', '-mfma', '-mprfchw'),
+        *('-mavx512f', '-mavx512bw', '-mavx512dq', '-mavx512vl'),
         '-mprefer-vector-width=512',
     ],
 }

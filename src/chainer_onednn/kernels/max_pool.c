@@ -1,7 +1,9 @@
 // Max pooling of channels-last images, with the ReLU in front of it, and with the normalization in
 // front of that: the largest of relu(f(x)) is relu of the largest f(x), so neither needs a pass of its
 // own, and what they give is not even written down.
-#include "channels.h"
+#include <string.h>
+
+#include "common.h"
 
 #define CLOSED 128  // added to the code of a maximum that the ReLU made zero
 
@@ -12,7 +14,7 @@ typedef struct {
     int relu;
     const float *x, *mean, *scale, *shift;           // mean is NULL: the images as they are
     const float *gy;
-    float *y, *gx;
+    float *y, *gx, *scratch;
     uint8_t *codes;
 } pooling;
 
@@ -90,49 +92,54 @@ static void pool(void *given, int thread, int threads) {
     }
 }
 
-// The windows that hold position `at` of a side of the image.
+// The windows that hold row `at` of the image.
 INLINE range windows_at(int64_t at, int kernel, int stride, int pad, int64_t count) {
     int64_t last = (at + pad) / stride, first = at + pad - kernel + 1;
     return (range){first > 0 ? ceil_div(first, stride) : 0, min64(last + 1, count)};
 }
 
+// Add what one window gives to its pixels of one line; `code` is that of the window's first pixel in
+// this line.
+INLINE void window_back(const pooling *a, int64_t at, int64_t left, int32_t code, float *line) {
+    const int64_t channels = a->channels, whole = channels / VL * VL;
+    const int64_t from = max64(-left, 0), to = min64(a->kernel_x, a->width - left);
+    for (int64_t c = 0; c < whole; c += VL) {
+        vi codes = load_codes(a->codes + at + c);
+        vf open = (vf)((vi)(codes < CLOSED) & (vi)splat(1));
+        vf g = load(a->gy + at + c) * open;
+        codes &= CLOSED - 1;
+        for (int64_t k = from; k < to; k++) {
+            float *pixel = line + (left + k) * channels + c;
+            store(pixel, load(pixel) + (vf)((vi)g & (vi)(codes == (int32_t)(code + k))));
+        }
+    }
+    for (int64_t c = whole; c < channels; c++)
+        for (int64_t k = from; k < to; k++)
+            if ((a->codes[at + c] & (CLOSED - 1)) == code + k)
+                line[(left + k) * channels + c] +=
+                    a->codes[at + c] < CLOSED ? a->gy[at + c] : a->gy[at + c] * 0;
+}
+
 static void pool_back(void *given, int thread, int threads) {
     const pooling *a = given;
+    const int64_t floats = a->width * a->channels;
+    const int past = past_caches(a->gx, a->n * a->height * floats) && floats % VL == 0;
+    float *line = a->scratch + thread * floats;
     range mine = share(a->n * a->height, thread, threads);
-    for (int64_t line = mine.start; line < mine.stop; line++) {
-        int64_t image = line / a->height, i = line % a->height;
+    for (int64_t number = mine.start; number < mine.stop; number++) {
+        int64_t image = number / a->height, i = number % a->height;
         range rows = windows_at(i, a->kernel_y, a->stride_y, a->pad_y, a->out_height);
-        for (int64_t j = 0; j < a->width; j++) {
-            range columns = windows_at(j, a->kernel_x, a->stride_x, a->pad_x, a->out_width);
-            float *gx = a->gx + (line * a->width + j) * a->channels;
-            int64_t c = 0;
-            for (; c < a->channels; c += VL) {
-                if (c + VL > a->channels) break;
-                vf sum = splat(0);
-                for (int64_t r = rows.start; r < rows.stop; r++)
-                    for (int64_t s = columns.start; s < columns.stop; s++) {
-                        int64_t at = ((image * a->out_height + r) * a->out_width + s) * a->channels + c;
-                        int32_t here = (int32_t)((i - r * a->stride_y + a->pad_y) * a->kernel_x + j -
-                                                 s * a->stride_x + a->pad_x);
-                        vi code = load_codes(a->codes + at);
-                        vf open = (vf)((vi)(code < CLOSED) & (vi)splat(1));
-                        sum += (vf)((vi)(load(a->gy + at) * open) & (vi)((code & (CLOSED - 1)) == here));
-                    }
-                store(gx + c, sum);
-            }
-            for (; c < a->channels; c++) {
-                float sum = 0;
-                for (int64_t r = rows.start; r < rows.stop; r++)
-                    for (int64_t s = columns.start; s < columns.stop; s++) {
-                        int64_t at = ((image * a->out_height + r) * a->out_width + s) * a->channels + c;
-                        int here = (int)((i - r * a->stride_y + a->pad_y) * a->kernel_x + j -
-                                         s * a->stride_x + a->pad_x);
-                        if ((a->codes[at] & (CLOSED - 1)) == here)
-                            sum += a->codes[at] < CLOSED ? a->gy[at] : a->gy[at] * 0;
-                    }
-                gx[c] = sum;
-            }
-        }
+        memset(line, 0, floats * sizeof *line);
+        for (int64_t r = rows.start; r < rows.stop; r++)
+            for (int64_t s = 0; s < a->out_width; s++)
+                window_back(a, ((image * a->out_height + r) * a->out_width + s) * a->channels,
+                            s * a->stride_x - a->pad_x,
+                            (int32_t)((i - r * a->stride_y + a->pad_y) * a->kernel_x), line);
+        float *gx = a->gx + number * floats;
+        if (past)
+            for (int64_t k = 0; k < floats; k += VL) stream(gx + k, load(line + k));
+        else
+            memcpy(gx, line, floats * sizeof *line);
     }
 }
 
@@ -144,15 +151,16 @@ KERNEL void max_pool(const float *x, int64_t n, int64_t height, int64_t width, i
                      const float *scale, const float *shift, int relu, float *y, uint8_t *codes) {
     const int32_t *w = windows;
     pooling a = {n, height, width, channels, out_height, out_width, w[0], w[1],  w[2], w[3],
-                 w[4], w[5], relu, x, mean, scale, shift, NULL, y, NULL, codes};
+                 w[4], w[5], relu, x, mean, scale, shift, NULL, y, NULL, NULL, codes};
     on_threads(pool, &a);
 }
 
+// scratch: a line of the image for each thread.
 KERNEL void max_pool_backward(const float *gy, int64_t n, int64_t height, int64_t width,
                               int64_t channels, int64_t out_height, int64_t out_width,
-                              const int32_t *windows, uint8_t *codes, float *gx) {
+                              const int32_t *windows, uint8_t *codes, float *gx, float *scratch) {
     const int32_t *w = windows;
     pooling a = {n, height, width, channels, out_height, out_width, w[0], w[1], w[2], w[3],
-                 w[4], w[5], 0, NULL, NULL, NULL, NULL, gy, NULL, gx, codes};
+                 w[4], w[5], 0, NULL, NULL, NULL, NULL, gy, NULL, gx, scratch, codes};
     on_threads(pool_back, &a);
 }

@@ -190,6 +190,24 @@ INLINE void step(const problem *p, place *at) {  // to the next tile
     at->image++;
 }
 
+// The next block that no thread has taken.
+INLINE int64_t take(job *j) { return __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED); }
+
+typedef struct {
+    const char *start;
+    int64_t bytes;
+} memory;
+
+// Ask for one of `of` parts of some memory, to the second-level cache.
+INLINE void fetch(memory m, int64_t part, int64_t of) {
+    for (int64_t at = m.bytes * part / of; at < m.bytes * (part + 1) / of; at += 64)
+        _mm_prefetch(m.start + at, _MM_HINT_T1);
+}
+INLINE void fetch_to_write(memory m, int64_t part, int64_t of) {
+    for (int64_t at = m.bytes * part / of; at < m.bytes * (part + 1) / of; at += 64)
+        __builtin_prefetch(m.start + at, 1, 2);
+}
+
 INLINE double power(double p, int exponent) {
     double result = 1;
     UNROLL for (int i = 0; i < exponent; i++) result *= p;

@@ -200,6 +200,17 @@ static void NAME(output_tiles)(const problem *p, const float *m, int64_t pitch, 
     }
 }
 
+// The memory of an image array (N, height, width, channels) that a block of tiles touches: `reach`
+// rows from `above` rows over the first tile's corner on.
+INLINE memory NAME(touched)(const problem *p, const float *array, int64_t height, int64_t width,
+                            int64_t channels, int64_t above, int64_t reach, int64_t start,
+                            int64_t tiles) {
+    place a = place_of(p, start), b = place_of(p, start + tiles - 1);
+    int64_t row = width * channels * 4, from = a.image * height + max64(a.y - above, 0);
+    int64_t to = b.image * height + min64(b.y - above + reach, height);
+    return (memory){(const char *)array + from * row, (to - from) * row};
+}
+
 // ---- forward, and the gradient of the image ----------------------------------------------------
 
 // Transform a share of the filters w, (K, C, R, R), into u[POINTS][K / panel][C][panel]. `flipped`:
@@ -233,10 +244,13 @@ static void NAME(filters)(const problem *p, const float *w, int flipped, int thr
 // m[POINTS][vectors][block][VL] = the products of transformed tiles v and filters u, for output
 // channels from vector `first`.
 static void NAME(products)(const problem *p, const float *v, const float *u, int64_t first,
-                           int64_t vectors, int64_t tiles, float *m, int64_t m_pitch) {
+                           int64_t vectors, int64_t tiles, float *m, int64_t m_pitch, memory next,
+                           memory target) {
     int64_t ins = p->channels, all = ceil_div(p->out_channels, VL), step = p->block * VL;
     int64_t v_pitch = p->block * padded(ins) + GAP, u_pitch = ins * all * VL + GAP;
-    for (int point = 0; point < POINTS; point++)
+    for (int point = 0; point < POINTS; point++) {
+        fetch(next, point, POINTS);
+        fetch_to_write(target, point, POINTS);
         for (int64_t k = 0; k < vectors; k += VECTORS) {
             const float *b = u + point * u_pitch + (first + k) * ins * VL;
             int64_t wide = min64(VECTORS, vectors - k);
@@ -245,6 +259,7 @@ static void NAME(products)(const problem *p, const float *v, const float *u, int
                                                    m + point * m_pitch + k * step + t * VL, step,
                                                    ins);
         }
+    }
 }
 
 static int64_t NAME(zeros)(const problem *p) {
@@ -264,17 +279,28 @@ static void NAME(convolve)(void *given, int thread, int threads) {
     float *zeros = j->scratch + thread * (p->bytes / 4 / p->threads);
     float *v = zeros + zero_count, *m = v + POINTS * pitch;
     memset(zeros, 0, zero_count * sizeof *zeros);
-    for (;;) {
-        int64_t item = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED);
-        if (item >= p->blocks * p->parts) break;
+    for (int64_t item = take(j), after; item < p->blocks * p->parts; item = after) {
+        after = take(j);
         range rows = share(chunks, (int)(item / p->parts), (int)p->blocks);
         range part = share(all, (int)(item % p->parts), (int)p->parts);
         int64_t start = rows.start * ROWS, count = min64(rows.stop * ROWS, tiles) - start;
         int64_t last = min64(part.stop * VECTORS, ceil_div(p->out_channels, VL));
+        // While the products keep the core busy, the memory brings what the next block needs.
+        memory next = {0}, target = {0};
+        if (after < p->blocks * p->parts) {
+            range ahead = share(chunks, (int)(after / p->parts), (int)p->blocks);
+            next = NAME(touched)(p, j->x, p->height, p->width, p->channels, p->top, SIDE,
+                                 ahead.start * ROWS,
+                                 min64(ahead.stop * ROWS, tiles) - ahead.start * ROWS);
+        }
+        if (!p->stream && p->parts == 1)
+            target = NAME(touched)(p, j->y, p->out_height, p->out_width, p->out_channels, 0, OUT,
+                                   start, count);
         NAME(input_tiles)(p, j->x, zeros, start, count, p->block, v);
         for (int64_t k = part.start * VECTORS; k < last; k += p->vectors) {
             int64_t vectors = min64(p->vectors, last - k);
-            NAME(products)(p, v, j->u, k, vectors, count, m, m_pitch);
+            NAME(products)(p, v, j->u, k, vectors, count, m, m_pitch, next, target);
+            next.bytes = target.bytes = 0;
             NAME(output_tiles)(p, m, m_pitch, k, vectors, start, count, j->bias, j->y);
         }
     }
@@ -444,7 +470,16 @@ static void NAME(gradient)(void *given, int thread, int threads) {
             NAME(gradient_tiles)(p, j->gy, zeros, start, count, k0, k1, g, bias);
             for (int64_t k = 0; k < (k1 - k0) * VL; k += VL)
                 store(s_bias + k, load(s_bias + k) + load(bias + k));
-            for (int point = 0; point < POINTS; point++)
+            memory x = {0}, gy = {0};
+            if (b + 1 < mine.stop) {
+                int64_t then = start + p->block, many = min64(p->block, tiles - then);
+                x = NAME(touched)(p, j->x, p->height, p->width, p->channels, p->top, SIDE, then, many);
+                gy = NAME(touched)(p, j->gy, p->out_height, p->out_width, p->out_channels, 0, OUT,
+                                   then, many);
+            }
+            for (int point = 0; point < POINTS; point++) {
+                fetch(x, point, POINTS);
+                fetch(gy, point, POINTS);
                 for (int64_t k = k0; k < k1; k += VECTORS) {
                     int64_t wide = min64(VECTORS, all - k);
                     const float *panel = g + point * g_pitch + (k - k0) * p->block * VL;
@@ -454,6 +489,7 @@ static void NAME(gradient)(void *given, int thread, int threads) {
                             v + point * v_pitch + c / VL * VL * p->block + c % VL, panel, o, count,
                             b == mine.start);
                 }
+            }
         }
     }
     meet();

@@ -57,7 +57,6 @@ typedef struct {
     float *u, *y, *scratch;
     float *gw, *gb;
     int flipped;
-    int64_t next;  // block that no thread has taken yet
 } job;
 
 INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -189,9 +188,6 @@ INLINE void step(const problem *p, place *at) {  // to the next tile
     at->y = 0;
     at->image++;
 }
-
-// The next block that no thread has taken.
-INLINE int64_t take(job *j) { return __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED); }
 
 typedef struct {
     const char *start;

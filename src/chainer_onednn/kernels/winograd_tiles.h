@@ -279,16 +279,16 @@ static void NAME(convolve)(void *given, int thread, int threads) {
     float *zeros = j->scratch + thread * (p->bytes / 4 / p->threads);
     float *v = zeros + zero_count, *m = v + POINTS * pitch;
     memset(zeros, 0, zero_count * sizeof *zeros);
-    for (int64_t item = take(j), after; item < p->blocks * p->parts; item = after) {
-        after = take(j);
+    range mine = share(p->blocks * p->parts, thread, (int)min64(threads, p->threads));
+    for (int64_t item = mine.start; item < mine.stop; item++) {
         range rows = share(chunks, (int)(item / p->parts), (int)p->blocks);
         range part = share(all, (int)(item % p->parts), (int)p->parts);
         int64_t start = rows.start * ROWS, count = min64(rows.stop * ROWS, tiles) - start;
         int64_t last = min64(part.stop * VECTORS, ceil_div(p->out_channels, VL));
         // While the products keep the core busy, the memory brings what the next block needs.
         memory next = {0}, target = {0};
-        if (after < p->blocks * p->parts) {
-            range ahead = share(chunks, (int)(after / p->parts), (int)p->blocks);
+        if (item + 1 < mine.stop) {
+            range ahead = share(chunks, (int)((item + 1) / p->parts), (int)p->blocks);
             next = NAME(touched)(p, j->x, p->height, p->width, p->channels, p->top, SIDE,
                                  ahead.start * ROWS,
                                  min64(ahead.stop * ROWS, tiles) - ahead.start * ROWS);

@@ -18,6 +18,8 @@ def test_cpu():
 def test_cpu_engines():
     described = device.describe(device.get_device(-1, cpu_engine='onednn'))
     assert chainer_onednn.is_enabled() and described['engine'].startswith('oneDNN 3.')
+    described = device.describe(device.get_device(-1, cpu_engine='onednn-direct'))
+    assert described['engine'].endswith(('direct convolution', 'no kernels'))
     described = device.describe(device.get_device(-1, cpu_engine='chainer'))
     assert described['engine'] is None
     assert not chainer_onednn.is_enabled()

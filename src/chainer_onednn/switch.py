@@ -38,18 +38,25 @@ class _Enabled:
             disable()
 
 
-def enable():
+def enable(winograd=True):
     """Let oneDNN do Chainer's work on the CPU from now on.
 
     Where that is impossible (no library, another kind of CPU), one line on standard error says why,
     once, and Chainer goes on as it is; one says so, too, where our compiled kernels are missing and
     oneDNN does their work. With ``CHAINER_ONEDNN=0`` nothing happens.
 
+    Args:
+        winograd (bool): May convolutions be done by Winograd's algorithm, which is faster, but
+            rounds a little more? A later call may change it.
+
     Returns:
         A context manager; leaving it disables what this call enabled.
     """
     global _blas_limit
-    if is_enabled() or os.environ.get('CHAINER_ONEDNN') == '0':
+    if os.environ.get('CHAINER_ONEDNN') == '0':
+        return _Enabled(began=False)
+    if is_enabled():
+        sys.modules['chainer_onednn.winograd'].want(winograd)
         return _Enabled(began=False)
     try:
         dnnl.onednn()
@@ -60,6 +67,7 @@ def enable():
         _tell(f'no kernels, so slower: {kernels.missing()}; to build them: {kernels.COMMAND}')
     for module in _REPLACING:
         importlib.import_module(f'chainer_onednn.{module}')
+    sys.modules['chainer_onednn.winograd'].want(winograd)
     memory.keep_freed()
     _blas_limit = threads.quiet_blas()
     replace.install()
@@ -89,10 +97,15 @@ def is_enabled():
 
 
 def describe():
-    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while the engine is not enabled."""
+    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while the engine is not enabled.
+
+    ``direct convolution`` behind it where Winograd's algorithm is switched off.
+    """
     if not is_enabled():
         return None
     handle = dnnl.onednn().handle
     version = library.version_text(handle)
     own = 'kernels' if kernels.available() else 'no kernels'
+    if kernels.available() and not sys.modules['chainer_onednn.winograd'].is_on():
+        own += ', direct convolution'
     return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()}), {own}'

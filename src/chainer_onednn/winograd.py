@@ -1,9 +1,17 @@
-"""Convolutions of stride 1 by our own Winograd kernels (kernels/winograd.c), where they pay."""
+"""Convolutions of stride 1 by our own Winograd kernels (kernels/winograd.c), where they pay.
 
+A number that is not finite spreads to the outputs of all tiles that read it: up to three pixels
+further than in direct convolution, never less far; infinity may become NaN. Numbers above 1e35 or
+so may overflow in the transforms where direct convolution would not.
+"""
+
+import collections
 import functools
 import math
 import os
+import threading
 
+import chainer
 import numpy as np
 
 from chainer_onednn import dnnl, kernels, threads
@@ -15,7 +23,17 @@ _GIVEN = 12
 _BYTES = _GIVEN
 _PLANNED = 6
 
+_KEPT = 128 << 20  # bytes of transformed filters, at most
+
 _wanted = True
+_kept = collections.OrderedDict()  # (address, shape) of filters -> (copy of them, transformed)
+_lock = threading.Lock()
+
+
+def want(wanted):
+    """Choose whether Winograd's algorithm may be used from now on."""
+    global _wanted
+    _wanted = wanted
 
 
 def forward(geometry, bias):
@@ -70,9 +88,37 @@ def _convolution(geometry, data, count):
     def run(image, w, *rest):
         bias, result = rest if len(rest) == 2 else (None, *rest)
         scratch = dnnl.scratch(nbytes)
-        convolve(problem, image, w, data, scratch, bias, result, scratch[u_bytes:])
+        # Filters that are trained change before they are used again.
+        if data or chainer.config.enable_backprop or u_bytes > _KEPT:
+            convolve(problem, image, w, data, scratch, bias, result, scratch[u_bytes:])
+            return
+        u, known = _transformed(w, u_bytes)
+        convolve(problem, image, None if known else w, 0, u, bias, result, scratch[u_bytes:])
+        if not known:
+            _keep(w, u)
 
     return run
+
+
+def _transformed(w, nbytes):
+    """Memory for the transformed filters, and whether they are in it."""
+    with _lock:
+        copy, u = _kept.get(_name(w), (None, None))
+    if copy is not None and kernels.function('same_numbers', 'ppl', 'i')(copy, w, w.size):
+        return u, True
+    return dnnl.aligned_empty(nbytes), False
+
+
+def _keep(w, u):
+    with _lock:
+        _kept[_name(w)] = w.copy(), u
+        _kept.move_to_end(_name(w))
+        while sum(u.nbytes for _, u in _kept.values()) > _KEPT:
+            _kept.popitem(last=False)
+
+
+def _name(w):
+    return dnnl.address(w), w.shape
 
 
 @dnnl.cached

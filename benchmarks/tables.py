@@ -12,6 +12,7 @@ import json
 import pathlib
 import re
 import shlex
+import statistics
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -78,15 +79,18 @@ def runs_table():
 
 
 def speed_table():
-    results = json.loads(SPEED.read_text(encoding='utf-8'))
     contenders = {
-        'chainer': "Chainer's own",
-        'torch': 'PyTorch',
+        'torch_better': 'PyTorch, the better layout',
         'torch_channels_last': 'PyTorch, channels last',
+        'torch': 'PyTorch',
         'keras': 'Keras',
+        'chainer': "Chainer's own",
+        'onednn_direct': 'ours without Winograd',
+        'onednn_eager': 'ours, nothing pending',
     }
     yield 'net', 'images/s', *(f'against {name}' for name in contenders.values()), 'peak memory'
-    for row in results['nets']:
+    rows = json.loads(SPEED.read_text(encoding='utf-8'))['nets']
+    for row in rows:
         ratios = [
             f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
             if facts
@@ -100,26 +104,34 @@ def speed_table():
             *ratios,
             f'{ours["peak_mb"]:.0f} MB (PyTorch: {theirs["peak_mb"]:.0f} MB)',
         )
+    means = []
+    for name in contenders:
+        ratios = [row[name]['ratio'] for row in rows if name in row]
+        means.append(f'{statistics.geometric_mean(ratios):.2f}' if ratios else '–')
+    yield 'geometric mean', '', *means, ''
 
 
-# Columns of the profile: heading, and how the names of oneDNN's primitives begin.
+# Columns of the profile: heading, and how the names of primitives and kernels begin.
 _KINDS = {
-    'convolution, forward': 'convolution_forward',
-    'gradient of data': 'convolution_backward_data',
-    'of weights': 'convolution_backward_weights',
-    'normalization': 'batch_normalization',
-    'pooling': 'pooling',
-    'elementwise': 'binary',
+    'Winograd, forward and data': ('winograd_convolve',),
+    'of weights': ('winograd_gradient',),
+    'other convolutions': ('convolution', 'first_layer'),
+    'normalization': ('bn_',),
+    'pooling': ('pooling', 'max_pool'),
+    'elementwise': ('add', 'relu', 'multiply', 'binary'),
+    'linear': ('linear',),
+    'dropout': ('dropout',),
+    'optimizer': ('update',),
 }
 
 
 def profile_table():
-    yield 'net', *_KINDS, 'the rest', 'convolutions'
+    yield 'net', *_KINDS, 'Python and the rest', 'convolutions'
     for row in json.loads(SPEED.read_text(encoding='utf-8'))['nets']:
         times = row['onednn']['profile']
         columns = [
-            sum(times[name] for name in times if name.startswith(start))
-            for start in _KINDS.values()
+            sum(times[name] for name in times if name.startswith(starts))
+            for starts in _KINDS.values()
         ]
         total = sum(times.values())
         yield (

@@ -266,7 +266,7 @@ class Primitive:
     def __call__(self, *arrays):
         """Run on arrays whose memory has the promised layouts; nothing is checked."""
         for memory, array in zip(self._memories, arrays, strict=True):
-            self._set(memory, ctypes.c_void_p(address(array)))
+            self._set(memory, pointer(array))
         status = self._run(self._primitive, self._stream, len(self._arguments), self._arguments)
         if status:
             raise RuntimeError(f'oneDNN: {_STATUS.get(status, status)}')
@@ -353,23 +353,31 @@ def post_op(kind, *arguments):
     return attributes
 
 
-def _address_by_protocol(array):
-    return array.__array_interface__['data'][0]
+def _pointer_by_protocol(array):
+    return ctypes.c_void_p(array.__array_interface__['data'][0])
 
 
-def _address_by_object(array):
+def _pointer_by_object(array):
     # The pointer to the memory is the first field of an ndarray, behind what every object has.
-    return ctypes.c_size_t.from_address(id(array) + object.__basicsize__).value
+    return ctypes.c_void_p.from_address(id(array) + _HEAD)
 
 
-def _choose_address():
-    # A thousand addresses are asked for in a step, and the protocol takes 0.8 µs to answer.
+_HEAD = object.__basicsize__
+
+
+def _choose_pointer():
+    # Thousands of addresses are asked for in a step, and the protocol takes 0.8 µs to answer.
     probe = np.empty(1)
-    same = _address_by_object(probe) == _address_by_protocol(probe)
-    return _address_by_object if same else _address_by_protocol
+    same = _pointer_by_object(probe).value == _pointer_by_protocol(probe).value
+    return _pointer_by_object if same else _pointer_by_protocol
 
 
-address = _choose_address()  # where an array's memory begins: ``array.ctypes.data``
+pointer = _choose_pointer()  # to an array's memory, as an argument for C; while the array lives
+
+
+def address(array):
+    """Where an array's memory begins: ``array.ctypes.data``."""
+    return pointer(array).value or 0
 
 
 def aligned_empty(nbytes):

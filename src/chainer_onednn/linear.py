@@ -64,12 +64,12 @@ def matmul(a, b, c, accumulate=False):
         ctypes.c_char(transpose_b),
         *map(ctypes.c_int64, (m, n, k)),
         ctypes.c_float(1),
-        ctypes.c_void_p(dnnl.address(a)),
+        dnnl.pointer(a),
         ctypes.c_int64(lead_a),
-        ctypes.c_void_p(dnnl.address(b)),
+        dnnl.pointer(b),
         ctypes.c_int64(lead_b),
         ctypes.c_float(1 if accumulate else 0),
-        ctypes.c_void_p(dnnl.address(c)),
+        dnnl.pointer(c),
         ctypes.c_int64(n),
     )
     if status:

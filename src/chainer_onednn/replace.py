@@ -42,11 +42,11 @@ def remove():
 
 
 def _method(ours, original):
-    import chainer  # not at the top: the package can be asked what it finds without it
+    from chainer import config  # not at the top: the package can be asked what it finds without it
 
     @functools.wraps(original)
     def method(*args, **kwargs):
-        if chainer.config.schedule_func is not None:  # Chainer records a static graph
+        if config.schedule_func is not None:  # Chainer records a static graph
             return original(*args, **kwargs)
         try:
             return ours(original, *args, **kwargs)

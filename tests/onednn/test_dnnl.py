@@ -16,4 +16,4 @@ class Subclass(np.ndarray):
 )
 def test_address(array):
     assert dnnl.address(array) == array.ctypes.data
-    assert dnnl._address_by_protocol(array) == array.ctypes.data
+    assert dnnl._pointer_by_protocol(array).value == array.ctypes.data

@@ -24,12 +24,15 @@ _OPENMP = (
 )
 
 
+_NOTHING = ctypes.c_void_p()
+
+
 class _Array:
     """An argument of a kernel: a NumPy array, of which it gets the address; or None."""
 
     @classmethod
     def from_param(cls, array):
-        return ctypes.c_void_p(None if array is None else dnnl.address(array))
+        return _NOTHING if array is None else dnnl.pointer(array)
 
 
 _TYPES = {

@@ -16,7 +16,7 @@
 #else
 #define TAPS 5
 #endif
-#define PIXELS 128
+#define PIXELS 128  // about so many are summed in registers; what they read stays in the cache
 
 typedef struct {
     const float *x, *gy;
@@ -42,7 +42,7 @@ static void pad_image(const layer *l, const float *x, float *to) {
     for (int64_t y = 0; y < padded_height(l); y++, to += row) {
         int64_t from = y - l->pad_y;
         int within = from >= 0 && from < l->height;
-        const float *source = x + from * l->width * c;
+        const float *source = within ? x + from * l->width * c : x;
         for (int64_t i = 0; i < left; i++) to[i] = 0;
         for (int64_t i = 0; i < inside; i++) to[left + i] = within ? source[i] : 0;
         for (int64_t i = left + inside; i < row; i++) to[i] = 0;

@@ -16,7 +16,7 @@ ON_THE_CPU = 'give -g -1 for the CPU'
 # Bytes that a convolution of cuDNN may take for a faster algorithm; Chainer's default is 8 MiB.
 WORKSPACE = 256 << 20
 
-CPU_ENGINES = ('onednn', 'chainer')
+CPU_ENGINES = ('onednn', 'onednn-direct', 'chainer')
 
 
 def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
@@ -26,8 +26,8 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
         gpu (int): Index of a CUDA GPU; negative for the CPU.
         deterministic (bool): Only cuDNN algorithms that give the same bits twice. A CPU always
             does, for one number of threads.
-        cpu_engine (str): On the CPU, ``onednn`` (where it can be used; see `chainer_onednn`) or
-            Chainer's own code.
+        cpu_engine (str): On the CPU, ``onednn`` (where it can be used; see `chainer_onednn`),
+            ``onednn-direct`` (the same without Winograd's algorithm), or Chainer's own code.
 
     Returns:
         chainer.backend.Device: its ``xp`` is NumPy or CuPy; ``send`` brings arrays to it.
@@ -37,10 +37,10 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     """
     if gpu < 0:
         memory.keep_freed()
-        if cpu_engine == 'onednn':
-            chainer_onednn.enable()
-        else:
+        if cpu_engine == 'chainer':
             chainer_onednn.disable()
+        else:
+            chainer_onednn.enable(winograd=cpu_engine != 'onednn-direct')
         return chainer.get_device('@numpy')
     _check_cuda(gpu)
     chainer.global_config.cudnn_deterministic = deterministic

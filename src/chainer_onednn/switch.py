@@ -4,7 +4,8 @@ import importlib
 import os
 import sys
 
-from chainer_onednn import dnnl, library, memory, replace, threads
+from chainer_onednn import dnnl, kernels, library, memory, replace, threads
+from chainer_onednn.winograd import allow, is_allowed
 
 # Importing one registers what it replaces.
 _REPLACING = (
@@ -27,8 +28,9 @@ _told = False
 class _Enabled:
     """Returned by `enable`: a context manager that ends what it began."""
 
-    def __init__(self, began):
+    def __init__(self, began, winograd_before=None):
         self._began = began
+        self._winograd_before = winograd_before
 
     def __enter__(self):
         return self
@@ -36,20 +38,29 @@ class _Enabled:
     def __exit__(self, *exception):
         if self._began:
             disable()
+        elif self._winograd_before is not None:
+            allow(self._winograd_before)
 
 
-def enable():
+def enable(winograd=None):
     """Let oneDNN do Chainer's work on the CPU from now on.
 
     Where that is impossible (no library, another kind of CPU), one line on standard error says why,
     once, and Chainer goes on as it is. With ``CHAINER_ONEDNN=0`` nothing happens.
 
+    Args:
+        winograd (bool or None): May convolutions be computed by Winograd's algorithm, which is
+            faster and a little less exact? None: yes, or as an enclosing call said. With
+            ``CHAINER_ONEDNN_WINOGRAD=0`` never.
+
     Returns:
-        A context manager; leaving it disables what this call enabled.
+        A context manager; leaving it undoes what this call did.
     """
     global _blas_limit, _told
-    if is_enabled() or os.environ.get('CHAINER_ONEDNN') == '0':
+    if os.environ.get('CHAINER_ONEDNN') == '0':
         return _Enabled(began=False)
+    if is_enabled():
+        return _Enabled(began=False, winograd_before=None if winograd is None else allow(winograd))
     try:
         dnnl.onednn()
     except library.Unavailable as reason:
@@ -59,6 +70,7 @@ def enable():
         return _Enabled(began=False)
     for module in _REPLACING:
         importlib.import_module(f'chainer_onednn.{module}')
+    allow(winograd is not False)
     memory.keep_freed()
     _blas_limit = threads.quiet_blas()
     replace.install()
@@ -81,9 +93,12 @@ def is_enabled():
 
 
 def describe():
-    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads)``; None while the engine is not enabled."""
+    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), own kernels``; None while it is not enabled."""
     if not is_enabled():
         return None
     handle = dnnl.onednn().handle
     version = library.version_text(handle)
-    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()})'
+    ours = ''
+    if kernels.available():
+        ours = ', own kernels' if is_allowed() else ', own kernels, direct convolution'
+    return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()}){ours}'

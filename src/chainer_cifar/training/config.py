@@ -115,7 +115,10 @@ class TrainConfig:
     freeze: str = _flag(NET, '', 'parts of the net that are not trained, patterns as in stem*,*_bn')
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
-        DEVICE, 'onednn', f'what computes on the CPU: {" or ".join(CPU_ENGINES)} (its own code)'
+        DEVICE,
+        'onednn',
+        f'what computes on the CPU: {", ".join(CPU_ENGINES[:-1])} (without Winograd convolutions: '
+        f'slower, a little more exact) or {CPU_ENGINES[-1]} (its own code)',
     )
     deterministic: bool = _flag(
         DEVICE, False, 'on a GPU, only algorithms that give the same bits twice'

@@ -54,9 +54,9 @@ typedef struct {
     const problem *p;
     const float *x, *w, *bias;
     const float *gy;
-    float *u, *y, *scratch;
-    float *gw, *gb;
-    int flipped;
+    float *u, *copy, *y, *gw, *gb, *scratch;
+    int flipped, stale;
+    int changed;   // are the filters not those that are kept?
     int64_t next;  // block that no thread has taken yet
 } job;
 

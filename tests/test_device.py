@@ -7,6 +7,7 @@ import pytest
 import chainer_onednn
 from chainer_cifar import device
 from chainer_cifar.errors import UserError
+from chainer_onednn import kernels, winograd
 
 
 def test_cpu():
@@ -19,7 +20,11 @@ def test_cpu_engines():
     described = device.describe(device.get_device(-1, cpu_engine='onednn'))
     assert chainer_onednn.is_enabled() and described['engine'].startswith('oneDNN 3.')
     described = device.describe(device.get_device(-1, cpu_engine='onednn-direct'))
-    assert described['engine'].endswith(('direct convolution', 'no kernels'))
+    assert chainer_onednn.is_enabled() and not winograd.is_allowed()
+    if kernels.available():
+        assert described['engine'].endswith('direct convolution')
+    described = device.describe(device.get_device(-1, cpu_engine='onednn'))
+    assert winograd.is_allowed() and 'direct' not in described['engine']
     described = device.describe(device.get_device(-1, cpu_engine='chainer'))
     assert described['engine'] is None
     assert not chainer_onednn.is_enabled()

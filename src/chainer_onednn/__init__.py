@@ -19,6 +19,10 @@ The updates of MomentumSGD, NesterovAG and Adam, with WeightDecay, are one call 
 parameters (see `updates`). Everything else, other dtypes, GPUs, and what oneDNN does not support
 are left to Chainer's own code.
 
+Convolutions of 3x3 and 5x5 filters are computed by Winograd's algorithm where that is faster; how
+exact that is, and how far a number that is not finite spreads, is said in `winograd`.
+``enable(winograd=False)`` does without.
+
 Two things are for the whole process: NumPy's BLAS is held to one thread while the engine is enabled
 (see `threads.quiet_blas`), and glibc keeps freed memory (see `memory.keep_freed`), also afterwards.
 
@@ -26,9 +30,10 @@ One habit that Chainer forgives is not safe here: to change the array of an inte
 place between a batch normalization and its first use. The normalization may be computed when its
 output is looked at (see `pending`).
 
-Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``OMP_NUM_THREADS`` is the
-number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of another build of oneDNN 3;
-``CHAINER_ONEDNN_KERNELS=0`` does without the compiled kernels (see `kernels`).
+Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``CHAINER_ONEDNN_WINOGRAD=0``
+leaves all convolutions direct; ``CHAINER_ONEDNN_KERNELS=0`` does without the compiled kernels (see
+`kernels`); ``OMP_NUM_THREADS`` is the number of threads; ``CHAINER_ONEDNN_LIBRARY`` is the path of
+another build of oneDNN 3.
 """
 
 from chainer_onednn.switch import describe, disable, enable, is_enabled

@@ -7,6 +7,7 @@ in Chainer as in oneDNN, so three primitives serve both and their gradients of a
 import functools
 import typing
 
+import chainer
 import numpy as np
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
@@ -71,8 +72,8 @@ def convolution(original, self, inputs):
         self.cover_all,
     )
     geometry = _geometry(self, x.shape, (len(x), len(w), *size), w.shape[2:])
-    bias = len(inputs) == 3
-    run = winograd.forward(geometry, bias) or _forward(geometry, bias)
+    bias, keep = len(inputs) == 3, not chainer.config.enable_backprop
+    run = winograd.forward(geometry, bias, keep) or _forward(geometry, bias)
     y = arrays.empty(geometry.y)
     run(arrays.ours(x), np.ascontiguousarray(w), *map(np.ascontiguousarray, inputs[2:]), y)
     self.retain_inputs((0, 1))

@@ -5,6 +5,7 @@ import os
 import sys
 
 from chainer_onednn import dnnl, kernels, library, memory, replace, threads
+from chainer_onednn.winograd import allow, is_allowed
 
 # Importing one registers what it replaces.
 _REPLACING = (
@@ -27,8 +28,9 @@ _told = set()
 class _Enabled:
     """Returned by `enable`: a context manager that ends what it began."""
 
-    def __init__(self, began):
+    def __init__(self, began, winograd_before=None):
         self._began = began
+        self._winograd_before = winograd_before
 
     def __enter__(self):
         return self
@@ -36,9 +38,11 @@ class _Enabled:
     def __exit__(self, *exception):
         if self._began:
             disable()
+        elif self._winograd_before is not None:
+            allow(self._winograd_before)
 
 
-def enable(winograd=True):
+def enable(winograd=None):
     """Let oneDNN do Chainer's work on the CPU from now on.
 
     Where that is impossible (no library, another kind of CPU), one line on standard error says why,
@@ -46,18 +50,18 @@ def enable(winograd=True):
     oneDNN does their work. With ``CHAINER_ONEDNN=0`` nothing happens.
 
     Args:
-        winograd (bool): May convolutions be done by Winograd's algorithm, which is faster, but
-            rounds a little more? A later call may change it.
+        winograd (bool or None): May convolutions be computed by Winograd's algorithm, which is
+            faster and a little less exact? None: yes, or as an enclosing call said. With
+            ``CHAINER_ONEDNN_WINOGRAD=0`` never.
 
     Returns:
-        A context manager; leaving it disables what this call enabled.
+        A context manager; leaving it undoes what this call did.
     """
     global _blas_limit
     if os.environ.get('CHAINER_ONEDNN') == '0':
         return _Enabled(began=False)
     if is_enabled():
-        sys.modules['chainer_onednn.winograd'].want(winograd)
-        return _Enabled(began=False)
+        return _Enabled(began=False, winograd_before=None if winograd is None else allow(winograd))
     try:
         dnnl.onednn()
     except library.Unavailable as reason:
@@ -67,7 +71,7 @@ def enable(winograd=True):
         _tell(f'no kernels, so slower: {kernels.missing()}; to build them: {kernels.COMMAND}')
     for module in _REPLACING:
         importlib.import_module(f'chainer_onednn.{module}')
-    sys.modules['chainer_onednn.winograd'].want(winograd)
+    allow(winograd is not False)
     memory.keep_freed()
     _blas_limit = threads.quiet_blas()
     replace.install()
@@ -97,7 +101,7 @@ def is_enabled():
 
 
 def describe():
-    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while the engine is not enabled.
+    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while it is not enabled.
 
     ``direct convolution`` behind it where Winograd's algorithm is switched off.
     """
@@ -106,6 +110,6 @@ def describe():
     handle = dnnl.onednn().handle
     version = library.version_text(handle)
     own = 'kernels' if kernels.available() else 'no kernels'
-    if kernels.available() and not sys.modules['chainer_onednn.winograd'].is_on():
+    if kernels.available() and not is_allowed():
         own += ', direct convolution'
     return f'oneDNN {version} ({library.instruction_set(handle)}, {threads.described()}), {own}'

@@ -1,143 +1,145 @@
-"""Convolutions of stride 1 by our own Winograd kernels (kernels/winograd.c), where they pay.
+"""Convolutions by Winograd's algorithm: our own kernels (kernels/winograd.c), where they pay.
 
-A number that is not finite spreads to the outputs of all tiles that read it: up to three pixels
-further than in direct convolution, never less far; infinity may become NaN. Numbers above 1e35 or
-so may overflow in the transforms where direct convolution would not.
+That is for filters of 3x3 and 5x5, steps of 1, no groups, any padding and size, and enough tiles
+and channels; `forward`, `backward_data` and `backward_weights` say None for all else. Rounding
+errors are about twice those of direct convolution for 3x3 filters, and some times more for 5x5
+(see docs/speed.md).
+
+Where a number that is not finite is in the input or in the weights, all that direct convolution
+makes NaN or infinity of it is not finite here, too. More is: outputs are computed in tiles of 4x4,
+so where one becomes not finite, all of its tile may, up to three pixels farther than the filters
+reach; a weight may spoil all pixels of its output channel (in the gradient of the image, of its
+input channel), also where it meets padding only; in the gradient of the weights, all of a filter is
+spoiled where one number is; and infinity may become NaN.
 """
 
-import collections
 import functools
 import math
 import os
 import threading
 
-import chainer
 import numpy as np
 
 from chainer_onednn import dnnl, kernels, threads
 
-VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: oneDNN's direct convolution everywhere
+VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: direct convolution everywhere
+TILE = 4  # outputs on a side
 
-# The fields of `problem` in winograd.c
-_GIVEN = 12
-_BYTES = _GIVEN
-_PLANNED = 6
+_GIVEN, _PLANNED = 12, 6  # fields of `problem` in winograd.c; the first planned one is its memory
 
-_KEPT = 128 << 20  # bytes of transformed filters, at most
-
-_wanted = True
-_kept = collections.OrderedDict()  # (address, shape) of filters -> (copy of them, transformed)
-_lock = threading.Lock()
+_allowed = True
 
 
-def want(wanted):
-    """Choose whether Winograd's algorithm may be used from now on."""
-    global _wanted
-    _wanted = wanted
+def allow(wanted):
+    """Allow Winograd's algorithm, unless the environment forbids it; or do not.
+
+    Returns:
+        bool: What was allowed before.
+    """
+    global _allowed
+    before = _allowed
+    _allowed = wanted and os.environ.get(VARIABLE) != '0'
+    return before
 
 
-def forward(geometry, bias):
-    """As `convolution._forward`: ``run(x, w, [b,] y)``; None where direct convolution is better."""
-    if not is_on() or not suits(geometry, 'forward'):
+def is_allowed():
+    return _allowed
+
+
+def forward(geometry, bias, keep=False):
+    """``run(x, w, [bias,] y)``, as `convolution._forward`; None where direct convolution is better.
+
+    Args:
+        geometry (convolution.Geometry)
+        bias (bool)
+        keep (bool): Keep the transformed weights; for nets that are not trained just now.
+    """
+    if not keep:
+        _kept.forget()  # the memory is wanted for training
+    if not _possible() or not suits(geometry, 'forward'):
         return None
-    return _convolution(geometry, False, threads.count())
+    return _convolution(geometry, 'forward', keep, threads.count())
 
 
 def backward_data(geometry):
-    """As `convolution._backward_data`: ``run(gy, w, gx)``, or None."""
-    if not is_on() or not suits(geometry, 'data'):
+    """``run(gy, w, gx)``, as `convolution._backward_data`, or None."""
+    if not _possible() or not suits(geometry, 'data'):
         return None
-    return _convolution(geometry, True, threads.count())
+    return _convolution(geometry, 'data', False, threads.count())
 
 
 def backward_weights(geometry):
-    """As `convolution._backward_weights`: ``run(x, gy, gw, [gb])``, or None."""
-    if not is_on() or not suits(geometry, 'weights'):
+    """``run(x, gy, gw, [gb])``, as `convolution._backward_weights`, or None."""
+    if not _possible() or not suits(geometry, 'weights'):
         return None
     return _gradient(geometry, threads.count())
 
 
-def is_on():
-    """May Winograd's algorithm be used just now?"""
-    return _wanted and os.environ.get(VARIABLE) != '0' and kernels.available()
+def _possible():
+    return _allowed and kernels.available()
 
 
 def suits(geometry, direction):
-    """Is Winograd's algorithm faster than the direct one for this convolution?"""
-    if (
-        geometry.kernel not in ((3, 3), (5, 5))
-        or geometry.groups != 1
-        or geometry.stride != (1, 1)
-        or geometry.dilate != (1, 1)
-    ):
-        return False
-    tiles = geometry.y[0] * math.ceil(geometry.y[2] / 4) * math.ceil(geometry.y[3] / 4)
+    """Is Winograd's algorithm faster than the direct one? By the shape alone.
+
+    Args:
+        geometry (convolution.Geometry)
+        direction (str): ``forward``, ``data`` or ``weights``.
+    """
+    return (
+        geometry.kernel in ((3, 3), (5, 5))
+        and geometry.groups == 1
+        and geometry.stride == (1, 1)
+        and geometry.dilate == (1, 1)
+        and _pays(geometry, direction)
+    )
+
+
+def _pays(geometry, direction):
+    tiles = geometry.y[0] * math.ceil(geometry.y[2] / TILE) * math.ceil(geometry.y[3] / TILE)
     return min(geometry.x[1], geometry.y[1]) >= 16 and tiles >= 32
 
 
 @dnnl.cached
-def _convolution(geometry, data, count):
-    name = f'_{geometry.kernel[0]}'
-    problem = _problem(geometry, data, count)
-    kernels.function('winograd_plan' + name, 'p')(problem)
+def _convolution(geometry, direction, keep, count):
+    data = direction == 'data'
+    problem, suffix = _problem(geometry, data, count), f'_{geometry.kernel[0]}'
+    kernels.function('winograd_plan' + suffix, 'p')(problem)
     ins, outs = int(problem[3]), int(problem[6])
-    u_bytes = 4 * kernels.function('winograd_filter_size' + name, 'll', 'l')(ins, outs)
-    nbytes = u_bytes + int(problem[_BYTES])
-    convolve = kernels.function('winograd_convolve' + name, 'pppipppp')
+    u_size = 4 * kernels.function('winograd_filter_size' + suffix, 'll', 'l')(ins, outs)
+    work_size = int(problem[_GIVEN])
+    convolve = kernels.function('winograd_convolve' + suffix, 'pppippippp')
 
     def run(image, w, *rest):
         bias, result = rest if len(rest) == 2 else (None, *rest)
-        scratch = dnnl.scratch(nbytes)
-        # Filters that are trained change before they are used again.
-        if data or chainer.config.enable_backprop or u_bytes > _KEPT:
-            convolve(problem, image, w, data, scratch, bias, result, scratch[u_bytes:])
+        entry = _kept.find(w, u_size) if keep else None
+        if entry is None:
+            u = dnnl.scratch(u_size + work_size)
+            convolve(problem, image, w, data, u, None, False, bias, result, u[u_size:])
             return
-        u, known = _transformed(w, u_bytes)
-        convolve(problem, image, None if known else w, 0, u, bias, result, scratch[u_bytes:])
-        if not known:
-            _keep(w, u)
+        work = dnnl.scratch(work_size)
+        convolve(problem, image, w, data, entry.u, entry.w, entry.stale, bias, result, work)
+        entry.stale = False
 
     return run
 
 
-def _transformed(w, nbytes):
-    """Memory for the transformed filters, and whether they are in it."""
-    with _lock:
-        copy, u = _kept.get(_name(w), (None, None))
-    if copy is not None and kernels.function('same_numbers', 'ppl', 'i')(copy, w, w.size):
-        return u, True
-    return dnnl.aligned_empty(nbytes), False
-
-
-def _keep(w, u):
-    with _lock:
-        _kept[_name(w)] = w.copy(), u
-        _kept.move_to_end(_name(w))
-        while sum(u.nbytes for _, u in _kept.values()) > _KEPT:
-            _kept.popitem(last=False)
-
-
-def _name(w):
-    return dnnl.address(w), w.shape
-
-
 @dnnl.cached
 def _gradient(geometry, count):
-    name = f'_{geometry.kernel[0]}'
-    problem = _problem(geometry, False, count)
-    kernels.function('winograd_gradient_plan' + name, 'p')(problem)
-    nbytes = int(problem[_BYTES])
-    gradient = kernels.function('winograd_gradient' + name, 'pppppp')
+    problem, suffix = _problem(geometry, False, count), f'_{geometry.kernel[0]}'
+    kernels.function('winograd_gradient_plan' + suffix, 'p')(problem)
+    work_size = int(problem[_GIVEN])
+    gradient = kernels.function('winograd_gradient' + suffix, 'pppppp')
 
     def run(x, gy, gw, gb=None):
-        gradient(problem, x, gy, gw, gb, dnnl.scratch(nbytes))
+        gradient(problem, x, gy, gw, gb, dnnl.scratch(work_size))
 
     return run
 
 
 def _problem(geometry, data, count):
     x, y, pad = geometry.x, geometry.y, geometry.pad
-    if data:
+    if data:  # a convolution of gy with the filters turned by half a turn
         x, y = y, x
         pad = tuple(size - 1 - p for size, p in zip(geometry.kernel, pad, strict=True))
     given = [x[0], x[2], x[3], x[1], y[2], y[3], y[1], *pad, count, *_caches()]
@@ -146,6 +148,56 @@ def _problem(geometry, data, count):
 
 @functools.cache
 def _caches():
-    """Bytes of a core's own cache and of the last one."""
+    """Bytes of a core's own cache, and of the last one."""
     size = kernels.function('winograd_cache', 'i', 'l')
     return min(max(size(2) or 1 << 20, 1 << 18), 1 << 21), size(3) or 1 << 25
+
+
+class _Entry:
+    def __init__(self, w, u_size):
+        self.u, self.w = dnnl.aligned_empty(u_size), np.empty_like(w)
+        self.nbytes = u_size + w.nbytes
+        self.stale = True  # nothing is in them yet
+        self.last_use = 0
+
+
+class _Kept(threading.local):
+    """Transformed weights ``u`` of nets that are not trained, with copies of the weights.
+
+    The kernel compares weights and copy, so that changes in place are seen. For each thread, since
+    the kernel may write to both; and bounded.
+    """
+
+    LIMIT = 256 << 20  # bytes
+    LONG_AGO = 1000  # calls: what was not used since then gives way
+
+    def __init__(self):
+        self._entries = {}  # address and shape of the weights -> entry
+        self._size = self._time = 0
+
+    def forget(self):
+        if self._entries:
+            self.__init__()
+
+    def find(self, w, u_size):
+        """The entry for these weights; None if there is no room."""
+        key = dnnl.address(w), w.shape
+        self._time += 1
+        if key not in self._entries:
+            if self._size + u_size + w.nbytes > self.LIMIT:
+                self._forget_old()
+            if self._size + u_size + w.nbytes > self.LIMIT:
+                return None
+            self._entries[key] = _Entry(w, u_size)
+            self._size += self._entries[key].nbytes
+        self._entries[key].last_use = self._time
+        return self._entries[key]
+
+    def _forget_old(self):
+        for key, entry in list(self._entries.items()):
+            if entry.last_use < self._time - self.LONG_AGO:
+                del self._entries[key]
+                self._size -= entry.nbytes
+
+
+_kept = _Kept()

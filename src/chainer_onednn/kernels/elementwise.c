@@ -1,6 +1,4 @@
 // Operations that take every element by itself, on all threads.
-#include <string.h>
-
 #include "common.h"
 
 typedef struct {
@@ -48,23 +46,3 @@ ELEMENTWISE(relu_gradient_of_sum, 3, where_positive(a, b + c))
 ELEMENTWISE(add, 2, a + b)
 ELEMENTWISE(add_relu, 2, larger(a + b, splat(0)))
 ELEMENTWISE(multiply, 2, a * b)
-
-typedef struct {
-    const float *a, *b;
-    int64_t size;
-    int other;
-} comparison;
-
-static void compare(void *given, int thread, int threads) {
-    comparison *s = given;
-    range mine = share(s->size, thread, threads);
-    if (memcmp(s->a + mine.start, s->b + mine.start, (mine.stop - mine.start) * sizeof *s->a))
-        __atomic_store_n(&s->other, 1, __ATOMIC_RELAXED);
-}
-
-// Have two arrays the same bits?
-KERNEL int same_numbers(const float *a, const float *b, int64_t size) {
-    comparison s = {a, b, size, 0};
-    on_threads(compare, &s);
-    return !s.other;
-}

@@ -58,9 +58,9 @@ typedef struct {
     const problem *p;
     const float *x, *w, *bias;
     const float *gy;
-    float *u, *y, *scratch;
-    float *gw, *gb;
-    int flipped;
+    float *u, *copy, *y, *gw, *gb, *scratch;
+    int flipped, stale;
+    int changed;  // are the filters not those that are kept?
 } job;
 
 INLINE int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }

@@ -269,8 +269,21 @@ static int64_t NAME(zeros)(const problem *p) {
 static void NAME(convolve)(void *given, int thread, int threads) {
     job *j = given;
     const problem *p = j->p;
-    if (j->w) NAME(filters)(p, j->w, j->flipped, thread, threads, j->u);
-    meet();
+    if (j->copy) {  // u may be up to date
+        range mine = share(p->channels * p->out_channels * R * R, thread, threads);
+        float *copy = j->copy + mine.start;
+        const float *w = j->w + mine.start;
+        size_t size = (mine.stop - mine.start) * sizeof *w;
+        if (j->stale || memcmp(copy, w, size)) {
+            memcpy(copy, w, size);
+            __atomic_store_n(&j->changed, 1, __ATOMIC_RELAXED);
+        }
+        meet();
+    }
+    if (!j->copy || j->changed) {
+        NAME(filters)(p, j->w, j->flipped, thread, threads, j->u);
+        meet();
+    }
     if (thread >= p->threads) return;  // there is no memory for more
     int64_t pitch = p->block * padded(p->channels) + GAP;
     int64_t m_pitch = p->block * p->vectors * VL + GAP, zero_count = NAME(zeros)(p);
@@ -339,14 +352,16 @@ KERNEL int64_t NAME(winograd_filter_size)(int64_t channels, int64_t out_channels
     return POINTS * (channels * padded(out_channels) + GAP);
 }
 
-// y = x * w + bias. w: (K, C, R, R), or NULL if u holds them transformed already; `flipped`: w is
-// (C, K, R, R), as in the gradient of the image. u, scratch: multiples of 64 bytes.
+// y = x * w + bias. w: (K, C, R, R); `flipped`: (C, K, R, R), as in the gradient of the image.
+// u: room for the transformed filters. If `copy` is not NULL, they are kept there from call to call,
+// and `copy` holds the w that they belong to; `stale`: not yet. u, scratch: multiples of 64 bytes.
 KERNEL void NAME(winograd_convolve)(const problem *p, const float *x, const float *w, int flipped,
-                                    float *u, const float *bias, float *y, float *scratch) {
+                                    float *u, float *copy, int stale, const float *bias, float *y,
+                                    float *scratch) {
     problem q = *p;
     q.stream = p->stream && (uintptr_t)y % 64 == 0;
-    job j = {.p = &q, .x = x, .w = w, .bias = bias, .u = u, .y = y, .scratch = scratch,
-             .flipped = flipped};
+    job j = {.p = &q, .x = x, .w = w, .bias = bias, .u = u, .copy = copy, .y = y,
+             .scratch = scratch, .flipped = flipped, .stale = stale};
     on_threads(NAME(convolve), &j);
 }
 

@@ -178,12 +178,12 @@ def offline(monkeypatch, folder):
 
 
 def test_fetch(tmp_path, monkeypatch):
-    with zipfile.ZipFile(tmp_path / 'ziglang-0.13.0-py3-none-any.whl', 'w') as wheel:
+    with zipfile.ZipFile(tmp_path / 'ziglang-0.16.0-py3-none-any.whl', 'w') as wheel:
         program = zipfile.ZipInfo('ziglang/zig')
         program.external_attr = (stat.S_IFREG | 0o755) << 16
         wheel.writestr(program, COMPILER.format(fails='nothing'))
-        info = 'ziglang-0.13.0.dist-info/'
-        wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\nName: ziglang\nVersion: 0.13.0\n')
+        info = 'ziglang-0.16.0.dist-info/'
+        wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\nName: ziglang\nVersion: 0.16.0\n')
         wheel.writestr(
             info + 'WHEEL', 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n'
         )

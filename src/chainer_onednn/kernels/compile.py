@@ -40,7 +40,7 @@ FLAGS = [
 COMPILERS = ('cc', 'gcc', 'clang')
 # Where there is none of them: a compiler on PyPI (100 MB, 400 MB unpacked; removed afterwards).
 # Its target is named, or it would build for this very CPU and this C library.
-ZIG = 'ziglang>=0.13,<1'
+ZIG = 'ziglang>=0.16,<1'
 ZIG_FLAGS = ['-target', 'x86_64-linux-gnu.2.17', '-s']
 
 
@@ -151,7 +151,7 @@ def fetch(folder):
     Raises:
         Failed: pip cannot get it.
     """
-    print(f'kernels: no C compiler here; fetching {ZIG} from PyPI ...', file=sys.stderr, flush=True)
+    print(f'kernels: no C compiler here that can; fetching {ZIG} ...', file=sys.stderr, flush=True)
     folder = pathlib.Path(folder)
     # -E: while pip builds a package, PYTHONPATH hides pip.
     python = [sys.executable, '-E']

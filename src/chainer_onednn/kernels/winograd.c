@@ -144,6 +144,7 @@ INLINE void multiply_gradient(int vectors, const float *a, const float *b, float
     vf sum[FILTERS][VECTORS];
     UNROLL for (int r = 0; r < FILTERS; r++)
         UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = ZERO;
+    UNROLL for (int r = 0; r < FILTERS * vectors; r += LINE) __builtin_prefetch(o + r * VL, 1);
     for (int64_t t = 0; t < tiles; t++, a += VL, b += vectors * VL) {
         vf panel[VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) panel[v] = load(b + v * VL);

@@ -489,7 +489,7 @@ KERNEL void NAME(winograd_gradient_plan)(problem *p) {
     int64_t sum = POINTS * padded(p->channels) * outs * 4;
     // Large sums are divided among the threads, as long as not too much is transformed twice.
     p->parts = 1;
-    while (sum / p->parts > 1 << 20 && outs / p->parts >= 128 && p->threads % (2 * p->parts) == 0)
+    while (sum / p->parts > 3 << 19 && outs / p->parts >= 128 && p->threads % (2 * p->parts) == 0)
         p->parts *= 2;
     // The larger the sum, the less often it shall be read and written.
     sum /= p->parts;

@@ -56,21 +56,21 @@ def forward(geometry, bias, keep=False):
     """
     if not keep:
         _kept.forget()  # the memory is wanted for training
-    if not _possible() or not suits(geometry, 'forward'):
+    if not _possible() or not suits(geometry, 'forward', threads.count()):
         return None
     return _convolution(geometry, 'forward', keep, threads.count())
 
 
 def backward_data(geometry):
     """``run(gy, w, gx)``, as `convolution._backward_data`, or None."""
-    if not _possible() or not suits(geometry, 'data'):
+    if not _possible() or not suits(geometry, 'data', threads.count()):
         return None
     return _convolution(geometry, 'data', False, threads.count())
 
 
 def backward_weights(geometry):
     """``run(x, gy, gw, [gb])``, as `convolution._backward_weights`, or None."""
-    if not _possible() or not suits(geometry, 'weights'):
+    if not _possible() or not suits(geometry, 'weights', threads.count()):
         return None
     return _gradient(geometry, threads.count())
 
@@ -79,25 +79,34 @@ def _possible():
     return _allowed and kernels.available()
 
 
-def suits(geometry, direction):
-    """Is Winograd's algorithm faster than the direct one? By the shape alone.
+def suits(geometry, direction, count=1):
+    """Is Winograd's algorithm faster than the direct one? By these arguments alone.
 
     Args:
         geometry (convolution.Geometry)
         direction (str): ``forward``, ``data`` or ``weights``.
+        count (int): Of threads.
     """
     return (
         geometry.kernel in ((3, 3), (5, 5))
         and geometry.groups == 1
         and geometry.stride == (1, 1)
         and geometry.dilate == (1, 1)
-        and _pays(geometry, direction)
+        and _pays(geometry, direction, count)
     )
 
 
-def _pays(geometry, direction):
-    tiles = geometry.y[0] * math.ceil(geometry.y[2] / TILE) * math.ceil(geometry.y[3] / TILE)
-    return min(geometry.x[1], geometry.y[1]) >= 16 and tiles >= 32
+def _pays(geometry, direction, count):
+    # Measured with AVX2 and with AVX-512; where it says yes, the gain is mostly 1.2 and more.
+    n, _, *size = geometry.x if direction == 'data' else geometry.y
+    channels = geometry.x[1], geometry.y[1]
+    tiles = n * math.prod(math.ceil(s / TILE) for s in size)
+    used = n * math.prod(size) / TILE**2  # that many tiles, if all were used to the edge
+    # Transforming the weights takes as long as so many tiles.
+    least = 8 + math.sqrt(math.prod(channels)) / 16
+    if direction == 'weights':
+        return min(channels) >= 16 and used >= tiles / 2 and used >= max(least / 2, 4 * count)
+    return min(channels) >= 8 and used >= tiles / 2 and used >= max(least, 4 * count)
 
 
 @dnnl.cached

@@ -19,8 +19,8 @@
 #define OUT 4      // the outputs of a tile are OUT x OUT
 #define VECTORS 2  // of a panel of output channels: what the products' inner loops are wide
 #if VL == 16
-#define ROWS 14   // tiles that the inner loop of forward takes at once, as registers allow
-#define FILTERS 8 // input channels that the inner loop of the weights' gradient takes at once
+#define ROWS 14    // tiles that the inner loop of forward takes at once, as registers allow
+#define FILTERS 8  // input channels that the inner loop of the weights' gradient takes at once
 #else
 #define ROWS 6
 #define FILTERS 4
@@ -40,18 +40,18 @@
 
 // What is computed, and how it is cut up; Python sees an array of int64.
 typedef struct {
-    int64_t images, height, width, channels;    // the input
+    int64_t images, height, width, channels;      // the input
     int64_t out_height, out_width, out_channels;  // the output
-    int64_t top, left;                          // padding; the output's size tells the other sides
-    int64_t threads;                            // at most
-    int64_t cache, shared_cache;                // bytes of a core's second-level cache, and the third
+    int64_t top, left;            // padding; the output's size tells the other sides
+    int64_t threads;              // at most
+    int64_t cache, shared_cache;  // bytes of a core's own cache, and of the last one
     // Found by `plan`:
-    int64_t bytes;          // of scratch memory
-    int64_t block;          // tiles that are taken at once, at most
-    int64_t blocks;         // of tiles
-    int64_t vectors;        // of output channels that are taken at once
-    int64_t parts;          // in which the output channels are divided, so that all threads work
-    int64_t stream;         // is the output written past the caches?
+    int64_t bytes;    // of scratch memory
+    int64_t block;    // tiles that are taken at once, at most
+    int64_t blocks;   // of tiles; for the gradient of the weights: shares of the tiles
+    int64_t vectors;  // of output channels that are taken at once
+    int64_t parts;    // in which the output channels are divided among threads
+    int64_t stream;   // is the output written past the caches?
 } problem;
 
 typedef struct {
@@ -96,8 +96,9 @@ KERNEL int64_t winograd_cache(int level) {
 
 // ---- products ----------------------------------------------------------------------------------
 
-// o[row] = sum over channels of a[channel][row] * b[channel], for tiles as rows and a panel of output
-// channels as columns; a: [channels / VL][a_step of floats: tile, VL], b: [channels][vectors * VL].
+// o[row] = sum over channels of a[channel][row] * b[channel], for tiles as rows and a panel of
+// output channels as columns; a: [channels / VL][a_step of floats: tile, VL],
+// b: [channels][vectors * VL].
 INLINE void multiply(int rows, int vectors, const float *a, int64_t a_step, const float *b,
                      float *o, int64_t o_step, int64_t channels) {
     for (int64_t done = 0; done < channels; done += SUMMED) {
@@ -154,6 +155,7 @@ INLINE void multiply_gradient(int vectors, const float *a, const float *b, float
     vf sum[FILTERS][VECTORS];
     UNROLL for (int r = 0; r < FILTERS; r++)
         UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = ZERO;
+    UNROLL for (int r = 0; r < FILTERS * vectors; r += LINE) __builtin_prefetch(o + r * VL, 1);
     for (int64_t t = 0; t < tiles; t++, a += VL, b += vectors * VL) {
         vf panel[VECTORS];
         UNROLL for (int v = 0; v < vectors; v++) panel[v] = load(b + v * VL);
@@ -168,10 +170,12 @@ INLINE void multiply_gradient(int vectors, const float *a, const float *b, float
     UNROLL for (int r = 0; r < FILTERS; r++)
         UNROLL for (int v = 0; v < vectors; v++) store(o + (r * vectors + v) * VL, sum[r][v]);
 }
-static void multiply_gradient_2(const float *a, const float *b, float *o, int64_t tiles, int first) {
+static void multiply_gradient_2(const float *a, const float *b, float *o, int64_t tiles,
+                                int first) {
     multiply_gradient(2, a, b, o, tiles, first);
 }
-static void multiply_gradient_1(const float *a, const float *b, float *o, int64_t tiles, int first) {
+static void multiply_gradient_1(const float *a, const float *b, float *o, int64_t tiles,
+                                int first) {
     multiply_gradient(1, a, b, o, tiles, first);
 }
 

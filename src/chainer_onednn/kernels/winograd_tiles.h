@@ -110,7 +110,8 @@ INLINE void NAME(input_tile)(const NAME(view) *tile, int64_t channels, int64_t c
             UNROLL for (int i = 0; i < SIDE; i++) {
                 const float *pixel = tile->row[i] + j * channels + c;
                 d[i] = some ? load_some(pixel, some) : load(pixel);
-                if (j >= SIDE - OUT) __builtin_prefetch(pixel + OUT * channels);  // of the next tile
+                if (j >= SIDE - OUT)  // that is what the next tile does not share with this one
+                    __builtin_prefetch(pixel + OUT * channels);
             }
             NAME(transform_input)(d, t);
             UNROLL for (int i = 0; i < SIDE; i++) half[i][j] = t[i];
@@ -140,7 +141,8 @@ static void NAME(input_tiles)(const problem *p, const float *x, const float *zer
     }
 }
 
-// Transform back `vectors` vectors of a tile, and add the bias. m: [POINTS][vector][step: tile, VL].
+// Transform back `vectors` vectors of a tile, and add the bias.
+// m: [POINTS][vector][step: tile, VL].
 enum { NAME(ORDINARY), NAME(STREAM), NAME(SOME) };
 INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int vectors,
                               const float *bias, int64_t some, float *y, int64_t row, int64_t pixel,
@@ -150,7 +152,8 @@ INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int v
         b[v] = bias ? load_up_to(bias + v * VL, how == NAME(SOME) ? some : VL) : ZERO;
         UNROLL for (int j = 0; j < SIDE; j++) {
             vf d[SIDE], o[OUT];
-            UNROLL for (int i = 0; i < SIDE; i++) d[i] = load(m + v * step + (i * SIDE + j) * pitch);
+            UNROLL for (int i = 0; i < SIDE; i++)
+                d[i] = load(m + v * step + (i * SIDE + j) * pitch);
             NAME(transform_back)(OUT, d, o);
             UNROLL for (int i = 0; i < OUT; i++) half[v][i][j] = o[i];
         }
@@ -353,8 +356,9 @@ KERNEL int64_t NAME(winograd_filter_size)(int64_t channels, int64_t out_channels
 }
 
 // y = x * w + bias. w: (K, C, R, R); `flipped`: (C, K, R, R), as in the gradient of the image.
-// u: room for the transformed filters. If `copy` is not NULL, they are kept there from call to call,
-// and `copy` holds the w that they belong to; `stale`: not yet. u, scratch: multiples of 64 bytes.
+// u: room for the transformed filters. If `copy` is not NULL, they are kept there from call to
+// call, and `copy` holds the w that they belong to; `stale`: not yet. u and scratch begin at cache
+// lines.
 KERNEL void NAME(winograd_convolve)(const problem *p, const float *x, const float *w, int flipped,
                                     float *u, float *copy, int stale, const float *bias, float *y,
                                     float *scratch) {
@@ -458,7 +462,7 @@ INLINE int64_t NAME(gradient_sum)(const problem *p) {
 }
 
 // Threads have places in a grid: `blocks` shares of the tiles, each with a sum of its own, times
-// `parts` shares of the output channels. If fewer came than planned, they do the work of the others.
+// `parts` shares of the output channels. If fewer came than planned, they do the others' work, too.
 static void NAME(gradient)(void *given, int thread, int threads) {
     job *j = given;
     const problem *p = j->p;
@@ -525,7 +529,7 @@ KERNEL void NAME(winograd_gradient_plan)(problem *p) {
     int64_t sum = POINTS * padded(p->channels) * outs * 4;
     // Large sums are divided among the threads, as long as not too much is transformed twice.
     p->parts = 1;
-    while (sum / p->parts > 1 << 20 && outs / p->parts >= 128 && p->threads % (2 * p->parts) == 0)
+    while (sum / p->parts > 3 << 19 && outs / p->parts >= 128 && p->threads % (2 * p->parts) == 0)
         p->parts *= 2;
     // The larger the sum, the less often it shall be read and written.
     sum /= p->parts;

@@ -2,6 +2,7 @@
 
 import weakref
 
+import chainer
 import numpy as np
 from chainer.functions.activation.clipped_relu import ClippedReLU, ClippedReLUGrad2
 from chainer.functions.activation.relu import ReLU, ReLUGrad2
@@ -50,6 +51,25 @@ def relu_backward(original, self, indexes, grad_outputs):
             return (graph.make_gradient(masked),)
     _settle(self)
     return original(self, indexes, grad_outputs)
+
+
+@replaces(ReLU, 'get_retained_outputs')
+def get_retained_outputs(original, self):
+    if vars(self).get('_work') is not None:
+        _settle(self)
+    return original(self)
+
+
+@replaces(chainer.Variable, '_set_array')
+def set_array(original, self, d, **kwargs):
+    # A user's array may change, and it is what a ReLU's gradient is masked by from now on.
+    original(self, d, **kwargs)
+    vars(self).pop('_chainer_onednn', None)
+    function = None if self._has_chainerx_array else self.creator_node
+    if type(function) is ReLU and vars(function).get('_work') is not None:
+        _settle(function)
+        self.node.data, function._work = d, None
+        _unsettled.discard(function)
 
 
 def _settle(function):

@@ -95,8 +95,9 @@ def connect(node, variables, outputs):
     if work is not None:
         outputs = (pending.placeholder(work.shape),)
     ret = tuple([make_variable(y, requires_grad) for y in outputs])
-    for y in ret:
-        y.__dict__['_chainer_onednn'] = True
+    if type(node) is not Reshape or pending.is_ours(variables[0]):
+        for y in ret:
+            y.__dict__['_chainer_onednn'] = True
     if chainer.config.enable_backprop:
         # (What is pending is not retained: the function keeps the work.)
         node.rank = max([x.rank for x in variables])

@@ -143,7 +143,7 @@ class _ByOneDNN(chainers._BatchNormalizationImpl):
 @replaces(FixedBatchNormalization, 'apply')
 def apply_fixed(original, self, inputs):
     variables = graph.inputs_of(self, inputs)
-    if variables is None or not kernels.available():
+    if variables is None or not kernels.available() or type(self) is not FixedBatchNormalization:
         return original(self, inputs)
     given = x, gamma, beta, mean, var = tuple([variable.array for variable in variables])
     if not _usable(self, *given):

@@ -61,7 +61,7 @@ def _windows(x_shape, kernel, stride, pad, cover_all):
 @replaces(MaxPoolingND, 'apply')
 def apply_max(original, self, inputs):
     variables = graph.inputs_of(self, inputs)
-    if variables is None or not kernels.available() or len(variables) != 1:
+    if variables is None or not kernels.available() or type(self) is not MaxPoolingND:
         return original(self, inputs)
     (x,) = variables
     if x.ndim != 4 or x.dtype != arrays.FLOAT32 or self.ndim != 2 or self.return_indices:
@@ -104,9 +104,19 @@ def _what_is_pooled(x):
 @replaces(MaxPoolingND, 'backward')
 def max_pooling_backward(original, self, indexes, grad_outputs):
     gradients = original(self, indexes, grad_outputs)
-    if getattr(self, '_masks', None) is not None:
+    if _is_masked(self):
         gradients[0].__dict__['_masked_by'] = self._masks
     return gradients
+
+
+def _is_masked(function):
+    """Does only the ReLU in front see the gradient, so that it may be masked for it?"""
+    rectified = getattr(function, '_masks', None)
+    if rectified is None or not (graph.is_walking() and graph.is_final()):
+        return False
+    relu = function.inputs[0].creator_node
+    known = relu is not None and vars(relu).get('_work') is rectified
+    return known and not relu._n_local_function_hooks
 
 
 @replaces(MaxPoolingND, 'forward_cpu')
@@ -143,7 +153,14 @@ class _Indexes:
         n, c, h, w = windows.y
         numbers = indexes.view(np.uint8 if indexes.size == math.prod(windows.y) else np.int32)
         if kernels.available():
-            numbers = numbers % _CODES  # see CLOSED in max_pool.c
+            # Of a maximum that the ReLU made zero, the first zero: the window's first pixel.
+            rows, columns = (
+                np.maximum(pad - stride * np.arange(size), 0)
+                for pad, stride, size in zip(windows.pad, windows.stride, (h, w), strict=True)
+            )
+            first = rows[:, None] * windows.kernel[1] + columns
+            numbers = numbers.reshape(n, h, w, c)
+            numbers = np.where(numbers >= _CODES, first[:, :, None], numbers)
         return np.ascontiguousarray(numbers.reshape(n, h, w, c).transpose(0, 3, 1, 2), np.int64)
 
 
@@ -157,7 +174,8 @@ def max_pooling_gradient(original, self, inputs):
     if getattr(self.func, '_onednn', None) is None or not arrays.is_float32(gy):
         return original(self, inputs)
     windows, indexes = self.func._onednn
-    if gy.shape != windows.y:
+    unmasked = getattr(self.func, '_masks', None) is not None and not _is_masked(self.func)
+    if gy.shape != windows.y or unmasked:
         return original(self, inputs)
     gx = arrays.empty(windows.x)
     if kernels.available():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from chainer.functions.activation.relu import ReLU
 from chainer.functions.normalization.batch_normalization import BatchNormalization
+from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 
 import chainer_onednn
 from chainer_onednn import activation, kernels, pending
@@ -124,6 +125,93 @@ def test_gradients_may_be_asked_for_without_looking():
     wanted = gradient()
     with chainer_onednn.enable():
         np.testing.assert_allclose(gradient(), wanted, rtol=1e-6)
+
+
+def alike(function, tolerance=1e-4):
+    """Assert that a function's arrays are the same with the engine and without."""
+    wanted = function()
+    with chainer_onednn.enable():
+        got = function()
+    for ours, theirs in zip(got, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
+
+
+def test_a_graph_made_within_a_backward_pass():
+    def recomputed():
+        net = L.Convolution2D(
+            32, 32, 3, pad=1, initialW=chainer.initializers.Normal(0.1, rng=rng())
+        )
+        x = chainer.Variable(random(rng(), 4, 32, 16, 16))
+        h = x * 2
+        y = F.forget(lambda h: F.relu(net(h)) + h, h)
+        F.sum(y * y).backward()
+        return net.W.grad, x.grad
+
+    def rng():
+        return np.random.RandomState(0)
+
+    alike(recomputed)
+
+
+WAYS = {
+    'chainer.grad': lambda h, y: chainer.grad([F.sum(y)], [h])[0].array,
+    'retain_grad': lambda h, y: F.sum(y).backward(retain_grad=True) or h.grad,
+}
+
+
+@pytest.mark.parametrize('way', WAYS.values(), ids=WAYS.keys())
+def test_the_gradient_between_relu_and_pooling(way):
+    def gradient():
+        x = chainer.Variable(random(np.random.RandomState(0), 4, 16, 9, 9))
+        w = random(np.random.RandomState(1), 16, 16, 3, 3)
+        h = F.relu(F.convolution_2d(x, w) - 20)  # all zero in many windows
+        return (way(h, F.max_pooling_2d(h, 3, 2, pad=1)),)
+
+    alike(gradient)
+
+
+def test_indexes_of_what_is_all_zero():
+    def indexes():
+        x = chainer.Variable(random(np.random.RandomState(0), 4, 16, 9, 9))
+        w = random(np.random.RandomState(1), 16, 16, 3, 3)
+        h = F.relu(F.convolution_2d(x, w) - 20)
+        return (F.max_pooling_2d(h, 3, 2, pad=1).creator_node.indexes,)
+
+    alike(indexes, 0)
+
+
+@pytest.mark.parametrize('function', [F.relu, L.BatchNormalization(64)])
+def test_a_view_of_a_buffer_that_is_used_again(engine, function):
+    buffer, outputs = np.empty((4, 1024), 'f'), []
+    with chainer.no_backprop_mode():
+        for i in range(2):
+            buffer[...] = random(np.random.RandomState(i), 4, 1024)
+            outputs.append(function(F.reshape(buffer, (64, 64))))
+    assert np.abs(outputs[0].array - outputs[1].array).max() > 0.1
+
+
+def test_another_array_for_a_variable():
+    def gradient():
+        net = Net(F.relu)
+        h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
+        h.array = h.array * (h.array > 0.5)
+        F.sum(h * 3).backward()
+        return h.array, net.conv.W.grad, net.bn.beta.grad
+
+    alike(gradient)
+
+
+def test_subclasses_of_pooling_keep_their_ways(engine):
+    class Doubled(MaxPoolingND):
+        def forward_cpu(self, inputs):
+            return (super().forward_cpu(inputs)[0] * 2,)
+
+    assert Doubled(2, 2).apply((np.ones((1, 1, 4, 4), 'f'),))[0].array.max() == 2
+
+
+def test_retained_outputs(engine):
+    y = Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    assert y.creator_node.get_retained_outputs()[0].array is y.array
 
 
 def test_second_derivatives():

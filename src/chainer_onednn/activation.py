@@ -20,10 +20,9 @@ def apply_relu(original, self, inputs):
         return original(self, inputs)
     source = _source(variables[0])
     if source is None:
-        return graph.apply(original, self, inputs)
+        return graph.compute(original, self, variables)
     self._work = pending.Rectified(source)
-    self._input_layouts = (None,)
-    self._input_indexes_to_retain, self._output_indexes_to_retain = None, (0,)
+    self.retain_outputs((0,))
     _unsettled.add(self)
     return graph.connect(self, variables, (self._work,))
 

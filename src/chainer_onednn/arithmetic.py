@@ -20,14 +20,12 @@ def apply_sum(original, self, inputs):
     if type(self) is Add and kernels.available() and variables[0].size >= _SMALL:
         work = _work(variables)
         if work is not None:
-            if graph.is_walking() and graph.is_final() and pending.ON:
+            if graph.is_walking() and pending.ON:
                 needed = any(x.requires_grad for x in variables)
                 return (graph.make_gradient(work, needed),)
             if all(map(pending.is_ours, variables)):
-                self._input_layouts = (None, None)
-                self._input_indexes_to_retain = self._output_indexes_to_retain = None
                 return graph.connect(self, variables, (work,))
-    return graph.apply(original, self, inputs)
+    return graph.compute(original, self, variables)
 
 
 def _is_alike(x, first):

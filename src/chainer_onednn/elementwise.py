@@ -35,12 +35,16 @@ def multiply(a, b, y):
     _each('multiply', _product, a, b, y)
 
 
+def by_kernel(name, *arrays):
+    """Call a kernel of elementwise.c: up to three arrays, and the one to write, of one order."""
+    *sources, target = arrays
+    sources += [None] * (3 - len(sources))
+    kernels.function(name, 'ppppl')(*sources, target, target.size)
+
+
 def _each(kernel, primitive, *flat):
-    given = [array for array in flat if array is not _zeros]
     if kernels.available():
-        *sources, target = given
-        sources += [None] * (3 - len(sources))
-        kernels.function(kernel, 'ppppl')(*sources, target, target.size)
+        by_kernel(kernel, *(array for array in flat if array is not _zeros))
     else:
         _blockwise(primitive, *flat)
 

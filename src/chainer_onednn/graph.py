@@ -40,7 +40,7 @@ def is_watched():
 def inputs_of(node, inputs):
     """The inputs of a function as variables, if `connect` may be used for it; else None.
 
-    No array is looked at.
+    Looks at no array, and does what `FunctionNode.apply` does before the function's own work.
     """
     if is_watched() or node._n_local_function_hooks or node._is_chainerx_fallback_mode:
         return None
@@ -53,6 +53,8 @@ def inputs_of(node, inputs):
         elif x._layout is not None or x._has_chainerx_array:
             return None
         variables.append(x)
+    node._input_layouts = (None,) * len(variables)
+    node._input_indexes_to_retain = node._output_indexes_to_retain = None
     return variables
 
 
@@ -65,16 +67,17 @@ def inputs_of(node, inputs):
 @replaces(Reshape, 'apply')
 def apply(original, self, inputs):
     variables = inputs_of(self, inputs)
-    if variables is None:
-        return original(self, inputs)
+    return original(self, inputs) if variables is None else compute(original, self, variables)
+
+
+def compute(original, node, variables):
+    """Apply a function to what `inputs_of` gave, by its own forward pass."""
     given = tuple([x._data[0] for x in variables])
     if not all(type(x) is np.ndarray for x in given):
-        return original(self, inputs)
-    self._input_layouts = (None,) * len(given)
+        return original(node, variables)
     if chainer.config.type_check:
-        self._check_data_type_forward(given)
-    self._input_indexes_to_retain = self._output_indexes_to_retain = None
-    return connect(self, variables, self.forward(given))
+        node._check_data_type_forward(given)
+    return connect(node, variables, node.forward(given))
 
 
 def connect(node, variables, outputs):
@@ -139,8 +142,11 @@ _thread = threading.local()
 
 
 def is_walking():
-    """Is this within `backpropagate`, where all arrays are gradients?"""
-    return getattr(_thread, 'walking', False)
+    """Is this within `backpropagate`, and not within a graph that is made there (`F.forget`)?
+
+    Then all arrays are gradients.
+    """
+    return getattr(_thread, 'walking', False) and is_final()
 
 
 @replaces(AveragePooling2DGrad, 'apply')

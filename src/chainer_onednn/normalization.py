@@ -35,8 +35,7 @@ def apply(original, self, inputs):
     self._impl = chainers.GeneralBatchNormalizationImpl()  # for second derivatives
     # Copies: an optimizer may change the parameters before this is used.
     self._work = pending.Normalized(x, mean, gamma * inv_std, beta.copy())
-    self._input_layouts = (None,) * 3
-    self._input_indexes_to_retain, self._output_indexes_to_retain = (0, 1), None
+    self.retain_inputs((0, 1))
     later = pending.is_ours(variables[0])
     return graph.connect(self, variables, (self._work if later else self._work.result(),))
 
@@ -48,20 +47,26 @@ def _statistics(function, x):
     kernels.function('bn_statistics', 'pllppp')(
         x, x.size // channels, channels, mean, var, pending.scratch_for(channels)
     )
-    inv_std = np.reciprocal(np.sqrt(var + np.float32(function.eps)))
+    inv_std = _inv_std(var, function.eps)
     function.mean, function.var, function.inv_std = mean, var, inv_std
-    if function.running_mean is not None:
-        _go_on(function, x.size // channels)
+    running = function.running_mean, function.running_var
+    _go_on(running, (mean, var), function.decay, x.size // channels)
     return mean, inv_std
 
 
-def _go_on(function, count):
-    # In place, as Chainer does it.
-    decay, adjust = function.decay, count / max(count - 1.0, 1.0)  # unbiased estimate
-    function.running_mean *= decay
-    function.running_mean += (1 - decay) * function.mean
-    function.running_var *= decay
-    function.running_var += (1 - decay) * adjust * function.var
+def _inv_std(var, eps):
+    return np.reciprocal(np.sqrt(var + np.float32(eps)))
+
+
+def _go_on(running, found, decay, count):
+    """Update running mean and variance by those of a batch of `count`, in place as Chainer does."""
+    (running_mean, running_var), (mean, var) = running, found
+    if running_mean is not None:
+        adjust = count / max(count - 1.0, 1.0)  # unbiased estimate
+        running_mean *= decay
+        running_mean += (1 - decay) * mean
+        running_var *= decay
+        running_var += (1 - decay) * adjust * var
 
 
 @replaces(BatchNormalization, 'backward')
@@ -112,14 +117,8 @@ class _ByOneDNN(chainers._BatchNormalizationImpl):
         x, gamma, beta = arrays.ours(x), gamma.copy(), beta.copy()
         y, mean, var = arrays.empty(x.shape), np.empty_like(gamma), np.empty_like(gamma)
         _training(_as_image(x.shape), float(eps))(x, gamma, beta, mean, var, y)
-        inv_std = np.reciprocal(np.sqrt(var + np.float32(eps)))
-        if running_mean is not None:
-            count = x.size // gamma.size
-            adjust = count / max(count - 1.0, 1.0)  # unbiased estimate
-            running_mean *= decay
-            running_mean += (1 - decay) * mean
-            running_var *= decay
-            running_var += (1 - decay) * adjust * var
+        _go_on((running_mean, running_var), (mean, var), decay, x.size // gamma.size)
+        inv_std = _inv_std(var, eps)
         return y, x_layout, running_mean, running_var, mean, var, inv_std, var
 
     def backward(
@@ -147,12 +146,11 @@ def apply_fixed(original, self, inputs):
         return original(self, inputs)
     given = x, gamma, beta, mean, var = tuple([variable.array for variable in variables])
     if not _usable(self, *given):
-        return graph.apply(original, self, inputs)
+        return graph.compute(original, self, variables)
     _set_axes(self, x.ndim)
     scale = gamma / np.sqrt(var + np.float32(self.eps))
     work = pending.Normalized(arrays.ours(x), mean.copy(), scale, beta.copy())
-    self._input_layouts = (None,) * 5
-    self._input_indexes_to_retain, self._output_indexes_to_retain = (0, 1, 3, 4), None
+    self.retain_inputs((0, 1, 3, 4))
     later = pending.is_ours(variables[0])
     return graph.connect(self, variables, (work if later else work.result(),))
 
@@ -183,7 +181,7 @@ def _usable(function, x, *vectors):
         and x.ndim in (2, 4)
         and all(vector.shape == x.shape[1:2] for vector in vectors)
         and function.axis in (None, (0, *range(2, x.ndim)))
-        and all(layout is None for layout in function._input_layouts or ())
+        and all(layout is None for layout in function.input_layouts)
     )
 
 

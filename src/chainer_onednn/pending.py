@@ -19,11 +19,12 @@ Invariants:
 """
 
 import functools
+import math
 
 import chainer
 import numpy as np
 
-from chainer_onednn import arrays, dnnl, kernels, threads
+from chainer_onednn import arrays, dnnl, elementwise, kernels, threads
 
 ON = True  # may anything be pending? The benchmark tells what it gains.
 
@@ -93,7 +94,7 @@ class Sum(Work):
         if isinstance(a, Normalized):
             a.write(y, relu, self.b)
         else:
-            _each('add_relu' if relu else 'add', a, self.b, None, y)
+            elementwise.by_kernel('add_relu' if relu else 'add', a, self.b, y)
 
     def forget(self):
         self.a = self.b = None
@@ -111,7 +112,7 @@ class Rectified(Work):
         if isinstance(source, Work):
             source.write(y, relu=True)
         else:
-            _each('relu', source, None, None, y)
+            elementwise.by_kernel('relu', source, y)
 
     def forget(self):
         if not isinstance(self.source, Normalized):  # which `normalization` wants to recognize
@@ -133,9 +134,9 @@ class Masked(Work):
     def write(self, y, relu):
         of, gy = self.rectified.result(), _now(self.gy)
         if isinstance(gy, Sum):
-            _each('relu_gradient_of_sum', of, gy.a, gy.b, y)
+            elementwise.by_kernel('relu_gradient_of_sum', of, gy.a, gy.b, y)
         else:
-            _each('relu_gradient', of, gy, None, y)
+            elementwise.by_kernel('relu_gradient', of, gy, y)
 
     def forget(self):
         self.gy = self.rectified = None
@@ -165,7 +166,7 @@ class Pending(chainer.Variable):
 
     @property
     def size(self):
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def dtype(self):
@@ -210,7 +211,3 @@ def scratch_for(channels):
 @functools.cache
 def _scratch_size(channels):
     return kernels.function('bn_scratch', 'l', 'l')(channels)
-
-
-def _each(name, a, b, c, y):
-    kernels.function(name, 'ppppl')(a, b, c, y, y.size)

@@ -80,12 +80,10 @@ def apply_max(original, self, inputs):
     )
     self._in_shape, self._in_dtype = x.shape, arrays.FLOAT32
     self._onednn, self._masks = (windows, codes), rectified
-    self._input_layouts = (None,)
-    self._input_indexes_to_retain = self._output_indexes_to_retain = None
     return graph.connect(self, variables, (y,))
 
 
-_CODES = 128  # largest window of the kernel
+_CODES = 128  # largest window of the kernel; CLOSED in max_pool.c
 
 
 def _what_is_pooled(x):
@@ -112,7 +110,7 @@ def max_pooling_backward(original, self, indexes, grad_outputs):
 def _is_masked(function):
     """Does only the ReLU in front see the gradient, so that it may be masked for it?"""
     rectified = getattr(function, '_masks', None)
-    if rectified is None or not (graph.is_walking() and graph.is_final()):
+    if rectified is None or not graph.is_walking():
         return False
     relu = function.inputs[0].creator_node
     known = relu is not None and vars(relu).get('_work') is rectified

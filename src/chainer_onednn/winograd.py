@@ -56,27 +56,26 @@ def forward(geometry, bias, keep=False):
     """
     if not keep:
         _kept.forget()  # the memory is wanted for training
-    if not _possible() or not suits(geometry, 'forward', threads.count()):
-        return None
-    return _convolution(geometry, 'forward', keep, threads.count())
+    return _chosen(geometry, 'forward', keep)
 
 
 def backward_data(geometry):
     """``run(gy, w, gx)``, as `convolution._backward_data`, or None."""
-    if not _possible() or not suits(geometry, 'data', threads.count()):
-        return None
-    return _convolution(geometry, 'data', False, threads.count())
+    return _chosen(geometry, 'data')
 
 
 def backward_weights(geometry):
     """``run(x, gy, gw, [gb])``, as `convolution._backward_weights`, or None."""
-    if not _possible() or not suits(geometry, 'weights', threads.count()):
+    return _chosen(geometry, 'weights')
+
+
+def _chosen(geometry, direction, keep=False):
+    count = threads.count()
+    if not (_allowed and kernels.available() and suits(geometry, direction, count)):
         return None
-    return _gradient(geometry, threads.count())
-
-
-def _possible():
-    return _allowed and kernels.available()
+    if direction == 'weights':
+        return _gradient(geometry, count)
+    return _convolution(geometry, direction, keep, count)
 
 
 def suits(geometry, direction, count=1):

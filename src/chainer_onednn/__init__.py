@@ -24,12 +24,14 @@ exact that is, and how far a number that is not finite spreads, is said in `wino
 ``enable(winograd=False)`` does without.
 
 Two things are for the whole process: NumPy's BLAS is held to one thread while the engine is enabled
-(see `threads.quiet_blas`), and glibc keeps freed memory (see `memory.keep_freed`), also afterwards.
+(see `threads.quiet_blas`), and glibc keeps freed memory, in huge pages (see `memory`), also
+afterwards.
 
 One habit that Chainer forgives is not safe here: to change an intermediate array in place, as in
 ``h.array[...] = 0`` (to give the variable another array, ``h.array = …``, is safe). What a function
-gave may be computed when it is looked at first, from its inputs of then (see `pending`); and the
-gradient of a ReLU behind a batch normalization is masked by what the normalization gave.
+gave may be computed when it is looked at first, from its inputs of then (see `pending`); a batch
+normalization may use the mean and variance that the convolution before it found (see `moments`);
+and the gradient of a ReLU behind a batch normalization is masked by what the normalization gave.
 
 Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``CHAINER_ONEDNN_WINOGRAD=0``
 leaves all convolutions direct; ``CHAINER_ONEDNN_KERNELS=0`` does without the compiled kernels (see

@@ -8,8 +8,8 @@ import inspect
 import chainer
 from chainer import optimizer_hooks
 
+from chainer_cifar.optim.nesterov import Nesterov
 from chainer_cifar.registry import Registry
-from chainer_cifar.training.nesterov import Nesterov
 
 optimizers = Registry('optimizer')
 

@@ -51,7 +51,7 @@ class TrainConfig:
     save_iter: int = _flag(
         RUN, 0, 'keep the weights of every so many epochs, too; 0: no', at_least=0
     )
-    optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.optimizers)}')
+    optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
     momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
     alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
@@ -151,7 +151,7 @@ class TrainConfig:
             raise UserError(f'--upscale {self.upscale}: must be 0, or 32 and more')
         nets.registry.require(self.model)
         normalizations.require(self.normalize)
-        optimizers.optimizers.require(self.optimizer)
+        optimizers.registry.require(self.optimizer)
         with prefixed('--augment '):
             augment.create(self.augment)
         with prefixed('--lr_shape '):
@@ -178,7 +178,7 @@ class TrainConfig:
         """UserError if one of the flags `typed` has no meaning beside the others."""
         taken = optimizers.flags(self.optimizer)
         for name in typed:
-            owned = any(name in optimizers.flags(each) for each in optimizers.optimizers)
+            owned = any(name in optimizers.flags(each) for each in optimizers.registry)
             if owned and name not in taken:
                 raise UserError(
                     f'--{name}: has no meaning for --optimizer {self.optimizer}, which takes '

@@ -77,7 +77,7 @@ setup(
     install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines(),
     extras_require={
         # The last CuPy line that talks to cuDNN, the cuDNN it talks to, and the CUDA libraries, so
-        # that the machine needs NVIDIA's driver only (compat.py loads them).
+        # that the machine needs NVIDIA's driver only (chainer_compat loads them).
         'gpu': [
             'cupy-cuda12x>=13.6,<14',
             'numpy<2.4',

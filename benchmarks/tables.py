@@ -22,8 +22,8 @@ from cpu_training import share  # noqa: E402
 
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import nets  # noqa: E402
-from chainer_cifar.training.config import from_dict  # noqa: E402
-from chainer_cifar.training.recipes import recipes  # noqa: E402
+from chainer_cifar.config import from_dict  # noqa: E402
+from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = ROOT / 'benchmarks' / 'cpu_training.json'  # of `cpu_training.py --json`
@@ -31,7 +31,7 @@ SPEED = ROOT / 'benchmarks' / 'cpu_training.json'  # of `cpu_training.py --json`
 
 def nets_table():
     yield 'net', 'parameters', 'what it is'
-    for name in nets.nets:
+    for name in nets.registry:
         yield f'`{name}`', f'{nets.create(name).count_params():,}', nets.describe(name)
 
 
@@ -42,7 +42,7 @@ def recipes_table():
         ours = [f'{run["test_error"]:.2f} %' for run in _runs() if _is_run_of(recipe, run)]
         yield (
             f'`{name}`',
-            f'`{recipe.as_typed()}`',
+            f'`{recipe.as_flags()}`',
             recipe.source,
             published,
             ', '.join(ours) or 'not run',

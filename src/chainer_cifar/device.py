@@ -1,4 +1,4 @@
-"""``--gpu`` turned into a ready device, or into one line that says what is missing."""
+"""A GPU or the CPU made ready, or one line that says what is missing."""
 
 import sys
 import warnings
@@ -11,8 +11,6 @@ import chainer_onednn
 from chainer_cifar.errors import UserError
 from chainer_onednn import memory
 
-ON_THE_CPU = 'give -g -1 for the CPU'
-
 # Bytes that a convolution of cuDNN may take for a faster algorithm; Chainer's default is 8 MiB.
 WORKSPACE = 256 << 20
 
@@ -20,7 +18,7 @@ CPU_ENGINES = ('onednn', 'onednn-direct', 'chainer')
 
 
 def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
-    """The device for ``-g``, made current and configured.
+    """The device `gpu`, made current and configured.
 
     Args:
         gpu (int): Index of a CUDA GPU; negative for the CPU.
@@ -71,18 +69,18 @@ def _check_cuda(gpu):
             reason = "CuPy is not installed; pip install '.[gpu]' (see the README)"
         else:
             reason = f'CuPy is installed but does not import ({_first_line(error)})'
-        raise UserError(f'-g {gpu}: {reason}, or {ON_THE_CPU}') from None
+        raise UserError(reason) from None
     # `chainer.backends.cuda.available` is true with CUDA's libraries alone. Ask the driver.
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy has one class of exception for each CUDA library
         raise UserError(
-            f'-g {gpu}: CuPy finds no usable GPU ({_first_line(error)}); '
-            f'check the NVIDIA driver with nvidia-smi, or {ON_THE_CPU}'
+            f'CuPy finds no usable GPU ({_first_line(error)}); '
+            f'check the NVIDIA driver with nvidia-smi'
         ) from None
     if gpu >= count:
         present = f'0 to {count - 1}' if count > 1 else '0 only' if count else 'none'
-        raise UserError(f'-g {gpu}: no such GPU (there is {present}); or {ON_THE_CPU}')
+        raise UserError(f'no such GPU (there is {present})')
 
 
 def describe(device):

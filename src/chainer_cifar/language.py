@@ -14,14 +14,13 @@ from chainer_cifar.errors import UserError
 _STEP = re.compile(r'\s*(?:(\w+)\s*(?:\(([^()]*)\)\s*)?)?')
 
 
-def build(text, registry, flag, *context):
+def build(text, registry, *context):
     """Build the steps that `text` names.
 
     Args:
         text (str): See above.
         registry (Registry): From names to classes or functions; their parameters are the arguments
             of a step. They raise ValueError where a value makes no sense.
-        flag (str): Where the text comes from, for the error messages.
         context: Given to each before its arguments.
 
     Returns:
@@ -30,18 +29,15 @@ def build(text, registry, flag, *context):
     Raises:
         UserError: The text is malformed, a name is not registered, or an argument does not fit.
     """
-    return [
-        _build_step(name, arguments, registry, flag, context)
-        for name, arguments in _steps(text, flag)
-    ]
+    return [_build_step(name, arguments, registry, context) for name, arguments in _steps(text)]
 
 
 def names(text):
     """Those of the steps of a text that `build` has read."""
-    return [name for name, _ in _steps(text, '')]
+    return [name for name, _ in _steps(text)]
 
 
-def _steps(text, flag):
+def _steps(text):
     """[(name, text in the parentheses)]"""
     if not text.strip() or text.strip() == 'none':
         return []
@@ -57,26 +53,26 @@ def _steps(text, flag):
             break
         position += 1
     raise UserError(
-        f"{flag} '{text}': cannot be read from '{text[position:]}' on; "
+        f"'{text}': cannot be read from '{text[position:]}' on; "
         f'it must be like name|name(1)|name(2, option=3)'
     )
 
 
-def _build_step(name, arguments, registry, flag, context):
+def _build_step(name, arguments, registry, context):
     step = f'{name}({arguments})' if arguments else name
     try:
         build = registry[name]
     except UserError as error:
-        raise UserError(f"{flag} '{step}': {error}") from None
+        raise UserError(f"'{step}': {error}") from None
     try:
         args, kwargs = _arguments(arguments)
         inspect.signature(build).bind(*context, *args, **kwargs)
     except (ValueError, TypeError):
-        raise UserError(f"{flag} '{step}': its form is {form(name, build, len(context))}") from None
+        raise UserError(f"'{step}': its form is {form(name, build, len(context))}") from None
     try:
         return build(*context, *args, **kwargs)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{flag} '{step}': {error}") from None
+        raise UserError(f"'{step}': {error}") from None
 
 
 def _arguments(text):

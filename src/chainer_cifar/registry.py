@@ -44,6 +44,10 @@ class Registry(collections.abc.Mapping):
             hint = nearest(name, self._items) or f' (there are: {", ".join(self._items)})'
             raise UserError(f"no {self.kind} is called '{name}'{hint}") from None
 
+    def require(self, name):
+        """Raise the UserError of a mistyped name unless there is one of that name."""
+        self[name]
+
     def __iter__(self):
         return iter(self._items)
 

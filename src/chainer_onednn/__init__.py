@@ -39,6 +39,7 @@ leaves all convolutions direct; ``CHAINER_ONEDNN_KERNELS=0`` does without the co
 another build of oneDNN 3.
 """
 
+import chainer_compat  # noqa: F401 - lets Chainer import on a NumPy of today
 from chainer_onednn.switch import describe, disable, enable, is_enabled
 
 __all__ = ['describe', 'disable', 'enable', 'is_enabled']

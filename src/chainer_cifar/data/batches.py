@@ -82,5 +82,5 @@ def _sent(images, device):
 def training_iterator(index, batch_size):
     """Chainer's iterator over shuffled `index`; each epoch's order is drawn from NumPy's state."""
     if batch_size > len(index):
-        raise UserError(f'--batch_size {batch_size}: there are only {len(index)} training images')
+        raise UserError(f'{batch_size}: there are only {len(index)} training images')
     return chainer.iterators.SerialIterator(index, batch_size)

@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 
-from chainer_cifar.errors import UserError, as_typed
+from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
 normalizations = Registry('normalization')
@@ -48,8 +48,8 @@ def fit(name, images):
     """
     if name in OF_BYTES and images.dtype != np.uint8:
         raise UserError(
-            f'--normalize {name}: is for raw images; give -d dataset/image_raw.pkl '
-            f'(made by: {as_typed("dataset --only raw")})'
+            f'{name}: is for raw images; give -d dataset/image_raw.pkl '
+            f'(made by: {command_line("dataset --only raw")})'
         )
     return Normalization(*normalizations[name](images))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.archive import ARCHIVES
-from chainer_cifar.errors import UserError, as_typed
+from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
 sources = Registry('source')
@@ -75,7 +75,7 @@ def _archive_folder(folder, name):
     if not folder.is_dir():
         raise UserError(
             f'{folder}: no such folder; fetch the archive with: '
-            f'{as_typed(f"download --set {name}")}'
+            f'{command_line(f"download --set {name}")}'
         )
     return folder
 
@@ -112,4 +112,4 @@ def _require(content, key, path):
 
 
 def _again():
-    return f'extract the archive again with: {as_typed("download")}'
+    return f'extract the archive again with: {command_line("download")}'

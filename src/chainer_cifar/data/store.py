@@ -15,7 +15,7 @@ import numpy as np
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, preprocessing
-from chainer_cifar.errors import UserError, as_typed
+from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.files import atomic_write
 
 LABEL_FILE = 'label.pkl'
@@ -40,7 +40,7 @@ def sample_file(name):
 
 
 def _make(flags=''):
-    return f'make it with: {as_typed("dataset" + flags)}'
+    return f'make it with: {command_line("dataset" + flags)}'
 
 
 def _stem(kind, name):

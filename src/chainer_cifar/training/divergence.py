@@ -19,27 +19,32 @@ class FailOnNonNumber(extension.Extension):
 
     Chainer's extension of this name asks for every parameter by itself, and a GPU stands still as
     often; what else a RuntimeError may be, a failure of CUDA, looks the same.
+
+    Args:
+        net (chainer.Chain): The net that is trained.
     """
 
     # Before all others: nothing of it is evaluated, logged or saved.
     priority = extension.PRIORITY_EDITOR + extension.PRIORITY_WRITER
 
+    def __init__(self, net):
+        self.net = net
+
     def __call__(self, trainer):
         updater = trainer.updater
         cheap = updater.device.xp is np
         if cheap or updater.is_new_epoch or updater.iteration % EVERY == 0:
-            require_finite(trainer)
+            require_finite(self.net, updater.iteration)
 
 
-def require_finite(trainer):
+def require_finite(net, iteration):
     """UserError if the weights hold NaN or infinity; one question to the device for all of them."""
-    model = trainer.updater.get_optimizer('main').target
-    xp = model.xp
-    finite = xp.stack([xp.isfinite(param.array).all() for param in model.params()])
+    xp = net.xp
+    finite = xp.stack([xp.isfinite(param.array).all() for param in net.params()])
     if not finite.all():
         raise UserError(
             f'training diverged: the weights hold NaN or infinity after iteration '
-            f'{trainer.updater.iteration}; try a lower --lr (sgd, nesterov) or '
+            f'{iteration}; try a lower --lr (sgd, nesterov) or '
             f'--alpha (adam), with --overwrite'
         )
 

@@ -7,11 +7,8 @@ import time
 import chainer
 from chainer.training import extension
 
-from chainer_cifar import figures
-from chainer_cifar.evaluation.trained import WEIGHTS
+from chainer_cifar import figures, runs
 from chainer_cifar.files import atomic_write
-
-LOG = 'log.csv'
 
 
 class Log(extension.Extension):
@@ -49,11 +46,11 @@ class Log(extension.Extension):
         self.write(trainer.out)
 
     def write(self, folder):
-        with atomic_write(folder / LOG, 'w') as file:
+        with atomic_write(folder / runs.LOG, 'w') as file:
             writer = csv.DictWriter(file, self.rows[0])
             writer.writeheader()
             writer.writerows(self.rows)
-        with atomic_write(folder / 'log.json', 'w') as file:
+        with atomic_write(folder / runs.LOG_JSON, 'w') as file:
             json.dump(self.rows, file, indent=1)
 
     def best(self):
@@ -74,19 +71,26 @@ class Log(extension.Extension):
 
 
 class BestWeights(extension.Extension):
-    """Weights of the best epoch in ``best.npz``; of every `every` epochs in ``epoch-<n>.npz``."""
+    """Weights of the best epoch in ``best.npz``; of every `every` epochs in ``epoch-<n>.npz``.
 
-    def __init__(self, log, folder, every):
+    Args:
+        log (Log): Of the run.
+        net (chainer.Chain): Its net.
+        folder (RunFolder): Its folders.
+        every (int): 0 keeps those of the best epoch only.
+    """
+
+    def __init__(self, log, net, folder, every):
         self.log = log
+        self.net = net
         self.folder = folder
         self.every = every
 
     def __call__(self, trainer):
-        net = trainer.updater.get_optimizer('main').target.predictor
         if self.log.best() is self.log.rows[-1]:
-            _save_weights(self.folder / WEIGHTS, net)
+            _save_weights(self.folder.weights, self.net)
         if self.every and trainer.updater.epoch % self.every == 0:
-            _save_weights(self.folder / f'epoch-{trainer.updater.epoch:04d}.npz', net)
+            _save_weights(self.folder.epoch_weights(trainer.updater.epoch), self.net)
 
 
 def _save_weights(path, net):
@@ -120,18 +124,26 @@ class Curves(extension.Extension):
         self._drawn = time.monotonic()
 
 
-def summarize(config, log, trainer, images_per_second):
-    """Write ``summary.json``: the result, where it comes from, and how long it took."""
-    best = log.best()
+def summarize(run, config):
+    """Write ``summary.json``: the result, where it comes from, and how long it took.
+
+    Args:
+        run (Run): A run that has ended; see trainer.py.
+        config (TrainConfig): Its flags.
+
+    Returns:
+        dict: What the file holds.
+    """
+    best = run.log.best()
     summary = {
         'test_error': best['test_error'],
         'best_epoch': best['epoch'],
         'chosen_by': 'last epoch' if config.no_valid_data else 'lowest validation error',
         'best': best,
-        'epochs': len(log.rows),
-        'seconds': round(trainer.elapsed_time, 1),
-        'images_per_second': round(images_per_second, 1),
+        'epochs': len(run.log.rows),
+        'seconds': round(run.trainer.elapsed_time, 1),
+        'images_per_second': round(run.progress.images_per_second(run.trainer), 1),
     }
-    with atomic_write(config.results / 'summary.json', 'w') as file:
+    with atomic_write(runs.RunFolder(config.prefix).summary, 'w') as file:
         json.dump(summary, file, indent=1)
     return summary

@@ -14,10 +14,8 @@ import importlib
 import pkgutil
 
 from chainer_cifar import language
+from chainer_cifar.data.augment.registry import augmentations
 from chainer_cifar.errors import UserError
-from chainer_cifar.registry import Registry
-
-augmentations = Registry('augmentation')
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
@@ -41,9 +39,9 @@ def create(text):
         UserError: The text cannot be read, a name is not registered, an argument makes no sense.
     """
     try:
-        steps = combine(language.build(text, augmentations, '--augment'))
+        steps = combine(language.build(text, augmentations))
     except ValueError as error:
-        raise UserError(f"--augment '{text}': {error}") from None
+        raise UserError(f"'{text}': {error}") from None
 
     def augment(xp, x, rng):
         for step in steps:

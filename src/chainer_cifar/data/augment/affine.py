@@ -13,8 +13,8 @@ import itertools
 import numpy as np
 
 from chainer_cifar.checks import require_number
-from chainer_cifar.data.augment import augmentations
 from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.registry import augmentations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

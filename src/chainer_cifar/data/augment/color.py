@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from chainer_cifar.checks import require_number, require_whole
-from chainer_cifar.data.augment import augmentations
+from chainer_cifar.data.augment.registry import augmentations
 
 
 @augmentations.register('channel_shift')

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from chainer_cifar.checks import require_whole
-from chainer_cifar.data.augment import augmentations
 from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.registry import augmentations
 
 
 @augmentations.register('crop')

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from chainer_cifar.checks import require_whole
-from chainer_cifar.data.augment import augmentations
+from chainer_cifar.data.augment.registry import augmentations
 
 
 @augmentations.register('erase')

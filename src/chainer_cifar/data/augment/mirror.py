@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from chainer_cifar.data.augment import augmentations
+from chainer_cifar.data.augment.registry import augmentations
 
 
 @augmentations.register('mirror')

@@ -3,8 +3,9 @@
 import argparse
 
 from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.evaluation import trained
-from chainer_cifar.training.config import TrainConfig
+from chainer_cifar.runs import WEIGHTS
 
 # Flags of the run that may be given anew.
 _REPLACEABLE = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
@@ -16,7 +17,7 @@ def weights_parser(prog, description):
     parser.add_argument(
         'weights',
         metavar='WEIGHTS',
-        help=f'a run (its {trained.WEIGHTS}), as models/RUN or RUN; or a file of weights',
+        help=f'a run (its {WEIGHTS}), as models/RUN or RUN; or a file of weights',
     )
     add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
     return parser

@@ -1,7 +1,7 @@
 import chainer
 import numpy as np
 
-from chainer_cifar.training.nesterov import Nesterov
+from chainer_cifar.optim.nesterov import Nesterov
 
 
 def steps(gradients, lr=1.0, momentum=0.9):

@@ -7,14 +7,17 @@ Precedence: default < recipe < command line.
 import dataclasses
 import pathlib
 
+import chainer
+
+from chainer_cifar import device as devices
 from chainer_cifar import language, nets
 from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.optim import optimizers, schedules
+from chainer_cifar.recipes import recipes
 from chainer_cifar.registry import nearest
-from chainer_cifar.training import optimizers, schedules
-from chainer_cifar.training.recipes import recipes
 
 NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
 OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
@@ -37,7 +40,7 @@ class TrainConfig:
     """What is trained, how, and on which data. Raises `UserError` where a value makes no sense."""
 
     gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
-    model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.nets)}', '-m')
+    model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
     batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
     dataset: str = _flag(DATA, 'dataset/image.pkl', 'images, a file made by dataset.py', '-d')
     label: str = _flag(DATA, 'dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
@@ -48,7 +51,7 @@ class TrainConfig:
     save_iter: int = _flag(
         RUN, 0, 'keep the weights of every so many epochs, too; 0: no', at_least=0
     )
-    optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.optimizers)}')
+    optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
     momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
     alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
@@ -146,10 +149,18 @@ class TrainConfig:
             raise UserError(f'--seed {self.seed}: must be a number from 0 to {2**32 - 1}')
         if 0 < self.upscale < 32:
             raise UserError(f'--upscale {self.upscale}: must be 0, or 32 and more')
-        nets.nets[self.model], normalizations[self.normalize]
-        optimizers.optimizers[self.optimizer]
-        augment.create(self.augment)
-        schedules.create(self)
+        nets.registry.require(self.model)
+        normalizations.require(self.normalize)
+        optimizers.registry.require(self.optimizer)
+        with prefixed('--augment '):
+            augment.create(self.augment)
+        with prefixed('--lr_shape '):
+            shapes = language.names(self.lr_shape)
+        if 'multistep' in shapes:
+            with prefixed('--lr_decay_iter '):
+                schedules.decay_epochs(self.lr_decay_iter)
+        with prefixed('--lr_shape '):
+            schedules.create(self)
         if not self.prefix:
             object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
         path = pathlib.PurePath(self.prefix)
@@ -157,16 +168,6 @@ class TrainConfig:
             raise UserError(
                 f'--prefix {self.prefix}: must be a name under results/, not a path out'
             )
-
-    @property
-    def results(self):
-        """Folder of the run's logs, curves and config.json."""
-        return pathlib.Path('results', self.prefix)
-
-    @property
-    def models(self):
-        """Folder of the run's weights and snapshots."""
-        return pathlib.Path('models', self.prefix)
 
     @property
     def initial_rate(self):
@@ -177,7 +178,7 @@ class TrainConfig:
         """UserError if one of the flags `typed` has no meaning beside the others."""
         taken = optimizers.flags(self.optimizer)
         for name in typed:
-            owned = any(name in optimizers.flags(each) for each in optimizers.optimizers)
+            owned = any(name in optimizers.flags(each) for each in optimizers.registry)
             if owned and name not in taken:
                 raise UserError(
                     f'--{name}: has no meaning for --optimizer {self.optimizer}, which takes '
@@ -191,11 +192,32 @@ class TrainConfig:
 
     def net_options(self):
         """The options of `nets.create` that are not at their default."""
+        options = nets.option_names()
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
-            if field.name in nets.OPTIONS and getattr(self, field.name) != field.default
+            if field.name in options and getattr(self, field.name) != field.default
         }
+
+    def create_net(self, n_class: int) -> chainer.Chain:
+        """The net, on the host, with initial weights drawn from NumPy's random state.
+
+        Raises:
+            UserError: An option of the net was given that it does not have.
+        """
+        with prefixed('--'):
+            return nets.create(self.model, n_class, **self.net_options())
+
+    def open_device(self) -> chainer.backend.Device:
+        """The device to compute on, made current and configured.
+
+        Raises:
+            UserError: CuPy, the driver or that GPU is missing.
+        """
+        try:
+            return devices.get_device(self.gpu, self.deterministic, self.cpu_engine)
+        except UserError as error:
+            raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
 
 
 def from_dict(values, origin):

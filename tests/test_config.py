@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
+from chainer_cifar.config import GROUPS, TrainConfig, from_dict
 from chainer_cifar.errors import UserError
-from chainer_cifar.training.config import GROUPS, TrainConfig, from_dict
 
 
 def test_defaults_are_those_of_the_original_command_line():
@@ -41,11 +41,6 @@ def test_every_flag_is_in_a_group():
 def test_unknown_engine():
     with pytest.raises(UserError, match="no engine is called 'onedn', did you mean 'onednn'"):
         TrainConfig(cpu_engine='onedn')
-
-
-def test_folders():
-    config = TrainConfig(model='cnn', optimizer='adam')
-    assert str(config.results) == 'results/cnn_adam' and str(config.models) == 'models/cnn_adam'
 
 
 def test_frozen():

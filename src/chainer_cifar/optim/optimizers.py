@@ -8,10 +8,10 @@ import inspect
 import chainer
 from chainer import optimizer_hooks
 
+from chainer_cifar.optim.nesterov import Nesterov
 from chainer_cifar.registry import Registry
-from chainer_cifar.training.nesterov import Nesterov
 
-optimizers = Registry('optimizer')
+registry = Registry('optimizer')
 
 
 def create(config, model):
@@ -21,7 +21,7 @@ def create(config, model):
         (chainer.Optimizer, str): and the name of its attribute that is the learning rate.
     """
     names = flags(config.optimizer)
-    optimizer = optimizers[config.optimizer](**{name: getattr(config, name) for name in names})
+    optimizer = registry[config.optimizer](**{name: getattr(config, name) for name in names})
     optimizer.setup(model)
     if config.clip_gradient:
         # First, so that it sees the gradients of the loss alone.
@@ -40,19 +40,19 @@ def create(config, model):
 
 def flags(name):
     """The flags that the optimizer `name` has a use for, its learning rate first."""
-    return list(inspect.signature(optimizers[name]).parameters)
+    return list(inspect.signature(registry[name]).parameters)
 
 
-@optimizers.register('sgd')
+@registry.register('sgd')
 def sgd(lr, momentum):
     return chainer.optimizers.MomentumSGD(lr=lr, momentum=momentum)
 
 
-@optimizers.register('nesterov')
+@registry.register('nesterov')
 def nesterov(lr, momentum):
     return Nesterov(lr=lr, momentum=momentum)
 
 
-@optimizers.register('adam')
+@registry.register('adam')
 def adam(alpha):
     return chainer.optimizers.Adam(alpha=alpha)

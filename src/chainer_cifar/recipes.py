@@ -19,7 +19,7 @@ class Recipe(NamedTuple):
     source: str
     published_error: float | None = None
 
-    def as_typed(self, width=math.inf):
+    def as_flags(self, width=math.inf):
         """The flags as one would type them, in lines of at most `width` where a flag allows it."""
         lines = []
         for name, value in self.flags.items():

@@ -2,9 +2,9 @@ import chainer
 import numpy as np
 import pytest
 
-from chainer_cifar.training import optimizers
-from chainer_cifar.training.config import TrainConfig
-from chainer_cifar.training.nesterov import Nesterov
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.optim import optimizers
+from chainer_cifar.optim.nesterov import Nesterov
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
-from chainer_cifar.training import schedules
-from chainer_cifar.training.config import TrainConfig
-from chainer_cifar.training.schedules import Moment
+from chainer_cifar.optim import schedules
+from chainer_cifar.optim.schedules import Position
 
 # shape, --lr_decay_iter, --iter: factors at epochs
 TABLES = {
@@ -25,7 +25,7 @@ def test_tables(case):
     shape, decay, epochs = case
     factor = create(lr_shape=shape, lr_decay_iter=decay, iter=epochs)
     for epoch, expected in TABLES[case].items():
-        assert factor(Moment(epoch)) == pytest.approx(expected, abs=1e-12), epoch
+        assert factor(Position(epoch)) == pytest.approx(expected, abs=1e-12), epoch
 
 
 def create(**flags):
@@ -43,33 +43,33 @@ def test_all_are_all():
 @given(data=st.data(), epochs=st.integers(1, 400))
 def test_every_schedule_is_a_pure_function_between_0_and_1(shape, data, epochs):
     factor = create(lr_shape=shape, iter=epochs)
-    moments = [
-        Moment(time, round(400 * time), [{'valid_error': 50.0}] * int(time))
+    positions = [
+        Position(time, round(400 * time), [{'valid_error': 50.0}] * int(time))
         for time in data.draw(st.lists(st.floats(0, epochs), min_size=2))
     ]
-    values = [factor(moment) for moment in moments]
-    assert values == [factor(moment) for moment in moments]
+    values = [factor(position) for position in positions]
+    assert values == [factor(position) for position in positions]
     assert all(0 <= value <= 1 for value in values)
     if shape not in ('warmup', 'triangular'):
-        assert [factor(moment) for moment in sorted(moments)] == sorted(values, reverse=True)
+        assert [factor(position) for position in sorted(positions)] == sorted(values, reverse=True)
 
 
 def test_factors_are_multiplied():
     factor = create(lr_shape='warmup(10, 0.2)|cosine(0.1)|decay(0.01)', iter=20)
     half_up, half_wave = 0.2 + 0.8 / 2, 0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2
-    assert factor(Moment(5, 100)) == pytest.approx(half_up * half_wave / 2)
+    assert factor(Position(5, 100)) == pytest.approx(half_up * half_wave / 2)
 
 
 def test_article_004_decay():
     # FACTS: .01 -> .00911 after one epoch of 196 updates, .00505 after ten.
     factor = create(lr_shape='decay(5e-4)')
-    assert 0.01 * factor(Moment(1, 196)) == pytest.approx(0.00911, abs=5e-6)
-    assert 0.01 * factor(Moment(10, 1960)) == pytest.approx(0.00505, abs=5e-6)
+    assert 0.01 * factor(Position(1, 196)) == pytest.approx(0.00911, abs=5e-6)
+    assert 0.01 * factor(Position(10, 1960)) == pytest.approx(0.00505, abs=5e-6)
 
 
 def test_triangular():
     factor = create(lr_shape='triangular(0.25, 0.2, 0.05)', iter=40)
-    values = [factor(Moment(epoch)) for epoch in (0, 5, 10, 25, 40)]
+    values = [factor(Position(epoch)) for epoch in (0, 5, 10, 25, 40)]
     assert values == pytest.approx([0.2, 0.6, 1, 0.525, 0.05])
 
 
@@ -77,7 +77,7 @@ def cuts(errors, **flags):
     """The epochs after which the learning rate fell."""
     factor = create(**flags)
     rows = [{'valid_error': error} for error in errors]
-    values = [factor(Moment(n, n, rows[:n])) for n in range(len(rows) + 1)]
+    values = [factor(Position(n, n, rows[:n])) for n in range(len(rows) + 1)]
     return [n for n in range(1, len(values)) if values[n] < values[n - 1]], values
 
 

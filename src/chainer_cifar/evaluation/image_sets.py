@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from chainer_cifar.data import batches, dataset, treatment
+from chainer_cifar import initial
+from chainer_cifar.data import batches, dataset, input_transform
 from chainer_cifar.data.preprocess import Raw, name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
-sets = Registry('set')
+choices = Registry('set')
 
 
 def load(trained):
@@ -45,24 +46,24 @@ def choose(trained, data, name):
     Raises:
         UserError: The run has no such images, or they cannot be told.
     """
-    images, labels, index = sets[name](trained, data)
-    normalization = trained.treatment.normalization
+    images, labels, index = choices[name](trained, data)
+    normalization = trained.input_transform.normalization
     return batches.DeviceImages(images, labels, trained.device, normalization), index, labels[index]
 
 
-@sets.register('test')
+@choices.register('test')
 def _test(trained, data):
     return data.test_images, data.test_labels, np.arange(len(data.test_labels))
 
 
-@sets.register('valid')
+@choices.register('valid')
 def _valid(trained, data):
     if trained.config.no_valid_data:
-        raise UserError('--set valid: this run set no images aside (--no_valid_data)')
+        raise UserError('valid: this run set no images aside (--no_valid_data)')
     return data.train_images, data.train_labels, _split(trained, data, 'valid').valid
 
 
-@sets.register('train')
+@choices.register('train')
 def _train(trained, data):
     return data.train_images, data.train_labels, _split(trained, data, 'train').train
 
@@ -71,11 +72,11 @@ def _split(trained, data, name):
     config = trained.config
     if data.checksum() != trained.data_checksum:
         raise UserError(
-            f'--set {name}: {config.dataset} and {config.label} are not the data this run was '
+            f'{name}: {config.dataset} and {config.label} are not the data this run was '
             f'trained on (the checksum differs), so nobody knows which of their images are its '
             f'{name} set; give those with -d and -l, or leave out --set'
         )
-    return batches.Split(len(data.train_labels), config.seed, not config.no_valid_data)
+    return initial.split_images(config, len(data.train_labels))
 
 
 def _compare_names(trained, data):
@@ -97,8 +98,8 @@ def _equal(one, other):
 
 def _compare_preprocessing(trained, data):
     path = trained.config.dataset
-    ours = trained.treatment.preprocessing
-    theirs = treatment.of_images(path, trained.treatment.normalization).preprocessing
+    ours = trained.input_transform.preprocessing
+    theirs = input_transform.from_dataset(path, trained.input_transform.normalization).preprocessing
     if ours is None:
         return
     raw = data.test_images.dtype == Raw.dtype

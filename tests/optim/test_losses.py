@@ -2,7 +2,7 @@ import chainer.functions as F
 import numpy as np
 import pytest
 
-from chainer_cifar.training.loss import smoothed_cross_entropy
+from chainer_cifar.optim.losses import smoothed_cross_entropy
 
 LOGITS = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
 LABELS = np.array([0, 3, 1, 1, 2, 0], np.int32)

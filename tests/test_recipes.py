@@ -2,8 +2,8 @@ import shlex
 
 import pytest
 
-from chainer_cifar.training.config import from_dict
-from chainer_cifar.training.recipes import recipes
+from chainer_cifar.config import from_dict
+from chainer_cifar.recipes import recipes
 
 
 @pytest.mark.parametrize('name', list(recipes))
@@ -46,12 +46,12 @@ def test_the_seven_commands_of_article_000():
 
 @pytest.mark.parametrize('name', list(recipes))
 @pytest.mark.parametrize('width', [1, 65, 1000])
-def test_as_typed_in_lines(name, width):
+def test_as_flags_in_lines(name, width):
     recipe = recipes[name]
-    assert '\n' not in recipe.as_typed()
-    text = recipe.as_typed(width)
+    assert '\n' not in recipe.as_flags()
+    text = recipe.as_flags(width)
     # A shell reads the same words, and no flag is apart from its value.
-    assert shlex.split(text.replace('\\\n', '')) == shlex.split(recipe.as_typed())
+    assert shlex.split(text.replace('\\\n', '')) == shlex.split(recipe.as_flags())
     lines = text.split(' \\\n')
     assert all(line.startswith('--') for line in lines)
     assert all(len(line) <= width - 2 or line.count(' --') == 0 for line in lines)

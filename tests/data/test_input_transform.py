@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chainer_cifar.data import store, treatment
+from chainer_cifar.data import input_transform, store
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import preprocessing
 from chainer_cifar.errors import UserError
@@ -18,16 +18,18 @@ def pictures():
 def test_is_what_dataset_and_training_did(name, pictures, tmp_path):
     fitted = preprocessing[name].fit(pictures, 0.1)
     store.write_statistics(tmp_path / store.statistics_file(name), name, fitted)
-    treatment.of_images(tmp_path / store.image_file(name), NORMALIZATION).write(tmp_path / 'i.npz')
-    treated = treatment.read(tmp_path / 'i.npz')(pictures)
+    transform = input_transform.from_dataset(tmp_path / store.image_file(name), NORMALIZATION)
+    transform.write(tmp_path / 'i.npz')
+    treated = input_transform.read(tmp_path / 'i.npz')(pictures)
     stored = fitted(pictures).astype(np.float32).reshape(-1, 3, 32, 32)
     assert treated.dtype == np.float32
     np.testing.assert_array_equal(treated, NORMALIZATION(np, stored))
 
 
 def test_images_without_statistics(pictures, tmp_path):
-    treatment.of_images(tmp_path / 'image.pkl', NORMALIZATION).write(tmp_path / 'input.npz')
-    found = treatment.read(tmp_path / 'input.npz')
+    transform = input_transform.from_dataset(tmp_path / 'image.pkl', NORMALIZATION)
+    transform.write(tmp_path / 'input.npz')
+    found = input_transform.read(tmp_path / 'input.npz')
     np.testing.assert_array_equal(found.normalization.std, NORMALIZATION.std)
     with pytest.raises(UserError, match='had no statistics'):
         found(pictures)
@@ -36,10 +38,10 @@ def test_images_without_statistics(pictures, tmp_path):
 def test_missing_and_damaged(tmp_path):
     path = tmp_path / 'input.npz'
     with pytest.raises(UserError, match='no such file'):
-        treatment.read(path)
+        input_transform.read(path)
     path.write_bytes(b'PK\x03\x04 and no more')
     with pytest.raises(UserError, match='damaged'):
-        treatment.read(path)
+        input_transform.read(path)
     np.savez(path, **{'normalization/mean': np.zeros(3), 'normalization/std': np.zeros(3)})
     with pytest.raises(UserError, match='damaged'):
-        treatment.read(path)
+        input_transform.read(path)

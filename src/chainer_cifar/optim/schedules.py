@@ -1,8 +1,8 @@
 """Learning-rate schedules: pure functions of where the run is. To add one: a function here.
 
 ``--lr_shape`` names one or several, as in ``warmup(5)|cosine`` or ``plateau|decay(5e-4)``; their
-factors are multiplied. Each takes the config and its arguments and returns ``factor(moment)``: by
-what the initial learning rate is multiplied at that `Moment`.
+factors are multiplied. Each takes the config and its arguments and returns ``factor(position)``: by
+what the initial learning rate is multiplied at that `Position`.
 """
 
 import bisect
@@ -17,7 +17,7 @@ from chainer_cifar.registry import Registry
 schedules = Registry('learning-rate shape')
 
 
-class Moment(NamedTuple):
+class Position(NamedTuple):
     """Where a run is, before an update."""
 
     epoch: float  # 0 at the start, 2.5 in the middle of the third
@@ -26,13 +26,13 @@ class Moment(NamedTuple):
 
 
 def create(config):
-    """The product of the schedules of ``--lr_shape``, a function of a `Moment`.
+    """The product of the schedules of ``--lr_shape``, a function of a `Position`.
 
     Raises:
         UserError: The text is malformed, or an argument makes no sense.
     """
-    factors = language.build(config.lr_shape, schedules, '--lr_shape', config)
-    return lambda moment: math.prod(factor(moment) for factor in factors)
+    factors = language.build(config.lr_shape, schedules, config)
+    return lambda position: math.prod(factor(position) for factor in factors)
 
 
 def forms():
@@ -43,24 +43,33 @@ def forms():
 @schedules.register('multistep')
 def multistep(config):
     """Divided by 10 every `lr_decay_iter` epochs, or after each epoch of a list (article 000)."""
-    text = config.lr_decay_iter
+    steps = decay_epochs(config.lr_decay_iter)
+    if ',' not in config.lr_decay_iter:
+        period = steps[0]
+        return lambda position: 0.1 ** (position.epoch // period) if period else 1.0
+    steps.sort()
+    return lambda position: 0.1 ** bisect.bisect_right(steps, position.epoch)
+
+
+def decay_epochs(text):
+    """The numbers of epochs in ``--lr_decay_iter``: one period, or a list where there is a comma.
+
+    Raises:
+        UserError: It is neither.
+    """
     try:
         steps = [int(step) for step in text.split(',') if step.strip()]
     except ValueError:
         steps = []
     if not steps or min(steps) < 0:
-        raise UserError(f"--lr_decay_iter '{text}': must be one period (100) or a list (100,200)")
-    if ',' not in text:
-        period = steps[0]
-        return lambda moment: 0.1 ** (moment.epoch // period) if period else 1.0
-    steps.sort()
-    return lambda moment: 0.1 ** bisect.bisect_right(steps, moment.epoch)
+        raise UserError(f"'{text}': must be one period (100) or a list (100,200)")
+    return steps
 
 
 @schedules.register('constant')
 def constant(config):
     """The initial learning rate throughout."""
-    return lambda moment: 1.0
+    return lambda position: 1.0
 
 
 @schedules.register('cosine')
@@ -68,8 +77,8 @@ def cosine(config, end=0.0):
     """Half a cosine wave from 1 down to `end` over all epochs (Loshchilov and Hutter, 2017)."""
     require_number('end', end, 0, 1)
 
-    def factor(moment):
-        wave = 0.5 * (1 + math.cos(math.pi * min(moment.epoch / config.iter, 1)))
+    def factor(position):
+        wave = 0.5 * (1 + math.cos(math.pi * min(position.epoch / config.iter, 1)))
         return end + (1 - end) * wave
 
     return factor
@@ -80,7 +89,7 @@ def warmup(config, epochs=5, start=0.0):
     """From `start` up to 1 in a straight line over the first `epochs`, then 1."""
     require_number('epochs', epochs, 1e-3, 1e6)
     require_number('start', start, 0, 1)
-    return lambda moment: start + (1 - start) * min(moment.epoch / epochs, 1)
+    return lambda position: start + (1 - start) * min(position.epoch / epochs, 1)
 
 
 @schedules.register('triangular')
@@ -93,8 +102,8 @@ def triangular(config, peak=0.3, start=0.0, end=0.0):
     require_number('start', start, 0, 1)
     require_number('end', end, 0, 1)
 
-    def factor(moment):
-        done = min(moment.epoch / config.iter, 1)
+    def factor(position):
+        done = min(position.epoch / config.iter, 1)
         if done < peak:
             return start + (1 - start) * done / peak
         return end + (1 - end) * (1 - done) / (1 - peak)
@@ -106,7 +115,7 @@ def triangular(config, peak=0.3, start=0.0, end=0.0):
 def decay(config, rate):
     """1 / (1 + rate x updates so far): Keras' ``decay`` (article 004)."""
     require_number('rate', rate, 0, 1e6)
-    return lambda moment: 1 / (1 + rate * moment.iteration)
+    return lambda position: 1 / (1 + rate * position.iteration)
 
 
 @schedules.register('plateau')
@@ -126,12 +135,12 @@ def plateau(config, factor=0.1, patience=10, min_delta=1e-4, cooldown=0, min_lr=
     require_number('min_lr', min_lr, 0, 1e6)
     require_whole('late', late, 0, 1)
     if config.no_valid_data:
-        raise UserError('--lr_shape plateau: watches the validation error; not --no_valid_data')
+        raise ValueError('watches the validation error; not --no_valid_data')
     floor = min(min_lr / config.initial_rate, 1) if config.initial_rate else 1
 
-    def current(moment):
+    def current(position):
         best, wait, cooling, value = -math.inf, -late, 0, 1.0
-        for row in moment.rows:
+        for row in position.rows:
             accuracy = 1 - row['valid_error'] / 100
             if cooling:
                 cooling -= 1

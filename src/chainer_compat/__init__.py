@@ -1,8 +1,12 @@
 """Let Chainer 7.8.1, the last release, import and run on today's Python, NumPy and CuPy.
 
-The only file that patches anything. `apply` is called by ``chainer_cifar/__init__.py``, so any
-``import chainer`` after ``import chainer_cifar`` is safe. Each patch gives back a name that Chainer
-reads and that its dependencies have since removed; none changes a result.
+    import chainer_compat  # before the first `import chainer`
+    import chainer
+
+Importing this package applies the patches; `chainer_onednn` and `chainer_cifar` import it first.
+Each gives back a name that Chainer reads and that its dependencies have since removed, or loads the
+libraries that CuPy looks for; none changes a class or a result of Chainer. (`chainer_onednn` does
+replace methods of Chainer's classes, while it is enabled.)
 """
 
 import contextlib
@@ -18,7 +22,7 @@ import warnings
 def apply():
     """Patch once; calling it again does nothing more."""
     if 'chainer' in sys.modules or importlib.util.find_spec('numpy') is None:
-        return  # without NumPy nothing will run, and cli.py says so
+        return  # without NumPy nothing will run, and who imports Chainer is told so
     _restore_numpy_names()
     _stub_environment_check()
     if importlib.util.find_spec('pkg_resources') is None:
@@ -90,3 +94,6 @@ def _preload_cuda_libraries():
         for library in libraries * 2:
             with contextlib.suppress(OSError):
                 ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+apply()

@@ -13,7 +13,7 @@ from chainer_cifar.files import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
-class Treatment:
+class InputTransform:
     """Preprocessing, as dataset.py did it for the training images, then normalization.
 
     `preprocessing` is None where nobody knows it: the images file came without its statistics.
@@ -42,15 +42,15 @@ class Treatment:
             np.savez(file, **arrays)
 
 
-def of_images(image_path, normalization):
-    """The treatment of the images in `image_path`, a file of dataset.py."""
+def from_dataset(image_path, normalization):
+    """What was done to the images in `image_path`, a file of dataset.py, and `normalization`."""
     path = pathlib.Path(image_path)
     path = path.with_name(f'{path.stem}_stats.npz')
-    return Treatment(store.read_statistics(path) if path.exists() else None, normalization)
+    return InputTransform(store.read_statistics(path) if path.exists() else None, normalization)
 
 
 def read(path):
-    """What `Treatment.write` wrote.
+    """What `InputTransform.write` wrote.
 
     Raises:
         UserError: The file is missing or damaged.
@@ -60,10 +60,10 @@ def read(path):
         content = store.read_arrays(path)
         normalization = Normalization(content['normalization/mean'], content['normalization/std'])
         if 'preprocessing' not in content:
-            return Treatment(None, normalization)
+            return InputTransform(None, normalization)
         fields = {
             name.removeprefix('preprocessing/'): value
             for name, value in content.items()
             if name.startswith('preprocessing/')
         }
-        return Treatment(preprocessing[str(content['preprocessing'])](**fields), normalization)
+        return InputTransform(preprocessing[str(content['preprocessing'])](**fields), normalization)

@@ -9,7 +9,7 @@ import pytest
 SETTING = pathlib.Path('/sys/kernel/mm/transparent_hugepage/enabled')
 
 CHILD = """
-import chainer_cifar, chainer_onednn
+import chainer_onednn
 from chainer_onednn import arrays
 with chainer_onednn.enable():
     kept = [arrays.empty((2**19,)) for _ in range(60)]

@@ -14,7 +14,7 @@ order are taken too.
 
 Done by oneDNN, forward and backward: Convolution2D and Deconvolution2D (any stride, padding,
 dilation, groups), BatchNormalization, max and average pooling, ReLU, Linear, Dropout (with NumPy's
-random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization, Concat and Pad.
+random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization, Concat, Pad.
 The updates of MomentumSGD, NesterovAG and Adam, with WeightDecay, are one call of a kernel for all
 parameters (see `updates`). Everything else, other dtypes, GPUs, and what oneDNN does not support
 are left to Chainer's own code.

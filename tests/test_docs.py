@@ -156,6 +156,13 @@ def test_links_and_their_anchors_exist(page):
 
 
 @pytest.mark.parametrize('page', PAGES, ids=name_of)
+def test_files_that_the_text_names_exist(page):
+    for code in INLINE.findall(prose(page)):
+        if re.fullmatch(r'(src|tests|benchmarks)/[\w./]*', code):
+            assert (ROOT / code).exists(), code
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name_of)
 def test_every_block_says_its_language(page):
     # What has another one, or none, would be checked by no test.
     assert read(page).count('```') == 2 * len(FENCE.findall(read(page)))

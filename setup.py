@@ -101,6 +101,8 @@ setup(
             'ruff>=0.8',
             'setuptools>=70.1',
         ],
+        # Builds the site (`make docs`).
+        'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
 )

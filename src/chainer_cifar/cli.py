@@ -28,7 +28,7 @@ def run(name, argv, prog):
             raise
         tell(
             f"{prog}: error: {sys.executable} has no package '{package}'; run `make install` and "
-            f'use .venv/bin/python, or install into this Python as the README says'
+            f'use .venv/bin/python, or install into this Python as docs/start.md says'
         )
         return 2
     except KeyboardInterrupt as interrupt:

@@ -49,7 +49,7 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     if not cuda.cudnn_enabled:
         warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer, in three lines
         print(
-            'warning: this CuPy has no cuDNN: slower, and takes more memory (README, "GPU")',
+            'warning: this CuPy has no cuDNN: slower, and takes more memory (docs/gpu.md)',
             file=sys.stderr,
         )
     return device
@@ -66,7 +66,7 @@ def _check_cuda(gpu):
         import cupy
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
-            reason = "CuPy is not installed; pip install '.[gpu]' (see the README)"
+            reason = "CuPy is not installed; pip install '.[gpu]' (see docs/gpu.md)"
         else:
             reason = f'CuPy is installed but does not import ({_first_line(error)})'
         raise UserError(reason) from None

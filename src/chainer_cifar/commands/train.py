@@ -75,7 +75,7 @@ def _parser(prog):
 
 def _list_models():
     for name in nets.registry:
-        text = nets.describe(name).replace('`', '')  # markup is for the README's table
+        text = nets.describe(name).replace('`', '')  # markup is for the table in docs
         print(f'{name:18} {nets.create(name).count_params():>10,}  {text}')
 
 

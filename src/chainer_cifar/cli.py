@@ -1,13 +1,14 @@
 """The commands: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
 
 import importlib
+import os
 import signal
 import sys
 
 from chainer_cifar import __version__
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
-from chainer_cifar.streams import drop_stdout, tell
+from chainer_cifar.streams import drop, is_writable, prepare, tell
 
 # Each is a module of chainer_cifar.commands with a function main(argv, prog).
 COMMANDS = {
@@ -30,7 +31,7 @@ def run(name, argv, prog):
         command.main(argv, prog)
         sys.stdout.flush()
     except UserError as error:
-        print(f'{prog}: error: {error}', file=sys.stderr)
+        tell(f'{prog}: error: {error}')
         return 2
     except ModuleNotFoundError as error:
         package = (error.name or '').split('.')[0]
@@ -46,24 +47,40 @@ def run(name, argv, prog):
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except BrokenPipeError:
         # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
-        drop_stdout()
+        drop(sys.stdout)
         return 128 + signal.SIGPIPE
     except (MemoryError, RuntimeError) as error:
         # CuPy's is a MemoryError, too; those of CUDA's libraries are told by their names.
         if not isinstance(error, MemoryError) and 'ALLOC_FAILED' not in str(error):
             raise
         less = 'ask for less of it' if name in WITHOUT_BATCHES else 'try a smaller --batch_size'
-        print(f'{prog}: error: out of memory ({error}); {less}', file=sys.stderr)
+        tell(f'{prog}: error: out of memory ({error}); {less}')
         return 2
     except OSError as error:
         # No space, no permission, a file where a folder should be.
-        print(f'{prog}: error: {error.filename}: {error.strerror or error}', file=sys.stderr)
+        tell(f'{prog}: error: {_where(error)}{error.strerror or error}')
+        return 2
+    except UnicodeEncodeError as error:
+        # Of a path; what is printed and written can be of any letters.
+        tell(
+            f'{prog}: error: {error.object}: cannot be the name of a file here, where names are '
+            f'written in {error.encoding}; set PYTHONUTF8=1 in the environment'
+        )
         return 2
     return 0
 
 
+def _where(error):
+    """What an OSError is about, with a colon; nothing if nobody knows."""
+    what = error.filename
+    if what is None and not is_writable(sys.stdout):
+        what = 'standard output'
+    return '' if what is None else f'{os.fsdecode(what)}: '
+
+
 def script(name):
     """Entry of src/<name>.py."""
+    prepare()
     sys.exit(run(name, sys.argv[1:], f'{name}.py'))
 
 

@@ -1,6 +1,5 @@
 """``--gpu`` turned into a ready device, or into one line that says what is missing."""
 
-import sys
 import warnings
 
 import chainer
@@ -9,6 +8,7 @@ from chainer.backends import cuda
 
 import chainer_onednn
 from chainer_cifar.errors import UserError
+from chainer_cifar.streams import tell
 from chainer_onednn import memory
 
 ON_THE_CPU = 'give -g -1 for the CPU'
@@ -50,10 +50,7 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     cuda.set_max_workspace_size(WORKSPACE)
     if not cuda.cudnn_enabled:
         warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer, in three lines
-        print(
-            'warning: this CuPy has no cuDNN: slower, and takes more memory (README, "GPU")',
-            file=sys.stderr,
-        )
+        tell('warning: this CuPy has no cuDNN: slower, and takes more memory (README, "GPU")')
     return device
 
 

@@ -23,6 +23,7 @@ from chainer_cifar.evaluation import (
     sets,
     trained,
 )
+from chainer_cifar.streams import printable, tell
 
 
 def main(argv, prog):
@@ -92,8 +93,8 @@ def _files(given, model):
     read = [i for i, picture in enumerate(pictures) if picture is not None]
     if not read:
         raise UserError(f'none of the {len(found)} pictures could be read')
-    names = [predictions.printable(found[i].path) for i in read]
-    short = [predictions.printable(found[i].short) for i in read]
+    names = [printable(found[i].path) for i in read]
+    short = [printable(found[i].short) for i in read]
     pictures = np.stack([pictures[i] for i in read])
     labels = labels and [labels[i] for i in read]
     size = model.config.batch_size
@@ -115,7 +116,7 @@ def _labels(path, found, class_names):
             f'warning: --labels {path}: {len(unmatched)} of {len(lines)} names are of none of '
             f'these pictures, the first of them {unmatched[0]!r}'
         )
-        print(predictions.printable(warning), file=sys.stderr)
+        tell(warning)
     return labels
 
 
@@ -130,7 +131,8 @@ def _read(paths):
                 if len(paths) == 1:
                     raise
                 pictures.append(None)
-                tqdm.write(predictions.printable(f'warning: {error}'), file=sys.stderr)
+                with tqdm.external_write_mode(sys.stderr):
+                    tell(f'warning: {error}')
     return pictures
 
 

@@ -14,6 +14,7 @@ from chainer_cifar.data.preprocess import name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.training import config as train_config
 from chainer_cifar.weights import locate, npz
+from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 from chainer_cifar.weights.locate import WEIGHTS
 
 CONFIG, TREATMENT = 'config.json', 'input.npz'
@@ -163,4 +164,8 @@ def _fill(net, arrays, path, model):
             f"{path}: not weights of net '{model}' as its {CONFIG} describes it: "
             f"the net has no '{other[0]}'"
         )
-    chainer.serializers.NpzDeserializer(arrays).load(net)
+    try:
+        CheckedDeserializer(arrays).load(net)
+        require_finite(net)
+    except ValueError as error:
+        raise UserError(f'{path}: damaged ({error}); copy it again, or train again') from None

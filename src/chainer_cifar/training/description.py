@@ -6,6 +6,7 @@ import sys
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import tell
 from chainer_cifar.training import environment
 
 # What config.json must hold for a run to be resumed.
@@ -73,9 +74,7 @@ def go_on(config, device, iteration):
         if old[key].get(name) != value
     ]
     if different:
-        print(
-            f'warning: {", ".join(different)}: results may differ in the last bits', file=sys.stderr
-        )
+        tell(f'warning: {", ".join(different)}: results may differ in the last bits')
     if different or new['flags'] != old['flags']:
         changes.append({'after_iteration': iteration, **new})
         _write(config, description)

@@ -5,7 +5,6 @@ import dataclasses
 import datetime
 import math
 import pathlib
-import sys
 import time
 
 import filelock
@@ -18,6 +17,7 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.evaluation.pictures import pictures
 from chainer_cifar.files import remove_leftovers
+from chainer_cifar.streams import tell
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training import description, schedules, snapshot, trainer
 from chainer_cifar.training.log import LOG, summarize
@@ -69,7 +69,7 @@ def resume(config, flags, path=None):
     Raises:
         UserError: Nothing to resume, damaged, or a flag differs that must not.
     """
-    saved, state = _find(config, path)
+    saved, found = _find(config, path)
     for name, value in flags.items():
         if name not in FREE_ON_RESUME and value != getattr(saved, name):
             before = repr(getattr(saved, name)) if getattr(saved, name) != '' else 'none'
@@ -79,12 +79,12 @@ def resume(config, flags, path=None):
             )
     free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
     config = dataclasses.replace(saved, **free)
-    device, data, treatment, run = _build(config, restored=state is not None)
+    device, data, treatment, run = _build(config, restored=found is not None)
     with _lock(config):
         description.compare(config, data)
         description.complete(config, treatment)
-        if state is not None:
-            snapshot.restore(run, state)
+        if found is not None:
+            snapshot.restore(run, found, or_older=not str(path).endswith('.npz'))
             _compare_rates(saved, config, run.updater)
         if run.updater.epoch >= config.iter and run.updater.is_new_epoch:
             print(f'finished already; a larger --iter than {run.updater.epoch} would go on')
@@ -92,7 +92,7 @@ def resume(config, flags, path=None):
             description.go_on(config, device, run.updater.iteration)
             print(
                 f'{config.models}: no snapshot yet, starting from the beginning'
-                if state is None
+                if found is None
                 else f'resuming after iteration {run.updater.iteration}'
             )
         _train(config, run)
@@ -152,10 +152,7 @@ def _compare_input(net, config, treatment):
         same = wanted == config.normalize
         different = [] if same else [f'--normalize {wanted}, not {config.normalize}']
     if different:
-        print(
-            f'warning: the weights were trained on images of {", of ".join(different)}',
-            file=sys.stderr,
-        )
+        tell(f'warning: the weights were trained on images of {", of ".join(different)}')
 
 
 def _train(config, run):
@@ -202,7 +199,7 @@ def _lock(config):
 
 
 def _find(config, path):
-    """The config and the state (None: before its first snapshot) of the run to resume."""
+    """The config and the snapshot (None: before its first) of the run to resume."""
     prefix = config.prefix if path is None else _prefix_of(path)
     if path is not None and pathlib.Path(path).suffix == '.npz':
         found = snapshot.load(path)
@@ -217,10 +214,11 @@ def _find(config, path):
                 f'{pathlib.Path("models", prefix)}: holds no snapshot of the run that {log} tells '
                 f'of; put it back, or start again with --overwrite'
             )
-        found = train_config.from_dict(description.read(path)['flags'], path), None
-    saved, state = found
+        saved = train_config.from_dict(description.read(path)['flags'], path)
+    else:
+        saved = found.config
     # The folder may have been renamed since.
-    return dataclasses.replace(saved, prefix=prefix), state
+    return dataclasses.replace(saved, prefix=prefix), found
 
 
 def _prefix_of(path):
@@ -239,8 +237,7 @@ def _prefix_of(path):
 def _compare_rates(saved, config, updater):
     old, new = (schedules.create(each)(updater.moment) for each in (saved, config))
     if not math.isclose(old, new):
-        print(
+        tell(
             f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate is now '
-            f'{config.initial_rate * new:.3g}, from {config.initial_rate * old:.3g}',
-            file=sys.stderr,
+            f'{config.initial_rate * new:.3g}, from {config.initial_rate * old:.3g}'
         )

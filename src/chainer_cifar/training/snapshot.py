@@ -6,29 +6,29 @@ state in it: see randomness.py. The newest two are kept; a torn one is told by i
 """
 
 import json
+import pathlib
 import re
 import signal
-import sys
 import time
-import zipfile
-import zlib
+from typing import NamedTuple
 
 import chainer
 import numpy as np
 from chainer.training import extension
 
+from chainer_cifar import npz_file
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.streams import tell
 from chainer_cifar.training import config as train_config
 from chainer_cifar.training.divergence import require_finite
+from chainer_cifar.training.restore import restore as restore_state
 
 KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
 
 PATTERN = 'snapshot-*.npz'
 _NAME = re.compile(r'snapshot-(\d+)\.npz')
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -65,7 +65,7 @@ class Snapshot(extension.Extension):
     def _on_signal(self, number, frame):
         self._signal = number
         self.finalize()
-        tell('\nstopping after this iteration … (again: at once, from the last snapshot)')
+        tell('', 'stopping after this iteration … (again: at once, from the last snapshot)')
 
     def __call__(self, trainer):
         due = time.monotonic() - self._last > SECONDS
@@ -97,40 +97,59 @@ def save(trainer, config):
         other.unlink()
 
 
+class Found(NamedTuple):
+    """A snapshot that could be read.
+
+    Attributes:
+        path (pathlib.Path): The file.
+        config (TrainConfig): The flags of the run.
+        state (dict): Arrays by their names, for `restore`.
+    """
+
+    path: pathlib.Path
+    config: train_config.TrainConfig
+    state: dict
+
+
 def load(path):
-    """Read and check a whole snapshot.
+    """Read a whole snapshot; what can be checked without the net and the data is checked.
 
     Returns:
-        (TrainConfig, dict): and the arrays for `restore`.
+        Found
 
     Raises:
         UserError: The file is missing, damaged, or no snapshot.
     """
     try:
-        with np.load(path, allow_pickle=False) as npz:
-            state = {name: npz[name] for name in npz.files}
+        state = npz_file.read(path)
+        if 'config' not in state:
+            raise UserError(f'{path}: holds weights only; --resume needs a {PATTERN}')
+        values = json.loads(str(state.pop('config')))
+        if not isinstance(values, dict):
+            raise ValueError('its config is no object of JSON')
+        return Found(pathlib.Path(path), train_config.from_dict(values, path), state)
     except FileNotFoundError:
         raise UserError(f'{path}: there is no such snapshot') from None
-    except _DAMAGE as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f'{path}: damaged snapshot ({error})') from None
-    if 'config' not in state:
-        raise UserError(f'{path}: holds weights only; --resume needs a {PATTERN}')
-    values = json.loads(str(state.pop('config')))
-    return train_config.from_dict(values, path), state
 
 
-def newest(folder):
+def newest(folder, before=None):
     """The newest snapshot in `folder` that is whole; a damaged one is reported and passed over.
 
+    Args:
+        folder (pathlib.Path): The run's, under models/.
+        before (pathlib.Path): Only older ones than this count.
+
     Returns:
-        (TrainConfig, dict) or None: as `load`; None where there is no snapshot at all.
+        Found or None: None where there is no snapshot at all.
     """
     paths = _paths(folder)
-    for path in paths:
+    for path in paths[paths.index(before) + 1 :] if before else paths:
         try:
             return load(path)
         except UserError as error:
-            print(f'warning: {error}; trying the one before it', file=sys.stderr)
+            tell(f'warning: {error}; trying the one before it')
     if paths:
         raise UserError(
             f'{folder}: none of its {len(paths)} snapshots is whole; start again with --overwrite'
@@ -138,15 +157,31 @@ def newest(folder):
     return None
 
 
-def restore(trainer, state):
-    """Put the state that `load` read into a trainer made from the same config."""
-    try:
-        chainer.serializers.NpzDeserializer(state).load(trainer)
-    except KeyError as error:
-        raise UserError(
-            f'the snapshot has no {error}: another version of chainer-cifar wrote it; resume with '
-            f'the git revision that config.json names, or start again with --overwrite'
-        ) from None
+def restore(trainer, found, or_older=False):
+    """Put a snapshot into a trainer that was made from its config.
+
+    Args:
+        trainer (chainer.training.Trainer): See trainer.py.
+        found (Found): What `load` or `newest` gave.
+        or_older (bool): If it does not fit, say so and take the one before it.
+
+    Raises:
+        UserError: It does not fit, nor does an older one.
+    """
+    while True:
+        try:
+            return restore_state(trainer, found.state)
+        except KeyError as error:
+            reason = (
+                f'has no {error}: damaged, or another version of chainer-cifar wrote it; resume '
+                f'with the git revision that config.json names, or start again with --overwrite'
+            )
+        except ValueError as error:
+            reason = f'damaged snapshot ({error})'
+        if not or_older or found.path == _paths(found.path.parent)[-1]:
+            raise UserError(f'{found.path}: {reason}')
+        tell(f'warning: {found.path}: {reason}; trying the one before it')
+        found = newest(found.path.parent, before=found.path)
 
 
 def _paths(folder):

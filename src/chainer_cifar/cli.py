@@ -8,7 +8,7 @@ import sys
 from chainer_cifar import __version__
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
-from chainer_cifar.streams import drop, is_writable, prepare, tell
+from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
 # Each is a module of chainer_cifar.commands with a function main(argv, prog).
 COMMANDS = {
@@ -45,21 +45,17 @@ def run(name, argv, prog):
     except KeyboardInterrupt as interrupt:
         tell(f'{prog}: {str(interrupt) or "interrupted"}')
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
-    except BrokenPipeError:
-        # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
-        drop(sys.stdout)
-        return 128 + signal.SIGPIPE
     except (MemoryError, RuntimeError) as error:
         # CuPy's is a MemoryError, too; those of CUDA's libraries are told by their names.
         if not isinstance(error, MemoryError) and 'ALLOC_FAILED' not in str(error):
             raise
-        less = 'ask for less of it' if name in WITHOUT_BATCHES else 'try a smaller --batch_size'
+        less = (
+            'ask for less of it' if name in WITHOUT_BATCHES else 'try a smaller --batch_size or net'
+        )
         tell(f'{prog}: error: out of memory ({error}); {less}')
         return 2
     except OSError as error:
-        # No space, no permission, a file where a folder should be.
-        tell(f'{prog}: error: {_where(error)}{error.strerror or error}')
-        return 2
+        return _tell_failure(error, prog)
     except UnicodeEncodeError as error:
         # Of a path; what is printed and written can be of any letters.
         tell(
@@ -70,12 +66,16 @@ def run(name, argv, prog):
     return 0
 
 
-def _where(error):
-    """What an OSError is about, with a colon; nothing if nobody knows."""
-    what = error.filename
-    if what is None and not is_writable(sys.stdout):
-        what = 'standard output'
-    return '' if what is None else f'{os.fsdecode(what)}: '
+def _tell_failure(error, prog):
+    """Say what an OSError is about: no space, no permission, a file where a folder should be."""
+    if error.filename == STDOUT:
+        drop(sys.stdout)
+    if isinstance(error, BrokenPipeError):
+        # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
+        return 128 + signal.SIGPIPE
+    what = '' if error.filename is None else f'{os.fsdecode(error.filename)}: '
+    tell(f'{prog}: error: {what}{error.strerror or error}')
+    return 2
 
 
 def script(name):
@@ -86,17 +86,18 @@ def script(name):
 
 def main(prog='chainer-cifar'):
     """Entry of the ``chainer-cifar`` command; `prog` is what was typed for it."""
+    prepare()
     argv = sys.argv[1:]
     if argv and argv[0] in COMMANDS:
         sys.exit(run(argv[0], argv[1:], f'{prog} {argv[0]}'))
-    if argv and argv[0] in ('-V', '--version'):
-        print(f'chainer-cifar {__version__}')
-        return
     lines = [f'  {name:10} {text}' for name, text in COMMANDS.items()]
-    usage = '\n'.join([f'usage: {prog} COMMAND …   (COMMAND --help tells its flags)', *lines])
-    if not argv or argv[0] in ('-h', '--help'):
-        print(usage)
-        return
-    hint = nearest(argv[0], COMMANDS)
-    print(f"{prog}: error: no command is called '{argv[0]}'{hint}\n{usage}", file=sys.stderr)
-    sys.exit(2)
+    usage = [f'usage: {prog} COMMAND …   (COMMAND --help tells its flags)', *lines]
+    if argv and argv[0] not in ('-h', '--help', '-V', '--version'):
+        hint = nearest(argv[0], COMMANDS)
+        tell(f"{prog}: error: no command is called '{argv[0]}'{hint}", *usage)
+        sys.exit(2)
+    asked = argv and argv[0] in ('-V', '--version')
+    try:
+        print(f'chainer-cifar {__version__}' if asked else '\n'.join(usage), flush=True)
+    except OSError as error:
+        sys.exit(_tell_failure(error, prog))

@@ -1,9 +1,17 @@
 """Standard output and standard error, whatever they are: closed, full, of a small encoding."""
 
+import io
+import logging
 import os
 import re
 import sys
 import unicodedata
+import warnings
+
+from chainer_cifar.files import naming
+
+STDOUT = 'standard output'
+_KEPT = ('encoding', 'line_buffering', 'write_through')
 
 # What would split a line or steer a terminal: control characters, line and paragraph separators.
 _ESCAPED = ('Cc', 'Zl', 'Zp')
@@ -22,7 +30,24 @@ def prepare() -> None:
     for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding='utf-8'))  # noqa: SIM115
-    sys.stdout.reconfigure(errors='replace')
+    # What libraries say in lines of their own is for those who write programs; -W shows it.
+    logging.disable(logging.WARNING)
+    if not sys.warnoptions:
+        warnings.simplefilter('ignore')
+    kept = {name: getattr(sys.stdout, name) for name in _KEPT}
+    sys.stdout = _Output(sys.stdout.detach(), errors='replace', **kept)
+
+
+class _Output(io.TextIOWrapper):
+    """Standard output whose failures say what it is that cannot be written."""
+
+    def write(self, text):
+        with naming(STDOUT):
+            return super().write(text)
+
+    def flush(self):
+        with naming(STDOUT):
+            super().flush()
 
 
 def tell(*lines: object) -> None:
@@ -43,16 +68,6 @@ def printable(text: object) -> str:
         else letter
         for letter in text
     )
-
-
-def is_writable(stream) -> bool:
-    """Whether what was printed to `stream` can be written; if not, it is dropped."""
-    try:
-        stream.flush()  # what could not be written before is still there
-    except OSError:
-        drop(stream)
-        return False
-    return True
 
 
 def drop(stream) -> None:

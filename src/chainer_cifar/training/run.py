@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import math
 import pathlib
 import time
@@ -40,12 +41,19 @@ _RESULTS = (
 _MODELS = (trained.WEIGHTS, 'epoch-*.npz', snapshot.PATTERN, trained.TREATMENT, trained.CONFIG)
 
 
-def start(config, overwrite=False):
+def start(config, overwrite=False, named=True):
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
+
+    Args:
+        config (TrainConfig): The flags.
+        overwrite (bool): Replace a run of that prefix.
+        named (bool): The user chose the prefix; one that nobody chose gets a number if it is taken.
 
     Raises:
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
+    if not (named or overwrite):
+        config = _numbered(config)
     _refuse_existing(config, overwrite)
     device, data, treatment, run = _build(config)
     with _lock(config):
@@ -170,19 +178,37 @@ def _train(config, run):
     )
 
 
+def _numbered(config):
+    """`config`, with the first of the prefixes vgg_sgd, vgg_sgd-2, vgg_sgd-3 … that is free."""
+    numbered = (f'{config.prefix}-{number}' for number in itertools.count(2))
+    for prefix in itertools.chain([config.prefix], numbered):
+        free = dataclasses.replace(config, prefix=prefix)
+        if not _taken(free):
+            break
+    if prefix != config.prefix:
+        print(f'{config.prefix}: there is such a run already; this one is {prefix}', flush=True)
+    return free
+
+
 def _refuse_existing(config, overwrite):
-    if overwrite:
-        return
+    folder = None if overwrite else _taken(config)
+    if folder:
+        raise UserError(
+            f'{folder}: holds a run already; continue it with --resume, replace it with '
+            f'--overwrite, or choose another folder with -p'
+        )
+
+
+def _taken(config):
+    """The folder in which there is a run of this prefix already, or None."""
     for folder, pattern in (
         (config.results, trained.CONFIG),
         (config.models, trained.WEIGHTS),
         (config.models, snapshot.PATTERN),
     ):
         if any(folder.glob(pattern)):
-            raise UserError(
-                f'{folder}: holds a run already; continue it with --resume, replace it with '
-                f'--overwrite, or choose another folder with -p'
-            )
+            return folder
+    return None
 
 
 @contextlib.contextmanager

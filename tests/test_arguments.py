@@ -45,7 +45,7 @@ def test_dashes_in_a_file_of_flags(parse, tmp_path):
     [
         ('--batch-sise', '--batch_size'),
         ('--dry-runs=1', '--dry_run'),
-        ('--arch', ''),  # here is no --model
+        ('--epochs', '--batch_size'),  # here is no --iter
     ],
 )
 def test_a_mistyped_flag_gets_the_right_one_as_it_was_typed(parse, typed, meant):

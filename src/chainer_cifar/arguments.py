@@ -94,6 +94,10 @@ class ArgumentParser(argparse.ArgumentParser):
                 words += self._read_args_from_files(inner, (*outer, argument))
         return words
 
+    def _print_message(self, message, file=None):
+        # argparse would pass over it if the help cannot be written.
+        print(message, end='', file=file or sys.stdout, flush=True)
+
     def error(self, message):
         raise UserError(f'{message} (see --help)')
 

@@ -1,5 +1,6 @@
 """Standard output and standard error, whatever they are: closed, full, of a small encoding."""
 
+import contextlib
 import io
 import logging
 import os
@@ -68,6 +69,20 @@ def printable(text: object) -> str:
         else letter
         for letter in text
     )
+
+
+@contextlib.contextmanager
+def silence():
+    """Send nowhere what C libraries write to standard error in the block, as libtiff does."""
+    kept = os.dup(2)
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def drop(stream) -> None:

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write, naming
-from chainer_cifar.streams import tell
+from chainer_cifar.streams import printable, tell
 
 CHUNK = 1 << 16  # bytes; small, since a chunk that is cut off on its way is lost
 TIMEOUT = 10, 30  # seconds: to connect, and between two reads
@@ -134,7 +134,7 @@ class _Transfer:
 
     def run(self):
         """Return when the part file is whole."""
-        print(f'Fetching {self.url}', flush=True)
+        print(f'Fetching {printable(self.url)}', flush=True)
         start = time.monotonic()
         self.received = 0
         if urllib.parse.urlsplit(self.url).scheme == 'file':

@@ -49,7 +49,7 @@ class TrainConfig:
     )
     optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.optimizers)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
-    momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
+    momentum: float = _flag(OPTIMIZATION, 0.9, 'momentum of sgd and nesterov', at_least=0)
     alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
     lr_decay_iter: str = _flag(
         OPTIMIZATION,

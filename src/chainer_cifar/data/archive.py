@@ -19,7 +19,7 @@ from chainer_cifar.data.fetch import discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write, naming
 from chainer_cifar.registry import Registry
-from chainer_cifar.streams import tell
+from chainer_cifar.streams import STDOUT, tell
 
 MB = 10**6
 CHUNK = 1 << 20  # bytes
@@ -355,8 +355,8 @@ def _plain_disk_errors():
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            raise  # of print: see cli.run
+        if error.filename in (None, STDOUT):
+            raise  # see cli.run
         room = ' (400 MB are needed)' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise UserError(
             f'{error.filename}: {error.strerror or error}{room}; '

@@ -24,11 +24,10 @@ OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
 GROUPS = (NET, DATA, IMAGES, OPTIMIZATION, RUN, DEVICE)  # as --help shows them
 
 
-def _flag(group, default, text, short=None, at_least=None):
-    return dataclasses.field(
-        default=default,
-        metadata={'group': group, 'help': text, 'short': short, 'at_least': at_least},
-    )
+def _flag(group, default, text, short=None, at_least=None, at_most=None):
+    metadata = {'group': group, 'help': text, 'short': short}
+    metadata |= {'at_least': at_least, 'at_most': at_most}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _for(option):
@@ -53,7 +52,7 @@ class TrainConfig:
     )
     optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
-    momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
+    momentum: float = _flag(OPTIMIZATION, 0.9, 'momentum of sgd and nesterov', at_least=0)
     alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
     lr_decay_iter: str = _flag(
         OPTIMIZATION,
@@ -92,23 +91,31 @@ class TrainConfig:
     no_valid_data: bool = _flag(
         DATA, False, 'train on all training images; the last epoch is the result'
     )
-    res_depth: int = _flag(NET, 18, f'blocks in a stage{_for("res_depth")}', at_least=1)
+    res_depth: int = _flag(
+        NET, 18, f'blocks in a stage{_for("res_depth")}', at_least=1, at_most=1000
+    )
     res_width: int = _flag(
         NET,
         2,
         f'width: stages of 16, 32 and 64 times as many channels{_for("res_width")}',
         at_least=1,
+        at_most=1000,
     )
     skip_depth: bool = _flag(NET, False, f'stochastic depth{_for("skip_depth")}')
     swapout: bool = _flag(NET, False, f'swapout{_for("swapout")}')
     pyramid_alpha: int = _flag(
-        NET, 48, f'channels added to the first 16{_for("pyramid_alpha")}', at_least=0
+        NET,
+        48,
+        f'channels added to the first 16{_for("pyramid_alpha")}',
+        at_least=0,
+        at_most=1000,
     )
     upscale: int = _flag(
         NET,
         0,
         f'resize the images to this width inside of the net, 0: leave them{_for("upscale")}',
         at_least=0,
+        at_most=1024,
     )
     init: str = _flag(
         NET,
@@ -138,6 +145,10 @@ class TrainConfig:
             value, least = getattr(self, field.name), field.metadata['at_least']
             if least is not None and not least <= value < float('inf'):
                 raise UserError(f'--{field.name} {value}: must be a number from {least} up')
+            # More is a mistype: no machine has the memory of such a net.
+            most = field.metadata['at_most']
+            if most is not None and value > most:
+                raise UserError(f'--{field.name} {value}: must be a number from {least} to {most}')
         if self.cpu_engine not in CPU_ENGINES:
             raise UserError(
                 f"--cpu_engine: no engine is called '{self.cpu_engine}'"

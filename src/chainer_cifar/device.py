@@ -1,6 +1,5 @@
 """A GPU or the CPU made ready, or one line that says what is missing."""
 
-import sys
 import warnings
 
 import chainer
@@ -9,6 +8,7 @@ from chainer.backends import cuda
 
 import chainer_onednn
 from chainer_cifar.errors import UserError
+from chainer_cifar.streams import tell
 from chainer_onednn import memory
 
 # Bytes that a convolution of cuDNN may take for a faster algorithm; Chainer's default is 8 MiB.
@@ -48,10 +48,7 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     cuda.set_max_workspace_size(WORKSPACE)
     if not cuda.cudnn_enabled:
         warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer, in three lines
-        print(
-            'warning: this CuPy has no cuDNN: slower, and takes more memory (docs/gpu.md)',
-            file=sys.stderr,
-        )
+        tell('warning: this CuPy has no cuDNN: slower, and takes more memory (docs/gpu.md)')
     return device
 
 

@@ -238,7 +238,7 @@ def test_disk_that_takes_no_more(server, run, tmp_path):
     status, _, err = run(*arguments, preexec_fn=limit)
     assert status == 2
     assert err.splitlines() == [
-        'download.py: error: dataset: File too large; put that right, '
+        'download.py: error: dataset/cifar-10-python.tar.gz.part: File too large; put that right, '
         'or choose another folder with --dir'
     ]
     assert run(*arguments)[0] == 0

@@ -264,7 +264,7 @@ class TestObtain:
 
     def test_says_when_there_is_no_room(self, bring, home, monkeypatch):
         def write(*arguments):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'batches.meta')
             yield
 
         with monkeypatch.context() as patch:

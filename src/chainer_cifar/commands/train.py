@@ -30,7 +30,7 @@ def main(argv, prog):
         elif given.resume is not None:
             run.resume(config, flags, given.resume or None)
         else:
-            run.start(config, given.overwrite)
+            run.start(config, given.overwrite, named='prefix' in flags)
 
 
 _ACTIONS = ('resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes')

@@ -10,7 +10,6 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tarfile
 
 import filelock
@@ -18,8 +17,9 @@ from tqdm import tqdm
 
 from chainer_cifar.data.fetch import discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, naming
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import STDOUT, tell
 
 MB = 10**6
 CHUNK = 1 << 20  # bytes
@@ -104,7 +104,7 @@ def obtain(archive, directory, *, url, md5, retries):
     """
     directory = pathlib.Path(directory)
     folder = directory / archive.folder
-    with _plain_disk_errors(directory):
+    with _plain_disk_errors():
         # Looked at before the lock is taken, so that what is finished may be read-only.
         if not _is_done(archive, directory, md5):
             directory.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,8 @@ def extract(archive, source, folder, *, md5, name):
         digests = collections.defaultdict(_md5)
         with open(source, 'rb') as file, _bar(file, folder.name) as bar:
             for member, data in _read_members(archive, file, name):
-                with open(new / member, 'ab') as output:
+                path = new / member
+                with naming(path), open(path, 'ab') as output:
                     output.write(data)
                 digests[member].update(data)
                 bar.update(file.tell() - bar.n)
@@ -193,11 +194,9 @@ def _fetch_and_extract(archive, directory, url, md5, retries):
         discard(path)  # a download that was given up for a file put there by hand
         return
     if actual is not None:
-        print(
+        tell(
             f'{path} has md5 {actual}, not {md5}: fetched anew '
-            f'(to use it as it is, give --md5 {actual} or --md5 skip)',
-            file=sys.stderr,
-            flush=True,
+            f'(to use it as it is, give --md5 {actual} or --md5 skip)'
         )
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
@@ -333,7 +332,7 @@ def _lock(path):
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        print(f'Waiting for another download to {path.parent} to end', file=sys.stderr, flush=True)
+        tell(f'Waiting for another download to {path.parent} to end')
         lock.acquire()
     try:
         yield
@@ -351,17 +350,16 @@ def _advice(text):
 
 
 @contextlib.contextmanager
-def _plain_disk_errors(directory):
+def _plain_disk_errors():
     """An OSError of the disk in one line."""
     try:
         yield
-    except BrokenPipeError:
-        raise  # of print: see cli.run
     except OSError as error:
-        what = error.filename or directory
+        if error.filename in (None, STDOUT):
+            raise  # see cli.run
         room = ' (400 MB are needed)' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise UserError(
-            f'{what}: {error.strerror or error}{room}; '
+            f'{error.filename}: {error.strerror or error}{room}; '
             'put that right, or choose another folder with --dir'
         ) from None
 

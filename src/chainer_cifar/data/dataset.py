@@ -8,6 +8,9 @@ import numpy as np
 from chainer_cifar.data import store
 from chainer_cifar.errors import UserError
 
+# More than any set of images has (ImageNet-21k: 21,841); a net has weights for each.
+MOST_CLASSES = 100_000
+
 
 class Dataset(NamedTuple):
     """Images float32 or uint8 ``(N, 3072)``, labels int32 ``(N,)``; of training and of test."""
@@ -46,6 +49,11 @@ def load(image_path, label_path):
     names = store.read_class_names(label_path)
     largest = max(int(labels[part].max()) for part in labels)
     if names is None:  # the original project's files have no names
+        if largest >= MOST_CLASSES:
+            raise UserError(
+                f'{label_path}: label {largest}; without {store.CLASSES_FILE} beside it, labels '
+                f'must be less than {MOST_CLASSES:,}: number the classes from 0'
+            )
         names = [str(label) for label in range(largest + 1)]
     if largest >= len(names):
         raise UserError(

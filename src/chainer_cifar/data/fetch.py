@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import re
-import sys
 import time
 import urllib.parse
 import urllib.request
@@ -21,7 +20,8 @@ import urllib3
 from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, naming
+from chainer_cifar.streams import printable, tell
 
 CHUNK = 1 << 16  # bytes; small, since a chunk that is cut off on its way is lost
 TIMEOUT = 10, 30  # seconds: to connect, and between two reads
@@ -56,7 +56,7 @@ def fetch(url, path, *, md5, size, limit, retries=4, sleep=time.sleep):
         transfer.run()
         actual = md5sum(transfer.part)
         if md5 not in (None, actual) and transfer.resumed:
-            _notice(f'put together from several answers, it has md5 {actual}: starting over')
+            tell(f'put together from several answers, it has md5 {actual}: starting over')
             discard(path)
             transfer.run()
             actual = md5sum(transfer.part)
@@ -134,7 +134,7 @@ class _Transfer:
 
     def run(self):
         """Return when the part file is whole."""
-        print(f'Fetching {self.url}', flush=True)
+        print(f'Fetching {printable(self.url)}', flush=True)
         start = time.monotonic()
         self.received = 0
         if urllib.parse.urlsplit(self.url).scheme == 'file':
@@ -170,7 +170,7 @@ class _Transfer:
             try:
                 return self.attempt()
             except _Restart as reason:
-                _notice(f'{reason}: starting over')
+                tell(f'{reason}: starting over')
                 discard(self.path)
             except _Transient as error:
                 if self.collected() >= furthest + PROGRESS:
@@ -180,7 +180,7 @@ class _Transfer:
                     times = 'once' if failures == 1 else f'{failures} times'
                     raise self.give_up(f'{error}; tried {times}') from None
                 wait = min(max(2 ** (failures - 1), error.wait), LONGEST_WAIT)
-                _notice(f'{error}; retry {failures} of {self.retries} in {wait} s')
+                tell(f'{error}; retry {failures} of {self.retries} in {wait} s')
                 self.sleep(wait)
 
     def attempt(self):
@@ -268,7 +268,11 @@ class _Transfer:
         look = {'desc': self.path.name, 'unit': 'B', 'unit_scale': True, 'disable': None}
         size = offset
         whole = f' of {total:,}' if total else ''
-        with open(self.part, 'ab') as file, tqdm(initial=offset, total=total, **look) as bar:
+        with (
+            naming(self.part),
+            open(self.part, 'ab') as file,
+            tqdm(initial=offset, total=total, **look) as bar,
+        ):
             try:
                 for data in chunks:
                     size += len(data)
@@ -357,7 +361,3 @@ def _innermost(error):
             return ' '.join((getattr(error, 'strerror', None) or str(error)).split())
         error = inner
     return _CLOSED
-
-
-def _notice(text):
-    print(text, file=sys.stderr, flush=True)

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from chainer_cifar import npz_file
 from chainer_cifar.data import store
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import name_of, preprocessing
@@ -57,7 +58,7 @@ def read(path):
     """
     beside = 'it lies beside the weights of a run'
     with store.npz_errors(path, beside, 'damaged', 'copy it again, or train again'):
-        content = store.read_arrays(path)
+        content = npz_file.read(path)
         normalization = Normalization(content['normalization/mean'], content['normalization/std'])
         if 'preprocessing' not in content:
             return InputTransform(None, normalization)

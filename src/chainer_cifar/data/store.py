@@ -13,6 +13,7 @@ import shutil
 
 import numpy as np
 
+from chainer_cifar import npz_file
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, preprocessing
 from chainer_cifar.errors import UserError, command_line
@@ -124,14 +125,8 @@ def read_statistics(path):
     Raises UserError when the file is missing or damaged.
     """
     with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
-        content = read_arrays(path)
+        content = npz_file.read(path)
         return preprocessing[str(content.pop('preprocessing'))](**content)
-
-
-def read_arrays(path):
-    """The arrays of an npz file by name; it raises a dozen kinds of errors, see `npz_errors`."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 @contextlib.contextmanager
@@ -148,7 +143,7 @@ def npz_errors(path, if_missing, damage, if_damaged):
         yield
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; {if_missing}') from None
-    except Exception as error:  # a damaged zip file raises a dozen kinds
+    except Exception as error:  # whatever odd arrays do to what is made of them
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{path}: {damage} ({text}); {if_damaged}') from None
 

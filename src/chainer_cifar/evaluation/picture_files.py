@@ -8,9 +8,18 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from chainer_cifar import streams
 from chainer_cifar.errors import UserError
 
 SIZE = 32
+
+# What Pillow decodes by itself, whatever a file is called. Of EPS it has a picture made by
+# Ghostscript, so that a file from an unknown hand is a program that runs; some others are mere
+# names of formats that a plug-in may come to know.
+FORMATS = (
+    *('PNG', 'JPEG', 'MPO', 'GIF', 'BMP', 'DIB', 'TIFF', 'WEBP', 'AVIF', 'JPEG2000', 'PPM'),
+    *('TGA', 'ICO', 'ICNS', 'PCX', 'PSD', 'DDS', 'SGI', 'QOI', 'XBM', 'XPM'),
+)
 
 
 class Found(NamedTuple):
@@ -49,8 +58,8 @@ def find(paths):
 
 
 def _pictures_below(folder):
-    Image.init()  # or Pillow does not know all endings yet
-    endings = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    formats = _formats()
+    endings = {end for end, kind in Image.registered_extensions().items() if kind in formats}
     files = []
     for where, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith('.')]
@@ -59,6 +68,12 @@ def _pictures_below(folder):
     if not files:
         raise UserError(f'{folder}: no picture in this folder or below it')
     return files
+
+
+def _formats():
+    """Those of `FORMATS` that this version of Pillow knows."""
+    Image.init()  # or it does not know all yet
+    return [name for name in FORMATS if name in Image.OPEN]
 
 
 def _raise(error):
@@ -73,13 +88,14 @@ def read(path):
     with Pillow's Lanczos filter, which smooths what it makes smaller.
 
     Raises:
-        UserError: Not a picture, damaged, or of more than Pillow's limit of 89 megapixels.
+        UserError: Not a picture of one of `FORMATS`, damaged, or of more than Pillow's limit of 89
+            megapixels.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), streams.silence():
             warnings.simplefilter('ignore')  # of what Pillow makes of odd files
             warnings.simplefilter('error', Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=_formats()) as image:
                 image = _in_rgb(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         limit = Image.MAX_IMAGE_PIXELS / 1e6

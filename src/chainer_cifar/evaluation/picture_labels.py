@@ -48,7 +48,8 @@ def read(path, class_names):
                     raise ValueError(f'{",".join(cells)!r} is not name,label')
                 if cells[1] not in numbers:
                     raise ValueError(f'no class is called {cells[1]!r}')
-                name = str(pathlib.PurePath(cells[0]))  # a/b.png of ./a//b.png, as `find` writes it
+                # a/b.png of ./a//b.png, as `find` writes it, in the encoding of file names
+                name = str(pathlib.PurePath(os.fsdecode(cells[0].encode())))
                 lines.append(Line(reader.line_num, name, numbers[cells[1]]))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'

@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-import os
 
 import numpy as np
 
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import printable
 
 formats = Registry('format')
 
@@ -52,11 +52,11 @@ def table(rows):
     """Aligned columns for a reader."""
     texts = []
     for row in rows:
-        cells = [row['image']]
+        cells = [printable(row['image'])]
         for best in row['top']:
-            cells += [best['class'], f'{100 * best["probability"]:5.1f} %']
+            cells += [printable(best['class']), f'{100 * best["probability"]:5.1f} %']
         if 'right' in row:
-            cells.append('right' if row['right'] else f'wrong: {row["label"]}')
+            cells.append('right' if row['right'] else f'wrong: {printable(row["label"])}')
         texts.append(cells)
     count = max(map(len, texts))
     texts = [cells + [''] * (count - len(cells)) for cells in texts]
@@ -86,9 +86,3 @@ def as_csv(rows):
         best = [value for entry in row['top'] for value in entry.values()]
         writer.writerow([row['image'], row.get('label', ''), *best])
     return out.getvalue().rstrip('\n')
-
-
-def printable(path):
-    """The path as a line of text, whatever bytes its name is of."""
-    text = os.fsencode(path).decode('utf-8', 'replace')
-    return ''.join(letter if letter.isprintable() else '\ufffd' for letter in text)

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn import metrics
 
 from chainer_cifar.evaluation.inference import log_probabilities
+from chainer_cifar.streams import printable
 
 SCREEN_CLASSES = 20  # the matrix of more classes is wider than a screen
 
@@ -65,7 +66,7 @@ def text(numbers, logits, labels, class_names):
         labels,
         logits.argmax(axis=1),
         labels=range(len(class_names)),
-        target_names=class_names,
+        target_names=list(map(printable, class_names)),
         zero_division=0,
     )
     return (
@@ -77,7 +78,7 @@ def text(numbers, logits, labels, class_names):
 def matrix_text(matrix, class_names):
     """A confusion matrix: true classes down, predicted ones, by their numbers, across."""
     width = max(len(str(cell)) for row in matrix for cell in row) + 2
-    names = [f'{name} {number}' for number, name in enumerate(class_names)]
+    names = [f'{printable(name)} {number}' for number, name in enumerate(class_names)]
     left = max(map(len, names))
     lines = ['confusion matrix (rows: true class, columns: predicted)', '']
     lines.append(' ' * left + ''.join(f'{number:{width}}' for number in range(len(names))))

@@ -14,6 +14,7 @@ from chainer_cifar.data.preprocess import name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
 from chainer_cifar.weights import npz
+from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
 SUGGESTED = 5  # runs, where no weights are found
 
@@ -153,4 +154,8 @@ def _fill(net, arrays, path, model):
             f"{path}: not weights of net '{model}' as its {CONFIG} describes it: "
             f"the net has no '{other[0]}'"
         )
-    chainer.serializers.NpzDeserializer(arrays).load(net)
+    try:
+        CheckedDeserializer(arrays).load(net)
+        require_finite(net)
+    except ValueError as error:
+        raise UserError(f'{path}: damaged ({error}); copy it again, or train again') from None

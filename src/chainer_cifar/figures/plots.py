@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.files import atomic_write
 
 
@@ -31,6 +32,7 @@ _ORDER = {'train': 2.1, 'test': 2.2, 'valid': 2.3}
 
 def curve(rows, best, title, quantity):
     """A figure of the ``loss`` or the ``error`` (`quantity`); the others as for `curves`."""
+    title = drawable(title)  # first, since it may add a font
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.add_subplot()
     epochs = np.array([row['epoch'] for row in rows])
@@ -106,6 +108,7 @@ def confusion(matrix, class_names, title, path):
         path (pathlib.Path): The PNG file.
     """
     counts = np.array(matrix)
+    title, *class_names = map(drawable, (title, *class_names))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(counts) <= 20  # only so many numbers can be read
     size = 3 + (0.6 if few else 0.14) * len(counts)

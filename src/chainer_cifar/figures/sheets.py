@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from chainer_cifar.figures.fonts import drawable, letters
 from chainer_cifar.files import atomic_write
 
 DPI = 100
@@ -59,6 +60,7 @@ def panels(rows, path, title):
         title (str): Shown above.
     """
     heights = [max(len(picture) for _, picture in row) + LINE + MARGIN for row in rows]
+    rows = [[(drawable(caption), picture) for caption, picture in row] for row in rows]
     widths = [
         max(max(picture.shape[1], _width(caption)) for caption, picture in column) + MARGIN
         for column in zip(*rows, strict=True)
@@ -78,20 +80,28 @@ def panels(rows, path, title):
 
 def _canvas(height, width, title):
     """White pixels (H, W, 3), and the texts on them: (left, middle, text, points)."""
+    title = drawable(title)
     width = max(width, _width(title, LARGE) + 2 * MARGIN)
     return np.full((height, width, 3), 255, np.uint8), [(MARGIN, HEADING / 2, title, LARGE)]
 
 
 def _width(text, points=SMALL):
     """About how many pixels wide a text is: a letter is 0.6 of its size."""
-    return round(0.6 * points / 72 * DPI * len(text))
+    return round(0.6 * points / 72 * DPI * letters(text))
 
 
 def _fitted(text, width):
     """The text, without its middle if it is too long: both ends of a file name tell much."""
+    text = drawable(text)
     count = 10 * width // _width('x' * 10)
-    end = count // 2
-    return text if len(text) <= count else f'{text[: count - end - 1]}…{text[-end:]}'
+    if letters(text) <= count:
+        return text
+    start, end = text, text
+    while letters(end) > count // 2:
+        end = end[1:]
+    while letters(start) > count - count // 2 - 1:
+        start = start[:-1]
+    return f'{start}…{end}'
 
 
 def _write(canvas, texts, path):

@@ -67,7 +67,23 @@ class Log(extension.Extension):
         if isinstance(serializer, chainer.serializer.Serializer):
             serializer('rows', json.dumps(self.rows))
         else:
-            self.rows = json.loads(str(serializer('rows', '')))
+            self.rows = _checked(json.loads(str(serializer('rows', ''))))
+
+
+def _checked(rows):
+    """`rows` if they can be rows of a log; else ValueError."""
+    parts = ('train_loss', 'train_error', 'test_loss', 'test_error')
+    if not isinstance(rows, list):
+        raise ValueError('the log is no list of rows')
+    for epoch, row in enumerate(rows, 1):
+        if (
+            not isinstance(row, dict)
+            or not all(type(value) in (int, float) for value in row.values())
+            or not {'epoch', 'iteration', 'lr', *parts} <= row.keys() == rows[0].keys()
+            or row['epoch'] != epoch
+        ):
+            raise ValueError(f'row {epoch} of the log is malformed')
+    return rows
 
 
 class BestWeights(extension.Extension):

@@ -7,12 +7,13 @@ on a terminal only.
 import contextlib
 import datetime
 import signal
+import sys
 import time
 
 from chainer.training import extension
 from tqdm import tqdm
 
-from chainer_cifar.streams import drop_stdout
+from chainer_cifar.streams import drop
 
 _HEADER = (
     '                         train           valid            test\n'
@@ -100,7 +101,7 @@ def _print(text):
             print(text, flush=True)
     except BrokenPipeError:
         # The reader (`| head`, `| tee`) has left. Stop as for SIGTERM, which keeps a snapshot.
-        drop_stdout()
+        drop(sys.stdout)
         signal.raise_signal(signal.SIGTERM)
 
 

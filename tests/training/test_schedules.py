@@ -113,10 +113,10 @@ class TestPlateau:
     ('text', 'message'),
     [
         ('cosin', "did you mean 'cosine'"),
-        ('decay', r'its form is decay\(rate\)'),
+        ('decay', r'write it as decay\(rate\)'),
         ('plateau(2)', 'factor must be a number from 0 to 1'),
         ('warmup(five)', 'epochs must be a number'),
-        ('cosine|(', 'cannot be read'),
+        ('cosine|(', 'cannot read it'),
     ],
 )
 def test_bad_shape(text, message):

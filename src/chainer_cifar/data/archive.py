@@ -90,11 +90,11 @@ def obtain(archive, directory, *, url, md5, retries):
     Safe against a second process that does the same, and against being killed at any moment.
 
     Args:
-        archive (Archive): One of `ARCHIVES`.
-        directory (str or pathlib.Path): Made when missing.
-        url (str): http, https or file.
-        md5 (str or None): Of the tar.gz. None takes what is there, or comes, as it is.
-        retries (int): See `fetch.fetch`.
+        archive: One of `ARCHIVES`.
+        directory: Made when missing.
+        url: http, https or file.
+        md5: Of the tar.gz. None takes what is there, or comes, as it is.
+        retries: See `fetch.fetch`.
 
     Returns:
         pathlib.Path: The folder with the files.
@@ -120,11 +120,11 @@ def extract(archive, source, folder, *, md5, name):
     """Extract the tar.gz `source`; only when all of it is right does it take `folder`'s place.
 
     Args:
-        archive (Archive): What it must hold; anything else in it is refused.
-        source (pathlib.Path): The tar.gz.
-        folder (pathlib.Path): Its parent exists.
-        md5 (str): Of `source`; noted in the folder.
-        name (str): What messages call `source`.
+        archive: What it must hold; anything else in it is refused.
+        source: The tar.gz.
+        folder: Its parent exists.
+        md5: Of `source`; noted in the folder.
+        name: What messages call `source`.
 
     Raises:
         UserError: `source` is not that archive.

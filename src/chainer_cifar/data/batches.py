@@ -11,12 +11,12 @@ class Split:
     """Which images train, which validate.
 
     Args:
-        n (int): Number of training images.
-        seed (int): Of the random choice.
-        validate (bool): Set a tenth aside for validation: 5,000 of CIFAR-10's 50,000.
+        n: Number of training images.
+        seed: Of the random choice.
+        validate: Set a tenth aside for validation: 5,000 of CIFAR-10's 50,000.
 
     Attributes:
-        train, valid (numpy.ndarray): Indices into the training images, int64; no overlap.
+        train, valid: Indices into the training images, int64; no overlap.
     """
 
     def __init__(self, n, seed, validate=True):
@@ -29,10 +29,10 @@ class DeviceImages:
     """A set of images and labels that lies on a device.
 
     Args:
-        images (numpy.ndarray): float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
-        labels (numpy.ndarray): int32 ``(N,)``.
-        device (chainer.backend.Device): Where to put them.
-        normalization (Normalization): What is done to each batch, after augmentation.
+        images: float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
+        labels: int32 ``(N,)``.
+        device: Where to put them.
+        normalization: What is done to each batch, after augmentation.
     """
 
     def __init__(self, images, labels, device, normalization):

@@ -36,12 +36,12 @@ def fetch(url, path, *, md5, size, limit, retries=4, sleep=time.sleep):
     The caller moves it to `path`, or gives it up, and then calls `discard(path)`.
 
     Args:
-        url (str): As `check_url` passes it.
-        path (pathlib.Path): Where the file belongs; its folder exists.
-        md5 (str or None): 32 lower-case hexadecimal digits; None checks nothing.
-        size (int or None): The file's bytes, when known.
-        limit (int): More bytes than this are not taken.
-        retries (int): How often to try again after an attempt that brought next to nothing.
+        url: As `check_url` passes it.
+        path: Where the file belongs; its folder exists.
+        md5: 32 lower-case hexadecimal digits; None checks nothing.
+        size: The file's bytes, when known.
+        limit: More bytes than this are not taken.
+        retries: How often to try again after an attempt that brought next to nothing.
         sleep: Called with the seconds to wait before another attempt.
 
     Returns:

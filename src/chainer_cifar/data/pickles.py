@@ -129,7 +129,7 @@ class Machine:
 
     Args:
         file: Binary and seekable; read from where it stands to the end of one pickle.
-        functions (dict): From the dotted name of a global to what stands for it here.
+        functions: From the dotted name of a global to what stands for it here.
         persistent: What a persistent id stands for; None where there must be none.
     """
 

@@ -140,9 +140,9 @@ def npz_errors(path, if_missing, damage, if_damaged):
 
     Args:
         path: The file.
-        if_missing (str): What to do where there is none.
-        damage (str): What is wrong otherwise.
-        if_damaged (str): What to do then.
+        if_missing: What to do where there is none.
+        damage: What is wrong otherwise.
+        if_damaged: What to do then.
     """
     try:
         yield

@@ -42,9 +42,9 @@ def logits(net, batches, tta='none', advance=lambda n: None):
     """The net's logits, in test mode; with test-time augmentation their weighted mean.
 
     Args:
-        net (chainer.Chain): Turns images into logits.
+        net: Turns images into logits.
         batches: Iterable of images, float32 ``(B, 3, H, W)``, on the net's device.
-        tta (str): A name in `views`.
+        tta: A name in `views`.
         advance: Called with the number of images after each batch.
 
     Returns:

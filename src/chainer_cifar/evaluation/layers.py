@@ -22,14 +22,14 @@ class Layer:
     """A link, or a function that is called outside of the links without children.
 
     Attributes:
-        path (str): Of the link in the net, as ``units/0/conv1``; of a function, that of the chain
+        path: Of the link in the net, as ``units/0/conv1``; of a function, that of the chain
             that calls it.
-        kind (str): Class of the link, or name of the function.
-        is_link (bool): Which of the two.
-        shape (tuple): Of its (first) output; None if it is not called.
-        trainable, fixed (int): How many numbers it has: parameters, and arrays kept beside them,
+        kind: Class of the link, or name of the function.
+        is_link: Which of the two.
+        shape: Of its (first) output; None if it is not called.
+        trainable, fixed: How many numbers it has: parameters, and arrays kept beside them,
             which are running means and variances.
-        multiply_adds (int): Of the convolutions and linear functions in it, for the whole batch.
+        multiply_adds: Of the convolutions and linear functions in it, for the whole batch.
     """
 
     path: str
@@ -50,8 +50,8 @@ def trace(net, x):
     """Run the net in test mode and note what is called.
 
     Args:
-        net (chainer.Chain): The net.
-        x (numpy.ndarray): float32 ``(N, 3, 32, 32)``, on the net's device.
+        net: The net.
+        x: float32 ``(N, 3, 32, 32)``, on the net's device.
 
     Returns:
         (list of Layer, list of Layer): The links without children and the functions between them,
@@ -74,9 +74,9 @@ def outputs(net, x, paths):
     """What the links at `paths` (the last time they are called) give for `x` in test mode.
 
     Args:
-        net (chainer.Chain): The net.
+        net: The net.
         x: float32 ``(N, 3, 32, 32)``, on the net's device.
-        paths (list of str): Such as `Layer.path`.
+        paths: Such as `Layer.path`.
 
     Returns:
         list of numpy.ndarray: float32, on the host.
@@ -114,7 +114,7 @@ def table(layers, chains, depth=None):
 
     Args:
         layers, chains: What `trace` returned for one image.
-        depth (int): Of `collapse`; if not given, the largest that keeps to `LINES` lines.
+        depth: Of `collapse`; if not given, the largest that keeps to `LINES` lines.
     """
     deepest = max(layer.depth for layer in layers)
     depths = range(deepest, 0, -1) if depth is None else [min(depth, deepest)]

@@ -11,7 +11,7 @@ def loss_and_error(net, batches, advance=lambda n: None):
     Every image counts alike, also those of a last, smaller batch.
 
     Args:
-        net (chainer.Chain): Turns images into logits.
+        net: Turns images into logits.
         batches: Iterable of images, float32 ``(N, 3, 32, 32)``, and labels, int32 ``(N,)``, on the
             net's device.
         advance: Called with the number of images after each batch.

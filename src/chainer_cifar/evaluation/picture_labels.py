@@ -13,9 +13,9 @@ class Line(NamedTuple):
     """One picture's class.
 
     Attributes:
-        number (int): Of the line in the file, from 1 up.
-        name (str): Of the picture; see `assign`.
-        label (int): The class number.
+        number: Of the line in the file, from 1 up.
+        name: Of the picture; see `assign`.
+        label: The class number.
     """
 
     number: int
@@ -66,9 +66,9 @@ def assign(lines, pictures, path):
     a file name alone.
 
     Args:
-        lines (list of Line): What `read` gave.
-        pictures (list of Found): See picture_files.py.
-        path (str): The labels file.
+        lines: What `read` gave.
+        pictures: See picture_files.py.
+        path: The labels file.
 
     Returns:
         (list, list of str): a class number for each picture, None where none is known; and the

@@ -17,11 +17,11 @@ def rows(names, logits, class_names, top, labels=None):
     """One dict for each picture.
 
     Args:
-        names (list of str): Of the pictures.
-        logits (numpy.ndarray): float ``(N, K)``.
-        class_names (list of str): K of them.
-        top (int): How many of the most probable classes are told.
-        labels (list): The true class numbers; None for what is not known.
+        names: Of the pictures.
+        logits: float ``(N, K)``.
+        class_names: K of them.
+        top: How many of the most probable classes are told.
+        labels: The true class numbers; None for what is not known.
 
     Returns:
         list of dict: ``image``; ``top``, a list of dicts of ``class`` and ``probability``, the most

@@ -12,9 +12,9 @@ def measure(logits, labels, class_names):
     """The numbers of a report.
 
     Args:
-        logits (numpy.ndarray): float ``(N, K)``.
-        labels (numpy.ndarray): integers ``(N,)``.
-        class_names (list of str): K of them.
+        logits: float ``(N, K)``.
+        labels: integers ``(N,)``.
+        class_names: K of them.
 
     Returns:
         dict: ``loss`` (mean cross-entropy, nats), ``error`` and ``accuracy`` (percent);

@@ -11,10 +11,10 @@ def curves(rows, best, title, folder):
     """Draw ``loss.png`` and ``error.png`` of a run into `folder`.
 
     Args:
-        rows (list of dict): The log (see training/log.py), one row an epoch.
-        best (dict): The row that gives the result; its test value is marked.
-        title (str): Shown above.
-        folder (pathlib.Path): Where to.
+        rows: The log (see training/log.py), one row an epoch.
+        best: The row that gives the result; its test value is marked.
+        title: Shown above.
+        folder: Where to.
     """
     _write(curve(rows, best, title, 'loss'), folder / 'loss.png')
     _write(curve(rows, best, title, 'error'), folder / 'error.png')
@@ -100,10 +100,10 @@ def confusion(matrix, class_names, title, path):
     """Draw a confusion matrix; the colour is the share of the true class, the number the count.
 
     Args:
-        matrix (list): K lists of K counts; rows are true classes, columns predicted ones.
-        class_names (list of str): K of them.
-        title (str): Shown above.
-        path (pathlib.Path): The PNG file.
+        matrix: K lists of K counts; rows are true classes, columns predicted ones.
+        class_names: K of them.
+        title: Shown above.
+        path: The PNG file.
     """
     counts = np.array(matrix)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -20,12 +20,12 @@ def gallery(images, captions, path, title, right=None, columns=10):
     """Pictures with some lines of text under each and a frame that tells right from wrong.
 
     Args:
-        images (numpy.ndarray): uint8 ``(N, 3, 32, 32)``, at most `GALLERY`.
-        captions (list of tuple of str): The lines for each, of any number.
-        path (pathlib.Path): The PNG file.
-        title (str): Shown above.
-        right (list): For each True (green), False (red) or None (a thin grey frame).
-        columns (int): Pictures in a row.
+        images: uint8 ``(N, 3, 32, 32)``, at most `GALLERY`.
+        captions: The lines for each, of any number.
+        path: The PNG file.
+        title: Shown above.
+        right: For each True (green), False (red) or None (a thin grey frame).
+        columns: Pictures in a row.
     """
     zoom = 4
     frames = [_FRAMES[mark] for mark in right or [None] * len(images)]
@@ -54,9 +54,9 @@ def panels(rows, path, title):
     """Pictures beside and below each other, each with its caption above.
 
     Args:
-        rows (list): Lists of (caption, uint8 ``(H, W, 3)``), of one length.
-        path (pathlib.Path): The PNG file.
-        title (str): Shown above.
+        rows: Lists of (caption, uint8 ``(H, W, 3)``), of one length.
+        path: The PNG file.
+        title: Shown above.
     """
     heights = [max(len(picture) for _, picture in row) + LINE + MARGIN for row in rows]
     widths = [

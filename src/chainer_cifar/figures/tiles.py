@@ -34,9 +34,9 @@ def tiled(images, columns, zoom=1):
     """One picture, uint8 (H', W', 3), of tiles on white.
 
     Args:
-        images (numpy.ndarray): uint8 ``(N, C, H, W)``; C is 3, or 1 for grey.
-        columns (int): Tiles in a row.
-        zoom (int): Pixels for a pixel.
+        images: uint8 ``(N, C, H, W)``; C is 3, or 1 for grey.
+        columns: Tiles in a row.
+        zoom: Pixels for a pixel.
     """
     images = images.repeat(zoom, axis=2).repeat(zoom, axis=3)
     count, _, height, width = images.shape

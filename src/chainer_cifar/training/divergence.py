@@ -48,8 +48,8 @@ class WarnOfChance(extension.Extension):
     """Warns once, after an epoch in which the net did no better than chance in training.
 
     Args:
-        log (Log): Of the run.
-        n_class (int): Number of classes.
+        log: Of the run.
+        n_class: Number of classes.
     """
 
     def __init__(self, log, n_class):

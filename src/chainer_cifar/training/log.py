@@ -24,7 +24,7 @@ class Log(extension.Extension):
     uninterrupted one, byte for byte.
 
     Attributes:
-        rows (list of dict): The log so far.
+        rows: The log so far.
     """
 
     def __init__(self):

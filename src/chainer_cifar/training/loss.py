@@ -10,7 +10,7 @@ def smoothed_cross_entropy(smoothing):
     Szegedy et al., Rethinking the Inception Architecture, 2016; 0 is plain cross-entropy.
 
     Args:
-        smoothing (float): s, from 0 to less than 1.
+        smoothing: s, from 0 to less than 1.
 
     Returns:
         A function of logits ``(N, K)`` and labels, integers ``(N,)``: the mean loss in nats.

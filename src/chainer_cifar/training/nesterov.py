@@ -49,8 +49,8 @@ class Nesterov(optimizer.GradientMethod):
     parameter by 2.71, 0.729, … times lr there, and by 1.9, 0.81, … here.
 
     Args:
-        lr (float): Learning rate.
-        momentum (float): What remains of the velocity in each step.
+        lr: Learning rate.
+        momentum: What remains of the velocity in each step.
     """
 
     lr = optimizer.HyperparameterProxy('lr')

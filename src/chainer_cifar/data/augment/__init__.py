@@ -29,7 +29,7 @@ def create(text):
     """Build what ``--augment`` says.
 
     Args:
-        text (str): Steps in the order in which they are applied, such as
+        text: Steps in the order in which they are applied, such as
             ``'rotate(20)|shift(0.2)|mirror'`` (see `chainer_cifar.language`); empty or ``none``
             for no augmentation. Neighbouring affine ones are one interpolation.
 

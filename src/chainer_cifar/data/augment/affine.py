@@ -159,10 +159,10 @@ def interpolate(xp, x, matrices, fill='nearest', value=0):
 
     Args:
         xp: NumPy or CuPy.
-        x (array): ``(N, C, H, W)``, H and W at least 2; float32.
-        matrices (array): See `Affine.draw`.
-        fill (str): One of `borders.FILLS`.
-        value (float): What lies beyond the border, if `fill` is constant.
+        x: ``(N, C, H, W)``, H and W at least 2; float32.
+        matrices: See `Affine.draw`.
+        fill: One of `borders.FILLS`.
+        value: What lies beyond the border, if `fill` is constant.
 
     Returns:
         array: Images of the same shape, C-contiguous, float32.

@@ -23,8 +23,8 @@ def fold(xp, position, size, fill):
 
     Args:
         xp: NumPy or CuPy.
-        position (array): Pixels from the first of `size`, at least 2, pixels; float32.
-        fill (str): One of `FILLS`. With constant the result means something inside only.
+        position: Pixels from the first of `size`, at least 2, pixels; float32.
+        fill: One of `FILLS`. With constant the result means something inside only.
 
     Returns:
         array: From 0 to size - 1, float32.

@@ -1,23 +1,53 @@
 """Augmentation of a whole batch at once, in NumPy or CuPy.
 
-An augmentation is a frozen dataclass. Its fields are its arguments in ``--augment``, checked in
-``__post_init__`` (ValueError). What it does is split in two: ``draw(rng, n, size)`` makes the
-random choices for n images of size x size pixels, as small NumPy arrays on the host;
-``apply(xp, x, *choices)`` carries them out on the device, in its array module, and leaves `x` as it
-is. So a test can fix the choices, and a CPU and a GPU see the same augmented pictures.
-To add one: a class in a file here with ``@augmentations.register('name')``.
+An augmentation is a frozen dataclass (`Augmentation`). Its fields are its arguments in
+``--augment``, which ``__post_init__`` checks (ValueError). ``draw`` makes the random choices and
+``apply`` carries them out, so a test can fix the choices, and a CPU and a GPU see the same
+augmented pictures. To add one, write a class in a file here with
+``@augmentations.register('name')``.
 
-The values are those of the data file; numbers like that of ``channel_shift`` are in their unit.
+Pixels have the values of the data file; arguments like that of ``channel_shift`` count in these.
 """
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from types import ModuleType
+from typing import Protocol, TypeAlias
+
+import numpy as np
 
 from chainer_cifar import language
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
-augmentations = Registry('augmentation')
+Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is the global state
+
+# augment(xp, x, rng): the device's array module, float32 images (N, C, H, W), a random state;
+# returns images of the same shape.
+Augment: TypeAlias = Callable[[ArrayModule, Array, Rng], Array]
+
+
+class Augmentation(Protocol):
+    """The form of the registered classes."""
+
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+        """Draw for `n` images of `size` x `size` pixels; return small NumPy arrays."""
+        ...
+
+    @property
+    def apply(self) -> Callable[..., Array]:
+        """The method ``apply(xp, x, *choices)``.
+
+        It carries out what `draw` chose, brought to the device: on images `x`, float32
+        ``(N, C, H, W)``, which it leaves as they are, with `xp`, their array module.
+        """
+        ...
+
+
+# The annotation is for mypy, since modules that import this one are imported below.
+augmentations: Registry[Callable[..., Augmentation]] = Registry('augmentation')
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
@@ -25,27 +55,23 @@ for _module in pkgutil.iter_modules(__path__):
 from chainer_cifar.data.augment.affine import combine  # noqa: E402 (it registers its classes)
 
 
-def create(text):
+def create(text: str) -> Augment:
     """Build what ``--augment`` says.
 
     Args:
         text: Steps in the order in which they are applied, such as
             ``'rotate(20)|shift(0.2)|mirror'`` (see `chainer_cifar.language`); empty or ``none``
-            for no augmentation. Neighbouring affine ones are one interpolation.
-
-    Returns:
-        A function ``augment(xp, x, rng)`` of the device's array module, float32 images
-        ``(N, C, H, W)`` and a NumPy random state, that returns images of the same shape.
+            for no augmentation. Neighbouring affine steps become one interpolation.
 
     Raises:
-        UserError: The text cannot be read, a name is not registered, an argument makes no sense.
+        UserError: The text is malformed, a name is not registered, or an argument makes no sense.
     """
     try:
         steps = combine(language.build(text, augmentations, '--augment'))
     except ValueError as error:
         raise UserError(f"--augment '{text}': {error}") from None
 
-    def augment(xp, x, rng):
+    def augment(xp: ArrayModule, x: Array, rng: Rng) -> Array:
         for step in steps:
             choices = step.draw(rng, len(x), x.shape[2])
             x = step.apply(xp, x, *(xp.asarray(choice) for choice in choices))
@@ -54,6 +80,6 @@ def create(text):
     return augment
 
 
-def forms():
-    """How each is written, such as ``crop(margin=4, fill=constant, value=0)``, with commas."""
+def forms() -> str:
+    """Show how to write each, such as ``crop(margin=4, fill=constant, value=0)``, with commas."""
     return language.forms(augmentations)

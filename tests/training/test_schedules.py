@@ -105,7 +105,7 @@ class TestPlateau:
         assert cuts(self.flat, lr=0.01, lr_shape='plateau(0.1, 2, min_lr=1)')[0] == []
 
     def test_needs_validation_images(self):
-        with pytest.raises(UserError, match='not --no_valid_data'):
+        with pytest.raises(UserError, match='leave out --no_valid_data'):
             create(lr_shape='plateau', no_valid_data=True)
 
 

@@ -1,28 +1,33 @@
-"""Pictures that show what a net learned: filters, activations, mistakes, a training batch.
+"""Draw pictures of what a net learned: filters, activations, mistakes, a training batch.
 
-To add one: a function here with ``@pictures.register('name')`` that takes a `Subject` and a path,
-writes a PNG file there, and returns True; or False if there is nothing to show.
+To add one, write a function here with ``@pictures.register('name')``. It takes a `Subject` and a
+path, and either writes a PNG file there and returns True, or returns False: nothing to show.
 """
 
 import functools
 import math
+import pathlib
+from collections.abc import Callable
 
+import chainer
 import numpy as np
 from chainer.backends import cuda
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from chainer_cifar import figures, nets
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.evaluation import inference, layers, sets
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import INITIAL, seed_all
 from chainer_cifar.registry import Registry
 
-pictures = Registry('picture')
-
-# How many are shown at most.
-FILTERS = 256  # planes, where they are not colours
+# How many to show at most.
+FILTERS = 256  # planes of filters, if these are not colours
 MAPS = 64  # feature maps of a layer
-IMAGES = 4  # whose feature maps are shown
+IMAGES = 4  # images with their feature maps
 MISTAKES = 40
 BATCH = 64  # images of a batch
 
@@ -31,33 +36,37 @@ SHEET_SIZE = 360
 
 
 class Subject:
-    """A trained net, and what it is looked at with, which is read when first needed."""
+    """A trained net, its data and its convolutions, which are found when first needed."""
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained = trained
 
     @functools.cached_property
-    def data(self):
+    def data(self) -> Dataset:
+        """The data that the run was trained on, or other data given for it."""
         return sets.load(self.trained)
 
     @functools.cached_property
-    def convolutions(self):
+    def convolutions(self) -> list[str]:
         """The paths of the convolutions in the order in which an image passes them."""
         x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
         found = layers.convolutions(layers.trace(self.trained.net, x)[0])
         return [layer.path for layer in found]
 
 
-def initial_net(trained):
-    """The net as it was before training; NumPy's random state is as it was then, too."""
+pictures = Registry[Callable[[Subject, pathlib.Path], bool]]('picture')
+
+
+def initial_net(trained: Trained) -> chainer.Chain:
+    """Make the net as it was before training, and set NumPy's random state as it was then."""
     config = trained.config
     seed_all(config.seed, INITIAL, trained.device)
     return nets.create(config.model, len(trained.class_names), **config.net_options())
 
 
 @pictures.register('filters')
-def filters(subject, path):
-    """The first convolution's filters, before and after training, each in its own range."""
+def filters(subject: Subject, path: pathlib.Path) -> bool:
+    """Draw the first convolution's filters before and after training, each in its own range."""
     trained = subject.trained
     if not subject.convolutions:
         return False
@@ -72,12 +81,12 @@ def filters(subject, path):
     return True
 
 
-def _weights(net, path):
+def _weights(net: chainer.Chain, path: str) -> NDArray[np.float32]:
     link = dict(net.namedlinks())[f'/{path}']
     return next(cuda.to_cpu(param.array) for param in link.params() if param.ndim == 4)
 
 
-def _filter_sheet(weights):
+def _filter_sheet(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     channels, height, width = weights.shape[1:]
     if channels != 3:
         weights = weights.reshape(-1, 1, height, width)[:FILTERS]
@@ -87,8 +96,8 @@ def _filter_sheet(weights):
 
 
 @pictures.register('activations')
-def activations(subject, path):
-    """What the first, a middle and the last convolution give for the first test images.
+def activations(subject: Subject, path: pathlib.Path) -> bool:
+    """Draw the output of the first, a middle and the last convolution for the first test images.
 
     All maps of one image and one convolution share one range.
     """
@@ -110,21 +119,21 @@ def activations(subject, path):
     return True
 
 
-def _map_caption(name, maps):
+def _map_caption(name: str, maps: Array) -> str:
     shape = ' x '.join(map(str, maps.shape))
     return f'{name}: {shape}' + (f', the first {MAPS}' if len(maps) > MAPS else '')
 
 
-def _map_sheet(maps):
-    step = max(1, maps.shape[2] // 32)  # of larger ones, as of upscaled images, not every pixel
+def _map_sheet(maps: Array) -> NDArray[np.uint8]:
+    step = max(1, maps.shape[2] // 32)  # leave out pixels of large maps, as of upscaled images
     maps = figures.own_range(maps[None, :MAPS, ::step, ::step]).swapaxes(0, 1)
     columns = math.ceil(math.sqrt(len(maps)))
     return figures.tiled(maps, columns, max(1, SHEET_SIZE // (columns * maps.shape[3])))
 
 
 @pictures.register('mistakes')
-def mistakes(subject, path):
-    """The misclassified test images whose wrong class is most probable to the net."""
+def mistakes(subject: Subject, path: pathlib.Path) -> bool:
+    """Draw the misclassified test images of whose wrong class the net is most sure."""
     trained = subject.trained
     images, index, labels = sets.choose(trained, subject.data, 'test')
     inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
@@ -143,23 +152,23 @@ def mistakes(subject, path):
     ]
     title = (
         f'{trained.config.prefix}: {len(wrong):,} of {len(index):,} test images are misclassified; '
-        f'those it is most sure of'
+        f'the net is most sure of these'
     )
     figures.gallery(_test_pictures(subject, shown), captions, path, title)
     return True
 
 
-def _test_pictures(subject, index):
+def _test_pictures(subject: Subject, index: Array) -> NDArray[np.uint8]:
     return figures.colours(subject.data.test_images[index].reshape(-1, 3, 32, 32))
 
 
 @pictures.register('batch')
-def batch(subject, path):
-    """The first batch of the training, before and after augmentation (not normalized)."""
+def batch(subject: Subject, path: pathlib.Path) -> bool:
+    """Draw the first training batch before and after augmentation, not normalized."""
     trained, data = subject.trained, subject.data
     config = trained.config
     split = batches.Split(len(data.train_labels), config.seed, not config.no_valid_data)
-    # The same random numbers as in training: initial weights, order, then those of iteration 0.
+    # Draw the same random numbers as training: initial weights, order, then those of iteration 0.
     initial_net(trained)
     index = batches.training_iterator(split.train, trained.batch_size).next()
     seed_all(config.seed, 0, trained.device)

@@ -77,7 +77,7 @@ setup(
     install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines(),
     extras_require={
         # The last CuPy line that talks to cuDNN, the cuDNN it talks to, and the CUDA libraries, so
-        # that the machine needs NVIDIA's driver only (compat.py loads them).
+        # that the machine needs NVIDIA's driver only (chainer_compat loads them).
         'gpu': [
             'cupy-cuda12x>=13.6,<14',
             'numpy<2.4',
@@ -102,6 +102,8 @@ setup(
             'ruff>=0.8',
             'setuptools>=70.1',
         ],
+        # Builds the site (`make docs`).
+        'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
 )

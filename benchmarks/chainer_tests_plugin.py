@@ -5,8 +5,7 @@ from unittest import mock
 
 import numpy as np
 
-import chainer_cifar  # noqa: F401 - lets Chainer import
-import chainer_onednn
+import chainer_onednn  # lets Chainer import
 
 sys.modules.setdefault('mock', mock)  # once a package of its own
 

@@ -12,11 +12,10 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'src'))
 
-import chainer_cifar  # noqa: F401 - lets Chainer import
+import chainer_onednn  # isort: skip - lets Chainer import
 
 import chainer  # isort: skip
 import chainer.functions as F  # isort: skip
-import chainer_onednn  # isort: skip
 import numpy as np  # isort: skip
 
 # images, channels in and out, size, filter

@@ -10,7 +10,7 @@ import tarfile
 import numpy as np
 import pytest
 
-import chainer_cifar  # noqa: F401  (before any test imports Chainer: it makes that possible)
+import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels
 
 if not kernels.available():  # known; the processes that tests start need not say it

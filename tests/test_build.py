@@ -246,6 +246,7 @@ def test_sdist_and_wheel(tmp_path, path):
         assert wheel.name.endswith('-py3-none-linux_x86_64.whl')
         with zipfile.ZipFile(wheel) as archive:
             assert in_kernels(archive.namelist()) == kernels | libraries
+            assert 'chainer_compat/__init__.py' in archive.namelist()
             for name in libraries:
                 assert archive.read(f'chainer_onednn/kernels/{name}') == b'library\n'
 

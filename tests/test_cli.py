@@ -1,3 +1,5 @@
+import importlib
+import pathlib
 import subprocess
 import sys
 import types
@@ -43,24 +45,25 @@ def test_each_entry_names_itself(entry, prog):
     assert result.returncode == 2 and result.stderr.startswith(f'{prog} download: error: no flag')
 
 
-def fail(error):
+def fail(error, **attributes):
     def main(argv, prog):
         raise error
 
-    return types.SimpleNamespace(main=main)
+    return types.SimpleNamespace(main=main, **attributes)
 
 
 @pytest.mark.parametrize(
     'error', [MemoryError('64 GB'), RuntimeError('CUDNN_STATUS_ALLOC_FAILED: 64 GB')]
 )
 @pytest.mark.parametrize(
-    ('name', 'advice'), [('summary', 'ask for less of it'), ('train', 'a smaller --batch_size')]
+    ('attributes', 'advice'),
+    [({}, 'ask for less of it'), ({'TAKES_BATCH_SIZE': True}, 'a smaller --batch_size')],
 )
-def test_out_of_memory_is_one_line(monkeypatch, capsys, error, name, advice):
-    monkeypatch.setitem(sys.modules, f'chainer_cifar.commands.{name}', fail(error))
-    assert cli.run(name, [], f'{name}.py') == 2
+def test_out_of_memory_is_one_line(monkeypatch, capsys, error, attributes, advice):
+    monkeypatch.setitem(sys.modules, 'chainer_cifar.commands.some', fail(error, **attributes))
+    assert cli.run('some', [], 'some.py') == 2
     message = capsys.readouterr().err
-    assert message.startswith(f'{name}.py: error: out of memory') and message.count('\n') == 1
+    assert message.startswith('some.py: error: out of memory') and message.count('\n') == 1
     assert '64 GB' in message and advice in message
 
 
@@ -75,6 +78,23 @@ def test_unknown_command():
     result = run('trian')
     assert result.returncode == 2
     assert "no command is called 'trian', did you mean 'train'?" in result.stderr
+
+
+@pytest.mark.parametrize('name', cli.COMMANDS)
+def test_each_command_is_told_of_and_has_a_script(name):
+    assert 20 < len(cli.COMMANDS[name]) < 80
+    script = pathlib.Path(cli.__file__).parents[1] / f'{name}.py'
+    assert script.read_text().endswith(f"    script('{name}')\n")
+    module = importlib.import_module(f'chainer_cifar.commands.{name}')
+    takes = '--batch_size' in run(name, '--help').stdout
+    assert getattr(module, 'TAKES_BATCH_SIZE', False) == takes
+
+
+def test_commands_are_listed_without_chainer():
+    program = (
+        'import sys; sys.modules["chainer"] = None; from chainer_cifar.cli import main; main()'
+    )
+    assert '  train ' in run(entry=['-c', program]).stdout
 
 
 @pytest.mark.parametrize('command', cli.COMMANDS)

@@ -8,7 +8,7 @@ import chainer.functions as F
 import numpy as np
 from chainer import gradient_check
 
-from chainer_cifar import compat
+import chainer_compat
 
 
 def test_names_given_back_work():
@@ -27,7 +27,7 @@ def test_gradient_check_imports_and_works():
 
 def test_apply_is_idempotent():
     before = dict(vars(np))
-    compat.apply()
+    chainer_compat.apply()
     assert dict(vars(np)) == before
 
 
@@ -38,7 +38,7 @@ import importlib.util, sys
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *a: None if name == 'pkg_resources' else find(name, *a)
 sys.modules.pop('pkg_resources', None)
-import chainer_cifar, pkg_resources, chainer.testing
+import chainer_compat, pkg_resources, chainer.testing
 assert chainer.testing.helper.pkg_resources is pkg_resources
 pkg_resources.require('numpy>=1')
 for wrong, error in (('numpy<1', 'VersionConflict'), ('no-such-package', 'DistributionNotFound')):
@@ -50,7 +50,7 @@ for wrong, error in (('numpy<1', 'VersionConflict'), ('no-such-package', 'Distri
         raise AssertionError(wrong)
 print('fine')
 """
-    src = str(__import__('pathlib').Path(compat.__file__).parents[1])
+    src = str(__import__('pathlib').Path(chainer_compat.__file__).parents[1])
     result = subprocess.run(
         [sys.executable, '-c', code], capture_output=True, text=True, env={'PYTHONPATH': src}
     )

@@ -27,7 +27,7 @@ def turn(degrees, fill='nearest', limit=None):
 
 
 def build(text, *context):
-    return language.build(text, things, '--flag', *context)
+    return language.build(text, things, *context)
 
 
 @pytest.mark.parametrize('text', ['', ' ', 'none', ' none ', ',', '||'])
@@ -90,15 +90,15 @@ def test_any_text_is_read_or_refused_in_one_line(text):
     try:
         assert isinstance(build(text), list)
     except UserError as error:
-        assert str(error).startswith('--flag ') and '\n' not in str(error)
+        assert str(error).startswith("'") and '\n' not in str(error)
 
 
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('plane', "--flag 'plane': no thing is called 'plane', did you mean 'plain'"),
-        ('plain|trun(2)', r"--flag 'trun\(2\)': .*, did you mean 'turn'"),
-        ('turn', r"--flag 'turn': write it as turn\(degrees, fill=nearest, limit=none\)"),
+        ('plane', "'plane': no thing is called 'plane', did you mean 'plain'"),
+        ('plain|trun(2)', r"'trun\(2\)': .*, did you mean 'turn'"),
+        ('turn', r"'turn': write it as turn\(degrees, fill=nearest, limit=none\)"),
         ('turn(1, 2, 3, 4)', 'write it as turn'),
         ('turn(1, angle=2)', 'write it as turn'),
         ('turn(1, degrees=2)', 'write it as turn'),
@@ -107,8 +107,8 @@ def test_any_text_is_read_or_refused_in_one_line(text):
         ('turn(1, fill=)', 'write it as turn'),
         ('turn(=1)', 'write it as turn'),
         ('plain(1)', 'write it as plain$'),
-        ('turn(far)', r"--flag 'turn\(far\)': degrees must be a number"),
-        ('turn(1', r"--flag 'turn\(1': cannot read it from '\(1' on; write it like"),
+        ('turn(far)', r"'turn\(far\)': degrees must be a number"),
+        ('turn(1', r"'turn\(1': cannot read it from '\(1' on; write it like"),
         ('turn(1))', r"cannot read it from '\)' on"),
         ('turn 1', "cannot read it from '1' on"),
         ('plain;plain', "cannot read it from ';plain' on"),

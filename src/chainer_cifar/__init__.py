@@ -1,7 +1,5 @@
 """Train CIFAR image classifiers with Chainer, on a GPU or a CPU."""
 
-from chainer_cifar import compat
-
-compat.apply()
+import chainer_compat  # noqa: F401 - lets Chainer import
 
 __version__ = '0.1.0'

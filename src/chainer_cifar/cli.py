@@ -4,27 +4,17 @@ import importlib
 import signal
 import sys
 
-from chainer_cifar import __version__
+from chainer_cifar import __version__, commands
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
 from chainer_cifar.streams import drop_stdout, tell
 
-# Each is a module of chainer_cifar.commands with a function main(argv, prog).
-COMMANDS = {
-    'download': 'fetch CIFAR-10 or CIFAR-100, verify and extract it',
-    'dataset': 'precompute the preprocessed pickles',
-    'train': 'train a net and draw its curves',
-    'summary': 'table of the layers of a net, its parameters and multiply-adds',
-    'evaluate': 'loss, error, per-class numbers and confusion matrix of trained weights',
-    'predict': 'classify picture files with trained weights',
-    'visualize': 'draw filters, activations, mistakes and a training batch',
-}
-
-WITHOUT_BATCHES = ('download', 'dataset', 'summary')
+COMMANDS = commands.find()  # their names, and a line on each
 
 
 def run(name, argv, prog):
     """Run one command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
+    command = None
     try:
         command = importlib.import_module(f'chainer_cifar.commands.{name}')
         command.main(argv, prog)
@@ -38,7 +28,7 @@ def run(name, argv, prog):
             raise
         tell(
             f"{prog}: error: {sys.executable} has no package '{package}'; run `make install` and "
-            f'use .venv/bin/python, or install into this Python as the README says'
+            f'use .venv/bin/python, or install into this Python as docs/start.md says'
         )
         return 2
     except KeyboardInterrupt as interrupt:
@@ -52,7 +42,8 @@ def run(name, argv, prog):
         # CuPy's is a MemoryError, too; those of CUDA's libraries are told by their names.
         if not isinstance(error, MemoryError) and 'ALLOC_FAILED' not in str(error):
             raise
-        less = 'ask for less of it' if name in WITHOUT_BATCHES else 'try a smaller --batch_size'
+        batches = getattr(command, 'TAKES_BATCH_SIZE', False)
+        less = 'try a smaller --batch_size' if batches else 'ask for less of it'
         print(f'{prog}: error: out of memory ({error}); {less}', file=sys.stderr)
         return 2
     except OSError as error:

@@ -12,8 +12,6 @@ import chainer_onednn
 from chainer_cifar.errors import UserError
 from chainer_onednn import memory
 
-ON_THE_CPU = 'give -g -1 for the CPU'
-
 # Bytes that a cuDNN convolution may take for a faster algorithm; Chainer's default is 8 MiB.
 WORKSPACE = 256 << 20
 
@@ -25,7 +23,7 @@ Facts: TypeAlias = dict[str, str | int | None]  # what `describe` tells of a dev
 def get_device(
     gpu: int = -1, deterministic: bool = False, cpu_engine: str = 'chainer'
 ) -> chainer.backend.Device:
-    """Return the device for ``-g``, made current and configured.
+    """Make the device `gpu` current, configure it and return it.
 
     Args:
         gpu: Index of a CUDA GPU; negative for the CPU.
@@ -57,7 +55,7 @@ def get_device(
         warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer's three lines
         print(
             'warning: this CuPy has no cuDNN: training is slower and takes more memory '
-            '(README, "GPU")',
+            '(docs/gpu.md)',
             file=sys.stderr,
         )
     return device
@@ -74,21 +72,21 @@ def _check_cuda(gpu: int) -> None:
         import cupy
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
-            reason = "CuPy is not installed; pip install '.[gpu]' (see the README)"
+            reason = "CuPy is not installed; pip install '.[gpu]' (see docs/gpu.md)"
         else:
             reason = f'CuPy is installed but cannot be imported ({_first_line(error)})'
-        raise UserError(f'-g {gpu}: {reason}, or {ON_THE_CPU}') from None
+        raise UserError(reason) from None
     # `chainer.backends.cuda.available` is true with CUDA's libraries alone, so ask the driver.
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy has one class of exception for each CUDA library
         raise UserError(
-            f'-g {gpu}: CuPy finds no usable GPU ({_first_line(error)}); '
-            f'check the NVIDIA driver with nvidia-smi, or {ON_THE_CPU}'
+            f'CuPy finds no usable GPU ({_first_line(error)}); '
+            f'check the NVIDIA driver with nvidia-smi'
         ) from None
     if gpu >= count:
         present = f'0 to {count - 1}' if count > 1 else '0 only' if count else 'none'
-        raise UserError(f'-g {gpu}: no such GPU (there is {present}); or {ON_THE_CPU}')
+        raise UserError(f'no such GPU (there is {present})')
 
 
 def describe(device: chainer.backend.Device) -> Facts:

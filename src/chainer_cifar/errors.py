@@ -1,5 +1,6 @@
 """The one exception for what a user can put right, and how the commands are called here."""
 
+import contextlib
 import pathlib
 import sys
 
@@ -11,7 +12,19 @@ class UserError(Exception):
     """
 
 
-def as_typed(command):
+@contextlib.contextmanager
+def prefixed(text):
+    """Put `text`, such as the flag that was typed, before the reason of a UserError raised inside.
+
+    A library does not know the flag that a value came from, so it raises the bare reason.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f'{text}{error}') from None
+
+
+def command_line(command):
     """`command`, such as ``dataset --only mean``, in the way its user called the present one.
 
     That is ``python src/dataset.py --only mean`` or ``chainer-cifar dataset --only mean``.

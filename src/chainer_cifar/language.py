@@ -19,16 +19,13 @@ Value: TypeAlias = int | float | str | None  # of an argument
 _STEP = re.compile(r'\s*(?:(\w+)\s*(?:\(([^()]*)\)\s*)?)?')
 
 
-def build(
-    text: str, registry: Mapping[str, Callable[..., T]], flag: str, *context: object
-) -> list[T]:
+def build(text: str, registry: Mapping[str, Callable[..., T]], *context: object) -> list[T]:
     """Build the steps that `text` names.
 
     Args:
         text: See above.
         registry: Maps names to classes or functions, whose parameters are the arguments of a step.
             They raise ValueError if an argument makes no sense.
-        flag: The flag that `text` was given to, for error messages.
         context: Passed to each class or function before its arguments.
 
     Returns:
@@ -37,18 +34,15 @@ def build(
     Raises:
         UserError: The text is malformed, a name is not registered, or an argument does not fit.
     """
-    return [
-        _build_step(name, arguments, registry, flag, context)
-        for name, arguments in _steps(text, flag)
-    ]
+    return [_build_step(name, arguments, registry, context) for name, arguments in _steps(text)]
 
 
 def names(text: str) -> list[str]:
     """Return the names of the steps of a text that `build` has read."""
-    return [name for name, _ in _steps(text, '')]
+    return [name for name, _ in _steps(text)]
 
 
-def _steps(text: str, flag: str) -> list[tuple[str, str]]:
+def _steps(text: str) -> list[tuple[str, str]]:
     """Split a text into (name, text in the parentheses)."""
     if not text.strip() or text.strip() == 'none':
         return []
@@ -64,7 +58,7 @@ def _steps(text: str, flag: str) -> list[tuple[str, str]]:
             break
         position += 1
     raise UserError(
-        f"{flag} '{text}': cannot read it from '{text[position:]}' on; "
+        f"'{text}': cannot read it from '{text[position:]}' on; "
         f'write it like name|name(1)|name(2, option=3)'
     )
 
@@ -73,24 +67,23 @@ def _build_step(
     name: str,
     arguments: str,
     registry: Mapping[str, Callable[..., T]],
-    flag: str,
     context: tuple[object, ...],
 ) -> T:
     step = f'{name}({arguments})' if arguments else name
     try:
         build = registry[name]
     except UserError as error:
-        raise UserError(f"{flag} '{step}': {error}") from None
+        raise UserError(f"'{step}': {error}") from None
     try:
         args, kwargs = _arguments(arguments)
         inspect.signature(build).bind(*context, *args, **kwargs)
     except (ValueError, TypeError):
         expected = form(name, build, len(context))
-        raise UserError(f"{flag} '{step}': write it as {expected}") from None
+        raise UserError(f"'{step}': write it as {expected}") from None
     try:
         return build(*context, *args, **kwargs)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{flag} '{step}': {error}") from None
+        raise UserError(f"'{step}': {error}") from None
 
 
 def _arguments(text: str) -> tuple[list[Value], dict[str, Value]]:

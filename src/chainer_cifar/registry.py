@@ -51,6 +51,10 @@ class Registry(Mapping[str, T]):
             hint = nearest(name, self._items) or f' (there are: {", ".join(self._items)})'
             raise UserError(f"no {self.kind} is called '{name}'{hint}") from None
 
+    def require(self, name: str) -> None:
+        """Raise the UserError for a mistyped name unless something is registered as `name`."""
+        self[name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 

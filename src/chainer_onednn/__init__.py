@@ -14,7 +14,7 @@ order are taken too.
 
 Done by oneDNN, forward and backward: Convolution2D and Deconvolution2D (any stride, padding,
 dilation, groups), BatchNormalization, max and average pooling, ReLU, Linear, Dropout (with NumPy's
-random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization and Concat.
+random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization, Concat, Pad.
 The updates of MomentumSGD, NesterovAG and Adam, with WeightDecay, are one call of a kernel for all
 parameters (see `updates`). Everything else, other dtypes, GPUs, and what oneDNN does not support
 are left to Chainer's own code.
@@ -24,12 +24,14 @@ exact that is, and how far a number that is not finite spreads, is said in `wino
 ``enable(winograd=False)`` does without.
 
 Two things are for the whole process: NumPy's BLAS is held to one thread while the engine is enabled
-(see `threads.quiet_blas`), and glibc keeps freed memory (see `memory.keep_freed`), also afterwards.
+(see `threads.quiet_blas`), and glibc keeps freed memory, in huge pages (see `memory`), also
+afterwards.
 
 One habit that Chainer forgives is not safe here: to change an intermediate array in place, as in
 ``h.array[...] = 0`` (to give the variable another array, ``h.array = …``, is safe). What a function
-gave may be computed when it is looked at first, from its inputs of then (see `pending`); and the
-gradient of a ReLU behind a batch normalization is masked by what the normalization gave.
+gave may be computed when it is looked at first, from its inputs of then (see `pending`); a batch
+normalization may use the mean and variance that the convolution before it found (see `moments`);
+and the gradient of a ReLU behind a batch normalization is masked by what the normalization gave.
 
 Environment variables: ``CHAINER_ONEDNN=0`` switches the package off; ``CHAINER_ONEDNN_WINOGRAD=0``
 leaves all convolutions direct; ``CHAINER_ONEDNN_KERNELS=0`` does without the compiled kernels (see
@@ -37,6 +39,7 @@ leaves all convolutions direct; ``CHAINER_ONEDNN_KERNELS=0`` does without the co
 another build of oneDNN 3.
 """
 
+import chainer_compat  # noqa: F401 - lets Chainer import on a NumPy of today
 from chainer_onednn.switch import describe, disable, enable, is_enabled
 
 __all__ = ['describe', 'disable', 'enable', 'is_enabled']

@@ -1,14 +1,11 @@
 """``python -m chainer_onednn``: what was found, and a self-test of some seconds with rates."""
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
 
-with contextlib.suppress(ImportError):
-    import chainer_cifar  # noqa: F401 - lets Chainer import on a NumPy of today
 import chainer
 import chainer.functions as F
 import numpy as np

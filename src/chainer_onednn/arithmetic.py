@@ -1,7 +1,11 @@
-"""Sums of arrays, as residual shortcuts and accumulated gradients make them; joining; reshaping."""
+"""Sums of arrays, as residual shortcuts and accumulated gradients make them.
+
+And what only moves numbers: joining, padding with zeros, reshaping.
+"""
 
 import numpy as np
 from chainer.functions.array.concat import Concat
+from chainer.functions.array.pad import Pad
 from chainer.functions.array.reshape import Reshape
 from chainer.functions.math.basic_math import Add, MultiAdd
 
@@ -96,6 +100,21 @@ def _concat(*shapes):
             dnnl.DST: target,
         },
     )
+
+
+@replaces(Pad, 'forward')
+def pad(original, self, inputs):
+    (x,) = inputs
+    width, zeros = self.pad_bw, self.mode == 'constant' and not self.keywords
+    if not zeros or x.ndim != 4 or not _usable(inputs) or width.shape != (4, 2):
+        return original(self, inputs)
+    if width.dtype.kind != 'i' or width.min() < 0:
+        return original(self, inputs)
+    y = arrays.empty(tuple(x.shape + width.sum(axis=1)))
+    elementwise.flat(y)[0].fill(0)
+    inside = zip(x.shape, width[:, 0], strict=True)
+    arrays.copy_to(x, y[tuple(slice(start, start + size) for size, start in inside)])
+    return (y,)
 
 
 @replaces(Reshape, 'forward')

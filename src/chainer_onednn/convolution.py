@@ -12,7 +12,7 @@ import numpy as np
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 
-from chainer_onednn import arrays, dnnl, first_layer, graph, winograd
+from chainer_onednn import arrays, dnnl, first_layer, graph, moments, winograd
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
 
@@ -75,7 +75,12 @@ def convolution(original, self, inputs):
     bias, keep = len(inputs) == 3, not chainer.config.enable_backprop
     run = winograd.forward(geometry, bias, keep) or _forward(geometry, bias)
     y = arrays.empty(geometry.y)
-    run(arrays.ours(x), np.ascontiguousarray(w), *map(np.ascontiguousarray, inputs[2:]), y)
+    measured = {}
+    if chainer.config.train and getattr(run, 'measures', False):
+        self._moments = moments.Moments(y)
+        measured['moments'] = self._moments.mean, self._moments.var
+    vectors = map(np.ascontiguousarray, inputs[2:])
+    run(arrays.ours(x), np.ascontiguousarray(w), *vectors, y, **measured)
     self.retain_inputs((0, 1))
     return (y,)
 

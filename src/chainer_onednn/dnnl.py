@@ -12,7 +12,7 @@ import threading
 
 import numpy as np
 
-from chainer_onednn import library
+from chainer_onednn import library, memory
 
 _LIMIT = 4096  # primitives a thread keeps; a training run of the deepest net needs some hundreds
 
@@ -265,8 +265,8 @@ class Primitive:
 
     def __call__(self, *arrays):
         """Run on arrays whose memory has the promised layouts; nothing is checked."""
-        for memory, array in zip(self._memories, arrays, strict=True):
-            self._set(memory, pointer(array))
+        for slot, array in zip(self._memories, arrays, strict=True):
+            self._set(slot, pointer(array))
         status = self._run(self._primitive, self._stream, len(self._arguments), self._arguments)
         if status:
             raise RuntimeError(f'oneDNN: {_STATUS.get(status, status)}')
@@ -387,5 +387,7 @@ def aligned_empty(nbytes):
         numpy.ndarray: uint8.
     """
     block = np.empty(nbytes + 64, np.uint8)
+    if nbytes >= memory.LARGE:
+        memory.advise()
     start = -address(block) % 64
     return block[start : start + nbytes]

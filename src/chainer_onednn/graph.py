@@ -16,6 +16,7 @@ import numpy as np
 from chainer import _backprop, _backprop_utils
 from chainer.functions.activation.relu import ReLUGrad2
 from chainer.functions.array.concat import Concat
+from chainer.functions.array.pad import Pad
 from chainer.functions.array.reshape import Reshape
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
@@ -64,6 +65,7 @@ def inputs_of(node, inputs):
 @replaces(Deconvolution2DFunction, 'apply')
 @replaces(Dropout, 'apply')
 @replaces(LinearFunction, 'apply')
+@replaces(Pad, 'apply')
 @replaces(Reshape, 'apply')
 def apply(original, self, inputs):
     variables = inputs_of(self, inputs)

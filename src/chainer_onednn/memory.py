@@ -1,18 +1,59 @@
-"""Let freed memory be used again instead of going back to the kernel."""
+"""Large blocks of memory: freed ones are used again, new ones are huge pages.
+
+Both are for glibc on Linux and do nothing elsewhere.
+"""
 
 import contextlib
 import ctypes
+import mmap
+
+LARGE = 2**20  # bytes, from which on `advise` is worth its call
+
+_MISSING = AttributeError, OSError, TypeError  # macOS, musl, Windows
 
 
 def keep_freed():
-    """Tell glibc to keep and reuse large blocks; elsewhere, do nothing.
+    """Tell glibc to keep and reuse large blocks.
 
     By default each array of more than a few hundred kB comes as fresh pages from the kernel and is
     given back at once. Clearing the pages costs as much as many an operation on the array.
     """
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # <malloc.h>
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # macOS, musl, Windows
+    with contextlib.suppress(*_MISSING):
         libc = ctypes.CDLL(None)
         libc.mallopt(m_mmap_max, 0)
         libc.mallopt(m_trim_threshold, 2**31 - 1)
         libc.mallopt(m_top_pad, 64 * 2**20)
+        _heap.start(libc)
+
+
+def advise():
+    """Ask for huge pages for what the heap has grown by; to be called between getting and using.
+
+    A pass over an image array of 4 kB pages spends a part of its time in looking up addresses.
+    """
+    _heap.advise()
+
+
+class _Heap:
+    """The process's heap, as far as it goes now; a fork inherits the advice with the pages."""
+
+    def __init__(self):
+        self._end = None  # nobody has asked for huge pages
+
+    def start(self, libc):
+        libc.sbrk.restype = ctypes.c_void_p
+        self._sbrk, self._madvise = libc.sbrk, libc.madvise
+        self._madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
+        if self._end is None:
+            self._end = self._sbrk(0)
+
+    def advise(self):
+        if self._end is None or (end := self._sbrk(0)) <= self._end:
+            return
+        start = self._end - self._end % mmap.PAGESIZE
+        self._madvise(start, end - start, mmap.MADV_HUGEPAGE)
+        self._end = end
+
+
+_heap = _Heap()

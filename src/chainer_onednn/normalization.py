@@ -11,7 +11,7 @@ from chainer.functions.normalization.batch_normalization import (
     FixedBatchNormalization,
 )
 
-from chainer_onednn import arrays, dnnl, graph, kernels, pending
+from chainer_onednn import arrays, dnnl, graph, kernels, moments, pending
 from chainer_onednn.replace import replaces
 
 _AFFINE = dnnl.USE_SCALE | dnnl.USE_SHIFT
@@ -30,7 +30,7 @@ def apply(original, self, inputs):
     if self._impl_selector is not chainers._impl_selector or not _usable(self, *given) or single:
         return original(self, inputs)
     x = arrays.ours(x)
-    mean, inv_std = _statistics(self, x)
+    mean, inv_std = _statistics(self, x, moments.of(variables[0], x))
     _set_axes(self, x.ndim)
     self._impl = chainers.GeneralBatchNormalizationImpl()  # for second derivatives
     # Copies: an optimizer may change the parameters before this is used.
@@ -40,13 +40,19 @@ def apply(original, self, inputs):
     return graph.connect(self, variables, (self._work if later else self._work.result(),))
 
 
-def _statistics(function, x):
-    """Mean and ``1 / sqrt(var + eps)`` of each channel; the running statistics go on."""
+def _statistics(function, x, found):
+    """Mean and ``1 / sqrt(var + eps)`` of each channel; the running statistics go on.
+
+    `found` are the `Moments` of x, or None.
+    """
     channels = x.shape[1]
-    mean, var = np.empty((2, channels), np.float32)
-    kernels.function('bn_statistics', 'pllppp')(
-        x, x.size // channels, channels, mean, var, pending.scratch_for(channels)
-    )
+    if found is None:
+        mean, var = np.empty((2, channels), np.float32)
+        kernels.function('bn_statistics', 'pllppp')(
+            x, x.size // channels, channels, mean, var, pending.scratch_for(channels)
+        )
+    else:
+        mean, var = found.mean, found.var
     inv_std = _inv_std(var, function.eps)
     function.mean, function.var, function.inv_std = mean, var, inv_std
     running = function.running_mean, function.running_var

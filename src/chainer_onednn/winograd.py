@@ -25,7 +25,8 @@ from chainer_onednn import dnnl, kernels, threads
 VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: direct convolution everywhere
 TILE = 4  # outputs on a side
 
-_GIVEN, _PLANNED = 12, 6  # fields of `problem` in winograd.c; the first planned one is its memory
+_GIVEN, _PLANNED = 12, 6  # fields of `problem` in winograd.c
+_BYTES, _PARTS = 12, 16  # two of the planned ones
 
 _allowed = True
 
@@ -48,6 +49,9 @@ def is_allowed():
 
 def forward(geometry, bias, keep=False):
     """``run(x, w, [bias,] y)``, as `convolution._forward`; None where direct convolution is better.
+
+    ``run.measures``: may it be called with ``moments=(mean, var)``, too, which become those of y's
+    channels? That costs next to nothing, and a batch normalization behind needs no look at y.
 
     Args:
         geometry (convolution.Geometry)
@@ -101,11 +105,16 @@ def _pays(geometry, direction, count):
     channels = geometry.x[1], geometry.y[1]
     tiles = n * math.prod(math.ceil(s / TILE) for s in size)
     used = n * math.prod(size) / TILE**2  # that many tiles, if all were used to the edge
+    # With wide 3x3 filters, oneDNN is so slow on images of 2x2 that a quarter of a tile pays.
+    wide = math.prod(channels) > 256**2 or direction == 'weights'
+    if used < tiles * (1 / 4 if wide and geometry.kernel == (3, 3) else 1 / 2):
+        return False
     # Transforming the weights takes as long as so many tiles.
     least = 8 + math.sqrt(math.prod(channels)) / 16
     if direction == 'weights':
-        return min(channels) >= 16 and used >= tiles / 2 and used >= max(least / 2, 4 * count)
-    return min(channels) >= 8 and used >= tiles / 2 and used >= max(least, 4 * count)
+        least /= 2
+    narrow = min(channels) < (16 if direction == 'weights' else 8)
+    return not narrow and max(used, tiles / 2) >= max(least, 4 * count)
 
 
 @dnnl.cached
@@ -115,20 +124,23 @@ def _convolution(geometry, direction, keep, count):
     kernels.function('winograd_plan' + suffix, 'p')(problem)
     ins, outs = int(problem[3]), int(problem[6])
     u_size = 4 * kernels.function('winograd_filter_size' + suffix, 'll', 'l')(ins, outs)
-    work_size = int(problem[_GIVEN])
-    convolve = kernels.function('winograd_convolve' + suffix, 'pppippippp')
+    work_size = int(problem[_BYTES])
+    convolve = kernels.function('winograd_convolve' + suffix, 'pppippippppp')
 
-    def run(image, w, *rest):
+    def run(image, w, *rest, moments=(None, None)):
         bias, result = rest if len(rest) == 2 else (None, *rest)
         entry = _kept.find(w, u_size) if keep else None
         if entry is None:
             u = dnnl.scratch(u_size + work_size)
-            convolve(problem, image, w, data, u, None, False, bias, result, u[u_size:])
+            work = u[u_size:]
+            convolve(problem, image, w, data, u, None, False, bias, result, *moments, work)
             return
         work = dnnl.scratch(work_size)
-        convolve(problem, image, w, data, entry.u, entry.w, entry.stale, bias, result, work)
+        kept = entry.u, entry.w, entry.stale
+        convolve(problem, image, w, data, *kept, bias, result, *moments, work)
         entry.stale = False
 
+    run.measures = problem[_PARTS] == 1
     return run
 
 
@@ -136,7 +148,7 @@ def _convolution(geometry, direction, keep, count):
 def _gradient(geometry, count):
     problem, suffix = _problem(geometry, False, count), f'_{geometry.kernel[0]}'
     kernels.function('winograd_gradient_plan' + suffix, 'p')(problem)
-    work_size = int(problem[_GIVEN])
+    work_size = int(problem[_BYTES])
     gradient = kernels.function('winograd_gradient' + suffix, 'pppppp')
 
     def run(x, gy, gw, gb=None):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics
 
-from chainer_cifar.data import store, treatment
+from chainer_cifar.data import input_transform, store
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Mean
 from chainer_cifar.evaluation import trained
@@ -136,7 +136,8 @@ def test_other_preprocessing(own_run, refused):
 
 
 def test_the_same_preprocessing_of_other_pictures(own_run, refused):
-    treatment.Treatment(Mean(np.float32(1)), Normalization(0, 1)).write('models/run/input.npz')
+    transform = input_transform.InputTransform(Mean(np.float32(1)), Normalization(0, 1))
+    transform.write('models/run/input.npz')
     store.write_statistics('dataset/image_stats.npz', 'mean', Mean(np.float32(2)))
     images = np.zeros((40, 3072), np.float32)
     store.write_split('dataset/image.pkl', images, images)

@@ -22,8 +22,8 @@ import pytest
 from PIL import Image
 
 from chainer_cifar import nets
-from chainer_cifar.training.config import GROUPS
-from chainer_cifar.training.recipes import recipes
+from chainer_cifar.config import GROUPS
+from chainer_cifar.recipes import recipes
 from runs import (
     SCRIPT,
     arrays,
@@ -178,7 +178,7 @@ def test_help_is_in_groups(tmp_path):
     assert heads == ['options', *GROUPS]
     text = ' '.join(done.stdout.split())
     assert ', '.join(recipes) in text
-    for option in nets.OPTIONS:
+    for option in nets.option_names():
         assert f'; for {", ".join(nets.taking(option))}' in text
     assert done.stdout.endswith(EXAMPLE)
 
@@ -552,7 +552,7 @@ def test_list_models(tmp_path):
     done = train('--list_models', cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == ''
     listed = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
-    assert listed.keys() == set(nets.nets)
+    assert listed.keys() == set(nets.registry)
     assert listed['residual'] == f'{nets.create("residual").count_params():,}'
     assert '`' not in done.stdout and '  cnn with batch normalization' in done.stdout
     assert files(tmp_path) == {}

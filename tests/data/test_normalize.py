@@ -47,7 +47,7 @@ def test_channel_is_mean_and_deviation_of_each_channel(images):
 
 @pytest.mark.parametrize('name', normalize.FOR_RAW)
 def test_for_raw_images_only(name, images):
-    with pytest.raises(UserError, match=f'--normalize {name}: is for raw images; give -d'):
+    with pytest.raises(UserError, match=f'^{name}: is for raw images; give -d'):
         normalize.fit(name, images.astype(np.float32))
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from chainer_cifar import nets
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Raw
-from chainer_cifar.data.treatment import Treatment
-from chainer_cifar.training.config import TrainConfig
 
 NAMES = ['cat', 'dog', 'ship']
 
@@ -29,7 +29,7 @@ def saved(tmp_path, monkeypatch):
         chainer.serializers.save_npz(folder / 'best.npz', net)
         description = {'flags': vars(config), 'classes': NAMES, 'data_checksum': checksum}
         (folder / 'config.json').write_text(json.dumps(description))
-        Treatment(Raw(), Normalization(0, 255)).write(folder / 'input.npz')
+        InputTransform(Raw(), Normalization(0, 255)).write(folder / 'input.npz')
         return net
 
     return save

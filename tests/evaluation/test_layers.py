@@ -29,7 +29,7 @@ def test_keras_counts(name):
     assert (trainable + fixed, trainable, fixed) == KERAS[name]
 
 
-@pytest.mark.parametrize('name', [name for name in nets.nets if 'vgg16' not in name])
+@pytest.mark.parametrize('name', [name for name in nets.registry if 'vgg16' not in name])
 def test_every_net(name):
     net = nets.create(name)
     rows, chains = layers.trace(net, IMAGE)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chainer_cifar import initial, runs
 from chainer_cifar.data import store
 from chainer_cifar.data.preprocess import Raw
 from chainer_cifar.evaluation import pictures, trained
@@ -12,7 +13,7 @@ FLAGS = {'cpu_engine': 'chainer', 'dataset': 'image_raw.pkl', 'label': 'label.pk
 
 
 @pytest.fixture
-def subject(saved):
+def make_net_and_data(saved):
     def make(model='simple', **flags):
         saved(model, **flags)
         rng = np.random.RandomState(0)
@@ -22,27 +23,32 @@ def subject(saved):
         store.write_split('label.pkl', *(np.arange(n, dtype=np.int32) % 3 for n in (40, 10)))
         store.write_class_names('classes.json', ['cat', 'dog', 'ship'])
         store.write_statistics('image_raw_stats.npz', 'raw', Raw())
-        return pictures.Subject(trained.load('models/run', FLAGS))
+        return pictures.NetAndData(trained.load('models/run', FLAGS))
 
     return make
 
 
-def test_what_training_began_with(subject, monkeypatch):
+def test_each_picture_belongs_to_the_run():
+    assert tuple(pictures.pictures) == runs.PICTURES
+
+
+def test_what_training_began_with(make_net_and_data, monkeypatch):
     """The initial weights and the first augmented batch are bit for bit those of the trainer."""
-    looked_at = subject(augment='crop,mirror', batch_size=12, seed=3)
+    looked_at = make_net_and_data(augment='crop,mirror', batch_size=12, seed=3)
     trained = looked_at.trained
-    normalization = trained.treatment.normalization
+    normalization = trained.input_transform.normalization
     run = trainer.create(trained.config, looked_at.data, trained.device, normalization)
-    net = run.updater.get_optimizer('main').target.predictor
+    net = run.net
     before = {name: param.array.copy() for name, param in net.namedparams()}
-    for name, param in pictures.initial_net(looked_at.trained).namedparams():
+    again = initial.draw_net(trained.config, 3, trained.device)
+    for name, param in again.namedparams():
         np.testing.assert_array_equal(param.array, before[name])
 
     seen = []
     monkeypatch.setattr(
         net, 'forward', lambda x: seen.append(x) or chainer.Variable(x[:, :3, 0, 0])
     )
-    run.updater.update()
+    run.trainer.updater.update()
     drawn = []
     monkeypatch.setattr('chainer_cifar.figures.panels', lambda rows, *_: drawn.extend(rows[0]))
     monkeypatch.setattr('chainer_cifar.figures.tiled', lambda images, *_: images)
@@ -53,8 +59,8 @@ def test_what_training_began_with(subject, monkeypatch):
     assert (plain != augmented).any()
 
 
-def test_filters(subject, tmp_path, monkeypatch):
-    looked_at = subject()
+def test_filters(make_net_and_data, tmp_path, monkeypatch):
+    looked_at = make_net_and_data()
     drawn = []
     monkeypatch.setattr('chainer_cifar.figures.panels', lambda rows, *_: drawn.extend(rows[0]))
     assert pictures.filters(looked_at, tmp_path / 'a.png')
@@ -68,16 +74,16 @@ def test_filters(subject, tmp_path, monkeypatch):
     assert [caption for caption, _ in drawn] == ['after training']
 
 
-def test_activations(subject, tmp_path):
-    looked_at = subject('conv10')
+def test_activations(make_net_and_data, tmp_path):
+    looked_at = make_net_and_data('conv10')
     assert looked_at.convolutions == [f'conv2d_{number}' for number in range(1, 10)]
     assert pictures.activations(looked_at, tmp_path / 'a.png')
     with Image.open(tmp_path / 'a.png') as picture:
         assert picture.width > 3 * 272
 
 
-def test_mistakes(subject, tmp_path, monkeypatch):
-    looked_at = subject()
+def test_mistakes(make_net_and_data, tmp_path, monkeypatch):
+    looked_at = make_net_and_data()
     drawn = []
     monkeypatch.setattr('chainer_cifar.figures.gallery', lambda *args: drawn.append(args))
     assert pictures.mistakes(looked_at, tmp_path / 'a.png')
@@ -85,7 +91,7 @@ def test_mistakes(subject, tmp_path, monkeypatch):
     model, data = looked_at.trained, looked_at.data
     x = data.test_images.reshape(-1, 3, 32, 32)
     with chainer.using_config('train', False):
-        p = chainer.functions.softmax(model.net(model.treatment(x))).array
+        p = chainer.functions.softmax(model.net(model.input_transform(x))).array
     wrong = [i for i in np.argsort(-p.max(axis=1)) if p[i].argmax() != data.test_labels[i]]
     assert title.startswith(f'run: {len(wrong)} of 10 test images')
     np.testing.assert_array_equal(images, x[wrong])
@@ -95,8 +101,8 @@ def test_mistakes(subject, tmp_path, monkeypatch):
         assert second == f'truth: {names[data.test_labels[i]]}'
 
 
-def test_nothing_to_show(subject, tmp_path, monkeypatch):
-    looked_at = subject()
+def test_nothing_to_show(make_net_and_data, tmp_path, monkeypatch):
+    looked_at = make_net_and_data()
     looked_at.convolutions = []
     assert not pictures.filters(looked_at, tmp_path / 'a.png')
     assert not pictures.activations(looked_at, tmp_path / 'a.png')

@@ -7,7 +7,7 @@ import chainer
 import numpy as np
 import pytest
 
-from chainer_cifar.data import dataset, treatment
+from chainer_cifar.data import dataset, input_transform
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Mean, Raw
 from chainer_cifar.errors import UserError
@@ -25,7 +25,7 @@ def refused(path=RUN, flags=None):
     return str(error.value)
 
 
-def test_net_names_treatment_and_flags(saved):
+def test_net_names_transform_and_flags(saved):
     net = saved('residual', res_depth=1, seed=5, checksum='abc')
     # Running means and variances are part of the weights.
     net(np.random.randn(8, 3, 32, 32).astype(np.float32))
@@ -38,7 +38,7 @@ def test_net_names_treatment_and_flags(saved):
         assert model.data_checksum == 'abc'
         with chainer.using_config('train', False):
             expected = net(x.astype(np.float32) / 255).array
-            np.testing.assert_array_equal(model.net(model.treatment(x)).array, expected)
+            np.testing.assert_array_equal(model.net(model.input_transform(x)).array, expected)
 
 
 def test_given_flags_win(saved):
@@ -63,7 +63,7 @@ def test_other_input(saved):
 def test_other_input_of_runs_of_earlier_versions(saved):
     saved()
     path, described = RUN / 'best.npz', RUN / 'config.json'
-    treatment.Treatment(None, Normalization(0, 255)).write(RUN / 'input.npz')
+    input_transform.InputTransform(None, Normalization(0, 255)).write(RUN / 'input.npz')
     assert trained.other_input(path, Raw(), 'unit') == []
     description = json.loads(described.read_text())
     del description['flags']['normalize']

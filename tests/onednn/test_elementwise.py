@@ -99,6 +99,31 @@ def test_concat(channels, axis, order):
     compare(lambda *xs: F.concat(xs, axis=axis), arrays, order=order)
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    width=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=4, max_size=4),
+    order=st.sampled_from(sorted(ORDERS)),
+)
+def test_pad(width, order):
+    x = random(np.random.RandomState(0), 4, 16, 17, 16)
+    compare(lambda x: F.pad(x, width, 'constant'), [x], order=order)
+
+
+@pytest.mark.parametrize(
+    ('width', 'mode', 'options'),
+    [
+        (1, 'constant', {}),
+        ((1, 2), 'constant', {}),
+        (((0, 0), (1, 1), (0, 0), (2, 0)), 'constant', {'constant_values': 3}),
+        (((0, 0), (1, 1), (0, 0), (2, 0)), 'edge', {}),
+        (((0, 0), (1, 1), (0, 0), (2, 0)), 'reflect', {}),
+    ],
+)
+def test_other_paddings_are_chainers(width, mode, options):
+    x = random(np.random.RandomState(0), 4, 16, 17, 16)
+    compare(lambda x: F.pad(x, width, mode, **options), [x])
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     sizes=st.tuples(st.integers(1, 30), st.integers(1, 60), st.integers(1, 60)),

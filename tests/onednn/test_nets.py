@@ -27,7 +27,7 @@ def step(name, dtype=np.float32):
     return float(loss.array), np.concatenate(gradients)
 
 
-@pytest.mark.parametrize('name', nets.nets)
+@pytest.mark.parametrize('name', nets.registry)
 def test_same_loss_and_gradients(name):
     wanted_loss, wanted = step(name)
     with chainer_onednn.enable():

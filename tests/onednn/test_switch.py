@@ -77,9 +77,9 @@ def test_a_graph_survives_disabling():
 
 PROGRAM = textwrap.dedent(
     """
-    import chainer_cifar, chainer, numpy as np
-    import chainer.functions as F
     import chainer_onednn
+    import chainer, numpy as np
+    import chainer.functions as F
     chainer_onednn.enable()
     chainer_onednn.enable()
     print(chainer_onednn.is_enabled())
@@ -125,8 +125,8 @@ def test_a_library_of_something_else():
 
 @pytest.fixture
 def copy(tmp_path):
-    """A folder with both packages, without kernels."""
-    for name in ('chainer_cifar', 'chainer_onednn'):
+    """A folder with the engine and what it needs, without kernels."""
+    for name in ('chainer_compat', 'chainer_onednn'):
         unwanted = shutil.ignore_patterns('*.so', '__pycache__')
         shutil.copytree(SOURCE / name, tmp_path / name, ignore=unwanted)
     return tmp_path
@@ -212,10 +212,7 @@ def test_the_report_ends_quietly_without_a_reader():
 
 
 def test_number_of_threads():
-    program = (
-        'import chainer_cifar; from chainer_onednn import threads; '
-        'print(threads.count(), threads.described())'
-    )
+    program = 'from chainer_onednn import threads; print(threads.count(), threads.described())'
     assert python(program, OMP_NUM_THREADS='1').stdout == '1 1 thread\n'
     assert python(program, OMP_NUM_THREADS='3').stdout == '3 3 threads\n'
 

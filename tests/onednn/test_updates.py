@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainer_onednn
-from chainer_cifar.training.nesterov import Nesterov
+from chainer_cifar.optim.nesterov import Nesterov
 from chainer_onednn import kernels, updates
 from side_by_side import random
 

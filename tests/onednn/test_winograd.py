@@ -136,7 +136,7 @@ def test_outputs_do_not_depend_on_threads_or_batch(kernel):
 
 
 OTHER_SET = """
-import numpy as np, chainer_cifar
+import numpy as np
 from chainer_onednn import kernels
 assert kernels.instruction_set() == 'avx2', kernels.instruction_set()
 import test_winograd as t

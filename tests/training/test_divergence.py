@@ -8,18 +8,28 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.training.divergence import EVERY, LEARNED, FailOnNonNumber, WarnOfChance
 
 
-def trainer(values, iteration, is_new_epoch=False):
-    """As much of a Trainer as is asked for; with a stand-in for CuPy if the arrays are its."""
-    xp = np if isinstance(values[0], np.ndarray) else strict_array.xp
+def module_of(values):
+    """NumPy, or its stand-in for CuPy if the arrays are its."""
+    return np if isinstance(values[0], np.ndarray) else strict_array.xp
+
+
+def net(values):
+    """As much of a net as is asked for."""
     params = [types.SimpleNamespace(array=value) for value in values]
-    model = types.SimpleNamespace(xp=xp, params=lambda: iter(params))
+    return types.SimpleNamespace(xp=module_of(values), params=lambda: iter(params))
+
+
+def trainer(iteration, is_new_epoch=False, xp=np):
+    """As much of a Trainer as is asked for."""
     updater = types.SimpleNamespace(
-        iteration=iteration,
-        is_new_epoch=is_new_epoch,
-        device=types.SimpleNamespace(xp=xp),
-        get_optimizer=lambda name: types.SimpleNamespace(target=model),
+        iteration=iteration, is_new_epoch=is_new_epoch, device=types.SimpleNamespace(xp=xp)
     )
     return types.SimpleNamespace(updater=updater)
+
+
+def fail_on(values, iteration, is_new_epoch=False):
+    """Do what the extension does after an iteration that left these values."""
+    FailOnNonNumber(net(values))(trainer(iteration, is_new_epoch, module_of(values)))
 
 
 def arrays(bad):
@@ -31,17 +41,17 @@ def arrays(bad):
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
 def test_on_a_cpu_each_iteration_counts(bad):
-    FailOnNonNumber()(trainer(arrays(None), 7))
+    fail_on(arrays(None), 7)
     with pytest.raises(UserError, match=r'diverged.* after iteration 7; try a lower --lr'):
-        FailOnNonNumber()(trainer(arrays(bad), 7))
+        fail_on(arrays(bad), 7)
 
 
 @pytest.mark.parametrize('moment', [(EVERY, False), (EVERY + 7, True)])
 def test_on_a_gpu_some_do(moment):
     on_gpu = [strict_array.StrictArray(value) for value in arrays(np.nan)]
-    FailOnNonNumber()(trainer(on_gpu, EVERY + 7))
+    fail_on(on_gpu, EVERY + 7)
     with pytest.raises(UserError, match='diverged'):
-        FailOnNonNumber()(trainer(on_gpu, *moment))
+        fail_on(on_gpu, *moment)
 
 
 def test_the_gpu_is_asked_once(monkeypatch):
@@ -50,7 +60,7 @@ def test_the_gpu_is_asked_once(monkeypatch):
     monkeypatch.setattr(
         strict_array.StrictArray, '__bool__', lambda self: asked.append(1) or answer(self)
     )
-    FailOnNonNumber()(trainer([strict_array.StrictArray(v) for v in arrays(None)], EVERY))
+    fail_on([strict_array.StrictArray(v) for v in arrays(None)], EVERY)
     assert len(asked) == 1
 
 
@@ -68,5 +78,5 @@ def test_a_net_that_learns_nothing_is_told_of_once(capsys, errors, iteration, n_
     warn = WarnOfChance(log, n_class=10)
     for epoch, error in enumerate(errors, 1):
         log.rows.append({'epoch': epoch, 'train_error': error})
-        warn(trainer(arrays(None), iteration, is_new_epoch=True))
+        warn(trainer(iteration, is_new_epoch=True))
     assert capsys.readouterr().err.count('warning: epoch ') == n_warnings

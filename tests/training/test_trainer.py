@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from chainer_cifar import nets
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
+from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import snapshot, trainer
-from chainer_cifar.training.config import TrainConfig
 
 NONE = Normalization(0, 1)
 CPU = chainer.get_device('@numpy')
@@ -32,7 +33,7 @@ class Tiny(chainer.Chain):
 
 @pytest.fixture
 def tiny(monkeypatch, tmp_path):
-    monkeypatch.setitem(nets.nets._items, 'tiny', Tiny)
+    monkeypatch.setitem(nets.registry._items, 'tiny', Tiny)
     monkeypatch.chdir(tmp_path)
 
 
@@ -51,15 +52,15 @@ def config(**flags):
 
 def state_of(run):
     serializer = chainer.serializers.DictionarySerializer()
-    serializer.save(run)
+    serializer.save(run.trainer)
     ignored = ('elapsed', 'second')
     return {k: v for k, v in serializer.target.items() if not any(i in k for i in ignored)}
 
 
 def test_learns_and_logs(tiny, capsys):
     run = trainer.create(config(), data(), CPU, NONE)
-    run.run()
-    rows = run.get_extension('Log').rows
+    run.trainer.run()
+    rows = run.log.rows
     assert [row['epoch'] for row in rows] == [1, 2, 3, 4]
     # 45 images in batches of 8: the batch that ends an epoch begins the next.
     assert [row['iteration'] for row in rows] == [6, 12, 17, 23]
@@ -72,9 +73,9 @@ def test_learns_and_logs(tiny, capsys):
 def test_evaluation_is_of_the_right_images(tiny):
     d = data()
     run = trainer.create(config(iter=1), d, CPU, NONE)
-    run.run()
-    row = run.get_extension('Log').rows[0]
-    net = run.updater.get_optimizer('main').target.predictor
+    run.trainer.run()
+    row = run.log.rows[0]
+    net = run.net
     with chainer.using_config('train', False):
         logits = net(d.test_images.reshape(-1, 3, 32, 32)).array
     assert row['test_error'] == pytest.approx(100 * (logits.argmax(1) != d.test_labels).mean())
@@ -91,14 +92,14 @@ class Stop(Exception):
 def stop_after(run, iteration, c):
     """Run as far as `iteration`, save a snapshot, and stop as if killed."""
 
-    def stop(run):
-        if run.updater.iteration == iteration:
-            snapshot.save(run, c)
+    def stop(trainer):
+        if trainer.updater.iteration == iteration:
+            snapshot.save(trainer, c)
             raise Stop
 
-    run.extend(stop, priority=-200)
+    run.trainer.extend(stop, priority=-200)
     with pytest.raises(Stop):
-        run.run(show_loop_exception_msg=False)
+        run.trainer.run(show_loop_exception_msg=False)
 
 
 @pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
@@ -106,16 +107,16 @@ def stop_after(run, iteration, c):
 def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, optimizer):
     c = config(optimizer=optimizer, augment='crop,mirror,erase', lr_shape='cosine')
     whole = trainer.create(c, data(), CPU, NONE)
-    whole.run()
+    whole.trainer.run()
     stop_after(trainer.create(c, data(), CPU, NONE), iteration, c)
 
-    loaded, state = snapshot.newest(c.models)
+    loaded, state = snapshot.newest(RunFolder(c.prefix))
     assert loaded == c
     resumed = trainer.create(loaded, data(), CPU, NONE)
-    snapshot.restore(resumed, state)
-    assert resumed.updater.iteration == iteration
+    snapshot.restore(resumed.trainer, state)
+    assert resumed.trainer.updater.iteration == iteration
     np.random.seed(99)  # whatever was drawn in between
-    resumed.run()
+    resumed.trainer.run()
     expected, found = state_of(whole), state_of(resumed)
     assert expected.keys() == found.keys()
     for key in expected:
@@ -126,7 +127,7 @@ def test_seed_decides_everything(tiny):
     states = []
     for seed in (1, 1, 2):
         run = trainer.create(config(seed=seed, iter=1), data(), CPU, NONE)
-        run.run()
+        run.trainer.run()
         states.append(state_of(run)['updater/model:main/predictor/fc/W'])
     np.testing.assert_array_equal(states[0], states[1])
     assert not np.array_equal(states[0], states[2])
@@ -135,8 +136,8 @@ def test_seed_decides_everything(tiny):
 def test_learning_rate_follows_the_schedule(tiny):
     run = trainer.create(config(lr_decay_iter='2'), data(), CPU, NONE)
     rates = []
-    run.extend(lambda t: rates.append(t.updater.get_optimizer('main').lr), name='rates')
-    run.run()
+    run.trainer.extend(lambda t: rates.append(t.updater.get_optimizer('main').lr), name='rates')
+    run.trainer.run()
     # Epoch 2 is reached by the update that takes the 90th image, the 12th: it still has the old.
     np.testing.assert_allclose(rates[:12], 0.1)
     np.testing.assert_allclose(rates[12:], 0.01)
@@ -145,41 +146,42 @@ def test_learning_rate_follows_the_schedule(tiny):
 def test_diverged(tiny):
     run = trainer.create(config(lr=1e30), data(), CPU, NONE)
     with np.errstate(all='ignore'), pytest.raises(UserError, match=r'diverged.*--lr'):
-        run.run(show_loop_exception_msg=False)
+        run.trainer.run(show_loop_exception_msg=False)
 
 
 def test_two_snapshots_are_kept_and_later_ones_go(tiny):
     c = config()
     run = trainer.create(c, data(), CPU, NONE)
-    run.run()
-    names = sorted(path.name for path in c.models.glob('snapshot-*'))
-    assert names == ['snapshot-00000017.npz', 'snapshot-00000023.npz']
-    _, state = snapshot.load(c.models / names[0])
+    run.trainer.run()
+    folder = RunFolder(c.prefix)
+    names = [path.name for path in folder.snapshots()]
+    assert names == ['snapshot-00000023.npz', 'snapshot-00000017.npz']
+    _, state = snapshot.load(folder.snapshot(17))
     again = trainer.create(c, data(), CPU, NONE)
-    snapshot.restore(again, state)
+    snapshot.restore(again.trainer, state)
     stop_after(again, 19, c)
-    names = sorted(path.name for path in c.models.glob('snapshot-*'))
-    assert names == ['snapshot-00000017.npz', 'snapshot-00000019.npz']
+    assert folder.snapshots() == [folder.snapshot(19), folder.snapshot(17)]
 
 
 @pytest.mark.parametrize('damage', ['truncate', 'flip', 'empty', 'weights'])
 def test_damaged_snapshot_is_passed_over(tiny, capsys, damage):
     c = config()
-    trainer.create(c, data(), CPU, NONE).run()
-    path = c.models / 'snapshot-00000023.npz'
+    trainer.create(c, data(), CPU, NONE).trainer.run()
+    folder = RunFolder(c.prefix)
+    path = folder.snapshot(23)
     content = bytearray(path.read_bytes())
     if damage == 'truncate':
         content = content[: len(content) // 2]
     elif damage == 'flip':
         content[content.index(b'fc/W') + 400] ^= 1  # in the array that follows this name
     elif damage == 'weights':
-        content = (c.models / 'best.npz').read_bytes()
+        content = folder.weights.read_bytes()
     else:
         content = b''
     path.write_bytes(content)
-    _, state = snapshot.newest(c.models)
+    _, state = snapshot.newest(folder)
     assert int(state['updater/iteration']) == 17
     assert 'snapshot-00000023.npz' in capsys.readouterr().err
-    (c.models / 'snapshot-00000017.npz').write_bytes(b'PK')
+    folder.snapshot(17).write_bytes(b'PK')
     with pytest.raises(UserError, match='none of its 2 snapshots'):
-        snapshot.newest(c.models)
+        snapshot.newest(folder)

@@ -167,9 +167,9 @@ def test_wrong_files_end_in_one_line(tmp_path, name):
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(UserError, match=r'--init .*none\.npz: No such file'):
+    with pytest.raises(UserError, match=rf'^{tmp_path}/none\.npz: No such file'):
         initialize(Tiny(), tmp_path / 'none.npz')
-    with pytest.raises(UserError, match=r'--init .*/best\.npz: No such file'):
+    with pytest.raises(UserError, match=rf'^{tmp_path}/best\.npz: No such file'):
         initialize(Tiny(), tmp_path)
 
 

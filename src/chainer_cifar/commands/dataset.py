@@ -1,53 +1,28 @@
-"""Precompute the pictures: label.pkl, classes.json, image*.pkl, their statistics and samples."""
+"""Precompute the preprocessed pictures.
+
+Written are label.pkl, classes.json, image*.pkl, their statistics and samples.
+"""
 
 import argparse
-import contextlib
 import math
 import pathlib
-import time
-
-import numpy as np
-from tqdm import tqdm
 
 from chainer_cifar import figures
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.data import store
-from chainer_cifar.data.preprocess import PIXELS, preprocessing
+from chainer_cifar.data import prepare
+from chainer_cifar.data.preprocess import preprocessing
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError
 
 
 def main(argv, prog):
     args = parse(argv, prog)
-    methods = {name: preprocessing[name] for name in args.only.split(',')}
+    names = args.only.split(',')
+    for name in names:  # before anything takes time
+        preprocessing.require(name)
     raw = sources[args.source](args.dir)
-    train, test = raw.train_images, raw.test_images
     out = pathlib.Path(args.out or default_out(args.source))
-    store.require_space(out, methods, len(train) + len(test))
-
-    with reported(out / store.LABEL_FILE) as path:
-        store.write_split(path, raw.train_labels, raw.test_labels)
-    with reported(out / store.CLASSES_FILE) as path:
-        store.write_class_names(path, raw.class_names)
-
-    # Most of the memory, so all preprocessings of one dtype share it.
-    memory = {
-        dtype: [np.empty((len(images), PIXELS), dtype) for images in (train, test)]
-        for dtype in {method.dtype for method in methods.values()}
-    }
-    for name, method in methods.items():
-        with reported(out / store.image_file(name)) as path:
-            steps = 2 * len(train) + len(test)
-            with tqdm(total=steps, desc=name, unit='image', leave=False, disable=None) as bar:
-                fitted = method.fit(train, args.eps, bar.update)
-                train_out, test_out = memory[method.dtype]
-                fitted(train, train_out, bar.update)
-                fitted(test, test_out, bar.update)
-            store.write_split(path, train_out, test_out)
-        with reported(out / store.statistics_file(name)) as path:
-            store.write_statistics(path, name, fitted)
-        with reported(out / store.sample_file(name)) as path:
-            figures.image_sheet(train_out[:100].reshape(-1, 3, 32, 32), path)
+    prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
 
 
 def parse(argv, prog):
@@ -82,15 +57,3 @@ def parse(argv, prog):
 def default_out(source):
     """A folder of its own for each source, so that digits never replace CIFAR-10."""
     return 'dataset' if source == 'cifar10' else f'dataset/{source}'
-
-
-@contextlib.contextmanager
-def reported(path):
-    """Make `path` inside; then one line tells its size and time, or UserError why it failed."""
-    start = time.perf_counter()
-    try:
-        yield path
-    except OSError as error:
-        raise UserError(f'{path}: cannot be written: {error.strerror or error}') from None
-    seconds = time.perf_counter() - start
-    print(f'{path}  {path.stat().st_size / 1e6:.1f} MB  {seconds:.1f} s', flush=True)

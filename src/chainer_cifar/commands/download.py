@@ -1,4 +1,4 @@
-"""download: fetch CIFAR-10 or CIFAR-100, verify and extract it."""
+"""Fetch CIFAR-10 or CIFAR-100, verify and extract it."""
 
 import argparse
 import re

@@ -6,19 +6,24 @@ import time
 
 from tqdm import tqdm
 
-from chainer_cifar import figures
-from chainer_cifar.commands.of_weights import load, weights_parser
-from chainer_cifar.evaluation import inference, report, sets
+from chainer_cifar import environment, figures, runs
+from chainer_cifar.commands._weights_parser import load, weights_parser
+from chainer_cifar.errors import prefixed
+from chainer_cifar.evaluation import image_sets, inference, report
 from chainer_cifar.files import atomic_write
-from chainer_cifar.training import environment
+
+TAKES_BATCH_SIZE = True
 
 
 def main(argv, prog):
     given = _parser(prog).parse_args(argv)
-    inference.views[given.tta], sets.sets[given.set]  # before anything takes time
+    # Before anything takes time.
+    inference.views.require(given.tta)
+    image_sets.choices.require(given.set)
     model = load(given)
-    data = sets.load(model)
-    images, index, labels = sets.choose(model, data, given.set)
+    data = image_sets.load(model)
+    with prefixed('--set '):
+        images, index, labels = image_sets.choose(model, data, given.set)
 
     batches = (x for x, _ in images.batches(index, model.config.batch_size))
     start = time.perf_counter()
@@ -50,12 +55,12 @@ def _write(given, model, facts, numbers, text):
     matrix = report.matrix_text(numbers['confusion'], model.class_names)
     folder = pathlib.Path(given.out) if given.out else model.results
     words = [given.set] if given.tta == 'none' else [given.set, given.tta]
-    name = model.name('report', *words)
+    name = model.name(runs.REPORT, *words)
     with atomic_write(folder / f'{name}.txt', 'w') as file:
         file.write(f'{title}\n{text}\n\n{matrix}\n')
     with atomic_write(folder / f'{name}.json', 'w') as file:
         json.dump({**facts, **numbers}, file, indent=1)
-    picture = folder / f'{model.name("confusion", *words)}.png'
+    picture = folder / f'{model.name(runs.CONFUSION, *words)}.png'
     heading = f'{model.config.prefix}, {" ".join(words)}: error {numbers["error"]:.2f} %'
     figures.confusion(numbers['confusion'], model.class_names, heading, picture)
 
@@ -68,7 +73,9 @@ def _write(given, model, facts, numbers, text):
 def _parser(prog):
     parser = weights_parser(prog, __doc__)
     parser.add_argument(
-        '--set', default='test', help=f'which images: {", ".join(sets.sets)} (default: test)'
+        '--set',
+        default='test',
+        help=f'which images: {", ".join(image_sets.choices)} (default: test)',
     )
     parser.add_argument(
         '--tta',

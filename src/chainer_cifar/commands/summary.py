@@ -6,9 +6,9 @@ import numpy as np
 
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.config import TrainConfig, from_dict
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import layers, trained
-from chainer_cifar.training.config import TrainConfig, from_dict
 
 
 def main(argv, prog):
@@ -16,11 +16,11 @@ def main(argv, prog):
     flags = {name: value for name, value in vars(given).items() if name not in _OWN}
     if given.depth is not None and given.depth < 1:
         raise UserError(f'--depth {given.depth}: must be a number from 1 up')
-    net = _of_run(given, flags) if given.weights else _by_name(given, flags)
+    net = _from_run(given, flags) if given.weights else _by_name(given, flags)
     print(layers.table(*layers.trace(net, np.zeros((1, 3, 32, 32), np.float32)), given.depth))
 
 
-def _of_run(given, flags):
+def _from_run(given, flags):
     if flags or given.n_class is not None:
         flag = next(iter(flags), 'n_class')
         raise UserError(f'--{flag}: {given.weights} tells which net it is of; leave the flag out')
@@ -34,7 +34,7 @@ def _by_name(given, flags):
     if n_class < 1:
         raise UserError(f'--n_class {n_class}: must be a number from 1 up')
     config = from_dict(flags, 'command line')
-    return nets.create(config.model, n_class, **config.net_options())
+    return config.create_net(n_class)
 
 
 _OWN = ('weights', 'n_class', 'depth')
@@ -49,7 +49,7 @@ def _parser(prog):
         metavar='RUN',
         help='a run, as models/RUN or RUN; or a file of weights',
     )
-    add_flags(parser, TrainConfig, ('model', *nets.OPTIONS))
+    add_flags(parser, TrainConfig, ('model', *nets.option_names()))
     parser.add_argument(
         '--n_class', type=int, default=None, metavar='INT', help='classes (default: 10)'
     )

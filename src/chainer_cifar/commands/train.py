@@ -1,4 +1,4 @@
-"""``train.py``: flags in; a trained net, its log and its curves out."""
+"""Train a net and draw its curves."""
 
 import argparse
 import shutil
@@ -6,9 +6,11 @@ import textwrap
 
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.config import GROUPS, RUN, TrainConfig, from_dict
+from chainer_cifar.recipes import recipes
 from chainer_cifar.training import run
-from chainer_cifar.training.config import GROUPS, RUN, TrainConfig, from_dict
-from chainer_cifar.training.recipes import recipes
+
+TAKES_BATCH_SIZE = True
 
 
 def main(argv, prog):
@@ -72,8 +74,8 @@ def _parser(prog):
 
 
 def _list_models():
-    for name in nets.nets:
-        text = nets.describe(name).replace('`', '')  # markup is for the README's table
+    for name in nets.registry:
+        text = nets.describe(name).replace('`', '')  # markup is for the table in docs
         print(f'{name:18} {nets.create(name).count_params():>10,}  {text}')
 
 
@@ -84,4 +86,4 @@ def _list_recipes():
         published = f', test error {recipe.published_error} %' if recipe.published_error else ''
         head = f'{name:14} {recipe.source}{published}'
         print(textwrap.fill(head, width, subsequent_indent=indent))
-        print(textwrap.indent(recipe.as_typed(width - len(indent)), indent))
+        print(textwrap.indent(recipe.as_flags(width - len(indent)), indent))

@@ -1,10 +1,12 @@
-"""Draw what a net learned: its filters, activations, mistakes, and a batch it was trained on."""
+"""Draw filters, activations, mistakes and a training batch of trained weights."""
 
 import pathlib
 
-from chainer_cifar.commands.of_weights import load, weights_parser
+from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation.pictures import Subject, pictures
+from chainer_cifar.evaluation.pictures import NetAndData, pictures
+
+TAKES_BATCH_SIZE = True
 
 
 def main(argv, prog):
@@ -15,10 +17,10 @@ def main(argv, prog):
     draw = {name: pictures[name] for name in names}
     model = load(given)
     folder = pathlib.Path(given.out) if given.out else model.results
-    subject = Subject(model)
+    looked_at = NetAndData(model)
     for name, function in draw.items():
         path = folder / f'{model.name(name)}.png'
-        print(f'{name:12} {path if function(subject, path) else "nothing to show"}', flush=True)
+        print(f'{name:12} {path if function(looked_at, path) else "nothing to show"}', flush=True)
 
 
 def _parser(prog):

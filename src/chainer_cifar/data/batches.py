@@ -98,5 +98,5 @@ def _send(images: Array, device: chainer.backend.Device) -> Array:
 def training_iterator(index: Index, batch_size: int) -> chainer.iterators.SerialIterator:
     """Make an iterator over shuffled `index`, which draws each epoch's order from NumPy's state."""
     if batch_size > len(index):
-        raise UserError(f'--batch_size {batch_size}: there are only {len(index)} training images')
+        raise UserError(f'{batch_size}: there are only {len(index)} training images')
     return chainer.iterators.SerialIterator(index, batch_size)

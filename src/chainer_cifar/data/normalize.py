@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from chainer_cifar.arrays import Array, ArrayModule
-from chainer_cifar.errors import UserError, as_typed
+from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
 MeanAndStd: TypeAlias = tuple[ArrayLike, ArrayLike]
@@ -70,8 +70,8 @@ def fit(name: str, images: Array) -> Normalization:
     """
     if name in FOR_RAW and images.dtype != np.uint8:
         raise UserError(
-            f'--normalize {name}: is for raw images; give -d dataset/image_raw.pkl '
-            f'(made by: {as_typed("dataset --only raw")})'
+            f'{name}: is for raw images; give -d dataset/image_raw.pkl '
+            f'(made by: {command_line("dataset --only raw")})'
         )
     return Normalization(*normalizations[name](images))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.archive import ARCHIVES
-from chainer_cifar.errors import UserError, as_typed
+from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
 
@@ -85,7 +85,7 @@ def _archive_folder(folder: Folder, name: str) -> pathlib.Path:
     if not folder.is_dir():
         raise UserError(
             f'{folder}: no such folder; fetch the archive with: '
-            f'{as_typed(f"download --set {name}")}'
+            f'{command_line(f"download --set {name}")}'
         )
     return folder
 
@@ -124,4 +124,4 @@ def _require(content: Mapping[str, Any], key: str, path: pathlib.Path) -> Any:
 
 
 def _again() -> str:
-    return f'extract the archive again with: {as_typed("download")}'
+    return f'extract the archive again with: {command_line("download")}'

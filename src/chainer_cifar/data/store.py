@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
-from chainer_cifar.errors import UserError, as_typed
+from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.files import atomic_write
 
 LABEL_FILE = 'label.pkl'
@@ -49,7 +49,7 @@ def sample_file(name: str) -> str:
 
 
 def _make(flags: str = '') -> str:
-    return f'make it with: {as_typed("dataset" + flags)}'
+    return f'make it with: {command_line("dataset" + flags)}'
 
 
 def _stem(kind: str, name: str) -> str:

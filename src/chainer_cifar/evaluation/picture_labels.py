@@ -47,9 +47,9 @@ def read(path: str, class_names: Sequence[str]) -> list[Line]:
                 lines.append(Line(reader.line_num, name, numbers[cells[1]]))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'
-        raise UserError(f'--labels {path}: cannot be read ({reason})') from None
+        raise UserError(f'{path}: cannot be read ({reason})') from None
     except (ValueError, csv.Error) as error:
-        raise UserError(f'--labels {path}: line {reader.line_num}: {error}') from None
+        raise UserError(f'{path}: line {reader.line_num}: {error}') from None
     return lines
 
 
@@ -84,14 +84,14 @@ def assign(
         if len(found) > 1:
             first, second, *_ = found.values()
             raise UserError(
-                f'--labels {path}: line {line.number}: {line.name!r} may be {first} or {second}; '
+                f'{path}: line {line.number}: {line.name!r} may be {first} or {second}; '
                 f'write its path'
             )
         for where, picture in found.items():
             before = known.setdefault(where, line)
             if before.label != line.label:
                 raise UserError(
-                    f'--labels {path}: lines {before.number} and {line.number} give different '
+                    f'{path}: lines {before.number} and {line.number} give different '
                     f'labels to {picture}; leave one out'
                 )
     return [known[where].label if where in known else None for where in wheres], unmatched

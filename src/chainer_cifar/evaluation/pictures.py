@@ -1,9 +1,11 @@
 """Draw pictures of what a net learned: filters, activations, mistakes, a training batch.
 
-To add one, write a function here with ``@pictures.register('name')``. It takes a `Subject` and a
-path, and either writes a PNG file there and returns True, or returns False: nothing to show.
+To add one, write a function here with ``@pictures.register('name')``. It takes a `NetAndData` and a
+path, and either writes a PNG file there and returns True, or returns False: nothing to show. Add
+its name to `runs.PICTURES`, too, since the file belongs to the run.
 """
 
+import dataclasses
 import functools
 import math
 import pathlib
@@ -15,13 +17,13 @@ from chainer.backends import cuda
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from chainer_cifar import figures, nets
+from chainer_cifar import figures, initial
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import augment, batches
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.evaluation import inference, layers, sets
+from chainer_cifar.evaluation import image_sets, inference, layers
 from chainer_cifar.evaluation.trained import Trained
-from chainer_cifar.randomness import INITIAL, seed_all
+from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
 
 # How many to show at most.
@@ -35,7 +37,7 @@ FILTER_SIZE = 48  # pixels
 SHEET_SIZE = 360
 
 
-class Subject:
+class NetAndData:
     """A trained net, its data and its convolutions, which are found when first needed."""
 
     def __init__(self, trained: Trained) -> None:
@@ -44,7 +46,7 @@ class Subject:
     @functools.cached_property
     def data(self) -> Dataset:
         """The data that the run was trained on, or other data given for it."""
-        return sets.load(self.trained)
+        return image_sets.load(self.trained)
 
     @functools.cached_property
     def convolutions(self) -> list[str]:
@@ -54,27 +56,21 @@ class Subject:
         return [layer.path for layer in found]
 
 
-pictures = Registry[Callable[[Subject, pathlib.Path], bool]]('picture')
-
-
-def initial_net(trained: Trained) -> chainer.Chain:
-    """Make the net as it was before training, and set NumPy's random state as it was then."""
-    config = trained.config
-    seed_all(config.seed, INITIAL, trained.device)
-    return nets.create(config.model, len(trained.class_names), **config.net_options())
+pictures = Registry[Callable[[NetAndData, pathlib.Path], bool]]('picture')
 
 
 @pictures.register('filters')
-def filters(subject: Subject, path: pathlib.Path) -> bool:
+def filters(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the first convolution's filters before and after training, each in its own range."""
-    trained = subject.trained
-    if not subject.convolutions:
+    trained = looked_at.trained
+    if not looked_at.convolutions:
         return False
-    where = subject.convolutions[0]
+    where = looked_at.convolutions[0]
     shown = [('after training', _weights(trained.net, where))]
     # Weights that came from a file do not follow from the seed.
     if not trained.config.init:
-        shown.insert(0, ('before training', _weights(initial_net(trained), where)))
+        net = initial.draw_net(trained.config, len(trained.class_names), trained.device)
+        shown.insert(0, ('before training', _weights(net, where)))
     row = [(caption, _filter_sheet(weights)) for caption, weights in shown]
     size = ' x '.join(map(str, shown[0][1].shape))
     figures.panels([row], path, f'{trained.config.prefix}: filters of {where}, {size}')
@@ -96,21 +92,21 @@ def _filter_sheet(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 @pictures.register('activations')
-def activations(subject: Subject, path: pathlib.Path) -> bool:
+def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the output of the first, a middle and the last convolution for the first test images.
 
     All maps of one image and one convolution share one range.
     """
-    trained, found = subject.trained, subject.convolutions
+    trained, found = looked_at.trained, looked_at.convolutions
     if not found:
         return False
     paths = list(dict.fromkeys([found[0], found[len(found) // 2], found[-1]]))
-    images, index, labels = sets.choose(trained, subject.data, 'test')
+    images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
     index = index[:IMAGES]
     (x, _), *_ = images.batches(index, IMAGES)
     outputs = layers.outputs(trained.net, x, paths)
     rows = []
-    for i, image in enumerate(_test_pictures(subject, index)):
+    for i, image in enumerate(_test_pictures(looked_at, index)):
         row = [(trained.class_names[labels[i]], figures.tiled(image[None], 1, 4))]
         for name, maps in zip(paths, outputs, strict=True):
             row.append((_map_caption(name, maps[i]), _map_sheet(maps[i])))
@@ -132,10 +128,10 @@ def _map_sheet(maps: Array) -> NDArray[np.uint8]:
 
 
 @pictures.register('mistakes')
-def mistakes(subject: Subject, path: pathlib.Path) -> bool:
+def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the misclassified test images of whose wrong class the net is most sure."""
-    trained = subject.trained
-    images, index, labels = sets.choose(trained, subject.data, 'test')
+    trained = looked_at.trained
+    images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
     inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
     with tqdm(total=len(index), desc='mistakes', unit='img', leave=False, disable=None) as bar:
         logits = inference.logits(trained.net, inputs, advance=bar.update)
@@ -154,26 +150,25 @@ def mistakes(subject: Subject, path: pathlib.Path) -> bool:
         f'{trained.config.prefix}: {len(wrong):,} of {len(index):,} test images are misclassified; '
         f'the net is most sure of these'
     )
-    figures.gallery(_test_pictures(subject, shown), captions, path, title)
+    figures.gallery(_test_pictures(looked_at, shown), captions, path, title)
     return True
 
 
-def _test_pictures(subject: Subject, index: Array) -> NDArray[np.uint8]:
-    return figures.colours(subject.data.test_images[index].reshape(-1, 3, 32, 32))
+def _test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:
+    return figures.colours(looked_at.data.test_images[index].reshape(-1, 3, 32, 32))
 
 
 @pictures.register('batch')
-def batch(subject: Subject, path: pathlib.Path) -> bool:
+def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the first training batch before and after augmentation, not normalized."""
-    trained, data = subject.trained, subject.data
-    config = trained.config
-    split = batches.Split(len(data.train_labels), config.seed, not config.no_valid_data)
-    # Draw the same random numbers as training: initial weights, order, then those of iteration 0.
-    initial_net(trained)
-    index = batches.training_iterator(split.train, trained.batch_size).next()
+    trained, data = looked_at.trained, looked_at.data
+    # The batch size of the run: another may have been given for this command.
+    config = dataclasses.replace(trained.config, batch_size=trained.batch_size)
+    n_class, n_image = len(trained.class_names), len(data.train_labels)
+    index = initial.draw(config, n_class, n_image, trained.device).iterator.next()
     seed_all(config.seed, 0, trained.device)
     images = batches.DeviceImages(
-        data.train_images, data.train_labels, trained.device, trained.treatment.normalization
+        data.train_images, data.train_labels, trained.device, trained.input_transform.normalization
     )
     x, _ = images.take(index)
     changed = augment.create(config.augment)(images.xp, x, np.random)

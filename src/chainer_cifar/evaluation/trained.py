@@ -1,24 +1,21 @@
 """A trained net as evaluate, predict and visualize need it: all they ask is its weights file."""
 
 import dataclasses
-import json
 import pathlib
 
 import chainer
 import numpy as np
 
-from chainer_cifar import device as devices
-from chainer_cifar import nets
-from chainer_cifar.data import treatment
+from chainer_cifar import config as train_config
+from chainer_cifar import runs
+from chainer_cifar.data import input_transform
+from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.preprocess import name_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.training import config as train_config
-from chainer_cifar.weights import locate, npz
-from chainer_cifar.weights.locate import WEIGHTS
+from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
+from chainer_cifar.weights import npz
 
-CONFIG, TREATMENT = 'config.json', 'input.npz'
-
-RUNS = 5  # that are named where there are no weights
+SUGGESTED = 5  # runs, where no weights are found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Trained:
         weights (pathlib.Path): The file.
         config (TrainConfig): The flags of the run, or those given instead.
         class_names (list of str): In the order of the logits.
-        treatment (Treatment): From pictures to what the net takes.
+        input_transform (InputTransform): From pictures to what the net takes.
         net (chainer.Chain): On `device`, with these weights.
         device (chainer.backend.Device): Where it is.
         data_checksum (str): Of the data it was trained on (`Dataset.checksum`); empty if unknown.
@@ -39,7 +36,7 @@ class Trained:
     weights: pathlib.Path
     config: train_config.TrainConfig
     class_names: list
-    treatment: treatment.Treatment
+    input_transform: InputTransform
     net: chainer.Chain
     device: chainer.backend.Device
     data_checksum: str
@@ -48,10 +45,11 @@ class Trained:
     @property
     def results(self):
         """The folder under results/ for what is found out about these weights."""
-        folder, root = self.weights.parent.resolve(), pathlib.Path('models').resolve()
-        if folder != root and folder.is_relative_to(root):  # it may have been renamed since
-            return pathlib.Path('results', folder.relative_to(root))
-        return self.config.results
+        folder = self.weights.parent
+        run = runs.containing(folder, [MODELS])  # it may have been renamed since
+        if run is None or folder.resolve() == MODELS.resolve():
+            run = RunFolder(self.config.prefix)
+        return run.results
 
     def name(self, *words):
         """A file name for that: the words, and the weights' name unless that is best.npz."""
@@ -75,10 +73,10 @@ def load(path, flags=None):
     config = _config(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(flags or {}))
-    net = nets.create(config.model, len(description['classes']), **config.net_options())
+    net = config.create_net(len(description['classes']))
     _fill(net, arrays, weights, config.model)
-    found = treatment.read(weights.with_name(TREATMENT))
-    device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
+    found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
+    device = config.open_device()
     net.to_device(device)
     checksum = str(description.get('data_checksum', ''))
     classes = description['classes']
@@ -86,13 +84,12 @@ def load(path, flags=None):
 
 
 def find(name):
-    """The weights file that `name` means (see locate.py); UserError if there is none."""
-    path = locate.find(name)
+    """The weights file that `name` means (see `runs.find_weights`); UserError if there is none."""
+    path = runs.find_weights(name)
     if not path.is_file():
-        runs = [str(folder) for folder in locate.runs()[:RUNS]] or [f'models/RUN/{WEIGHTS}']
-        raise UserError(
-            f'{path}: no such file; give the weights of a run, such as {", ".join(runs)}'
-        )
+        known = [str(folder) for folder in runs.with_weights()[:SUGGESTED]]
+        examples = ', '.join(known or [f'models/RUN/{WEIGHTS}'])
+        raise UserError(f'{path}: no such file; give the weights of a run, such as {examples}')
     return path
 
 
@@ -103,7 +100,7 @@ def other_input(weights, preprocessing, normalize):
 
     Args:
         weights (pathlib.Path): The file; config.json and input.npz of its run lie beside it.
-        preprocessing: Of the other run, as `Treatment` has it.
+        preprocessing: Of the other run, as `InputTransform` has it.
         normalize (str): Its ``--normalize``.
 
     Returns:
@@ -112,12 +109,12 @@ def other_input(weights, preprocessing, normalize):
     Raises:
         UserError: One of them is damaged.
     """
-    description, beside = weights.with_name(CONFIG), weights.with_name(TREATMENT)
+    description, beside = weights.with_name(CONFIG), weights.with_name(INPUT_TRANSFORM)
     if not (description.exists() and beside.exists()):
         return []
     flags = _read_description(description)['flags']
     pairs = {'--normalize': (flags.get('normalize', 'none'), normalize)}
-    before = treatment.read(beside).preprocessing
+    before = input_transform.read(beside).preprocessing
     if before is not None and preprocessing is not None:
         pairs['preprocessing'] = name_of(before), name_of(preprocessing)
     return [f'{what} {old}, not {new}' for what, (old, new) in pairs.items() if old != new]
@@ -125,18 +122,11 @@ def other_input(weights, preprocessing, normalize):
 
 def _read_description(path):
     try:
-        description = json.loads(path.read_text(encoding='utf-8'))
-        flags, classes = description['flags'], description['classes']
-        named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-        if not isinstance(flags, dict) or not classes or not named:
-            raise ValueError('something is missing in it')
-        return description
+        return runs.read_description(path, {'flags', 'classes'}, 'copy it again')
     except FileNotFoundError:
         raise UserError(
             f'{path}: no such file; it tells what net the weights are of, and lies beside them'
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{path}: cannot be read ({error}); copy it again') from None
 
 
 def _config(flags, path):

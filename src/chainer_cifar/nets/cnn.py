@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D, dropout
 from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 
@@ -22,7 +22,7 @@ class _FullyConnected(chainer.Chain):
         return self.l2(dropout(F.relu(self.l1(dropout(h)))))
 
 
-@nets.register('cnn')
+@register('cnn')
 class CNN(_FullyConnected):
     """Three 5x5 convolutions, max pooling, two fully connected layers (article 000)."""
 
@@ -39,7 +39,7 @@ class CNN(_FullyConnected):
         return self.classify(x)
 
 
-@nets.register('cnnbn')
+@register('cnnbn')
 class CNNBN(_FullyConnected):
     """`cnn` with batch normalization after each convolution (article 000)."""
 
@@ -56,7 +56,7 @@ class CNNBN(_FullyConnected):
         return self.classify(x)
 
 
-@nets.register('cnnwn')
+@register('cnnwn')
 class CNNWN(_FullyConnected):
     """`cnn` with weight normalization of each convolution (Salimans and Kingma, 2016).
 

@@ -4,11 +4,11 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import KERAS_INITIAL, dropout, keras_normalization
 
 
-@nets.register('conv10')
+@register('conv10')
 class Conv10(chainer.Chain):
     """Three sets of unpadded 1x1, 3x3, 5x5 convolutions, 64 to 256 channels wide (article 002).
 

@@ -4,7 +4,7 @@ import functools
 
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.inverted_residual import InvertedResidualNet
 
 # Blocks, ksize, stride, expansion, channels: table 1 of the paper, stages 2 to 8.
@@ -19,7 +19,7 @@ STAGES = (
 )
 
 
-@nets.register('efficientnet_lite0')
+@register('efficientnet_lite0')
 class EfficientNetLite0(InvertedResidualNet):
     """EfficientNet-Lite0, 16 inverted residual blocks; ``--init imagenet`` for transfer learning.
 

@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D
 from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcut, three_stages
 
@@ -49,7 +49,7 @@ class IdentityMappingBlock(chainer.Chain):
         return add(h, past, self.skip_ratio, self.swapout)
 
 
-@nets.register('identity_mapping')
+@register('identity_mapping')
 class IdentityMapping(chainer.Chain):
     """Pre-activation residual net of 6 x res_depth + 2 layers (He et al., 2016).
 

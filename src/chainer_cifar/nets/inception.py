@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D, dropout
 
 
@@ -47,7 +47,7 @@ class InceptionBlock(chainer.Chain):
         return self.join(F.concat(branches))
 
 
-@nets.register('inception')
+@register('inception')
 class Inception(chainer.Chain):
     """Eight Inception blocks of six branches with batch normalization, global average pooling.
 

@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization, upscaled
 
 # Channels after each of the 13 pairs of a depthwise and a pointwise convolution.
@@ -12,7 +12,7 @@ WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 HALVING = (2, 4, 6, 12)  # which pairs have stride 2, counted from 1
 
 
-@nets.register('mobilenet')
+@register('mobilenet')
 class MobileNet(chainer.Chain):
     """MobileNet v1, 28 layers of depthwise and pointwise convolutions (article 001).
 

@@ -4,7 +4,7 @@ import functools
 
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.inverted_residual import InvertedResidualNet
 
 # Blocks, ksize, stride, expansion, channels: table 2 of the paper.
@@ -19,7 +19,7 @@ STAGES = (
 )
 
 
-@nets.register('mobilenet_v2')
+@register('mobilenet_v2')
 class MobileNetV2(InvertedResidualNet):
     """MobileNet v2, 17 inverted residual blocks; ``--init imagenet`` for transfer learning.
 

@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D
 from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
 
@@ -50,7 +50,7 @@ def widths(depth: int, alpha: int) -> list[int]:
     return [16 + (2 * alpha * k + n) // (2 * n) for k in range(1, n + 1)]
 
 
-@nets.register('pyramid')
+@register('pyramid')
 class PyramidNet(chainer.Chain):
     """PyramidNet of 6 x res_depth + 2 layers with additive widening (Han et al., 2017).
 

@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D
 from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcut, three_stages
 
@@ -50,7 +50,7 @@ class ResidualBlock(chainer.Chain):
         return F.relu(add(h, past, self.skip_ratio, self.swapout))
 
 
-@nets.register('residual')
+@register('residual')
 class ResidualNet(chainer.Chain):
     """Residual net of 6 x res_depth + 2 layers (article 000).
 

@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization
 
 
@@ -48,7 +48,7 @@ class BottleneckUnit(chainer.Chain):
         return h + (x if self.shortcut is None else self.shortcut(active))
 
 
-@nets.register('resnet164')
+@register('resnet164')
 class ResNet164(chainer.Chain):
     """Pre-activation bottleneck residual net of 9 x res_depth + 2 layers (article 003).
 

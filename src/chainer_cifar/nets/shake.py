@@ -6,7 +6,7 @@ import chainer.links as L
 from chainer.utils import type_check
 
 from chainer_cifar.arrays import Array, ArrayModule
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D
 from chainer_cifar.nets.residual_parts import doubling, shortcut, three_stages
 
@@ -84,7 +84,7 @@ class ShakeBlock(chainer.Chain):
         return F.relu(shake_shake(h1, h2) + shortcut(x, self.stride, self.new_channels))
 
 
-@nets.register('shake_residual')
+@register('shake_residual')
 class ShakeResidualNet(chainer.Chain):
     """Two-branch residual net with Shake-Shake regularization (Gastaldi, 2017).
 

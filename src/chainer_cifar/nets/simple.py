@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import KERAS_INITIAL
 
 
@@ -25,7 +25,7 @@ class _OneConvolution(chainer.Chain):
         return self.dense_2(F.relu(self.dense_1(h)))
 
 
-@nets.register('simple')
+@register('simple')
 class Simple(_OneConvolution):
     """One 5x5 convolution, max pooling, two fully connected layers (article 001)."""
 
@@ -38,7 +38,7 @@ class Simple(_OneConvolution):
         return self.classify(self.features(x))
 
 
-@nets.register('simple_gap')
+@register('simple_gap')
 class SimpleGAP(_OneConvolution):
     """`simple` with global average pooling after the max pooling (article 001)."""
 

@@ -6,7 +6,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import BatchConv2D, dropout
 
 
@@ -57,7 +57,7 @@ class _EightConvolutions(chainer.Chain):
         return dropout(F.max_pooling_2d(h, 2), 0.25)
 
 
-@nets.register('vgg')
+@register('vgg')
 class VGG(_EightConvolutions):
     """Eight 3x3 convolutions with batch normalization, three fully connected layers (article 000).
 
@@ -78,14 +78,14 @@ class VGG(_EightConvolutions):
         return self.fc6(h)
 
 
-@nets.register('vgg_crelu')
+@register('vgg_crelu')
 class VGGCReLU(VGG):
     """`vgg` with CReLU: half as many filters, each used with both signs (Shang et al., 2016)."""
 
     convolution = CReLUConv2D
 
 
-@nets.register('vgg_no_fc')
+@register('vgg_no_fc')
 class VGGNoFC(_EightConvolutions):
     """`vgg` with global average pooling in place of its hidden fully connected layers."""
 
@@ -99,7 +99,7 @@ class VGGNoFC(_EightConvolutions):
         return self.fc(dropout(h))
 
 
-@nets.register('vgg_wide')
+@register('vgg_wide')
 class VGGWide(chainer.Chain):
     """Sixteen 3x3 convolutions of 128, 256 and 512 channels, global average pooling.
 

@@ -6,13 +6,13 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import nets
+from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import KERAS_INITIAL, dropout, keras_normalization, upscaled
 
 _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
-@nets.register('vgg16')
+@register('vgg16')
 class VGG16(chainer.Chain):
     """Simonyan and Zisserman's net D, for images of 32x32 or, upscaled, 224x224 (article 004).
 
@@ -58,7 +58,7 @@ class VGG16(chainer.Chain):
         return self.predictions(h)
 
 
-@nets.register('vgg16bn')
+@register('vgg16bn')
 class VGG16BN(VGG16):
     """`vgg16` with batch normalization after the ReLU of each convolution (article 004)."""
 

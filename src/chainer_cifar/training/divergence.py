@@ -21,27 +21,32 @@ class FailOnNonNumber(extension.Extension):
 
     Chainer's extension of this name checks each parameter on its own, which makes a GPU wait as
     many times. It raises a RuntimeError, which looks like a failure of CUDA.
+
+    Args:
+        net: The net that is trained.
     """
 
     # Before all others, so that nobody evaluates, logs or saves such weights.
     priority = extension.PRIORITY_EDITOR + extension.PRIORITY_WRITER
 
+    def __init__(self, net: chainer.Chain) -> None:
+        self.net = net
+
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         updater = trainer.updater
         cheap = updater.device.xp is np
         if cheap or updater.is_new_epoch or updater.iteration % EVERY == 0:
-            require_finite(trainer)
+            require_finite(self.net, updater.iteration)
 
 
-def require_finite(trainer: chainer.training.Trainer) -> None:
+def require_finite(net: chainer.Link, iteration: int) -> None:
     """Raise UserError if the weights hold NaN or infinity; the device answers once for all."""
-    model = trainer.updater.get_optimizer('main').target
-    xp = model.xp
-    finite = xp.stack([xp.isfinite(param.array).all() for param in model.params()])
+    xp = net.xp
+    finite = xp.stack([xp.isfinite(param.array).all() for param in net.params()])
     if not finite.all():
         raise UserError(
             f'training diverged: the weights hold NaN or infinity after iteration '
-            f'{trainer.updater.iteration}; try a lower --lr (sgd, nesterov) or '
+            f'{iteration}; try a lower --lr (sgd, nesterov) or '
             f'--alpha (adam), with --overwrite'
         )
 

@@ -4,16 +4,14 @@ import csv
 import json
 import pathlib
 import time
-from typing import Protocol, TypeAlias, TypedDict
+from typing import TypeAlias, TypedDict
 
 import chainer
 from chainer.training import extension
 
-from chainer_cifar import figures
-from chainer_cifar.evaluation.trained import WEIGHTS
+from chainer_cifar import figures, runs
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.files import atomic_write
-
-LOG = 'log.csv'
 
 Row: TypeAlias = dict[str, float]
 
@@ -54,11 +52,11 @@ class Log(extension.Extension):
 
     def write(self, folder: pathlib.Path) -> None:
         """Write both files into `folder`."""
-        with atomic_write(folder / LOG, 'w') as file:
+        with atomic_write(folder / runs.LOG, 'w') as file:
             writer = csv.DictWriter(file, self.rows[0])
             writer.writeheader()
             writer.writerows(self.rows)
-        with atomic_write(folder / 'log.json', 'w') as file:
+        with atomic_write(folder / runs.LOG_JSON, 'w') as file:
             json.dump(self.rows, file, indent=1)
 
     def best(self) -> Row:
@@ -84,21 +82,22 @@ class BestWeights(extension.Extension):
 
     Args:
         log: Knows the best epoch.
+        net: The net that is trained.
         folder: Where to write the files.
         every: Keep the weights of every so many epochs, too; 0: of none.
     """
 
-    def __init__(self, log: Log, folder: pathlib.Path, every: int) -> None:
+    def __init__(self, log: Log, net: chainer.Chain, folder: runs.RunFolder, every: int) -> None:
         self.log = log
+        self.net = net
         self.folder = folder
         self.every = every
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        net = trainer.updater.get_optimizer('main').target.predictor
         if self.log.best() is self.log.rows[-1]:
-            _save_weights(self.folder / WEIGHTS, net)
+            _save_weights(self.folder.weights, self.net)
         if self.every and trainer.updater.epoch % self.every == 0:
-            _save_weights(self.folder / f'epoch-{trainer.updater.epoch:04d}.npz', net)
+            _save_weights(self.folder.epoch_weights(trainer.updater.epoch), self.net)
 
 
 def _save_weights(path: pathlib.Path, net: chainer.Chain) -> None:
@@ -138,15 +137,6 @@ class Curves(extension.Extension):
         self._drawn = time.monotonic()
 
 
-class Flags(Protocol):
-    """What `summarize` reads of the config."""
-
-    @property
-    def no_valid_data(self) -> bool: ...
-    @property
-    def results(self) -> pathlib.Path: ...
-
-
 class Summary(TypedDict):
     """The content of ``summary.json``."""
 
@@ -160,7 +150,7 @@ class Summary(TypedDict):
 
 
 def summarize(
-    config: Flags, log: Log, trainer: chainer.training.Trainer, images_per_second: float
+    config: TrainConfig, log: Log, trainer: chainer.training.Trainer, images_per_second: float
 ) -> Summary:
     """Write ``summary.json``: the result, how it was chosen, and how long the run took."""
     best = log.best()
@@ -173,6 +163,6 @@ def summarize(
         'seconds': round(trainer.elapsed_time, 1),
         'images_per_second': round(images_per_second, 1),
     }
-    with atomic_write(config.results / 'summary.json', 'w') as file:
+    with atomic_write(runs.RunFolder(config.prefix).summary, 'w') as file:
         json.dump(summary, file, indent=1)
     return summary

@@ -11,17 +11,17 @@ import time
 import filelock
 import numpy as np
 
+from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
-from chainer_cifar.data import dataset, normalize
-from chainer_cifar.data import treatment as treatments
-from chainer_cifar.errors import UserError
+from chainer_cifar import runs
+from chainer_cifar.data import dataset, input_transform, normalize
+from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
-from chainer_cifar.evaluation.pictures import pictures
 from chainer_cifar.files import remove_leftovers
-from chainer_cifar.training import config as train_config
-from chainer_cifar.training import description, schedules, snapshot, trainer
-from chainer_cifar.training.log import LOG, summarize
-from chainer_cifar.weights import locate
+from chainer_cifar.optim import schedules
+from chainer_cifar.runs import RunFolder
+from chainer_cifar.training import description, snapshot, trainer
+from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
 
@@ -31,14 +31,6 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 
 DRY_RUN = 3  # iterations that are timed
 
-# Everything a run writes, and what evaluate.py and visualize.py add to it, for --overwrite.
-_RESULTS = (
-    *(trained.CONFIG, LOG, 'log.json', 'loss.png', 'error.png', 'summary.json'),
-    *('report-*.txt', 'report-*.json', 'confusion-*.png'),
-    *(f'{name}*.png' for name in pictures),
-)
-_MODELS = (trained.WEIGHTS, 'epoch-*.npz', snapshot.PATTERN, trained.TREATMENT, trained.CONFIG)
-
 
 def start(config, overwrite=False):
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
@@ -46,15 +38,13 @@ def start(config, overwrite=False):
     Raises:
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
-    _refuse_existing(config, overwrite)
-    device, data, treatment, run = _build(config)
-    with _lock(config):
-        _refuse_existing(config, overwrite)
-        for folder, patterns in ((config.results, _RESULTS), (config.models, _MODELS)):
-            for pattern in patterns:
-                for path in folder.glob(pattern):
-                    path.unlink()
-        description.write(config, device, data, treatment)
+    folder = RunFolder(config.prefix)
+    _refuse_existing(folder, overwrite)
+    device, data, transform, run = _build(config)
+    with _lock(folder):
+        _refuse_existing(folder, overwrite)
+        folder.delete()
+        description.begin(folder, config, device, data, transform)
         _train(config, run)
 
 
@@ -79,21 +69,23 @@ def resume(config, flags, path=None):
             )
     free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
     config = dataclasses.replace(saved, **free)
-    device, data, treatment, run = _build(config, restored=state is not None)
-    with _lock(config):
-        description.compare(config, data)
-        description.complete(config, treatment)
+    folder = RunFolder(config.prefix)
+    device, data, transform, run = _build(config, restored=state is not None)
+    updater = run.trainer.updater
+    with _lock(folder):
+        description.require_same_data(folder, config, data)
+        description.add_missing(folder, transform)
         if state is not None:
-            snapshot.restore(run, state)
-            _compare_rates(saved, config, run.updater)
-        if run.updater.epoch >= config.iter and run.updater.is_new_epoch:
-            print(f'finished already; a larger --iter than {run.updater.epoch} would go on')
+            snapshot.restore(run.trainer, state)
+            _compare_rates(saved, config, updater)
+        if updater.epoch >= config.iter and updater.is_new_epoch:
+            print(f'finished already; a larger --iter than {updater.epoch} would go on')
         else:
-            description.go_on(config, device, run.updater.iteration)
+            description.add_resumption(folder, config, device, updater.iteration)
             print(
-                f'{config.models}: no snapshot yet, starting from the beginning'
+                f'{folder.models}: no snapshot yet, starting from the beginning'
                 if state is None
-                else f'resuming after iteration {run.updater.iteration}'
+                else f'resuming after iteration {updater.iteration}'
             )
         _train(config, run)
 
@@ -101,12 +93,13 @@ def resume(config, flags, path=None):
 def dry_run(config):
     """Build everything and train on a few batches; write nothing."""
     device, *_, run = _build(config)
-    iterator = run.updater.get_iterator('main')
-    run.updater.update()  # this one also prepares and compiles
+    updater = run.trainer.updater
+    iterator = updater.get_iterator('main')
+    updater.update()  # this one also prepares and compiles
     devices.synchronize(device)
     start = time.perf_counter()
     for _ in range(DRY_RUN):
-        run.updater.update()
+        updater.update()
     devices.synchronize(device)
     rate = DRY_RUN * iterator.batch_size / (time.perf_counter() - start)
     epoch = datetime.timedelta(seconds=round(len(iterator.dataset) / rate))
@@ -117,14 +110,14 @@ def dry_run(config):
 
 
 def _build(config, restored=False):
-    device = devices.get_device(config.gpu, config.deterministic, config.cpu_engine)
+    device = config.open_device()
     data = dataset.load(config.dataset, config.label)
-    treatment = treatments.of_images(
-        config.dataset, normalize.fit(config.normalize, data.train_images)
-    )
-    run = trainer.create(config, data, device, treatment.normalization)
-    net = run.updater.get_optimizer('main').target.predictor
-    n_train = len(run.updater.get_iterator('main').dataset)
+    with prefixed('--normalize '):
+        normalization = normalize.fit(config.normalize, data.train_images)
+    transform = input_transform.from_dataset(config.dataset, normalization)
+    run = trainer.create(config, data, device, normalization)
+    net = run.net
+    n_train = len(run.trainer.updater.get_iterator('main').dataset)
     n_valid = len(data.train_labels) - n_train
     print(
         f'{config.model}: {net.count_params():,} parameters, {data.n_class} classes\n'
@@ -135,18 +128,21 @@ def _build(config, restored=False):
     )
     # After the optimizer is set up, and before a snapshot is restored.
     if config.init and not restored:
-        print(initialize(net, config.init), flush=True)
-        _compare_input(net, config, treatment)
+        with prefixed('--init '):
+            report = initialize(net, config.init)
+        print(report, flush=True)
+        _compare_input(net, config, transform)
     if config.freeze:
-        frozen = freeze(net, config.freeze)
+        with prefixed('--freeze '):
+            frozen = freeze(net, config.freeze)
         print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} arrays', flush=True)
-    return device, data, treatment, run
+    return device, data, transform, run
 
 
-def _compare_input(net, config, treatment):
-    source = locate.find(config.init)
+def _compare_input(net, config, transform):
+    source = runs.find_weights(config.init)
     if config.init != IMAGENET and source.suffix == '.npz':
-        different = trained.other_input(source, treatment.preprocessing, config.normalize)
+        different = trained.other_input(source, transform.preprocessing, config.normalize)
     else:
         wanted = getattr(net, 'input_normalization', config.normalize)
         same = wanted == config.normalize
@@ -161,83 +157,73 @@ def _compare_input(net, config, treatment):
 def _train(config, run):
     # What overflows is told by FailOnNonNumber, once.
     with np.errstate(over='ignore', invalid='ignore'):
-        run.run(show_loop_exception_msg=False)
-    log, progress = run.get_extension('Log'), run.get_extension('Progress')
-    summary = summarize(config, log, run, progress.images_per_second(run))
+        run.trainer.run(show_loop_exception_msg=False)
+    rate = run.progress.images_per_second(run.trainer)
+    summary = summarize(config, run.log, run.trainer, rate)
+    folder = RunFolder(config.prefix)
     print(
         f'test error {summary["test_error"]:.2f} %  '
         f'(epoch {summary["best_epoch"]}, {summary["chosen_by"]})\n'
-        f'curves   {config.results / "loss.png"}  {config.results / "error.png"}\n'
-        f'log      {config.results / LOG}\n'
-        f'weights  {config.models / trained.WEIGHTS}'
+        f'curves   {"  ".join(map(str, folder.curves))}\n'
+        f'log      {folder.log}\n'
+        f'weights  {folder.weights}'
     )
 
 
-def _refuse_existing(config, overwrite):
-    if overwrite:
-        return
-    for folder, pattern in (
-        (config.results, trained.CONFIG),
-        (config.models, trained.WEIGHTS),
-        (config.models, snapshot.PATTERN),
-    ):
-        if any(folder.glob(pattern)):
-            raise UserError(
-                f'{folder}: holds a run already; continue it with --resume, replace it with '
-                f'--overwrite, or choose another folder with -p'
-            )
+def _refuse_existing(folder, overwrite):
+    if not overwrite and (occupied := folder.occupied()):
+        raise UserError(
+            f'{occupied}: holds a run already; continue it with --resume, replace it with '
+            f'--overwrite, or choose another folder with -p'
+        )
 
 
 @contextlib.contextmanager
-def _lock(config):
-    config.models.mkdir(parents=True, exist_ok=True)
+def _lock(folder):
+    folder.models.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(config.models / '.lock', timeout=0):
-            remove_leftovers(config.models)  # snapshots, mostly, and they are large
+        with filelock.FileLock(folder.lock, timeout=0):
+            remove_leftovers(folder.models)  # snapshots, mostly, and they are large
             yield
     except filelock.Timeout:
         raise UserError(
-            f'{config.models}: another process is training into it; wait, or choose another -p'
+            f'{folder.models}: another process is training into it; wait, or choose another -p'
         ) from None
 
 
 def _find(config, path):
     """The config and the state (None: before its first snapshot) of the run to resume."""
-    prefix = config.prefix if path is None else _prefix_of(path)
+    folder = RunFolder(config.prefix) if path is None else _folder_of(path)
     if path is not None and pathlib.Path(path).suffix == '.npz':
         found = snapshot.load(path)
     else:
-        found = snapshot.newest(pathlib.Path('models', prefix))
+        found = snapshot.newest(folder)
     if found is None:
-        path = pathlib.Path('results', prefix, trained.CONFIG)
         # Of one epoch, a line below the header, there may be a log and no snapshot yet.
-        log = path.with_name(LOG)
-        if log.exists() and len(log.read_bytes().splitlines()) > 2:
+        if folder.log.exists() and len(folder.log.read_bytes().splitlines()) > 2:
             raise UserError(
-                f'{pathlib.Path("models", prefix)}: holds no snapshot of the run that {log} tells '
-                f'of; put it back, or start again with --overwrite'
+                f'{folder.models}: holds no snapshot of the run that {folder.log} tells of; '
+                f'put it back, or start again with --overwrite'
             )
-        found = train_config.from_dict(description.read(path)['flags'], path), None
+        found = train_config.from_dict(description.read(folder)['flags'], folder.config), None
     saved, state = found
     # The folder may have been renamed since.
-    return dataclasses.replace(saved, prefix=prefix), state
+    return dataclasses.replace(saved, prefix=folder.name), state
 
 
-def _prefix_of(path):
+def _folder_of(path):
     folder = pathlib.Path(path).resolve()
-    if folder.suffix == '.npz':
-        folder = folder.parent
-    for root in ('models', 'results'):
-        if folder.is_relative_to(pathlib.Path(root).resolve()):
-            return str(folder.relative_to(pathlib.Path(root).resolve()))
-    raise UserError(
-        f'--resume {path}: not under models/ or results/ of this directory; '
-        f'give the folder of a run there, or a snapshot in it'
-    )
+    found = runs.containing(folder.parent if folder.suffix == '.npz' else folder)
+    if found is None:
+        raise UserError(
+            f'--resume {path}: not under models/ or results/ of this directory; '
+            f'give the folder of a run there, or a snapshot in it'
+        )
+    return found
 
 
 def _compare_rates(saved, config, updater):
-    old, new = (schedules.create(each)(updater.moment) for each in (saved, config))
+    old, new = (schedules.create(each)(updater.position) for each in (saved, config))
     if not math.isclose(old, new):
         print(
             f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate is now '

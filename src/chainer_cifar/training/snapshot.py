@@ -6,7 +6,6 @@ state in it: see randomness.py. The newest two are kept; a torn one is told by i
 """
 
 import json
-import re
 import signal
 import sys
 import time
@@ -17,17 +16,16 @@ import chainer
 import numpy as np
 from chainer.training import extension
 
+from chainer_cifar import config as train_config
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
-from chainer_cifar.training import config as train_config
 from chainer_cifar.training.divergence import require_finite
 
 KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
 
-PATTERN = 'snapshot-*.npz'
-_NAME = re.compile(r'snapshot-(\d+)\.npz')
 _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
@@ -44,12 +42,17 @@ class Snapshot(extension.Extension):
 
     The signal is acted on when the iteration is complete, so the snapshot is whole; a second one
     stops at once, and the snapshot before it stays usable.
+
+    Args:
+        config (TrainConfig): Of the run.
+        net (chainer.Chain): Its net.
     """
 
     priority = -100
 
-    def __init__(self, config):
+    def __init__(self, config, net):
         self.config = config
+        self.net = net
         self._signal = None
         self._handlers = {}
         self._last = time.monotonic()
@@ -70,7 +73,7 @@ class Snapshot(extension.Extension):
     def __call__(self, trainer):
         due = time.monotonic() - self._last > SECONDS
         if trainer.updater.is_new_epoch or due or self._signal:
-            require_finite(trainer)
+            require_finite(self.net, trainer.updater.iteration)
             save(trainer, self.config)
             self._last = time.monotonic()
         if self._signal:
@@ -88,10 +91,11 @@ def save(trainer, config):
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(trainer)
-    path = config.models / f'snapshot-{trainer.updater.iteration:08d}.npz'
+    folder = RunFolder(config.prefix)
+    path = folder.snapshot(trainer.updater.iteration)
     with atomic_write(path) as file:
         np.savez(file, config=json.dumps(vars(config)), **serializer.target)
-    paths = _paths(config.models)
+    paths = folder.snapshots()
     kept = paths[paths.index(path) :][:KEEP]
     for other in set(paths) - set(kept):
         other.unlink()
@@ -114,18 +118,18 @@ def load(path):
     except _DAMAGE as error:
         raise UserError(f'{path}: damaged snapshot ({error})') from None
     if 'config' not in state:
-        raise UserError(f'{path}: holds weights only; --resume needs a {PATTERN}')
+        raise UserError(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
     values = json.loads(str(state.pop('config')))
     return train_config.from_dict(values, path), state
 
 
 def newest(folder):
-    """The newest snapshot in `folder` that is whole; a damaged one is reported and passed over.
+    """The newest snapshot in a RunFolder that is whole; a damaged one is reported and passed over.
 
     Returns:
         (TrainConfig, dict) or None: as `load`; None where there is no snapshot at all.
     """
-    paths = _paths(folder)
+    paths = folder.snapshots()
     for path in paths:
         try:
             return load(path)
@@ -133,7 +137,8 @@ def newest(folder):
             print(f'warning: {error}; trying the one before it', file=sys.stderr)
     if paths:
         raise UserError(
-            f'{folder}: none of its {len(paths)} snapshots is whole; start again with --overwrite'
+            f'{folder.models}: none of its {len(paths)} snapshots is whole; '
+            f'start again with --overwrite'
         )
     return None
 
@@ -147,9 +152,3 @@ def restore(trainer, state):
             f'the snapshot has no {error}: another version of chainer-cifar wrote it; resume with '
             f'the git revision that config.json names, or start again with --overwrite'
         ) from None
-
-
-def _paths(folder):
-    """Snapshots in `folder`, newest first."""
-    found = [path for path in folder.glob(PATTERN) if _NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(_NAME.fullmatch(path.name)[1]), reverse=True)

@@ -7,26 +7,37 @@ Whatever changes with time is a pure function of it: the learning rate of the ep
 number of (seed, iteration). So the snapshot of any iteration continues bit for bit.
 """
 
+from typing import NamedTuple
+
 import chainer
 import chainer.links as L
 from chainer.training import extension
 
-from chainer_cifar import nets
+from chainer_cifar import initial
 from chainer_cifar.data import augment, batches
 from chainer_cifar.device import synchronize
-from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_error
-from chainer_cifar.randomness import INITIAL, seed_all
-from chainer_cifar.training import optimizers, schedules
+from chainer_cifar.optim import optimizers, schedules
+from chainer_cifar.optim.losses import smoothed_cross_entropy
+from chainer_cifar.randomness import seed_all
+from chainer_cifar.runs import RunFolder
 from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance
 from chainer_cifar.training.log import BestWeights, Curves, Log
-from chainer_cifar.training.loss import smoothed_cross_entropy
 from chainer_cifar.training.progress import Progress
 from chainer_cifar.training.snapshot import Snapshot
 
 
+class Run(NamedTuple):
+    """A run in this process: what drives it, and what it is asked for; see `create`."""
+
+    trainer: chainer.training.Trainer
+    net: chainer.Chain
+    log: Log
+    progress: Progress
+
+
 def create(config, data, device, normalization):
-    """Everything a run needs, ready for ``run()``.
+    """Everything a run needs, ready for ``trainer.run()``.
 
     Args:
         config (TrainConfig): The flags.
@@ -35,25 +46,18 @@ def create(config, data, device, normalization):
         normalization (Normalization): What is done to each batch, after augmentation.
 
     Returns:
-        chainer.training.Trainer
+        Run
     """
-    seed_all(config.seed, INITIAL, device)
-    net = nets.create(config.model, data.n_class, **config.net_options())
+    net, split, iterator = initial.draw(config, data.n_class, len(data.train_labels), device)
     model = L.Classifier(net, smoothed_cross_entropy(config.label_smoothing))
     model.to_device(device)
     optimizer, rate_name = optimizers.create(config, model)
 
-    split = batches.Split(len(data.train_labels), config.seed, validate=not config.no_valid_data)
-    if not config.no_valid_data and not len(split.valid):
-        raise UserError(
-            f'{config.dataset}: {len(split.train)} training images are too few to set some aside '
-            f'for validation; give --no_valid_data'
-        )
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
     log = Log()
     updater = Updater(
-        batches.training_iterator(split.train, config.batch_size),
+        iterator,
         optimizer,
         converter=train.augmenting_converter(augment.create(config.augment)),
         device=device,
@@ -66,20 +70,21 @@ def create(config, data, device, normalization):
     if config.no_valid_data:
         del evaluated['valid']
 
+    folder = RunFolder(config.prefix)
     trainer = chainer.training.Trainer(
-        updater, lambda trainer: trainer.updater.epoch >= config.iter, out=config.results
+        updater, lambda trainer: trainer.updater.epoch >= config.iter, out=folder.results
     )
     progress = Progress(log, config.iter)
     # Those of the same priority run in this order; `Snapshot` has the lowest and sees it all done.
-    trainer.extend(FailOnNonNumber())
-    trainer.extend(Evaluate(evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
+    trainer.extend(FailOnNonNumber(net))
+    trainer.extend(Evaluate(net, evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
     trainer.extend(log)
-    trainer.extend(BestWeights(log, config.models, config.save_iter), trigger=(1, 'epoch'))
+    trainer.extend(BestWeights(log, net, folder, config.save_iter), trigger=(1, 'epoch'))
     trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
     trainer.extend(progress)
     trainer.extend(WarnOfChance(log, data.n_class), trigger=(1, 'epoch'))
-    trainer.extend(Snapshot(config))
-    return trainer
+    trainer.extend(Snapshot(config, net))
+    return Run(trainer, net, log, progress)
 
 
 class Updater(chainer.training.updaters.StandardUpdater):
@@ -93,13 +98,13 @@ class Updater(chainer.training.updaters.StandardUpdater):
         self.factor = schedules.create(config)
 
     @property
-    def moment(self):
+    def position(self):
         """Where the run is, for its schedule."""
-        return schedules.Moment(self.epoch_detail, self.iteration, self.log.rows)
+        return schedules.Position(self.epoch_detail, self.iteration, self.log.rows)
 
     def update_core(self):
         seed_all(self.config.seed, self.iteration, self.device)
-        rate = self.config.initial_rate * self.factor(self.moment)
+        rate = self.config.initial_rate * self.factor(self.position)
         setattr(self.get_optimizer('main'), self.rate_name, rate)
         chainer.report({'lr': rate})
         super().update_core()
@@ -109,6 +114,7 @@ class Evaluate(extension.Extension):
     """Loss and error on each of `sets` after an epoch, reported as ``valid/loss`` and so on.
 
     Args:
+        net (chainer.Chain): The net that is trained.
         sets (dict): From a name to `DeviceImages` and the indices of those that count.
         batch_size (int): Images at a time.
         progress (Progress): Shows how far it is.
@@ -116,17 +122,17 @@ class Evaluate(extension.Extension):
 
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, sets, batch_size, progress):
+    def __init__(self, net, sets, batch_size, progress):
+        self.net = net
         self.sets = sets
         self.batch_size = batch_size
         self.progress = progress
 
     def __call__(self, trainer):
-        net = trainer.updater.get_optimizer('main').target.predictor
         n = sum(len(index) for _, index in self.sets.values())
         synchronize(trainer.updater.device)  # what is under way is still training
         with self.progress.evaluating(n) as advance:
             for name, (images, index) in self.sets.items():
                 batches = images.batches(index, self.batch_size)
-                loss, error = loss_and_error(net, batches, advance)
+                loss, error = loss_and_error(self.net, batches, advance)
                 chainer.report({f'{name}/loss': loss, f'{name}/error': error})

@@ -46,13 +46,13 @@ def freeze(net, patterns):
         ]
         if not matching:
             raise UserError(
-                f"--freeze '{pattern}': no part of the net is called so"
+                f"'{pattern}': no part of the net is called so"
                 f'{nearest(pattern.strip("/*"), (*links, *parameters))}'
             )
         for whole in matching:
             frozen |= {name for name in parameters if f'{name}/'.startswith(f'{whole}/')}
     if len(frozen) == len(parameters):
-        raise UserError(f"--freeze '{patterns}': leaves nothing to train; name fewer parts")
+        raise UserError(f"'{patterns}': leaves nothing to train; name fewer parts")
     for name in frozen:
         _stop_training(parameters[name])
     for link in links.values():

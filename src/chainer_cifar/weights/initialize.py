@@ -5,9 +5,9 @@ import dataclasses
 import chainer
 import numpy as np
 
-from chainer_cifar import nets
+from chainer_cifar import nets, runs
 from chainer_cifar.errors import UserError
-from chainer_cifar.weights import keras_h5, locate, npz
+from chainer_cifar.weights import keras_h5, npz
 from chainer_cifar.weights.pretrained import PRETRAINED
 
 IMAGENET = 'imagenet'
@@ -53,7 +53,7 @@ def initialize(net, source):
 
     Args:
         net (chainer.Chain): One of `chainer_cifar.nets`, on any device.
-        source (str or path): Weights or a snapshot of ours (npz), a run (see `locate.find`),
+        source (str or path): Weights or a snapshot of ours (npz), a run (see `runs.find_weights`),
             weights of Keras (h5; see `keras_h5.read`), or the word ``imagenet`` (see `PRETRAINED`).
 
     Returns:
@@ -65,7 +65,7 @@ def initialize(net, source):
     if str(source) == IMAGENET:
         arrays, source = _pretrained(net).read()
     else:
-        source = locate.find(source)
+        source = runs.find_weights(source)
         arrays = _read(net, source)
     of_net = chainer.serializers.DictionarySerializer()
     of_net.save(net)
@@ -107,9 +107,9 @@ def _pretrained(net):
     try:
         return PRETRAINED[type(net)]
     except KeyError:
-        names = [name for name, build in nets.nets.items() if build in PRETRAINED]
+        names = [name for name, build in nets.registry.items() if build in PRETRAINED]
         raise UserError(
-            f'--init {IMAGENET}: there are such weights for {", ".join(names)} only; '
+            f'{IMAGENET}: there are such weights for {", ".join(names)} only; '
             f'give a file of weights'
         ) from None
 
@@ -120,14 +120,14 @@ def _read(net, path):
             start = file.read(8)
     except OSError as error:
         raise UserError(
-            f'--init {path}: {error.strerror}; give a run, an npz of ours, an h5 of Keras '
-            f"(the README says where MobileNet's is), or the word {IMAGENET}"
+            f'{path}: {error.strerror}; give a run, an npz of ours, an h5 of Keras '
+            f"(docs/transfer.md says where MobileNet's is), or the word {IMAGENET}"
         ) from None
     if start.startswith(b'PK'):
         return npz.read(path)
     if start == b'\x89HDF\r\n\x1a\n':
         return keras_h5.read(path, net)
-    raise UserError(f'--init {path}: neither an npz file of ours nor an h5 file of Keras')
+    raise UserError(f'{path}: neither an npz file of ours nor an h5 file of Keras')
 
 
 def _misfit(array, wanted):

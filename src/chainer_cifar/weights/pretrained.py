@@ -42,7 +42,7 @@ class Pretrained:
         """
         spec = importlib.util.find_spec(self.package)
         if spec is None:
-            raise UserError(f'--init imagenet: package {self.package} is missing: {self.install}')
+            raise UserError(f'imagenet: package {self.package} is missing: {self.install}')
         path = pathlib.Path(spec.submodule_search_locations[0], self.file)
         try:
             data = path.read_bytes()

@@ -3,6 +3,7 @@
 //
 // Ioffe and Szegedy, Batch Normalization, 2015. Sums are of 32 rows in float32, added in double.
 #include "channels.h"
+#include "moments.h"
 
 #define CHUNK 32   // rows that are summed in registers
 #define COLUMNS 4  // vectors of a row at a time
@@ -19,40 +20,17 @@ typedef struct {
     double *scratch;  // a thread: the mean of each column so far, and its sum of squared deviations
 } statistics;
 
-// Moments of n_a and n_b numbers become those of all (Chan, Golub and LeVeque, 1983).
-INLINE void merge(double n_a, double *mean_a, double *m2_a, double n_b, double mean_b, double m2_b) {
-    double n = n_a + n_b, delta = mean_b - *mean_a;
-    *mean_a += delta * (n_b / n);
-    *m2_a += m2_b + delta * delta * (n_a * n_b / n);
-}
-
-// Deviations from the chunk's first row: no cancellation, wherever the mean lies.
 INLINE void moments_of_chunk(int columns, const float *x, int64_t rows, int64_t length, double before,
                              double *mean, double *m2) {
-    vf first[COLUMNS], sum[COLUMNS], square[COLUMNS];
-    for (int v = 0; v < columns; v++) {
-        first[v] = load(x + v * VL);
-        sum[v] = square[v] = splat(0);
-    }
+    deviations found[COLUMNS];
+    for (int v = 0; v < columns; v++) found[v] = (deviations){load(x + v * VL), splat(0), splat(0)};
     for (int64_t r = 1; r < rows; r++)
         for (int v = 0; v < columns; v++) {
-            vf d = load(x + r * length + v * VL) - first[v];
-            sum[v] += d;
-            square[v] = multiply_add(d, d, square[v]);
+            vf d = load(x + r * length + v * VL) - found[v].first;
+            found[v].sum += d;
+            found[v].square = multiply_add(d, d, found[v].square);
         }
-    double n = rows, whole = before + n, part = n / whole, both = before * n / whole;
-    for (int v = 0; v < columns; v++) {
-        float f[VL], s[VL], q[VL];
-        store(f, first[v]);
-        store(s, sum[v]);
-        store(q, square[v]);
-        for (int l = 0; l < VL; l++) {
-            double mean_here = f[l] + s[l] / n, m2_here = q[l] - s[l] * (double)s[l] / n;
-            double delta = mean_here - mean[v * VL + l];
-            mean[v * VL + l] += delta * part;
-            m2[v * VL + l] += m2_here + delta * delta * both;
-        }
-    }
+    gather(found, columns, rows, before, mean, m2);
 }
 
 static void sum_statistics(void *given, int thread, int threads) {
@@ -90,7 +68,7 @@ static void sum_statistics(void *given, int thread, int threads) {
             total /= n;
         }
         a->mean[c] = (float)total;
-        a->var[c] = (float)(squares > 0 ? squares / n : squares * 0);  // NaN stays
+        a->var[c] = variance(squares, n);
     }
 }
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common.h"
+#include "moments.h"
 
 #define OUT 4      // the outputs of a tile are OUT x OUT
 #define VECTORS 2  // of a panel of output channels: what the products' inner loops are wide
@@ -59,6 +59,7 @@ typedef struct {
     const float *x, *w, *bias;
     const float *gy;
     float *u, *copy, *y, *gw, *gb, *scratch;
+    float *mean, *var;  // NULL, or for those of y's channels
     int flipped, stale;
     int changed;  // are the filters not those that are kept?
 } job;
@@ -217,6 +218,62 @@ INLINE void fetch(memory m, int64_t part, int64_t of) {
 INLINE void fetch_to_write(memory m, int64_t part, int64_t of) {
     for (int64_t at = m.bytes * part / of; at < m.bytes * (part + 1) / of; at += 64)
         __builtin_prefetch(m.start + at, 1, 2);
+}
+
+// ---- mean and variance of the output -----------------------------------------------------------
+
+// Where a thread gathers them, in its scratch memory.
+typedef struct {
+    double *pixels, *mean, *m2;  // how many were seen, and the moments of each channel
+    deviations *found;           // of the vectors that are being transformed back
+    void *end;
+} moments;
+INLINE int64_t moments_size(const problem *p) {  // bytes
+    return 64 + 2 * padded(p->out_channels) * 8 + round_up(p->vectors * sizeof(deviations), 64);
+}
+INLINE moments moments_of(const job *j, int thread) {
+    const problem *p = j->p;
+    double *start = (double *)j->scratch + thread * (p->bytes / 8 / p->threads), *mean = start + 8;
+    double *m2 = mean + padded(p->out_channels);
+    return (moments){start, mean, m2, (deviations *)(m2 + padded(p->out_channels)),
+                     (char *)start + moments_size(p)};
+}
+
+// Note `count` numbers of each channel (OUT, if there are more).
+INLINE void note(deviations *d, const vf *value, int64_t count, int first) {
+    if (first) *d = (deviations){value[0], {0}, {0}};
+    vf reference = d->first, sum = d->sum, square = d->square;
+    UNROLL for (int j = 0; j < OUT; j++)
+        if (j < count) {
+            vf x = value[j] - reference;
+            sum += x;
+            square = multiply_add(x, x, square);
+        }
+    d->sum = sum;
+    d->square = square;
+}
+
+// All threads' moments become mean and variance, for a share of the channels.
+static void merge_moments(const job *j, int thread, int threads) {
+    const problem *p = j->p;
+    range mine = share(p->out_channels, thread, threads);
+    for (int64_t c = mine.start; c < mine.stop; c++) {
+        double n = 0, mean = 0, m2 = 0;
+        for (int t = 0; t < threads; t++) {
+            moments of = moments_of(j, t);
+            if (*of.pixels == 0) continue;
+            merge(n, &mean, &m2, *of.pixels, of.mean[c], of.m2[c]);
+            n += *of.pixels;
+        }
+        if (m2 != m2) {  // as NumPy's mean: infinite, where all that is not finite is so
+            mean = 0;
+            for (int64_t i = c; i < (int64_t)n * p->out_channels; i += p->out_channels)
+                mean += j->y[i];
+            mean /= n;
+        }
+        j->mean[c] = (float)mean;
+        j->var[c] = variance(m2, n);
+    }
 }
 
 INLINE double power(double p, int exponent) {

@@ -142,11 +142,13 @@ static void NAME(input_tiles)(const problem *p, const float *x, const float *zer
 }
 
 // Transform back `vectors` vectors of a tile, and add the bias.
-// m: [POINTS][vector][step: tile, VL].
+// m: [POINTS][vector][step: tile, VL]. `found`: NULL, or where deviations are noted; `first`: there
+// are none yet.
 enum { NAME(ORDINARY), NAME(STREAM), NAME(SOME) };
 INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int vectors,
                               const float *bias, int64_t some, float *y, int64_t row, int64_t pixel,
-                              int64_t rows, int64_t columns, int how) {
+                              int64_t rows, int64_t columns, deviations *found, int first,
+                              int how) {
     vf half[LINE][OUT][SIDE], b[LINE];
     UNROLL for (int v = 0; v < vectors; v++) {
         b[v] = bias ? load_up_to(bias + v * VL, how == NAME(SOME) ? some : VL) : ZERO;
@@ -161,46 +163,54 @@ INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int v
     UNROLL for (int i = 0; i < OUT; i++) {
         if (i >= rows) break;
         vf o[LINE][OUT];
-        UNROLL for (int v = 0; v < vectors; v++) NAME(transform_back)(OUT, half[v][i], o[v]);
+        UNROLL for (int v = 0; v < vectors; v++) {
+            NAME(transform_back)(OUT, half[v][i], o[v]);
+            UNROLL for (int j = 0; j < OUT; j++) o[v][j] += b[v];
+        }
         UNROLL for (int j = 0; j < OUT; j++)
             if (j < columns)
                 UNROLL for (int v = 0; v < vectors; v++) {
                     float *to = y + i * row + j * pixel + v * VL;
-                    if (how == NAME(STREAM)) stream(to, o[v][j] + b[v]);
-                    else if (how == NAME(ORDINARY)) store(to, o[v][j] + b[v]);
-                    else store_some(to, o[v][j] + b[v], some);
+                    if (how == NAME(STREAM)) stream(to, o[v][j]);
+                    else if (how == NAME(ORDINARY)) store(to, o[v][j]);
+                    else store_some(to, o[v][j], some);
                 }
+        if (found)
+            UNROLL for (int v = 0; v < vectors; v++) note(found + v, o[v], columns, first && i == 0);
     }
 }
 
-// … from m[POINTS][vectors][block][VL], of output channels from vector `first`.
-static void NAME(output_tiles)(const problem *p, const float *m, int64_t pitch, int64_t first,
-                               int64_t vectors, int64_t start, int64_t tiles, const float *bias,
-                               float *y) {
-    int64_t pixel = p->out_channels, row = pixel * p->out_width, between = p->block * VL;
+// … from m[POINTS][vectors][block][VL], of output channels from vector `first`. The number of pixels.
+static int64_t NAME(output_tiles)(const problem *p, const float *m, int64_t pitch, int64_t first,
+                                  int64_t vectors, int64_t start, int64_t tiles, const float *bias,
+                                  float *y, deviations *found) {
+    int64_t pixel = p->out_channels, row = pixel * p->out_width, between = p->block * VL, count = 0;
     place at = place_of(p, start);
     for (int64_t t = 0; t < tiles; t++, step(p, &at)) {
         int64_t rows = p->out_height - at.y, columns = p->out_width - at.x;
+        count += min64(rows, OUT) * min64(columns, OUT);
         float *corner = y + (at.image * p->out_height + at.y) * row + at.x * pixel;
         for (int64_t v = 0; v < vectors;) {
             int64_t k = (first + v) * VL;
             int64_t many = pixel - k >= LINE * VL && vectors - v >= LINE ? LINE : 1;
             const float *from = m + v * between + t * VL, *with = bias ? bias + k : NULL;
+            deviations *noted = found ? found + v : NULL;
             if (pixel - k < VL)
                 NAME(output_tile)(from, pitch, between, 1, with, pixel - k, corner + k, row, pixel,
-                                  rows, columns, NAME(SOME));
+                                  rows, columns, noted, t == 0, NAME(SOME));
             else if (p->stream && many == LINE)
                 NAME(output_tile)(from, pitch, between, LINE, with, 0, corner + k, row, pixel, rows,
-                                  columns, NAME(STREAM));
+                                  columns, noted, t == 0, NAME(STREAM));
             else if (many == LINE)
                 NAME(output_tile)(from, pitch, between, LINE, with, 0, corner + k, row, pixel, rows,
-                                  columns, NAME(ORDINARY));
+                                  columns, noted, t == 0, NAME(ORDINARY));
             else
                 NAME(output_tile)(from, pitch, between, 1, with, 0, corner + k, row, pixel, rows,
-                                  columns, NAME(ORDINARY));
+                                  columns, noted, t == 0, NAME(ORDINARY));
             v += many;
         }
     }
+    return count;
 }
 
 // The memory of an image array (N, height, width, channels) that a block of tiles touches: `reach`
@@ -269,6 +279,51 @@ static int64_t NAME(zeros)(const problem *p) {
     return SIDE * padded(max64(p->channels, p->out_channels)) + VL;
 }
 
+// A share of the blocks.
+static void NAME(convolve_share)(const job *j, int thread, int threads) {
+    const problem *p = j->p;
+    int64_t pitch = p->block * padded(p->channels) + GAP;
+    int64_t m_pitch = p->block * p->vectors * VL + GAP, zero_count = NAME(zeros)(p);
+    int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
+    int64_t chunks = ceil_div(tiles, ROWS), all = ceil_div(p->out_channels, VL * VECTORS);
+    moments of = moments_of(j, thread);
+    float *zeros = (float *)of.end, *v = zeros + zero_count, *m = v + POINTS * pitch;
+    memset(zeros, 0, zero_count * sizeof *zeros);
+    memset(of.mean, 0, (char *)of.end - (char *)of.mean);
+    double before = 0;
+    range mine = share(p->blocks * p->parts, thread, threads);
+    for (int64_t item = mine.start; item < mine.stop; item++) {
+        range rows = share(chunks, (int)(item / p->parts), (int)p->blocks);
+        range part = share(all, (int)(item % p->parts), (int)p->parts);
+        int64_t start = rows.start * ROWS, count = min64(rows.stop * ROWS, tiles) - start;
+        int64_t last = min64(part.stop * VECTORS, ceil_div(p->out_channels, VL)), pixels = 0;
+        // While the products keep the core busy, the memory brings what the next block needs.
+        memory next = {0}, target = {0};
+        if (item + 1 < mine.stop) {
+            range ahead = share(chunks, (int)((item + 1) / p->parts), (int)p->blocks);
+            next = NAME(touched)(p, j->x, p->height, p->width, p->channels, p->top, SIDE,
+                                 ahead.start * ROWS,
+                                 min64(ahead.stop * ROWS, tiles) - ahead.start * ROWS);
+        }
+        if (!p->stream && p->parts == 1)
+            target = NAME(touched)(p, j->y, p->out_height, p->out_width, p->out_channels, 0, OUT,
+                                   start, count);
+        NAME(input_tiles)(p, j->x, zeros, start, count, p->block, v);
+        for (int64_t k = part.start * VECTORS; k < last; k += p->vectors) {
+            int64_t vectors = min64(p->vectors, last - k);
+            NAME(products)(p, v, j->u, k, vectors, count, m, m_pitch, next, target);
+            next.bytes = target.bytes = 0;
+            pixels = NAME(output_tiles)(p, m, m_pitch, k, vectors, start, count, j->bias, j->y,
+                                        j->mean ? of.found : NULL);
+            if (j->mean)
+                gather(of.found, (int)vectors, pixels, before, of.mean + k * VL, of.m2 + k * VL);
+        }
+        before += pixels;
+    }
+    *of.pixels = before;
+    if (p->stream) _mm_sfence();
+}
+
 static void NAME(convolve)(void *given, int thread, int threads) {
     job *j = given;
     const problem *p = j->p;
@@ -287,43 +342,15 @@ static void NAME(convolve)(void *given, int thread, int threads) {
         NAME(filters)(p, j->w, j->flipped, thread, threads, j->u);
         meet();
     }
-    if (thread >= p->threads) return;  // there is no memory for more
-    int64_t pitch = p->block * padded(p->channels) + GAP;
-    int64_t m_pitch = p->block * p->vectors * VL + GAP, zero_count = NAME(zeros)(p);
-    int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
-    int64_t chunks = ceil_div(tiles, ROWS), all = ceil_div(p->out_channels, VL * VECTORS);
-    float *zeros = j->scratch + thread * (p->bytes / 4 / p->threads);
-    float *v = zeros + zero_count, *m = v + POINTS * pitch;
-    memset(zeros, 0, zero_count * sizeof *zeros);
-    range mine = share(p->blocks * p->parts, thread, (int)min64(threads, p->threads));
-    for (int64_t item = mine.start; item < mine.stop; item++) {
-        range rows = share(chunks, (int)(item / p->parts), (int)p->blocks);
-        range part = share(all, (int)(item % p->parts), (int)p->parts);
-        int64_t start = rows.start * ROWS, count = min64(rows.stop * ROWS, tiles) - start;
-        int64_t last = min64(part.stop * VECTORS, ceil_div(p->out_channels, VL));
-        // While the products keep the core busy, the memory brings what the next block needs.
-        memory next = {0}, target = {0};
-        if (item + 1 < mine.stop) {
-            range ahead = share(chunks, (int)((item + 1) / p->parts), (int)p->blocks);
-            next = NAME(touched)(p, j->x, p->height, p->width, p->channels, p->top, SIDE,
-                                 ahead.start * ROWS,
-                                 min64(ahead.stop * ROWS, tiles) - ahead.start * ROWS);
-        }
-        if (!p->stream && p->parts == 1)
-            target = NAME(touched)(p, j->y, p->out_height, p->out_width, p->out_channels, 0, OUT,
-                                   start, count);
-        NAME(input_tiles)(p, j->x, zeros, start, count, p->block, v);
-        for (int64_t k = part.start * VECTORS; k < last; k += p->vectors) {
-            int64_t vectors = min64(p->vectors, last - k);
-            NAME(products)(p, v, j->u, k, vectors, count, m, m_pitch, next, target);
-            next.bytes = target.bytes = 0;
-            NAME(output_tiles)(p, m, m_pitch, k, vectors, start, count, j->bias, j->y);
-        }
-    }
-    if (p->stream) _mm_sfence();
+    threads = (int)min64(threads, p->threads);  // there is no memory for more
+    if (thread < threads) NAME(convolve_share)(j, thread, threads);
+    if (!j->mean) return;
+    meet();
+    if (thread < threads) merge_moments(j, thread, threads);
 }
 
-// Cut the work into pieces. The results do not depend on how; the numbers were found by measuring.
+// Cut the work into pieces. The results do not depend on how, but for the last bits of mean and
+// variance; the numbers were found by measuring.
 KERNEL void NAME(winograd_plan)(problem *p) {
     int64_t tiles = p->images * ceil_div(p->out_height, OUT) * ceil_div(p->out_width, OUT);
     int64_t chunks = ceil_div(tiles, ROWS), ins = padded(p->channels);
@@ -340,7 +367,7 @@ KERNEL void NAME(winograd_plan)(problem *p) {
     p->parts = p->blocks >= p->threads ? 1 : min64(panels, ceil_div(p->threads, p->blocks));
     room = (p->cache - POINTS * p->block * ins * 4) / (POINTS * p->block * 4 * VL * VECTORS);
     p->vectors = min64(max64(room, 2), panels) * VECTORS;
-    int64_t floats = NAME(zeros)(p) + POINTS * (p->block * ins + GAP)
+    int64_t floats = moments_size(p) / 4 + NAME(zeros)(p) + POINTS * (p->block * ins + GAP)
                      + POINTS * (p->block * p->vectors * VL + GAP);
     p->bytes = p->threads * round_up(floats, 16) * 4;
     // Who reads the output next finds small ones in the caches; of large ones with many channels
@@ -358,14 +385,14 @@ KERNEL int64_t NAME(winograd_filter_size)(int64_t channels, int64_t out_channels
 // y = x * w + bias. w: (K, C, R, R); `flipped`: (C, K, R, R), as in the gradient of the image.
 // u: room for the transformed filters. If `copy` is not NULL, they are kept there from call to
 // call, and `copy` holds the w that they belong to; `stale`: not yet. u and scratch begin at cache
-// lines.
+// lines. If `mean` and `var` are not NULL, they become y's; not where the plan has `parts`.
 KERNEL void NAME(winograd_convolve)(const problem *p, const float *x, const float *w, int flipped,
                                     float *u, float *copy, int stale, const float *bias, float *y,
-                                    float *scratch) {
+                                    float *mean, float *var, float *scratch) {
     problem q = *p;
     q.stream = p->stream && (uintptr_t)y % 64 == 0;
     job j = {.p = &q, .x = x, .w = w, .bias = bias, .u = u, .copy = copy, .y = y,
-             .scratch = scratch, .flipped = flipped, .stale = stale};
+             .mean = mean, .var = var, .scratch = scratch, .flipped = flipped, .stale = stale};
     on_threads(NAME(convolve), &j);
 }
 

@@ -133,7 +133,7 @@ def test_combine_leaves_the_others_where_they_are():
 
 
 def test_neighbours_must_fill_alike():
-    with pytest.raises(UserError, match=r'--augment .*must fill alike.*fill=nearest.*fill=reflect'):
+    with pytest.raises(UserError, match=r'must fill alike.*fill=nearest.*fill=reflect'):
         augment.create('mirror|rotate(20, fill=reflect)|shift(0.2)')
     with pytest.raises(UserError, match='value=0 and fill=constant, value=1'):
         augment.create('zoom(0.2, fill=constant, value=1)|shift(0.2, fill=constant)')
@@ -202,5 +202,5 @@ def test_on_a_device(fill):
     ],
 )
 def test_arguments_that_make_no_sense(text, words):
-    with pytest.raises(UserError, match=f'--augment {words}' if words[0] == "'" else words):
+    with pytest.raises(UserError, match=words):
         augment.create(text)

@@ -95,7 +95,7 @@ def test_order_is_that_of_the_text(text):
 
 
 def test_unknown_name():
-    with pytest.raises(UserError, match=r"--augment 'miror': .*'miror', did you mean 'mirror'"):
+    with pytest.raises(UserError, match=r"^'miror': .*'miror', did you mean 'mirror'"):
         augment.create('crop,miror')
 
 

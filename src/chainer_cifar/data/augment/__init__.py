@@ -12,42 +12,16 @@ Pixels have the values of the data file; arguments like that of ``channel_shift`
 import importlib
 import pkgutil
 from collections.abc import Callable
-from types import ModuleType
-from typing import Protocol, TypeAlias
-
-import numpy as np
+from typing import TypeAlias
 
 from chainer_cifar import language
 from chainer_cifar.arrays import Array, ArrayModule
+from chainer_cifar.data.augment.registry import Rng, augmentations
 from chainer_cifar.errors import UserError
-from chainer_cifar.registry import Registry
-
-Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is the global state
 
 # augment(xp, x, rng): the device's array module, float32 images (N, C, H, W), a random state;
 # returns images of the same shape.
 Augment: TypeAlias = Callable[[ArrayModule, Array, Rng], Array]
-
-
-class Augmentation(Protocol):
-    """The form of the registered classes."""
-
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
-        """Draw for `n` images of `size` x `size` pixels; return small NumPy arrays."""
-        ...
-
-    @property
-    def apply(self) -> Callable[..., Array]:
-        """The method ``apply(xp, x, *choices)``.
-
-        It carries out what `draw` chose, brought to the device: on images `x`, float32
-        ``(N, C, H, W)``, which it leaves as they are, with `xp`, their array module.
-        """
-        ...
-
-
-# The annotation is for mypy, since modules that import this one are imported below.
-augmentations: Registry[Callable[..., Augmentation]] = Registry('augmentation')
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
@@ -67,9 +41,9 @@ def create(text: str) -> Augment:
         UserError: The text is malformed, a name is not registered, or an argument makes no sense.
     """
     try:
-        steps = combine(language.build(text, augmentations, '--augment'))
+        steps = combine(language.build(text, augmentations))
     except ValueError as error:
-        raise UserError(f"--augment '{text}': {error}") from None
+        raise UserError(f"'{text}': {error}") from None
 
     def augment(xp: ArrayModule, x: Array, rng: Rng) -> Array:
         for step in steps:

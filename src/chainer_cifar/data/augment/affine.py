@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
-from chainer_cifar.data.augment import Augmentation, Rng, augmentations
 from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.registry import Augmentation, Rng, augmentations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_whole
-from chainer_cifar.data.augment import Rng, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @augmentations.register('channel_shift')

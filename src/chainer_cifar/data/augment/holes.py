@@ -7,7 +7,7 @@ import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_whole
-from chainer_cifar.data.augment import Rng, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @augmentations.register('erase')

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
-from chainer_cifar.data.augment import Rng, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @augmentations.register('mirror')

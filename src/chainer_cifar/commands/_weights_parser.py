@@ -1,0 +1,29 @@
+"""What the commands that take trained weights have in common."""
+
+import argparse
+
+from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.evaluation import trained
+from chainer_cifar.runs import WEIGHTS
+
+# Flags of the run that may be given anew.
+_REPLACEABLE = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
+
+
+def weights_parser(prog, description):
+    """A parser with WEIGHTS and the flags of the run that may be replaced; see `load`."""
+    parser = ArgumentParser(prog=prog, description=description, argument_default=argparse.SUPPRESS)
+    parser.add_argument(
+        'weights',
+        metavar='WEIGHTS',
+        help=f'a run (its {WEIGHTS}), as models/RUN or RUN; or a file of weights',
+    )
+    add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
+    return parser
+
+
+def load(given):
+    """The `Trained` that the arguments name."""
+    flags = {name: value for name, value in vars(given).items() if name in _REPLACEABLE}
+    return trained.load(given.weights, flags)

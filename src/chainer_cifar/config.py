@@ -1,0 +1,234 @@
+"""Every flag of the train command: name, default, meaning, and check, in one place.
+
+The command line, the recipes, config.json and ``--resume`` are all made from `TrainConfig`.
+Precedence: default < recipe < command line.
+"""
+
+import dataclasses
+import pathlib
+
+import chainer
+
+from chainer_cifar import device as devices
+from chainer_cifar import language, nets
+from chainer_cifar.data import augment
+from chainer_cifar.data.normalize import normalizations
+from chainer_cifar.device import CPU_ENGINES
+from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.optim import optimizers, schedules
+from chainer_cifar.recipes import recipes
+from chainer_cifar.registry import nearest
+
+NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
+OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
+GROUPS = (NET, DATA, IMAGES, OPTIMIZATION, RUN, DEVICE)  # as --help shows them
+
+
+def _flag(group, default, text, short=None, at_least=None):
+    return dataclasses.field(
+        default=default,
+        metadata={'group': group, 'help': text, 'short': short, 'at_least': at_least},
+    )
+
+
+def _for(option):
+    return f'; for {", ".join(nets.taking(option))}'
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What is trained, how, and on which data. Raises `UserError` where a value makes no sense."""
+
+    gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
+    model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
+    batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
+    dataset: str = _flag(DATA, 'dataset/image.pkl', 'images, a file made by dataset.py', '-d')
+    label: str = _flag(DATA, 'dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
+    prefix: str = _flag(
+        RUN, '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'
+    )
+    iter: int = _flag(OPTIMIZATION, 300, 'epochs to train', at_least=1)
+    save_iter: int = _flag(
+        RUN, 0, 'keep the weights of every so many epochs, too; 0: no', at_least=0
+    )
+    optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
+    lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
+    momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
+    alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
+    lr_decay_iter: str = _flag(
+        OPTIMIZATION,
+        '100',
+        'divide the learning rate by 10 every so many epochs (0: never), or after each of a list '
+        '100,200',
+    )
+    lr_shape: str = _flag(
+        OPTIMIZATION,
+        'multistep',
+        f'course of the learning rate, any of: {schedules.forms()}; or a product as in '
+        'warmup(5)|cosine',
+    )
+    weight_decay: float = _flag(OPTIMIZATION, 0.0001, 'weight decay on every parameter', at_least=0)
+    l2: float = _flag(
+        OPTIMIZATION, 0.0, "Keras' l2 on kernels: weights of convolutions and linear", at_least=0
+    )
+    clip_gradient: float = _flag(
+        OPTIMIZATION, 0.0, 'largest norm of all gradients together; 0: any', at_least=0
+    )
+    label_smoothing: float = _flag(
+        OPTIMIZATION, 0.0, 'share of the target spread over all classes', at_least=0
+    )
+    normalize: str = _flag(
+        IMAGES,
+        'none',
+        f'what is done to a batch after augmentation: {", ".join(normalizations)} (all but none '
+        'and channel are for -d dataset/image_raw.pkl)',
+    )
+    augment: str = _flag(
+        IMAGES,
+        'crop,mirror',
+        f'steps in the order in which they are applied, such as rotate(20)|shift(0.2)|mirror, '
+        f'of: {augment.forms()}; or none',
+    )
+    no_valid_data: bool = _flag(
+        DATA, False, 'train on all training images; the last epoch is the result'
+    )
+    res_depth: int = _flag(NET, 18, f'blocks in a stage{_for("res_depth")}', at_least=1)
+    res_width: int = _flag(
+        NET,
+        2,
+        f'width: stages of 16, 32 and 64 times as many channels{_for("res_width")}',
+        at_least=1,
+    )
+    skip_depth: bool = _flag(NET, False, f'stochastic depth{_for("skip_depth")}')
+    swapout: bool = _flag(NET, False, f'swapout{_for("swapout")}')
+    pyramid_alpha: int = _flag(
+        NET, 48, f'channels added to the first 16{_for("pyramid_alpha")}', at_least=0
+    )
+    upscale: int = _flag(
+        NET,
+        0,
+        f'resize the images to this width inside of the net, 0: leave them{_for("upscale")}',
+        at_least=0,
+    )
+    init: str = _flag(
+        NET,
+        '',
+        'begin with these weights: a run or an npz of ours, an h5 of Keras, or imagenet',
+    )
+    freeze: str = _flag(NET, '', 'parts of the net that are not trained, patterns as in stem*,*_bn')
+    seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
+    cpu_engine: str = _flag(
+        DEVICE,
+        'onednn',
+        "what computes on the CPU: onednn, onednn-direct (without Winograd's algorithm) or chainer "
+        '(its own code)',
+    )
+    deterministic: bool = _flag(
+        DEVICE, False, 'on a GPU, only algorithms that give the same bits twice'
+    )
+    recipe: str = _flag(
+        RUN,
+        '',
+        f'named set of flags, one of {", ".join(recipes)} (see --list_recipes); flags given '
+        'beside it win',
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value, least = getattr(self, field.name), field.metadata['at_least']
+            if least is not None and not least <= value < float('inf'):
+                raise UserError(f'--{field.name} {value}: must be a number from {least} up')
+        if self.cpu_engine not in CPU_ENGINES:
+            raise UserError(
+                f"--cpu_engine: no engine is called '{self.cpu_engine}'"
+                f'{nearest(self.cpu_engine, CPU_ENGINES)}'
+            )
+        if self.label_smoothing >= 1:
+            raise UserError(f'--label_smoothing {self.label_smoothing}: must be less than 1')
+        if not 0 <= self.seed < 2**32:
+            raise UserError(f'--seed {self.seed}: must be a number from 0 to {2**32 - 1}')
+        if 0 < self.upscale < 32:
+            raise UserError(f'--upscale {self.upscale}: must be 0, or 32 and more')
+        nets.registry.require(self.model)
+        normalizations.require(self.normalize)
+        optimizers.registry.require(self.optimizer)
+        with prefixed('--augment '):
+            augment.create(self.augment)
+        with prefixed('--lr_shape '):
+            shapes = language.names(self.lr_shape)
+        if 'multistep' in shapes:
+            with prefixed('--lr_decay_iter '):
+                schedules.decay_epochs(self.lr_decay_iter)
+        with prefixed('--lr_shape '):
+            schedules.create(self)
+        if not self.prefix:
+            object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
+        path = pathlib.PurePath(self.prefix)
+        if path.is_absolute() or '..' in path.parts:
+            raise UserError(
+                f'--prefix {self.prefix}: must be a name under results/, not a path out'
+            )
+
+    @property
+    def initial_rate(self):
+        """The learning rate that the schedule multiplies."""
+        return getattr(self, optimizers.flags(self.optimizer)[0])
+
+    def require_used(self, typed):
+        """UserError if one of the flags `typed` has no meaning beside the others."""
+        taken = optimizers.flags(self.optimizer)
+        for name in typed:
+            owned = any(name in optimizers.flags(each) for each in optimizers.registry)
+            if owned and name not in taken:
+                raise UserError(
+                    f'--{name}: has no meaning for --optimizer {self.optimizer}, which takes '
+                    f'{" and ".join(f"--{flag}" for flag in taken)}; leave it out'
+                )
+        if 'lr_decay_iter' in typed and 'multistep' not in language.names(self.lr_shape):
+            raise UserError(
+                f"--lr_decay_iter: has no meaning for --lr_shape '{self.lr_shape}', only with "
+                f'multistep in it; leave it out'
+            )
+
+    def net_options(self):
+        """The options of `nets.create` that are not at their default."""
+        options = nets.option_names()
+        return {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name in options and getattr(self, field.name) != field.default
+        }
+
+    def create_net(self, n_class: int) -> chainer.Chain:
+        """The net, on the host, with initial weights drawn from NumPy's random state.
+
+        Raises:
+            UserError: An option of the net was given that it does not have.
+        """
+        with prefixed('--'):
+            return nets.create(self.model, n_class, **self.net_options())
+
+    def open_device(self) -> chainer.backend.Device:
+        """The device to compute on, made current and configured.
+
+        Raises:
+            UserError: CuPy, the driver or that GPU is missing.
+        """
+        try:
+            return devices.get_device(self.gpu, self.deterministic, self.cpu_engine)
+        except UserError as error:
+            raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
+
+
+def from_dict(values, origin):
+    """A config from saved or recipe values; a key that is not a flag stops with the nearest one.
+
+    Args:
+        values (dict): Flag names and values.
+        origin (str): Where they come from, for the error message.
+    """
+    known = [field.name for field in dataclasses.fields(TrainConfig)]
+    for key in values:
+        if key not in known:
+            raise UserError(f"{origin}: no flag is called '{key}'{nearest(key, known)}")
+    return TrainConfig(**values)

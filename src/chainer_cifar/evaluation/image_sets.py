@@ -1,0 +1,110 @@
+"""The images that trained weights are tried on: test, valid or train, of the run's own split."""
+
+import numpy as np
+
+from chainer_cifar import initial
+from chainer_cifar.data import batches, dataset, input_transform
+from chainer_cifar.data.preprocess import Raw, name_of
+from chainer_cifar.errors import UserError
+from chainer_cifar.registry import Registry
+
+choices = Registry('set')
+
+
+def load(trained):
+    """The data that ``--dataset`` and ``--label`` of the run name, checked to be of its kind.
+
+    Args:
+        trained (Trained): See trained.py.
+
+    Returns:
+        Dataset
+
+    Raises:
+        UserError: The files are missing or damaged, or have other classes or another preprocessing
+            than those of the run.
+    """
+    config = trained.config
+    data = dataset.load(config.dataset, config.label)
+    _compare_names(trained, data)
+    _compare_preprocessing(trained, data)
+    return data
+
+
+def choose(trained, data, name):
+    """One set, on the device.
+
+    Args:
+        trained (Trained): See trained.py.
+        data (Dataset): What `load` gave.
+        name (str): test, valid or train.
+
+    Returns:
+        (DeviceImages, numpy.ndarray, numpy.ndarray): images, the indices of those in the set, and
+        their labels, int32 ``(N,)``.
+
+    Raises:
+        UserError: The run has no such images, or they cannot be told.
+    """
+    images, labels, index = choices[name](trained, data)
+    normalization = trained.input_transform.normalization
+    return batches.DeviceImages(images, labels, trained.device, normalization), index, labels[index]
+
+
+@choices.register('test')
+def _test(trained, data):
+    return data.test_images, data.test_labels, np.arange(len(data.test_labels))
+
+
+@choices.register('valid')
+def _valid(trained, data):
+    if trained.config.no_valid_data:
+        raise UserError('valid: this run set no images aside (--no_valid_data)')
+    return data.train_images, data.train_labels, _split(trained, data, 'valid').valid
+
+
+@choices.register('train')
+def _train(trained, data):
+    return data.train_images, data.train_labels, _split(trained, data, 'train').train
+
+
+def _split(trained, data, name):
+    config = trained.config
+    if data.checksum() != trained.data_checksum:
+        raise UserError(
+            f'{name}: {config.dataset} and {config.label} are not the data this run was '
+            f'trained on (the checksum differs), so nobody knows which of their images are its '
+            f'{name} set; give those with -d and -l, or leave out --set'
+        )
+    return initial.split_images(config, len(data.train_labels))
+
+
+def _compare_names(trained, data):
+    ours, theirs = trained.class_names, list(data.class_names)
+    where = f'{trained.config.label}: not the classes of {trained.weights}'
+    for number, (our, their) in enumerate(zip(ours, theirs, strict=False)):
+        if our != their:
+            raise UserError(f"{where}: class {number} is '{their}' there and '{our}' in the run")
+    if len(ours) != len(theirs):
+        raise UserError(f'{where}: there are {len(theirs)} there and {len(ours)} in the run')
+
+
+def _equal(one, other):
+    """Are they the same preprocessing, fitted to the same numbers?"""
+    return type(one) is type(other) and all(
+        np.array_equal(value, getattr(other, name)) for name, value in vars(one).items()
+    )
+
+
+def _compare_preprocessing(trained, data):
+    path = trained.config.dataset
+    ours = trained.input_transform.preprocessing
+    theirs = input_transform.from_dataset(path, trained.input_transform.normalization).preprocessing
+    if ours is None:
+        return
+    raw = data.test_images.dtype == Raw.dtype
+    if raw != (ours.dtype == Raw.dtype) or (theirs is not None and not _equal(ours, theirs)):
+        raise UserError(
+            f"{path}: its images were not preprocessed as those of the run, by '{name_of(ours)}'; "
+            f'give such a file with -d'
+        )

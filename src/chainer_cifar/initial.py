@@ -1,0 +1,58 @@
+"""What a run draws at random before its first iteration: weights, split and order of the images.
+
+The trainer begins with it; `visualize` draws it once more, to show what the training began with.
+"""
+
+from typing import NamedTuple
+
+import chainer
+
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.data import batches
+from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.randomness import INITIAL, seed_all
+
+
+class Initial(NamedTuple):
+    """The state before the first iteration; see `draw`."""
+
+    net: chainer.Chain  # on the host, with its initial weights
+    split: batches.Split
+    iterator: chainer.iterators.SerialIterator  # of mini-batches of indices into the images
+
+
+def draw(
+    config: TrainConfig, n_class: int, n_image: int, device: chainer.backend.Device
+) -> Initial:
+    """Draw it from the seed of the run; NumPy's random state is afterwards as it is in training.
+
+    Args:
+        config: The flags of the run.
+        n_class: Number of classes.
+        n_image: Number of training images, those for validation among them.
+        device: Where the net will live; its random state is set, too.
+
+    Raises:
+        UserError: There are fewer images than the config asks for.
+    """
+    net = draw_net(config, n_class, device)
+    split = split_images(config, n_image)
+    if not config.no_valid_data and not len(split.valid):
+        raise UserError(
+            f'{config.dataset}: {n_image} training images are too few to set some aside '
+            f'for validation; give --no_valid_data'
+        )
+    with prefixed('--batch_size '):
+        iterator = batches.training_iterator(split.train, config.batch_size)
+    return Initial(net, split, iterator)
+
+
+def draw_net(config: TrainConfig, n_class: int, device: chainer.backend.Device) -> chainer.Chain:
+    """The net with its initial weights only, on the host."""
+    seed_all(config.seed, INITIAL, device)
+    return config.create_net(n_class)
+
+
+def split_images(config: TrainConfig, n_image: int) -> batches.Split:
+    """Which of `n_image` images train, which validate."""
+    return batches.Split(n_image, config.seed, validate=not config.no_valid_data)

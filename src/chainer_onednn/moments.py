@@ -1,0 +1,23 @@
+"""Mean and variance that a convolution found in passing, for the batch normalization behind it."""
+
+import weakref
+
+import numpy as np
+
+
+class Moments:
+    """Mean and (biased) variance of each channel of an array; who made the array fills them in."""
+
+    def __init__(self, array):
+        self.mean, self.var = np.empty((2, array.shape[1]), np.float32)
+        self._array = weakref.ref(array)
+
+    def are_of(self, array):
+        return self._array() is array
+
+
+def of(variable, array):
+    """The moments of a variable's array, if the function that made it has found them; else None."""
+    function = variable.creator_node
+    found = None if function is None else vars(function).get('_moments')
+    return found if found is not None and found.are_of(array) else None

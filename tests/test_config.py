@@ -1,0 +1,107 @@
+import dataclasses
+
+import pytest
+
+from chainer_cifar.config import GROUPS, TrainConfig, from_dict
+from chainer_cifar.errors import UserError
+
+
+def test_defaults_are_those_of_the_original_command_line():
+    values = vars(TrainConfig())
+    original = {
+        'gpu': -1,
+        'model': 'vgg',
+        'batch_size': 100,
+        'dataset': 'dataset/image.pkl',
+        'label': 'dataset/label.pkl',
+        'iter': 300,
+        'save_iter': 0,
+        'lr_decay_iter': '100',
+        'lr_shape': 'multistep',
+        'weight_decay': 0.0001,
+        'optimizer': 'sgd',
+        'lr': 0.01,
+        'alpha': 0.001,
+        'augment': 'crop,mirror',
+        'no_valid_data': False,
+        'res_depth': 18,
+        'res_width': 2,
+        'skip_depth': False,
+        'swapout': False,
+        'seed': 1,
+    }
+    assert {name: values[name] for name in original} == original
+    assert values['prefix'] == 'vgg_sgd'
+
+
+def test_every_flag_is_in_a_group():
+    assert {field.metadata['group'] for field in dataclasses.fields(TrainConfig)} == set(GROUPS)
+
+
+def test_unknown_engine():
+    with pytest.raises(UserError, match="no engine is called 'onedn', did you mean 'onednn'"):
+        TrainConfig(cpu_engine='onedn')
+
+
+def test_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().lr = 1
+
+
+def test_net_options_are_those_that_differ():
+    assert TrainConfig().net_options() == {}
+    config = TrainConfig(model='residual', res_depth=3, skip_depth=True)
+    assert config.net_options() == {'res_depth': 3, 'skip_depth': True}
+
+
+@pytest.mark.parametrize(
+    ('flag', 'value'),
+    [
+        ('batch_size', 0),
+        ('iter', 0),
+        ('lr', -0.1),
+        ('lr', float('nan')),
+        ('alpha', float('inf')),
+        ('weight_decay', -1),
+        ('seed', -1),
+        ('res_depth', 0),
+        ('save_iter', -1),
+        ('prefix', '../x'),
+        ('prefix', '/x'),
+        ('model', 'vg'),
+        ('optimizer', 'sdg'),
+        ('lr_shape', 'cosin'),
+        ('augment', 'crop,mirorr'),
+    ],
+)
+def test_values_that_make_no_sense(flag, value):
+    with pytest.raises(UserError):
+        TrainConfig(**{flag: value})
+
+
+def test_mistyped_key_shows_the_nearest():
+    with pytest.raises(UserError, match=r"file.json: no flag is called 'bach_size', did you mean"):
+        from_dict({'bach_size': 3}, 'file.json')
+
+
+@pytest.mark.parametrize(
+    ('flags', 'idle'),
+    [
+        ({'optimizer': 'adam', 'alpha': 0.1}, None),
+        ({'optimizer': 'adam', 'lr': 0.1}, '--lr: .*adam, which takes --alpha;'),
+        ({'optimizer': 'adam', 'momentum': 0.5}, '--momentum: .*adam'),
+        ({'lr': 0.1, 'momentum': 0.5}, None),
+        ({'optimizer': 'nesterov', 'alpha': 0.1}, '--alpha: .*which takes --lr and --momentum;'),
+        ({'lr_decay_iter': '10'}, None),
+        ({'lr_decay_iter': '10', 'lr_shape': 'warmup(5)|multistep'}, None),
+        ({'lr_decay_iter': '10', 'lr_shape': 'warmup(5)|cosine'}, '--lr_decay_iter: .*multistep'),
+    ],
+)
+def test_flags_without_a_use_are_refused(flags, idle):
+    config = TrainConfig(**flags)
+    if idle is None:
+        config.require_used(flags)
+    else:
+        with pytest.raises(UserError, match=idle):
+            config.require_used(flags)
+    config.require_used({})  # those of a recipe may have none

@@ -1,0 +1,61 @@
+"""The house has one direction: a room uses only what stands below it, and there is no circle."""
+
+import ast
+import graphlib
+import pathlib
+
+SRC = pathlib.Path(__file__).parents[1] / 'src'
+
+# From the ground up. `small` are the files beside the rooms; `scripts` are src/NAME.py.
+ROOMS = (
+    *('chainer_compat', 'chainer_onednn', 'chainer_cifar', 'small', 'figures', 'data', 'nets'),
+    *('optim', 'recipes', 'config', 'initial', 'runs', 'weights', 'evaluation', 'training'),
+    *('commands', 'cli', '__main__', 'scripts'),
+)
+
+PATHS = {
+    '.'.join(path.relative_to(SRC).with_suffix('').parts).removesuffix('.__init__'): path
+    for path in SRC.rglob('*.py')
+}
+
+
+def imports(path):
+    """The modules of ours that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in PATHS)
+        elif isinstance(node, ast.ImportFrom) and node.module in PATHS:
+            names = [f'{node.module}.{alias.name}' for alias in node.names]
+            yield from (name if name in PATHS else node.module for name in names)
+
+
+GRAPH = {name: set(imports(path)) for name, path in PATHS.items()}
+
+
+def room(module):
+    package, _, rest = module.partition('.')
+    if package != 'chainer_cifar':
+        return package if package in ROOMS else 'scripts'
+    inside = rest.partition('.')[0]
+    return inside if inside in ROOMS else 'small' if inside else package
+
+
+def may_use(above, below):
+    if 'data' in (above, below) and 'figures' in (above, below):
+        return False  # each needs the small files only
+    return ROOMS.index(above) >= ROOMS.index(below)
+
+
+def test_no_import_goes_up():
+    assert len(GRAPH) > 100 and GRAPH['train'] == {'chainer_cifar.cli'}
+    wrong = [
+        f'{module} imports {used}'
+        for module in GRAPH
+        for used in GRAPH[module]
+        if not may_use(room(module), room(used))
+    ]
+    assert not wrong, sorted(wrong)
+
+
+def test_no_import_goes_in_a_circle():
+    graphlib.TopologicalSorter(GRAPH).prepare()  # raises CycleError

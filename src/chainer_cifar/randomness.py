@@ -14,6 +14,9 @@ import numpy as np
 # Iterations count from 0; this one seeds what happens before them: weights and first order.
 INITIAL = -1
 
+# What is drawn once for a whole run, beside that; a number each, from 1.
+COINS = 1  # of altflip
+
 
 def seed_all(seed, iteration, device):
     """Set the states of `random`, NumPy and, on a GPU, CuPy.
@@ -29,6 +32,17 @@ def seed_all(seed, iteration, device):
     np.random.seed(state)
     if device.xp is not np:
         _cupy_state(device.xp, device.device.id).seed(int(state[0]))
+
+
+def fixed_state(seed, purpose):
+    """A NumPy random state that is the same in every iteration of a run.
+
+    Args:
+        seed (int): The run's seed.
+        purpose (int): One of the numbers above, such as `COINS`.
+    """
+    # 0 where `seed_all` has the iteration: the third number sets it apart.
+    return np.random.RandomState(np.random.SeedSequence((seed, 0, purpose)).generate_state(4))
 
 
 @functools.cache

@@ -4,6 +4,7 @@ import chainer
 import numpy as np
 from chainer.dataset import converter
 
+from chainer_cifar.data.augment import Batch
 from chainer_cifar.errors import UserError
 
 
@@ -59,14 +60,22 @@ class DeviceImages:
             yield self.normalization(self.xp, x), t
 
     def augmenting_converter(self, augment):
-        """A Chainer converter: a batch of indices -> augmented, normalized images and labels."""
+        """A Chainer converter: what `training_iterator` gives -> images and labels for the net.
+
+        The images are augmented and normalized; the labels are those of `augment.create`.
+        """
 
         @converter()
-        def convert(index, device):
-            x, t = self.take(index)
-            return self.normalization(self.xp, augment(self.xp, x, np.random)), t
+        def convert(examples, device):
+            x, t = augment(self.xp, self.batch(examples), np.random)
+            return self.normalization(self.xp, x), t
 
         return convert
+
+    def batch(self, examples):
+        """The `Batch` of some ``(index, epoch)``, as a step of `training_iterator` gives them."""
+        index, epoch = np.asarray(examples).T
+        return Batch(*self.take(index), index, epoch)
 
 
 def _sent(images, device):
@@ -80,7 +89,21 @@ def _sent(images, device):
 
 
 def training_iterator(index, batch_size):
-    """Chainer's iterator over shuffled `index`; each epoch's order is drawn from NumPy's state."""
+    """An iterator over shuffled `index`; each epoch's order is drawn from NumPy's state.
+
+    A mini-batch is a list of ``(index, epoch)``: epochs count from 0, and the mini-batch that ends
+    one epoch may begin the next.
+    """
     if batch_size > len(index):
         raise UserError(f'{batch_size}: there are only {len(index)} training images')
-    return chainer.iterators.SerialIterator(index, batch_size)
+    return _EpochIterator(index, batch_size)
+
+
+class _EpochIterator(chainer.iterators.SerialIterator):
+    def __next__(self):
+        count = len(self.dataset)
+        given = self.epoch * count + self.current_position  # images before this mini-batch
+        index = super().__next__()
+        return [(image, (given + i) // count) for i, image in enumerate(index)]
+
+    next = __next__

@@ -2,7 +2,8 @@
 
 Each preprocessing is a class: `fit` looks at training images only and returns an instance, which
 treats any images alike when called; its fields are what is saved. Images are uint8
-(N, 3, 32, 32) or (N, 3072), the result is (N, 3072) of the class's `dtype`.
+(N, 3, 32, 32) or (N, 3072), the result is (N, 3072) of the class's `dtype`. `black` is what 0 has
+become where white is 255 more, or None where pixels are no colours any more.
 
 All goes by chunks, so that the memory is the uint8 images, one float32 result and little more.
 """
@@ -49,6 +50,10 @@ class Mean:
     mean: np.ndarray  # float32 ()
     dtype = np.float32
 
+    @property
+    def black(self):
+        return -float(self.mean)
+
     def __post_init__(self):
         _require_finite(self.mean, ())
 
@@ -86,6 +91,7 @@ class Zca:
     mean: np.ndarray  # float32 (3072,)
     matrix: np.ndarray  # float32 (3072, 3072), symmetric
     dtype = np.float32
+    black = None
 
     def __post_init__(self):
         _require_finite(self.mean, (PIXELS,))
@@ -136,6 +142,7 @@ class Raw:
     """Leave the pictures as they are, in bytes: for what acts on 0 to 255 (see normalize.py)."""
 
     dtype = np.uint8
+    black = 0.0
 
     @classmethod
     def fit(cls, images, eps=None, done=_ignore):

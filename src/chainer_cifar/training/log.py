@@ -16,9 +16,10 @@ class Log(extension.Extension):
 
     A row holds ``epoch``, ``iteration``, ``lr`` (of the last iteration), and loss (nats) and error
     (percent) on ``train`` (mean over the epoch's augmented batches, in training mode; its loss is
-    what is minimised, so with label smoothing it is not plain cross-entropy), ``valid``
-    and ``test`` (after the epoch). No times: so the files of a resumed run are those of an
-    uninterrupted one, byte for byte.
+    what is minimised, so with label smoothing it is not plain cross-entropy; of images mixed by
+    mixup or cutmix the label with the larger share counts), ``valid`` and ``test`` (after the
+    epoch). No times: so the files of a resumed run are those of an uninterrupted one, byte for
+    byte.
 
     Attributes:
         rows (list of dict): The log so far.

@@ -5,17 +5,22 @@ An augmentation is a frozen dataclass. Its fields are its arguments in ``--augme
 random choices for n images of size x size pixels, as small NumPy arrays on the host;
 ``apply(xp, x, *choices)`` carries them out on the device, in its array module, and leaves `x` as it
 is. So a test can fix the choices, and a CPU and a GPU see the same augmented pictures.
-To add one: a class in a file here with ``@augmentations.register('name')``.
+To add one: a class in a file here with ``@augmentations.register('name')``. Base classes for those
+that want more are in `kinds.py`.
 
 The values are those of the data file; numbers like that of ``channel_shift`` are in their unit.
 """
 
 import importlib
 import pkgutil
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from chainer_cifar import language
+from chainer_cifar.data.augment.kinds import Known, Mix, OfColours
 from chainer_cifar.data.augment.registry import augmentations
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, command_line
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f'{__name__}.{_module.name}')
@@ -23,33 +28,71 @@ for _module in pkgutil.iter_modules(__path__):
 from chainer_cifar.data.augment.affine import combine  # noqa: E402 (it registers its classes)
 
 
-def create(text):
+class Batch(NamedTuple):
+    """Images and what is known of them: x and t lie on the device, index and epoch on the host."""
+
+    x: Any  # float32 (N, C, H, W)
+    t: Any  # labels, integers (N,)
+    index: np.ndarray  # which of the training images each is
+    epoch: np.ndarray  # in which epoch each is seen, from 0
+
+
+def create(text, seed=0, n_class=10, black=0.0):
     """Build what ``--augment`` says.
 
     Args:
         text (str): Steps in the order in which they are applied, such as
             ``'rotate(20)|shift(0.2)|mirror'`` (see `chainer_cifar.language`); empty or ``none``
             for no augmentation. Neighbouring affine ones are one interpolation.
+        seed (int): Of the run.
+        n_class (int): Number of classes.
+        black (float): The value of a black pixel, white being 255 more; None if that is not known.
 
     Returns:
-        A function ``augment(xp, x, rng)`` of the device's array module, float32 images
-        ``(N, C, H, W)`` and a NumPy random state, that returns images of the same shape.
+        A function ``augment(xp, batch, rng)`` of the device's array module, a `Batch` and a NumPy
+        random state that returns images of the same shape and their labels. If a step mixes images,
+        the labels are shares of each class, float32 ``(N, K)``.
 
     Raises:
-        UserError: The text cannot be read, a name is not registered, an argument makes no sense.
+        UserError: The text cannot be read, a name is not registered, an argument makes no sense, or
+            a step acts on colours and the images have none.
     """
     try:
         steps = combine(language.build(text, augmentations))
     except ValueError as error:
         raise UserError(f"'{text}': {error}") from None
+    if black is None:
+        _refuse_colours(text)
+    mixes = any(isinstance(step, Mix) for step in steps)
 
-    def augment(xp, x, rng):
+    def augment(xp, batch, rng):
+        x, t = batch.x, batch.t
+        if mixes:
+            t = (t[:, None] == xp.arange(n_class)).astype(np.float32)
         for step in steps:
-            choices = step.draw(rng, len(x), x.shape[2])
-            x = step.apply(xp, x, *(xp.asarray(choice) for choice in choices))
-        return x
+            if isinstance(step, Known):
+                choices = step.draw_known(seed, batch.index, batch.epoch)
+            else:
+                choices = step.draw(rng, len(x), x.shape[2])
+            choices = [xp.asarray(choice) for choice in choices]
+            if isinstance(step, OfColours) and black:
+                x = step.apply(xp, x - np.float32(black), *choices) + np.float32(black)
+            else:
+                x = step.apply(xp, x, *choices)
+            if isinstance(step, Mix):
+                t = step.mix(t, *choices)
+        return x, t
 
     return augment
+
+
+def _refuse_colours(text):
+    for name in language.names(text):
+        if issubclass(augmentations[name], OfColours):
+            raise UserError(
+                f"'{name}': acts on colours of 0 to 255; give -d dataset/image_raw.pkl or "
+                f'dataset/image.pkl (made by: {command_line("dataset --only raw,mean")})'
+            )
 
 
 def forms():

@@ -168,11 +168,7 @@ def interpolate(xp, x, matrices, fill='nearest', value=0):
         array: Images of the same shape, C-contiguous, float32.
     """
     n, c, h, w = x.shape
-    rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]
-    columns = xp.arange(w, dtype=x.dtype) - (w - 1) / 2
-    m = matrices[:, :, :, None, None]
-    row = m[:, 0, 0] * rows + (m[:, 0, 1] * columns + (m[:, 0, 2] + (h - 1) / 2))
-    column = m[:, 1, 0] * rows + (m[:, 1, 1] * columns + (m[:, 1, 2] + (w - 1) / 2))
+    row, column = _positions(xp, x, matrices)
     if fill == 'constant':
         inside = (row >= 0) & (row <= h - 1) & (column >= 0) & (column <= w - 1)
 
@@ -195,6 +191,36 @@ def interpolate(xp, x, matrices, fill='nearest', value=0):
             total += tap
         result[:, channel] = xp.where(inside, total, value) if fill == 'constant' else total
     return result
+
+
+def nearest_pixel(xp, x, matrices, value=0):
+    """Transform images, each pixel of the result being the nearest one of the image.
+
+    Args and result as of `interpolate`, with `value` beyond the border.
+    """
+    n, c, h, w = x.shape
+    row, column = (xp.rint(position) for position in _positions(xp, x, matrices))
+    inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
+    index = (row * w + column).astype(np.intp)
+    index *= inside
+    index += xp.arange(n)[:, None, None] * (c * h * w)
+    flat = x.reshape(-1)
+    result = xp.empty(x.shape, x.dtype)
+    for channel in range(c):  # as in `interpolate`
+        pixels = flat[channel * h * w :].take(index)
+        result[:, channel] = xp.where(inside, pixels, np.float32(value))
+    return result
+
+
+def _positions(xp, x, matrices):
+    """The row and the column in the image of each pixel of the result, float32 (N, H, W)."""
+    h, w = x.shape[2:]
+    rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]
+    columns = xp.arange(w, dtype=x.dtype) - (w - 1) / 2
+    m = matrices[:, :, :, None, None]
+    row = m[:, 0, 0] * rows + (m[:, 0, 1] * columns + (m[:, 0, 2] + (h - 1) / 2))
+    column = m[:, 1, 0] * rows + (m[:, 1, 1] * columns + (m[:, 1, 2] + (w - 1) / 2))
+    return row, column
 
 
 def _pixel_and_rest(xp, position, size):

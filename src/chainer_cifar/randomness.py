@@ -34,12 +34,12 @@ def seed_all(seed, iteration, device):
         _cupy_state(device.xp, device.device.id).seed(int(state[0]))
 
 
-def fixed_state(seed, purpose):
+def fixed_state(seed: int, purpose: int) -> np.random.RandomState:
     """A NumPy random state that is the same in every iteration of a run.
 
     Args:
-        seed (int): The run's seed.
-        purpose (int): One of the numbers above, such as `COINS`.
+        seed: The run's seed.
+        purpose: One of the numbers above, such as `COINS`.
     """
     # 0 where `seed_all` has the iteration: the third number sets it apart.
     return np.random.RandomState(np.random.SeedSequence((seed, 0, purpose)).generate_state(4))

@@ -1,5 +1,7 @@
 """Images on the device once, as one array; batches gathered and augmented from it."""
 
+from collections.abc import Sequence
+
 import chainer
 import numpy as np
 from chainer.dataset import converter
@@ -72,7 +74,7 @@ class DeviceImages:
 
         return convert
 
-    def batch(self, examples):
+    def batch(self, examples: Sequence[tuple[int, int]]) -> Batch:
         """The `Batch` of some ``(index, epoch)``, as a step of `training_iterator` gives them."""
         index, epoch = np.asarray(examples).T
         return Batch(*self.take(index), index, epoch)
@@ -100,7 +102,7 @@ def training_iterator(index, batch_size):
 
 
 class _EpochIterator(chainer.iterators.SerialIterator):
-    def __next__(self):
+    def __next__(self) -> list[tuple[int, int]]:
         count = len(self.dataset)
         given = self.epoch * count + self.current_position  # images before this mini-batch
         index = super().__next__()

@@ -33,7 +33,7 @@ class InputTransform:
         return self.normalization(np, images.reshape(-1, 3, 32, 32))
 
     @property
-    def black(self):
+    def black(self) -> float | None:
         """The value of a black pixel before normalization; None if not known, or if there is none.
 
         White is 255 more.

@@ -51,7 +51,7 @@ class Mean:
     dtype = np.float32
 
     @property
-    def black(self):
+    def black(self) -> float:
         return -float(self.mean)
 
     def __post_init__(self):

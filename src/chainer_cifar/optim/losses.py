@@ -1,5 +1,7 @@
 """The loss that is minimised, and the accuracy that is told of it."""
 
+from typing import Any
+
 import chainer
 import chainer.functions as F
 
@@ -32,7 +34,7 @@ def smoothed_cross_entropy(smoothing):
     return loss
 
 
-def accuracy(logits, labels):
+def accuracy(logits: Any, labels: Any) -> chainer.Variable:
     """The share of images whose label gets the largest logit.
 
     Args:

@@ -13,13 +13,15 @@ The values are those of the data file; numbers like that of ``channel_shift`` ar
 
 import importlib
 import pkgutil
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
 from chainer_cifar import language
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.data.augment.kinds import Known, Mix, OfColours
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 from chainer_cifar.errors import UserError, command_line
 
 for _module in pkgutil.iter_modules(__path__):
@@ -31,22 +33,24 @@ from chainer_cifar.data.augment.affine import combine  # noqa: E402 (it register
 class Batch(NamedTuple):
     """Images and what is known of them: x and t lie on the device, index and epoch on the host."""
 
-    x: Any  # float32 (N, C, H, W)
-    t: Any  # labels, integers (N,)
-    index: np.ndarray  # which of the training images each is
-    epoch: np.ndarray  # in which epoch each is seen, from 0
+    x: Array  # float32 (N, C, H, W)
+    t: Array  # labels, integers (N,)
+    index: Array  # which of the training images each is
+    epoch: Array  # in which epoch each is seen, from 0
 
 
-def create(text, seed=0, n_class=10, black=0.0):
+def create(
+    text: str, seed: int = 0, n_class: int = 10, black: float | None = 0.0
+) -> Callable[[ArrayModule, Batch, Rng], tuple[Array, Array]]:
     """Build what ``--augment`` says.
 
     Args:
-        text (str): Steps in the order in which they are applied, such as
+        text: Steps in the order in which they are applied, such as
             ``'rotate(20)|shift(0.2)|mirror'`` (see `chainer_cifar.language`); empty or ``none``
             for no augmentation. Neighbouring affine ones are one interpolation.
-        seed (int): Of the run.
-        n_class (int): Number of classes.
-        black (float): The value of a black pixel, white being 255 more; None if that is not known.
+        seed: Of the run.
+        n_class: Number of classes.
+        black: The value of a black pixel, white being 255 more; None if that is not known.
 
     Returns:
         A function ``augment(xp, batch, rng)`` of the device's array module, a `Batch` and a NumPy
@@ -86,7 +90,7 @@ def create(text, seed=0, n_class=10, black=0.0):
     return augment
 
 
-def _refuse_colours(text):
+def _refuse_colours(text: str) -> None:
     for name in language.names(text):
         if issubclass(augmentations[name], OfColours):
             raise UserError(

@@ -12,6 +12,7 @@ import itertools
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.borders import fold, require_fill
 from chainer_cifar.data.augment.registry import augmentations
@@ -193,26 +194,26 @@ def interpolate(xp, x, matrices, fill='nearest', value=0):
     return result
 
 
-def nearest_pixel(xp, x, matrices, value=0):
+def nearest_pixel(xp: ArrayModule, x: Array, matrices: Array, value: float = 0) -> Array:
     """Transform images, each pixel of the result being the nearest one of the image.
 
     Args and result as of `interpolate`, with `value` beyond the border.
     """
     n, c, h, w = x.shape
+    padded = xp.full((n, c, h + 2, w + 2), value, x.dtype)
+    padded[:, :, 1:-1, 1:-1] = x
     row, column = (xp.rint(position) for position in _positions(xp, x, matrices))
-    inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)
-    index = (row * w + column).astype(np.intp)
-    index *= inside
-    index += xp.arange(n)[:, None, None] * (c * h * w)
-    flat = x.reshape(-1)
+    size = (h + 2) * (w + 2)
+    index = (xp.clip(row, -1, h) * (w + 2) + xp.clip(column, -1, w)).astype(np.intp)
+    index += xp.arange(n)[:, None, None] * (c * size) + (w + 3)
+    flat = padded.reshape(-1)
     result = xp.empty(x.shape, x.dtype)
     for channel in range(c):  # as in `interpolate`
-        pixels = flat[channel * h * w :].take(index)
-        result[:, channel] = xp.where(inside, pixels, np.float32(value))
+        result[:, channel] = flat[channel * size :].take(index)
     return result
 
 
-def _positions(xp, x, matrices):
+def _positions(xp: ArrayModule, x: Array, matrices: Array) -> tuple[Array, Array]:
     """The row and the column in the image of each pixel of the result, float32 (N, H, W)."""
     h, w = x.shape[2:]
     rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]

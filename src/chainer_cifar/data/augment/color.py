@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_whole
 from chainer_cifar.data.augment.kinds import OfColours
 from chainer_cifar.data.augment.photo import recolour
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @augmentations.register('channel_shift')
@@ -53,16 +54,16 @@ class Jitter(OfColours):
     saturation: float = 0.4
     hue: float = 0.1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ('brightness', 'contrast', 'saturation'):
             require_number(name, getattr(self, name), 0, 10)
         require_number('hue', self.hue, 0, 0.5)
 
-    def draw(self, rng, n, size):
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """Factors of brightness, contrast, saturation; turns of hue; float32 ``(N,)`` each."""
         spread = np.array([[self.brightness], [self.contrast], [self.saturation]])
         factors = rng.uniform(np.maximum(0, 1 - spread), 1 + spread, (3, n)).astype(np.float32)
         return *factors, rng.uniform(-self.hue, self.hue, n).astype(np.float32)
 
-    def apply(self, xp, x, brightness, contrast, saturation, hue):
-        return recolour(xp, x, brightness, contrast, saturation, hue)
+    def apply(self, xp: ArrayModule, x: Array, *choices: Array) -> Array:
+        return recolour(xp, x, *choices)

@@ -5,8 +5,9 @@ import math
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_whole
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @augmentations.register('erase')
@@ -27,7 +28,7 @@ class Erase:
     aspect: float = 3
     noise: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_number('probability', self.probability, 0, 1)
         require_number('least', self.least, 0, 0.5)
         if self.most != self.least:
@@ -35,7 +36,7 @@ class Erase:
         require_number('aspect', self.aspect, 1, 10)
         require_whole('noise', self.noise, 0, 1)
 
-    def draw(self, rng, n, size):
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """Top, left, bottom, right, integers ``(N,)``, and values in standard deviations.
 
         An image that stays whole has an empty rectangle. The values are float32: one an image
@@ -63,7 +64,16 @@ class Erase:
             count = 3 * int(((bottom - top) * (right - left)).sum())
         return (*box, rng.uniform(-2, 2, count).astype(np.float32))
 
-    def apply(self, xp, x, top, left, bottom, right, value):
+    def apply(
+        self,
+        xp: ArrayModule,
+        x: Array,
+        top: Array,
+        left: Array,
+        bottom: Array,
+        right: Array,
+        value: Array,
+    ) -> Array:
         value = x.mean() + value * x.std()
         if not self.noise:
             return paint(xp, x, (top, left, bottom, right), value[:, None, None, None])
@@ -98,12 +108,12 @@ class Cutout:
         return paint(xp, x, (top, left, bottom, right), x.mean(axis=(0, 2, 3), keepdims=True))
 
 
-def paint(xp, x, box, value):
+def paint(xp: ArrayModule, x: Array, box: tuple[Array, ...], value: Array) -> Array:
     """`x` ``(N, C, H, W)`` with `value`, of a shape that fits, in each image's box."""
     return xp.where(_inside(xp, x, box), value, x)
 
 
-def _inside(xp, x, box):
+def _inside(xp: ArrayModule, x: Array, box: tuple[Array, ...]) -> Array:
     """Which pixels are in their image's box ``(N, 1, H, W)``."""
     top, left, bottom, right = (edge[:, None] for edge in box)
     rows, columns = xp.arange(x.shape[2]), xp.arange(x.shape[3])

@@ -1,5 +1,7 @@
 """Base classes of augmentations that need more than images and a random state."""
 
+from chainer_cifar.arrays import Array
+
 
 class OfColours:
     """Acts on colours: `apply` is given black as 0 and white as 255, and returns such images.
@@ -15,7 +17,7 @@ class Mix:
     the image itself keeps, float32 ``(N,)``.
     """
 
-    def mix(self, t, other, share, *_):
+    def mix(self, t: Array, other: Array, share: Array, *_: Array) -> Array:
         """The labels after `apply`: shares of each class ``(N, K)`` from those before."""
         share = share[:, None]
         return share * t + (1 - share) * t[other]

@@ -5,8 +5,9 @@ import functools
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.data.augment.kinds import Known
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 from chainer_cifar.randomness import COINS, fixed_state
 
 
@@ -15,11 +16,11 @@ from chainer_cifar.randomness import COINS, fixed_state
 class Mirror:
     """Flip each image left to right with probability 1/2 (article 000)."""
 
-    def draw(self, rng, n, size):
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """Which images to flip, integers ``(F,)``."""
         return (np.flatnonzero(rng.randint(2, size=n)),)
 
-    def apply(self, xp, x, flipped):
+    def apply(self, xp: ArrayModule, x: Array, flipped: Array) -> Array:
         x = x.copy()
         x[flipped] = x[flipped, :, :, ::-1]
         return x
@@ -34,13 +35,13 @@ class AlternatingFlip(Known, Mirror):
     each other show both sides of every image (Jordan, 94 % on CIFAR-10 in 3.29 seconds, 2024).
     """
 
-    def draw_known(self, seed, index, epoch):
+    def draw_known(self, seed: int, index: Array, epoch: Array) -> tuple[Array, ...]:
         """Which images to flip, integers ``(F,)``."""
         coins = _coins(seed)
         return (np.flatnonzero(coins[index % len(coins)] ^ epoch % 2),)
 
 
 @functools.lru_cache(maxsize=1)
-def _coins(seed):
+def _coins(seed: int) -> Array:
     # More than CIFAR's images; of larger sets, those 65,536 apart share one.
     return fixed_state(seed, COINS).randint(2, size=2**16)

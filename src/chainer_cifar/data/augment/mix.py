@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.holes import paint
 from chainer_cifar.data.augment.kinds import Mix
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,11 +17,11 @@ class _Mixing(Mix):
     alpha: float = 1
     probability: float = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_number('alpha', self.alpha, 0.01, 100)
         require_number('probability', self.probability, 0, 1)
 
-    def _pairs(self, rng, n):
+    def _pairs(self, rng: Rng, n: int) -> tuple[Array, float]:
         """With whom each image is mixed, and the share that all keep; as the papers' code."""
         share = rng.beta(self.alpha, self.alpha)
         if rng.uniform() >= self.probability:
@@ -36,12 +37,12 @@ class Mixup(_Mixing):
     All of a batch keep the same share of themselves, drawn from Beta(alpha, alpha).
     """
 
-    def draw(self, rng, n, size):
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """The other image, integers ``(N,)``, and the share of the first, float32 ``(N,)``."""
         other, share = self._pairs(rng, n)
         return other, np.full(n, share, np.float32)
 
-    def apply(self, xp, x, other, share):
+    def apply(self, xp: ArrayModule, x: Array, other: Array, share: Array) -> Array:
         share = share[:, None, None, None]
         mixed = x[other]
         mixed *= 1 - share
@@ -59,7 +60,7 @@ class Cutmix(_Mixing):
     one for all images of a batch. The paper's probability for CIFAR-10 is 0.5.
     """
 
-    def draw(self, rng, n, size):
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """As `Mixup.draw`, then top, left, bottom, right, integers ``(N,)``."""
         other, share = self._pairs(rng, n)
         half = int(size * math.sqrt(1 - share)) // 2
@@ -69,5 +70,5 @@ class Cutmix(_Mixing):
         box = np.array([top, left, bottom, right])
         return other, np.full(n, share, np.float32), *np.tile(box[:, None], n)
 
-    def apply(self, xp, x, other, share, *box):
+    def apply(self, xp: ArrayModule, x: Array, other: Array, share: Array, *box: Array) -> Array:
         return paint(xp, x, box, x[other])

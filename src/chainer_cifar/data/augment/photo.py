@@ -6,6 +6,8 @@ is returned, with values of 0 to 255.
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
+
 # What red, green and blue give to the lightness (ITU-R 601-2, Pillow's mode L).
 GREY = np.array([0.299, 0.587, 0.114])
 
@@ -14,15 +16,22 @@ _YIQ = np.array([GREY, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
 _RGB = np.linalg.inv(_YIQ)
 
 
-def recolour(xp, x, brightness, contrast, saturation, hue=None):
+def recolour(
+    xp: ArrayModule,
+    x: Array,
+    brightness: Array,
+    contrast: Array,
+    saturation: Array,
+    hue: Array | None = None,
+) -> Array:
     """Pillow's enhancements Brightness, Contrast and Color, in this order, then a turn of hue.
 
     All are linear, and so one matrix a pixel; values are cut off at the end only.
 
     Args:
-        brightness, contrast, saturation (array): Factors ``(N,)``, float32: 0 gives black, the mean
+        brightness, contrast, saturation: Factors ``(N,)``, float32: 0 gives black, the mean
             grey, and grey; 1 changes nothing.
-        hue (array): Angles in turns ``(N,)``, float32, at constant lightness (in YIQ).
+        hue: Angles in turns ``(N,)``, float32, at constant lightness (in YIQ).
     """
     grey = xp.asarray(GREY.astype(np.float32))
     one = xp.asarray(np.eye(3, dtype=np.float32))
@@ -39,7 +48,7 @@ def recolour(xp, x, brightness, contrast, saturation, hue=None):
     return xp.clip(result, 0, 255).reshape(x.shape)
 
 
-def _turns(xp, hue):
+def _turns(xp: ArrayModule, hue: Array) -> Array:
     """Matrices ``(N, 3, 3)`` that turn the hue of a colour (red, green, blue)."""
     stay, cosine, sine = (
         xp.asarray((_RGB @ np.array(part) @ _YIQ).astype(np.float32))
@@ -53,7 +62,7 @@ def _turns(xp, hue):
     return stay + xp.cos(angle) * cosine + xp.sin(angle) * sine
 
 
-def sharpen(xp, x, factor):
+def sharpen(xp: ArrayModule, x: Array, factor: Array) -> Array:
     """Pillow's Sharpness: factors ``(N,)``; 0 gives the image smoothed, 1 changes nothing."""
     inner = x[:, :, 1:-1, 1:-1]
     rows = x[:, :, :, :-2] + x[:, :, :, 1:-1] + x[:, :, :, 2:]
@@ -63,19 +72,19 @@ def sharpen(xp, x, factor):
     return xp.clip(result, 0, 255)
 
 
-def posterize(xp, x, bits):
+def posterize(xp: ArrayModule, x: Array, bits: Array) -> Array:
     """Pillow's posterize: keep the upper `bits`, float32 ``(N,)``, of each byte."""
     step = xp.exp2(8 - bits)[:, None, None, None]
     return xp.floor(_bytes(xp, x) / step) * step
 
 
-def solarize(xp, x, threshold):
+def solarize(xp: ArrayModule, x: Array, threshold: Array) -> Array:
     """Pillow's solarize: the negative of all values from a threshold, float32 ``(N,)``, up."""
     x = xp.clip(x, 0, 255)
     return xp.where(x < threshold[:, None, None, None], x, 255 - x)
 
 
-def autocontrast(xp, x):
+def autocontrast(xp: ArrayModule, x: Array) -> Array:
     """Pillow's autocontrast: stretch each channel to 0 to 255."""
     x = xp.clip(x, 0, 255)
     low, high = x.min(axis=(2, 3), keepdims=True), x.max(axis=(2, 3), keepdims=True)
@@ -84,22 +93,23 @@ def autocontrast(xp, x):
     return xp.where(flat, x, stretched)
 
 
-def equalize(xp, x):
+def equalize(xp: ArrayModule, x: Array) -> Array:
     """Pillow's equalize: each value of a channel becomes about as frequent as any other."""
     n, c, h, w = x.shape
-    values = _bytes(xp, x).astype(np.int64).reshape(n * c, h * w)
-    channel = xp.arange(n * c)[:, None]
-    counts = xp.bincount((values + 256 * channel).reshape(-1), minlength=256 * n * c)
+    values = _bytes(xp, x).astype(np.intp).reshape(n * c, h * w)
+    first = 256 * xp.arange(n * c)[:, None]  # of each channel's numbers in one row of all
+    largest = first + values.max(axis=1)[:, None]
+    values += first
+    counts = xp.bincount(values.reshape(-1), minlength=256 * n * c)
+    step = (h * w - counts[largest]) // 255
     counts = counts.reshape(n * c, 256)
-    largest = values.max(axis=1)[:, None]
-    step = (h * w - xp.take_along_axis(counts, largest, axis=1)) // 255
     below = counts.cumsum(axis=1) - counts
     table = (below + step // 2) // xp.where(step == 0, 1, step)
     # Where all pixels but a few share one value, there is nothing to equalize.
     table = xp.where(step == 0, xp.arange(256), xp.clip(table, 0, 255)).astype(np.float32)
-    return xp.take_along_axis(table, values, axis=1).reshape(x.shape)
+    return table.reshape(-1).take(values).reshape(x.shape)
 
 
-def _bytes(xp, x):
+def _bytes(xp: ArrayModule, x: Array) -> Array:
     """Values rounded to whole numbers of 0 to 255."""
     return xp.clip(xp.rint(x), 0, 255)

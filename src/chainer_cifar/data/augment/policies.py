@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_whole
 from chainer_cifar.data.augment import photo
 from chainer_cifar.data.augment.affine import nearest_pixel, rotation, translation
 from chainer_cifar.data.augment.kinds import OfColours
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
 
 LEVELS = 30  # from the weakest, 0, to the strongest
 
@@ -49,22 +50,24 @@ class Strengths(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class _Policy(OfColours):
-    """Base class; a subclass has `strengths` and ``levels(rng, n)``, whole numbers ``(N,)``."""
+    """Base class; a subclass has `passes`, how many operations it does to each image, `strengths`
+    and ``levels(rng, n)``, whole numbers ``(N,)``.
+    """
 
-    def draw(self, rng, n, size):
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """For each pass what `_draw_pass` draws."""
         return sum((self._draw_pass(rng, n, size) for _ in range(self.passes)), ())
 
-    def apply(self, xp, x, *choices):
-        x, choices = x.copy(), iter(choices)
+    def apply(self, xp: ArrayModule, x: Array, *choices: Array) -> Array:
+        x, remaining = x.copy(), iter(choices)
         for _ in range(self.passes):
             for operation, count in _OPERATIONS:
-                index, *values = (next(choices) for _ in range(1 + count))
+                index, *values = (next(remaining) for _ in range(1 + count))
                 if len(index):
                     x[index] = operation(xp, x[index], *values)
         return x
 
-    def _draw_pass(self, rng, n, size):
+    def _draw_pass(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """For each of `_OPERATIONS` which images it changes, integers, and its arguments."""
         strengths = self.strengths
         chosen = rng.randint(14, size=n)
@@ -104,7 +107,7 @@ _OPERATIONS = (
 )
 
 
-def _matrices(chosen, signed, strengths, size):
+def _matrices(chosen: Array, signed: Array, strengths: Strengths, size: int) -> Array:
     """float32 ``(N, 2, 3)`` as of `affine.Affine.draw`; `signed` is -1 to 1."""
     rotated = chosen == _ROTATE
     matrices = rotation(np.where(rotated, strengths.degrees * signed, 0))
@@ -131,15 +134,15 @@ class RandAugment(_Policy):
 
     strengths = Strengths(shear=0.3, shift=150 / 331, degrees=30, factor=0.9, bits=4)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_whole('n', self.n, 1, 10)
         require_whole('m', self.m, 0, LEVELS)
 
     @property
-    def passes(self):
+    def passes(self) -> int:
         return self.n
 
-    def levels(self, rng, n):
+    def levels(self, rng: Rng, n: int) -> Array:
         return np.full(n, self.m)
 
 
@@ -154,5 +157,5 @@ class TrivialAugment(_Policy):
     passes = 1
     strengths = Strengths(shear=0.99, shift=1, degrees=135, factor=0.99, bits=6)
 
-    def levels(self, rng, n):
+    def levels(self, rng: Rng, n: int) -> Array:
         return rng.randint(LEVELS + 1, size=n)

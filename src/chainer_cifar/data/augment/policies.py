@@ -6,8 +6,10 @@ solarize, autocontrast, equalize. Operations on colours are Pillow's (see photo.
 about the image's centre, take the nearest pixel, and leave black behind.
 """
 
+import abc
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -49,10 +51,17 @@ class Strengths(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Policy(OfColours):
-    """Base class; a subclass has `passes`, how many operations it does to each image, `strengths`
-    and ``levels(rng, n)``, whole numbers ``(N,)``.
-    """
+class _Policy(OfColours, abc.ABC):
+    strengths: ClassVar[Strengths]
+
+    @property
+    @abc.abstractmethod
+    def passes(self) -> int:
+        """How many operations are done to each image."""
+
+    @abc.abstractmethod
+    def levels(self, rng: Rng, n: int) -> Array:
+        """The level of the operation on each of n images, whole numbers ``(N,)``."""
 
     def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
         """For each pass what `_draw_pass` draws."""
@@ -96,7 +105,7 @@ class _Policy(OfColours):
 
 
 # With their number of arguments beside the images.
-_OPERATIONS = (
+_OPERATIONS: tuple[tuple[Callable[..., Array], int], ...] = (
     (nearest_pixel, 1),
     (photo.recolour, 3),
     (photo.sharpen, 1),
@@ -154,8 +163,11 @@ class TrivialAugment(_Policy):
     The wide strengths, which may be so strong that little of the image is left.
     """
 
-    passes = 1
     strengths = Strengths(shear=0.99, shift=1, degrees=135, factor=0.99, bits=6)
+
+    @property
+    def passes(self) -> int:
+        return 1
 
     def levels(self, rng: Rng, n: int) -> Array:
         return rng.randint(LEVELS + 1, size=n)

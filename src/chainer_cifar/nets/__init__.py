@@ -4,6 +4,8 @@ A net is a plain `chainer.Chain` whose ``__init__`` takes ``n_class`` and the op
 understands, and whose ``forward`` turns float32 images ``(N, 3, 32, 32)`` into logits
 ``(N, n_class)``. ``--help``, ``--list_models`` and the tests that walk every net find it by
 themselves. An option is a parameter of a net; the flag of its name is a field of `TrainConfig`.
+A net whose first weights are computed from images has ``prepare(images)``, too, to be called once
+with some images of the training set, as `forward` takes them, before anything else.
 """
 
 import importlib

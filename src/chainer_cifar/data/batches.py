@@ -79,8 +79,41 @@ def _sent(images, device):
     return on_device
 
 
-def training_iterator(index, batch_size):
-    """Chainer's iterator over shuffled `index`; each epoch's order is drawn from NumPy's state."""
+def training_iterator(index, batch_size, labels=None):
+    """Chainer's iterator over shuffled `index`; each epoch's order is drawn from NumPy's state.
+
+    With `labels`, integers of all images, an epoch has as many images of every class; see
+    `BalancedOrder`.
+    """
     if batch_size > len(index):
         raise UserError(f'{batch_size}: there are only {len(index)} training images')
-    return chainer.iterators.SerialIterator(index, batch_size)
+    order = None if labels is None else BalancedOrder(labels[index])
+    return chainer.iterators.SerialIterator(index, batch_size, order_sampler=order)
+
+
+class BalancedOrder:
+    """Draws an epoch's order so that the classes are equally often in it, for SerialIterator.
+
+    An epoch has as many images as there are. Those of a rare class come several times in it, each
+    nearly as often as the others of its class; of a frequent one some do not come.
+
+    Args:
+        labels (numpy.ndarray): Integers ``(N,)``.
+    """
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self.n = len(labels)
+
+    def __call__(self, order: np.ndarray, position: int) -> np.ndarray:
+        """The places of the images of the next epoch; Chainer gives the last order and a place."""
+        share, rest = divmod(self.n, len(self.of_class))
+        # By lot, which classes have one more where they do not divide the number.
+        quotas = share + (np.random.permutation(len(self.of_class)) < rest)
+        drawn = [_drawn(places, n) for places, n in zip(self.of_class, quotas, strict=True)]
+        return np.random.permutation(np.concatenate(drawn))
+
+
+def _drawn(places, n):
+    rounds = [np.random.permutation(places) for _ in range(1 + n // len(places))]
+    return np.concatenate(rounds)[:n]

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn import metrics
 
 from chainer_cifar.evaluation.inference import log_probabilities
+from chainer_cifar.evaluation.metrics import TOP_5_CLASSES, among_top_5
 from chainer_cifar.streams import printable
 
 SCREEN_CLASSES = 20  # the matrix of more classes is wider than a screen
@@ -18,7 +19,8 @@ def measure(logits, labels, class_names):
         class_names (list of str): K of them.
 
     Returns:
-        dict: ``loss`` (mean cross-entropy, nats), ``error`` and ``accuracy`` (percent);
+        dict: ``loss`` (mean cross-entropy, nats), ``error`` and ``accuracy`` (percent), and with
+        ten classes or more ``top5_error``;
         ``classes``, a list of dicts of name, precision, recall, f1 (0 to 1) and support, and
         ``averages`` of them over the classes, ``macro`` and ``weighted`` by support; ``confusion``,
         K lists of K counts: a row for each true class, a column for each predicted one.
@@ -27,10 +29,14 @@ def measure(logits, labels, class_names):
     correct = int((predicted == labels).sum())
     by_class = _scores(labels, predicted, every, average=None)
     support = np.bincount(labels, minlength=len(class_names))
+    top_5 = {}
+    if len(class_names) >= TOP_5_CLASSES:
+        top_5['top5_error'] = 100 * (1 - int(among_top_5(logits, labels).sum()) / len(labels))
     return {
         'loss': float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean()),
         'error': 100 * (1 - correct / len(labels)),
         'accuracy': 100 * correct / len(labels),
+        **top_5,
         'classes': [
             {
                 'name': name,
@@ -69,9 +75,10 @@ def text(numbers, logits, labels, class_names):
         target_names=list(map(printable, class_names)),
         zero_division=0,
     )
+    top_5 = f'  top-5 error {numbers["top5_error"]:.2f} %' if 'top5_error' in numbers else ''
     return (
         f'loss {numbers["loss"]:.4f}  error {numbers["error"]:.2f} %  '
-        f'accuracy {numbers["accuracy"]:.2f} %\n\n{classes.rstrip()}'
+        f'accuracy {numbers["accuracy"]:.2f} %{top_5}\n\n{classes.rstrip()}'
     )
 
 

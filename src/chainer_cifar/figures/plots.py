@@ -98,6 +98,29 @@ def _axis(values, result):
     return True, lowest / margin, highest * margin
 
 
+def rate_test(rows, suggested, title, path):
+    """Draw the loss over the learning rate.
+
+    Args:
+        rows (list): Pairs of a learning rate and the smoothed loss at it.
+        suggested (float): The learning rate that is marked.
+        title (str): Shown above.
+        path (pathlib.Path): The PNG file.
+    """
+    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    axes = figure.add_subplot()
+    rates, losses = np.array(rows).T
+    axes.plot(rates, losses, color='tab:blue', label='loss, smoothed')
+    axes.axvline(suggested, color='tab:red', label=f'suggested: {suggested:.2g}')
+    axes.set_title(title, parse_math=False)
+    axes.set(xlabel='learning rate', ylabel='loss (nats)', xscale='log')
+    low, first = losses.min(), losses[0]
+    axes.set_ylim(low - 0.1 * (first - low) - 0.01, first + 0.5 * (first - low) + 0.01)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _write(figure, path)
+
+
 def confusion(matrix, class_names, title, path):
     """Draw a confusion matrix; the colour is the share of the true class, the number the count.
 

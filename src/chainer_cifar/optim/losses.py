@@ -1,27 +1,59 @@
 """The loss that is minimised."""
 
+from collections.abc import Callable
+
 import chainer
 import chainer.functions as F
+import numpy as np
 
 
-def smoothed_cross_entropy(smoothing):
+def smoothed_cross_entropy(smoothing: float, class_weights: np.ndarray | None = None) -> Callable:
     """Cross-entropy whose target is 1 - s + s/K for the label and s/K for the other classes.
 
     Szegedy et al., Rethinking the Inception Architecture, 2016; 0 is plain cross-entropy.
 
     Args:
-        smoothing (float): s, from 0 to less than 1.
+        smoothing: s, from 0 to less than 1.
+        class_weights: float32 ``(K,)``, on the device of the logits: by what the loss of an image
+            of each class is multiplied.
 
     Returns:
-        A function of logits ``(N, K)`` and labels, integers ``(N,)``: the mean loss in nats.
+        A function of logits ``(N, K)`` and labels, integers ``(N,)``, or each class's share of an
+        image, floats ``(N, K)`` that sum to 1: the mean loss in nats.
     """
-    if not smoothing:
+    if not smoothing and class_weights is None:
         return F.softmax_cross_entropy
 
     def loss(logits, labels):
-        xp = chainer.backend.get_array_module(logits)
-        targets = xp.full(logits.shape, smoothing / logits.shape[1], logits.dtype)
-        targets[xp.arange(len(labels)), labels] += 1 - smoothing
-        return F.softmax_cross_entropy(logits, targets)
+        targets = _smoothed(labels, smoothing, logits) if smoothing else labels
+        if class_weights is None:
+            return F.softmax_cross_entropy(logits, targets)
+        weights = labels @ class_weights if labels.ndim == 2 else class_weights[labels]
+        # Not by weighted targets: Chainer's gradient takes it that those of an image sum to 1.
+        return F.mean(weights * F.softmax_cross_entropy(logits, targets, reduce='no'))
 
     return loss
+
+
+def _smoothed(labels, smoothing, logits):
+    rest = smoothing / logits.shape[1]
+    if labels.ndim == 2:
+        return (1 - smoothing) * labels + rest
+    xp = chainer.backend.get_array_module(logits)
+    targets = xp.full(logits.shape, rest, logits.dtype)
+    targets[xp.arange(len(labels)), labels] += 1 - smoothing
+    return targets
+
+
+def balancing_weights(labels: np.ndarray, n_class: int) -> np.ndarray:
+    """Weights of classes that give each as much of the loss, however rare; their mean is 1.
+
+    Args:
+        labels: Integers ``(N,)``, of the images that train.
+
+    Returns:
+        float32 ``(n_class,)``: N / (present classes x images of the class), 0 of an absent one.
+    """
+    counts = np.bincount(labels, minlength=n_class)
+    share = len(labels) / np.count_nonzero(counts)
+    return np.where(counts > 0, share / np.maximum(counts, 1), 0).astype(np.float32)

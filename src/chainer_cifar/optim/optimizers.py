@@ -8,17 +8,28 @@ import inspect
 import chainer
 from chainer import optimizer_hooks
 
+from chainer_cifar.errors import prefixed
+from chainer_cifar.optim import groups
 from chainer_cifar.optim.nesterov import Nesterov
 from chainer_cifar.registry import Registry
 
 registry = Registry('optimizer')
 
+DECOUPLED = ('adamw',)  # those whose weight decay is no gradient
+
 
 def create(config, model):
     """The optimizer that the config names, set up on `model` with its regularization.
 
+    Args:
+        config (TrainConfig): The flags.
+        model (chainer.Link): A net, or a `chainer.links.Classifier` of one.
+
     Returns:
-        (chainer.Optimizer, str): and the name of its attribute that is the learning rate.
+        (chainer.Optimizer, groups.Rates): and what sets its learning rate.
+
+    Raises:
+        UserError: A factor of ``--lr_factors`` is of nothing in the net.
     """
     names = flags(config.optimizer)
     optimizer = registry[config.optimizer](**{name: getattr(config, name) for name in names})
@@ -26,16 +37,32 @@ def create(config, model):
     if config.clip_gradient:
         # First, so that it sees the gradients of the loss alone.
         optimizer.add_hook(optimizer_hooks.GradientClipping(config.clip_gradient))
-    if config.weight_decay:
-        # On every parameter, biases and batch normalization included, as article 000 has it.
-        optimizer.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
-    if config.l2:
-        for parameter in model.params():
-            if parameter.ndim > 1:
-                # The penalty l2 * w^2 has the gradient 2 * l2 * w.
-                hook = optimizer_hooks.WeightDecay(2 * config.l2)
-                parameter.update_rule.add_hook(hook, name='L2')
-    return optimizer, names[0]
+    net = getattr(model, 'predictor', model)
+    with prefixed('--lr_factors '):
+        factors = groups.find(groups.read(config.lr_factors), net)
+    parameters = {path.lstrip('/'): parameter for path, parameter in net.namedparams()}
+    decoupled = config.optimizer in DECOUPLED
+    for name, kind in groups.kinds(net).items():
+        decay = 0.0 if config.no_decay_bn and kind != 'weight' else config.weight_decay
+        factor = factors[name].factor if name in factors else 1.0
+        _regularize(parameters[name], decay, factor, config.l2, decoupled)
+    pairs = [(parameters[name], factor) for name, factor in factors.items()]
+    return optimizer, groups.Rates(
+        optimizer, names[0], pairs, config.weight_decay if decoupled else None
+    )
+
+
+def _regularize(parameter, decay, factor, l2, decoupled):
+    rule = parameter.update_rule
+    if decoupled:
+        if not decay:
+            rule.hyperparam.weight_decay_rate = 0.0  # and not the optimizer's
+    elif decay and factor:
+        # By the factor, so that a step takes as much from every parameter.
+        rule.add_hook(optimizer_hooks.WeightDecay(decay / factor))
+    if l2 and parameter.ndim > 1:
+        # The penalty l2 * w^2 has the gradient 2 * l2 * w.
+        rule.add_hook(optimizer_hooks.WeightDecay(2 * l2), name='L2')
 
 
 def flags(name):
@@ -55,4 +82,13 @@ def nesterov(lr, momentum):
 
 @registry.register('adam')
 def adam(alpha):
+    return chainer.optimizers.Adam(alpha=alpha)
+
+
+@registry.register('adamw')
+def adamw(alpha):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as PyTorch has it.
+
+    A step takes `alpha` x ``weight_decay`` x the parameter from it; see `groups.Rates`.
+    """
     return chainer.optimizers.Adam(alpha=alpha)

@@ -17,8 +17,8 @@ class Log(extension.Extension):
     A row holds ``epoch``, ``iteration``, ``lr`` (of the last iteration), and loss (nats) and error
     (percent) on ``train`` (mean over the epoch's augmented batches, in training mode; its loss is
     what is minimised, so with label smoothing it is not plain cross-entropy), ``valid``
-    and ``test`` (after the epoch). No times: so the files of a resumed run are those of an
-    uninterrupted one, byte for byte.
+    and ``test`` (after the epoch; with ten classes or more the top-5 error, too). No times: so the
+    files of a resumed run are those of an uninterrupted one, byte for byte.
 
     Attributes:
         rows (list of dict): The log so far.
@@ -42,6 +42,10 @@ class Log(extension.Extension):
             if f'{name}/loss' in observation:
                 row[f'{name}_loss'] = observation[f'{name}/loss']
                 row[f'{name}_error'] = observation[f'{name}/error']
+            # A run that an earlier version began has no such column.
+            top_5 = f'{name}_top5_error'
+            if f'{name}/top5_error' in observation and (not self.rows or top_5 in self.rows[0]):
+                row[top_5] = observation[f'{name}/top5_error']
         self.rows.append(row)
         self.write(trainer.out)
 
@@ -61,6 +65,10 @@ class Log(extension.Extension):
         if 'valid_error' not in self.rows[-1]:
             return self.rows[-1]
         return min(self.rows, key=lambda row: row['valid_error'])
+
+    def epochs_since_best(self):
+        """Epochs since the last one with a lower validation error than all before it."""
+        return self.rows[-1]['epoch'] - self.best()['epoch'] if self.rows else 0
 
     def serialize(self, serializer):
         self._summary.serialize(serializer['summary'])

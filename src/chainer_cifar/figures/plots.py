@@ -107,6 +107,7 @@ def rate_test(rows, suggested, title, path):
         title (str): Shown above.
         path (pathlib.Path): The PNG file.
     """
+    title = drawable(title)
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.add_subplot()
     rates, losses = np.array(rows).T

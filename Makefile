@@ -26,6 +26,7 @@ install: $(VENV)/.kernels
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -38,7 +39,7 @@ docs: $(VENV)/.docs
 
 # Removes the virtual environment, kernels and caches; data, weights and results stay.
 clean:
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis src/*.egg-info $(KERNELS)/*.so
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info $(KERNELS)/*.so
 
 $(VENV)/.installed: setup.py requirements.txt build-constraints.txt
 	@echo 'Setting up $(VENV) (a minute or two, once) ...'

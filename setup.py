@@ -98,6 +98,7 @@ setup(
             'pytest>=8',
             'pytest-xdist>=3.5',
             'hypothesis>=6.100',
+            'mypy>=1.15,<3',
             'ruff>=0.8',
             'setuptools>=70.1',
         ],

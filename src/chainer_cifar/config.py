@@ -5,6 +5,8 @@ Precedence: default < recipe < command line.
 """
 
 import dataclasses
+import json
+import os
 import pathlib
 
 import chainer
@@ -22,6 +24,12 @@ from chainer_cifar.registry import nearest
 NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
 OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
 BALANCES = ('none', 'sampler', 'loss')
+
+# Of the flags in config.json and snapshots. A file of a later format is refused; in one of an
+# earlier format, `RENAMED` tells today's names of flags.
+FORMAT = 1
+RENAMED: dict[str, str] = {}
+
 GROUPS = (NET, DATA, IMAGES, OPTIMIZATION, RUN, DEVICE)  # as --help shows them
 
 
@@ -286,15 +294,40 @@ class TrainConfig:
             raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
 
 
-def from_dict(values, origin):
-    """A config from saved or recipe values; a key that is not a flag stops with the nearest one.
+def from_dict(values: dict, path: str | os.PathLike) -> TrainConfig:
+    """Make a config of the flags in a file of ours, believing nothing.
 
     Args:
-        values (dict): Flag names and values.
-        origin (str): Where they come from, for the error message.
+        values: Flag names and values, as JSON gave them.
+        path: The file, for the message.
+
+    Raises:
+        UserError: A key is no flag, or a value is of another type than its flag's, or no good one.
     """
-    known = [field.name for field in dataclasses.fields(TrainConfig)]
-    for key in values:
-        if key not in known:
-            raise UserError(f"{origin}: no flag is called '{key}'{nearest(key, known)}")
-    return TrainConfig(**values)
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    flags = {}
+    with prefixed(f'{path}: '):
+        for key, value in values.items():
+            name = RENAMED.get(key, key)
+            if name not in fields:
+                raise UserError(f"no flag is called '{key}'{nearest(key, fields)}")
+            flags[name] = _typed(value, fields[name])
+        return TrainConfig(**flags)
+
+
+def _typed(value, field):
+    """`value` as the type of its field; true and false are no numbers."""
+    wanted = field.type
+    if wanted is float and type(value) is int and abs(value) < 2**53:
+        return float(value)
+    if type(value) is wanted:
+        return value
+    raise UserError(f'{field.name} must be {_TYPE_NAMES[wanted]}, not {_shortened(value)}')
+
+
+_TYPE_NAMES = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'true or false'}
+
+
+def _shortened(value):
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f'{text[:39]}…'

@@ -1,18 +1,22 @@
 """Read npz files of arrays from an unknown hand: weights, snapshots, statistics."""
 
-import pathlib
+import os
 import warnings
 import zipfile
 from collections.abc import Callable
 
 import numpy as np
 
+from chainer_cifar.arrays import Array
+
 
 class Damaged(ValueError):
     """What is wrong with a file that cannot be read, in a few words."""
 
 
-def read(path: str | pathlib.Path, choose: Callable[[list], list] = list) -> dict:
+def read(
+    path: str | os.PathLike[str], choose: Callable[[list[str]], list[str]] = list
+) -> dict[str, Array]:
     """The arrays of the npz file `path`, by their names.
 
     Args:
@@ -20,7 +24,7 @@ def read(path: str | pathlib.Path, choose: Callable[[list], list] = list) -> dic
         choose: From all names in it to those of the arrays that are wanted.
 
     Returns:
-        dict: From str to numpy.ndarray; none of them holds Python objects.
+        None of the arrays holds Python objects.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -185,7 +185,7 @@ def test_unknown_preprocessing(own_run, refused, folder):
         content = dict(arrays)
     del content['preprocessing']
     np.savez('models/run/input.npz', **content)
-    assert 'not known' in refused('predict', 'models/run', folder)
+    assert 'nobody knows how' in refused('predict', 'models/run', folder)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import textwrap
 
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
-from chainer_cifar.config import GROUPS, RUN, TrainConfig, from_dict
+from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.recipes import recipes
 from chainer_cifar.training import run
 
@@ -22,7 +22,7 @@ def main(argv, prog):
         _list_recipes()
     else:
         preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
-        config = from_dict({**preset, **flags}, 'command line')
+        config = TrainConfig(**{**preset, **flags})
         if given.resume is None:
             config.require_used(flags)
         if given.dry_run:

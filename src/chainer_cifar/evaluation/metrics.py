@@ -1,31 +1,49 @@
 """Loss and errors of a net on a set of images."""
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import NotRequired, TypedDict
 
 import chainer
 import chainer.functions as F
 import numpy as np
+from numpy.typing import NDArray
+
+from chainer_cifar.arrays import Array, ArrayModule
 
 TOP_5_CLASSES = 10  # of fewer, five guesses say little
 
 
-def loss_and_errors(net, batches, advance=lambda n: None):
-    """Mean cross-entropy and errors over all images, in test mode, without augmentation.
+class Errors(TypedDict):
+    """How good a net is on a set of images."""
 
-    Every image counts alike, also those of a last, smaller batch.
+    loss: float  # mean cross-entropy, nats
+    error: float  # percent, 100 x (1 - accuracy)
+    top5_error: NotRequired[float]  # percent, where there are `TOP_5_CLASSES` or more
+
+
+def loss_and_errors(
+    net: chainer.Chain,
+    batches: Iterable[tuple[Array, Array]],
+    advance: Callable[[int], object] = lambda n: None,
+) -> Errors:
+    """Compute mean cross-entropy and errors over all images, in test mode.
+
+    All images count alike, even those in a last, smaller batch.
 
     Args:
-        net (chainer.Chain): Turns images into logits.
-        batches: Iterable of images, float32 ``(N, 3, 32, 32)``, and labels, int32 ``(N,)``, on the
+        net: Turns images into logits.
+        batches: Pairs of images, float32 ``(N, 3, 32, 32)``, and labels, int32 ``(N,)``, on the
             net's device.
         advance: Called with the number of images after each batch.
 
     Returns:
-        dict: ``loss`` in nats; ``error`` in percent, 100 x (1 - accuracy); and ``top5_error``,
-        where there are `TOP_5_CLASSES` or more.
+        Loss in nats and errors in percent.
     """
-    # The sums stay on the device, which then never waits for the host.
-    n, loss, correct, in_top_5 = 0, 0.0, 0, 0
+    # The sums stay on the device, so that it never waits for the host.
+    n: int = 0
+    loss: float | Array = 0.0
+    correct: int | Array = 0
+    in_top_5: int | Array = 0
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         for x, t in batches:
             logits = net(x)
@@ -35,14 +53,16 @@ def loss_and_errors(net, batches, advance=lambda n: None):
             correct = correct + (logits.array.argmax(axis=1) == t).sum()
             in_top_5 = in_top_5 + among_top_5(logits.array, t).sum()
             advance(len(t))
-    found = {'loss': float(loss) / n, 'error': 100 * (1 - int(correct) / n)}
+    found: Errors = {'loss': float(loss) / n, 'error': 100 * (1 - int(correct) / n)}
     if logits.shape[1] >= TOP_5_CLASSES:
         found['top5_error'] = 100 * (1 - int(in_top_5) / n)
     return found
 
 
-def among_top_5(logits: Any, labels: Any) -> Any:
-    """Is the label among the five classes of the highest logits? Of equal ones it comes first.
+def among_top_5(logits: Array, labels: Array) -> NDArray[np.bool_]:
+    """Tell whether the label is among the five classes of the highest logits.
+
+    Among equal logits the label's comes first.
 
     Args:
         logits: float ``(N, K)``; a NaN counts as higher than all else.
@@ -51,6 +71,7 @@ def among_top_5(logits: Any, labels: Any) -> Any:
     Returns:
         bool ``(N,)``
     """
-    xp = chainer.backend.get_array_module(logits)
+    xp: ArrayModule = chainer.backend.get_array_module(logits)
     own = logits[xp.arange(len(labels)), labels][:, None]
-    return (~(logits <= own)).sum(axis=1) < 5
+    higher: Array = (~(logits <= own)).sum(axis=1)
+    return higher < 5

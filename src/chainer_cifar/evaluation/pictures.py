@@ -1,30 +1,35 @@
-"""Pictures that show what a net learned: filters, activations, mistakes, a training batch.
+"""Draw pictures of what a net learned: filters, activations, mistakes, a training batch.
 
-To add one: a function here with ``@pictures.register('name')`` that takes a `NetAndData` and a
-path, writes a PNG file there, and returns True; or False if there is nothing to show. Its name is
-in `runs.PICTURES`, too, since the file belongs to the run.
+To add one, write a function here with ``@pictures.register('name')``. It takes a `NetAndData` and a
+path, and either writes a PNG file there and returns True, or returns False: nothing to show. Add
+its name to `runs.PICTURES`, too, since the file belongs to the run.
 """
 
 import dataclasses
 import functools
 import math
+import pathlib
+from collections.abc import Callable
 
+import chainer
 import numpy as np
 from chainer.backends import cuda
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from chainer_cifar import figures, initial
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.evaluation import image_sets, inference, layers
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
 
-pictures = Registry('picture')
-
-# How many are shown at most.
-FILTERS = 256  # planes, where they are not colours
+# How many to show at most.
+FILTERS = 256  # planes of filters, if these are not colours
 MAPS = 64  # feature maps of a layer
-IMAGES = 4  # whose feature maps are shown
+IMAGES = 4  # images with their feature maps
 MISTAKES = 40
 BATCH = 64  # images of a batch
 
@@ -33,26 +38,30 @@ SHEET_SIZE = 360
 
 
 class NetAndData:
-    """A trained net, and its data, which is read when first needed."""
+    """A trained net, its data and its convolutions, which are found when first needed."""
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained = trained
 
     @functools.cached_property
-    def data(self):
+    def data(self) -> Dataset:
+        """The data that the run was trained on, or other data given for it."""
         return image_sets.load(self.trained)
 
     @functools.cached_property
-    def convolutions(self):
+    def convolutions(self) -> list[str]:
         """The paths of the convolutions in the order in which an image passes them."""
         x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
         found = layers.convolutions(layers.trace(self.trained.net, x)[0])
         return [layer.path for layer in found]
 
 
+pictures = Registry[Callable[[NetAndData, pathlib.Path], bool]]('picture')
+
+
 @pictures.register('filters')
-def filters(looked_at, path):
-    """The first convolution's filters, before and after training, each in its own range."""
+def filters(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the first convolution's filters before and after training, each in its own range."""
     trained = looked_at.trained
     if not looked_at.convolutions:
         return False
@@ -68,13 +77,13 @@ def filters(looked_at, path):
     return True
 
 
-def _weights(net, path):
+def _weights(net: chainer.Chain, path: str) -> NDArray[np.float32]:
     link = dict(net.namedlinks())[f'/{path}']
     found = [param.array for param in link.params() if param.ndim == 4]
     return cuda.to_cpu(found[0] if found else link.W)  # an array where it is not trained
 
 
-def _filter_sheet(weights):
+def _filter_sheet(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     channels, height, width = weights.shape[1:]
     if channels != 3:
         weights = weights.reshape(-1, 1, height, width)[:FILTERS]
@@ -84,8 +93,8 @@ def _filter_sheet(weights):
 
 
 @pictures.register('activations')
-def activations(looked_at, path):
-    """What the first, a middle and the last convolution give for the first test images.
+def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the output of the first, a middle and the last convolution for the first test images.
 
     All maps of one image and one convolution share one range.
     """
@@ -107,21 +116,21 @@ def activations(looked_at, path):
     return True
 
 
-def _map_caption(name, maps):
+def _map_caption(name: str, maps: Array) -> str:
     shape = ' x '.join(map(str, maps.shape))
     return f'{name}: {shape}' + (f', the first {MAPS}' if len(maps) > MAPS else '')
 
 
-def _map_sheet(maps):
-    step = max(1, maps.shape[2] // 32)  # of larger ones, as of upscaled images, not every pixel
+def _map_sheet(maps: Array) -> NDArray[np.uint8]:
+    step = max(1, maps.shape[2] // 32)  # leave out pixels of large maps, as of upscaled images
     maps = figures.own_range(maps[None, :MAPS, ::step, ::step]).swapaxes(0, 1)
     columns = math.ceil(math.sqrt(len(maps)))
     return figures.tiled(maps, columns, max(1, SHEET_SIZE // (columns * maps.shape[3])))
 
 
 @pictures.register('mistakes')
-def mistakes(looked_at, path):
-    """The misclassified test images whose wrong class is most probable to the net."""
+def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the misclassified test images of whose wrong class the net is most sure."""
     trained = looked_at.trained
     images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
     inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
@@ -140,19 +149,19 @@ def mistakes(looked_at, path):
     ]
     title = (
         f'{trained.config.prefix}: {len(wrong):,} of {len(index):,} test images are misclassified; '
-        f'those it is most sure of'
+        f'the net is most sure of these'
     )
     figures.gallery(_test_pictures(looked_at, shown), captions, path, title)
     return True
 
 
-def _test_pictures(looked_at, index):
+def _test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:
     return figures.colours(looked_at.data.test_images[index].reshape(-1, 3, 32, 32))
 
 
 @pictures.register('batch')
-def batch(looked_at, path):
-    """The first batch of the training, before and after augmentation (not normalized)."""
+def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the first training batch before and after augmentation, not normalized."""
     trained, data = looked_at.trained, looked_at.data
     # The batch size of the run: another may have been given for this command.
     config = dataclasses.replace(trained.config, batch_size=trained.batch_size)

@@ -71,7 +71,7 @@ def load(path, flags=None):
     weights = find(path)
     arrays = npz.read(weights)
     description = _read_description(weights.with_name(CONFIG))
-    config = _config(description['flags'], weights.with_name(CONFIG))
+    config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(flags or {}))
     net = config.create_net(len(description['classes']))
@@ -128,13 +128,6 @@ def _read_description(path):
         raise UserError(
             f'{path}: no such file; it tells what net the weights are of, and lies beside them'
         ) from None
-
-
-def _config(flags, path):
-    try:
-        return train_config.from_dict(flags, path)
-    except (TypeError, AttributeError, ValueError) as error:  # a number where a text belongs
-        raise UserError(f'{path}: cannot be read ({error}); copy it again') from None
 
 
 def _fill(net, arrays, path, model):

@@ -1,4 +1,4 @@
-"""Every picture we draw."""
+"""All figures that the commands draw."""
 
 from chainer_cifar.figures.plots import confusion, curves, rate_test
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels

@@ -16,7 +16,7 @@ from chainer_cifar.streams import printable, tell
 # Instead of what no font has.
 _BLANK = '?'
 
-_told = []
+_told: list[str] = []
 
 
 def drawable(text: object) -> str:
@@ -50,12 +50,12 @@ def letters(text: str) -> float:
     return sum(5 / 3 if unicodedata.east_asian_width(letter) in 'WF' else 1 for letter in text)
 
 
-def _is_known(letter):
+def _is_known(letter: str) -> bool:
     return ord(letter) in _letters_of(font_manager.findfont(FontProperties()))
 
 
 @functools.cache
-def _letters_of(path):
+def _letters_of(path: str) -> frozenset[int]:
     """The numbers of the letters in a font file; none if it cannot be read."""
     try:
         return frozenset(font_manager.get_font(path).get_charmap())
@@ -64,7 +64,7 @@ def _letters_of(path):
 
 
 @functools.cache
-def _family_with(letter):
+def _family_with(letter: str) -> str | None:
     """The name of a font that has `letter`, or None."""
     for font in font_manager.fontManager.ttflist:
         # Last Resort has a box for every letter there is.

@@ -1,16 +1,23 @@
-"""The loss that is minimised."""
+"""The loss that training minimises."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import chainer
 import chainer.functions as F
 import numpy as np
+from numpy.typing import NDArray
+
+from chainer_cifar.arrays import Array, ArrayModule
+
+Loss: TypeAlias = Callable[[chainer.Variable, Array], chainer.Variable]
 
 
-def smoothed_cross_entropy(smoothing: float, class_weights: np.ndarray | None = None) -> Callable:
-    """Cross-entropy whose target is 1 - s + s/K for the label and s/K for the other classes.
+def smoothed_cross_entropy(smoothing: float, class_weights: Array | None = None) -> Loss:
+    """Make a cross-entropy with the target 1 - s + s/K for the label, s/K for the other classes.
 
-    Szegedy et al., Rethinking the Inception Architecture, 2016; 0 is plain cross-entropy.
+    Szegedy et al., Rethinking the Inception Architecture, 2016. With s = 0 it is the plain
+    cross-entropy.
 
     Args:
         smoothing: s, from 0 to less than 1.
@@ -18,13 +25,13 @@ def smoothed_cross_entropy(smoothing: float, class_weights: np.ndarray | None = 
             of each class is multiplied.
 
     Returns:
-        A function of logits ``(N, K)`` and labels, integers ``(N,)``, or each class's share of an
-        image, floats ``(N, K)`` that sum to 1: the mean loss in nats.
+        A function from logits ``(N, K)`` and labels, integers ``(N,)``, or each class's share of an
+        image, floats ``(N, K)`` that sum to 1, to the mean loss in nats.
     """
     if not smoothing and class_weights is None:
         return F.softmax_cross_entropy
 
-    def loss(logits, labels):
+    def loss(logits: chainer.Variable, labels: Array) -> chainer.Variable:
         targets = _smoothed(labels, smoothing, logits) if smoothing else labels
         if class_weights is None:
             return F.softmax_cross_entropy(logits, targets)
@@ -35,18 +42,18 @@ def smoothed_cross_entropy(smoothing: float, class_weights: np.ndarray | None = 
     return loss
 
 
-def _smoothed(labels, smoothing, logits):
+def _smoothed(labels: Array, smoothing: float, logits: chainer.Variable) -> Array:
     rest = smoothing / logits.shape[1]
     if labels.ndim == 2:
         return (1 - smoothing) * labels + rest
-    xp = chainer.backend.get_array_module(logits)
-    targets = xp.full(logits.shape, rest, logits.dtype)
+    xp: ArrayModule = chainer.backend.get_array_module(logits)
+    targets: Array = xp.full(logits.shape, rest, logits.dtype)
     targets[xp.arange(len(labels)), labels] += 1 - smoothing
     return targets
 
 
-def balancing_weights(labels: np.ndarray, n_class: int) -> np.ndarray:
-    """Weights of classes that give each as much of the loss, however rare; their mean is 1.
+def balancing_weights(labels: Array, n_class: int) -> NDArray[np.float32]:
+    """Compute weights that give each class as much of the loss, however rare; their mean is 1.
 
     Args:
         labels: Integers ``(N,)``, of the images that train.

@@ -1,9 +1,11 @@
-"""The optimizers of ``--optimizer``. To add one: a function here that makes it.
+"""The optimizers of ``--optimizer``. To add one, write a function here that makes it.
 
-Its parameters are flags. The first is the learning rate, and an attribute of the optimizer.
+Its parameters are flags. The first is the learning rate, and an attribute of the optimizer, too.
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Protocol
 
 import chainer
 from chainer import optimizer_hooks
@@ -13,20 +15,37 @@ from chainer_cifar.optim import groups
 from chainer_cifar.optim.nesterov import Nesterov
 from chainer_cifar.registry import Registry
 
-registry = Registry('optimizer')
+registry = Registry[Callable[..., chainer.Optimizer]]('optimizer')
 
 DECOUPLED = ('adamw',)  # those whose weight decay is no gradient
 
 
-def create(config, model):
-    """The optimizer that the config names, set up on `model` with its regularization.
+class Flags(Protocol):
+    """The flags that `create` reads, beside those that the optimizer takes."""
+
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def clip_gradient(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def l2(self) -> float: ...
+    @property
+    def lr_factors(self) -> str: ...
+    @property
+    def no_decay_bn(self) -> bool: ...
+
+
+def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, groups.Rates]:
+    """Make the optimizer that the config names, and set it up on `model` with regularization.
 
     Args:
         config (TrainConfig): The flags.
         model (chainer.Link): A net, or a `chainer.links.Classifier` of one.
 
     Returns:
-        (chainer.Optimizer, groups.Rates): and what sets its learning rate.
+        The optimizer, and what sets its learning rate.
 
     Raises:
         UserError: A factor of ``--lr_factors`` is of nothing in the net.
@@ -35,7 +54,7 @@ def create(config, model):
     optimizer = registry[config.optimizer](**{name: getattr(config, name) for name in names})
     optimizer.setup(model)
     if config.clip_gradient:
-        # First, so that it sees the gradients of the loss alone.
+        # The first hook, so that it sees the gradients of the loss alone.
         optimizer.add_hook(optimizer_hooks.GradientClipping(config.clip_gradient))
     net = getattr(model, 'predictor', model)
     with prefixed('--lr_factors '):
@@ -52,7 +71,9 @@ def create(config, model):
     )
 
 
-def _regularize(parameter, decay, factor, l2, decoupled):
+def _regularize(
+    parameter: chainer.Parameter, decay: float, factor: float, l2: float, decoupled: bool
+) -> None:
     rule = parameter.update_rule
     if decoupled:
         if not decay:
@@ -65,29 +86,32 @@ def _regularize(parameter, decay, factor, l2, decoupled):
         rule.add_hook(optimizer_hooks.WeightDecay(2 * l2), name='L2')
 
 
-def flags(name):
-    """The flags that the optimizer `name` has a use for, its learning rate first."""
+def flags(name: str) -> list[str]:
+    """Return the flags that the optimizer `name` takes, its learning rate first."""
     return list(inspect.signature(registry[name]).parameters)
 
 
 @registry.register('sgd')
-def sgd(lr, momentum):
+def sgd(lr: float, momentum: float) -> chainer.Optimizer:
+    """Make SGD with momentum."""
     return chainer.optimizers.MomentumSGD(lr=lr, momentum=momentum)
 
 
 @registry.register('nesterov')
-def nesterov(lr, momentum):
+def nesterov(lr: float, momentum: float) -> chainer.Optimizer:
+    """Make SGD with Nesterov's momentum."""
     return Nesterov(lr=lr, momentum=momentum)
 
 
 @registry.register('adam')
-def adam(alpha):
+def adam(alpha: float) -> chainer.Optimizer:
+    """Make Adam."""
     return chainer.optimizers.Adam(alpha=alpha)
 
 
 @registry.register('adamw')
-def adamw(alpha):
-    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as PyTorch has it.
+def adamw(alpha: float) -> chainer.Optimizer:
+    """Make Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as PyTorch has it.
 
     A step takes `alpha` x ``weight_decay`` x the parameter from it; see `groups.Rates`.
     """

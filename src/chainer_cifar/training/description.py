@@ -3,6 +3,7 @@
 import sys
 
 from chainer_cifar import environment, runs
+from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.streams import tell
@@ -16,6 +17,7 @@ def begin(folder, config, device, data, input_transform):
     input_transform.write(folder.input_transform)
     folder.write_description(
         {
+            'format': FORMAT,
             'flags': vars(config),
             **environment.describe(device),
             'classes': list(data.class_names),

@@ -181,7 +181,8 @@ def _train(config, run):
     # What overflows is told by FailOnNonNumber, once.
     with np.errstate(over='ignore', invalid='ignore'):
         run.trainer.run(show_loop_exception_msg=False)
-    summary = summarize(run, config)
+    rate = run.progress.images_per_second(run.trainer)
+    summary = summarize(config, run.log, run.trainer, rate)
     folder = RunFolder(config.prefix)
     if run.trainer.updater.epoch < config.iter:
         since = run.log.epochs_since_best()

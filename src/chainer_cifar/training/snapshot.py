@@ -16,7 +16,8 @@ import numpy as np
 from chainer.training import extension
 
 from chainer_cifar import config as train_config
-from chainer_cifar import npz_file
+from chainer_cifar import npz_file, runs
+from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
@@ -93,7 +94,7 @@ def save(trainer, config):
     folder = RunFolder(config.prefix)
     path = folder.snapshot(trainer.updater.iteration)
     with atomic_write(path) as file:
-        np.savez(file, config=json.dumps(vars(config)), **serializer.target)
+        np.savez(file, format=FORMAT, config=json.dumps(vars(config)), **serializer.target)
     paths = folder.snapshots()
     kept = paths[paths.index(path) :][:KEEP]
     for other in set(paths) - set(kept):
@@ -127,6 +128,7 @@ def load(path):
         state = npz_file.read(path)
         if 'config' not in state:
             raise UserError(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
+        runs.require_format(int(state.pop('format', 1)))
         values = json.loads(str(state.pop('config')))
         if not isinstance(values, dict):
             raise ValueError('its config is no object of JSON')

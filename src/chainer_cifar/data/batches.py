@@ -110,21 +110,21 @@ def training_iterator(
 
 
 class BalancedOrder:
-    """Draws an epoch's order so that the classes are equally often in it, for SerialIterator.
+    """Draw an epoch's order so that the classes are equally often in it, for SerialIterator.
 
     An epoch has as many images as there are. Those of a rare class come several times in it, each
     nearly as often as the others of its class; of a frequent one some do not come.
 
     Args:
-        labels (numpy.ndarray): Integers ``(N,)``.
+        labels: Integers ``(N,)``.
     """
 
-    def __init__(self, labels: np.ndarray) -> None:
+    def __init__(self, labels: Array) -> None:
         self.of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         self.n = len(labels)
 
-    def __call__(self, order: np.ndarray, position: int) -> np.ndarray:
-        """The places of the images of the next epoch; Chainer gives the last order and a place."""
+    def __call__(self, order: Array, position: int) -> NDArray[np.intp]:
+        """Return the places of the images of the next epoch; the arguments are Chainer's."""
         share, rest = divmod(self.n, len(self.of_class))
         # By lot, which classes have one more where they do not divide the number.
         quotas = share + (np.random.permutation(len(self.of_class)) < rest)
@@ -132,6 +132,6 @@ class BalancedOrder:
         return np.random.permutation(np.concatenate(drawn))
 
 
-def _drawn(places, n):
+def _drawn(places: NDArray[np.intp], n: int) -> NDArray[np.intp]:
     rounds = [np.random.permutation(places) for _ in range(1 + n // len(places))]
     return np.concatenate(rounds)[:n]

@@ -1,7 +1,7 @@
 """Loss and errors of a net on a set of images."""
 
 from collections.abc import Callable, Iterable
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 import chainer
 import chainer.functions as F
@@ -13,12 +13,17 @@ from chainer_cifar.arrays import Array, ArrayModule
 TOP_5_CLASSES = 10  # of fewer, five guesses say little
 
 
-class Errors(TypedDict):
+class Top5Error(TypedDict, total=False):
+    """What only sets of images with `TOP_5_CLASSES` or more have."""
+
+    top5_error: float  # percent
+
+
+class Errors(Top5Error):
     """How good a net is on a set of images."""
 
     loss: float  # mean cross-entropy, nats
     error: float  # percent, 100 x (1 - accuracy)
-    top5_error: NotRequired[float]  # percent, where there are `TOP_5_CLASSES` or more
 
 
 def loss_and_errors(

@@ -1,14 +1,14 @@
 """Report how good a net is on a set of images, class by class, as numbers and as text."""
 
 from collections.abc import Sequence
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from sklearn import metrics
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
-from chainer_cifar.evaluation.metrics import TOP_5_CLASSES, among_top_5
+from chainer_cifar.evaluation.metrics import TOP_5_CLASSES, Top5Error, among_top_5
 from chainer_cifar.streams import printable
 
 SCREEN_CLASSES = 20  # the matrix of more classes is wider than a screen
@@ -29,13 +29,12 @@ class ClassScores(Scores):
     support: int  # images of this class
 
 
-class Report(TypedDict):
+class Report(Top5Error):
     """All numbers of a report."""
 
     loss: float  # mean cross-entropy, nats
     error: float  # percent
     accuracy: float  # percent
-    top5_error: NotRequired[float]  # percent, with ten classes or more
     classes: list[ClassScores]
     averages: dict[str, Scores]  # over the classes: macro, and weighted by support
     confusion: list[list[int]]  # a row for each true class, a column for each predicted one
@@ -53,7 +52,7 @@ def measure(logits: Array, labels: Array, class_names: Sequence[str]) -> Report:
     correct = int((predicted == labels).sum())
     precision, recall, f1 = _scores(labels, predicted, every, average=None)
     support = np.bincount(labels, minlength=len(class_names))
-    top_5 = {}
+    top_5: Top5Error = {}
     if len(class_names) >= TOP_5_CLASSES:
         top_5['top5_error'] = 100 * (1 - int(among_top_5(logits, labels).sum()) / len(labels))
     return {

@@ -6,12 +6,15 @@ filters begin as identities, as far as there are input channels; batch normaliza
 an eps of next to nothing and forgets fast; and logits are divided by nine.
 """
 
+from collections.abc import Sequence
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
 import numpy as np
 from chainer.backends import cuda
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.nets import register
 from chainer_cifar.nets.gelu import gelu
 
@@ -30,13 +33,13 @@ class Whitening(chainer.Link):
     it, and the negatives of them.
 
     Args:
-        channels (int): Of the images; 2 x channels x ksize x ksize maps come out.
-        ksize (int): Height and width of a patch; there is no padding.
+        channels: Of the images; 2 x channels x ksize x ksize maps come out.
+        ksize: Height and width of a patch; there is no padding.
     """
 
     EPS = 5e-4  # added to the variances
 
-    def __init__(self, channels=3, ksize=2):
+    def __init__(self, channels: int = 3, ksize: int = 2) -> None:
         super().__init__()
         width = channels * ksize**2
         filters = np.empty((2 * width, channels, ksize, ksize), np.float32)
@@ -45,10 +48,10 @@ class Whitening(chainer.Link):
         with self.init_scope():
             self.b = chainer.Parameter(np.zeros(len(filters), np.float32))
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         return F.convolution_2d(x, self.W, self.b)
 
-    def prepare(self, images):
+    def prepare(self, images: Array) -> None:
         """Compute the filters from float32 images ``(N, C, H, W)``."""
         x = cuda.to_cpu(images)
         _, channels, ksize, _ = self.W.shape
@@ -68,7 +71,7 @@ class Whitening(chainer.Link):
 class Dirac(chainer.initializer.Initializer):
     """Of ``(M, C, k, k)`` filters the first C give a channel as it is; the others are PyTorch's."""
 
-    def __call__(self, array):
+    def __call__(self, array: Array) -> None:
         _UNIFORM(array)
         middle = array.shape[2] // 2
         own = range(min(array.shape[:2]))
@@ -80,11 +83,11 @@ class Block(chainer.Chain):
     """Two or three 3x3 convolutions, the first of them with a max pooling behind it.
 
     Args:
-        in_channels, out_channels (int): Channels.
-        convolutions (int): With three, the last two are beside a shortcut.
+        in_channels, out_channels: Channels.
+        convolutions: With three, the last two are beside a shortcut.
     """
 
-    def __init__(self, in_channels, out_channels, convolutions):
+    def __init__(self, in_channels: int, out_channels: int, convolutions: int) -> None:
         super().__init__()
         self.residual = convolutions == 3
         with self.init_scope():
@@ -98,7 +101,7 @@ class Block(chainer.Chain):
             )
             in_channels = out_channels
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = F.max_pooling_2d(self.convs[0](x), 2, cover_all=False)
         h = past = gelu(self._normalized(0, h))
         for number in range(1, len(self.convs)):
@@ -108,7 +111,7 @@ class Block(chainer.Chain):
             h = gelu(h)
         return h
 
-    def _normalized(self, number, h):
+    def _normalized(self, number: int, h: chainer.Variable) -> chainer.Variable:
         # cuDNN's smallest eps is 1e-5.
         with chainer.using_config('use_cudnn', 'never'):
             return self.norms[number](h)
@@ -118,12 +121,12 @@ class Airbench(chainer.Chain):
     """The three nets; width of the maps: 32-31-15-7-3-1.
 
     Args:
-        n_class (int): Number of classes.
-        widths (tuple of int): Channels of the blocks.
-        convolutions (int): In each of them.
+        n_class: Number of classes.
+        widths: Channels of the blocks.
+        convolutions: In each of them.
     """
 
-    def __init__(self, n_class, widths, convolutions):
+    def __init__(self, n_class: int, widths: Sequence[int], convolutions: int) -> None:
         super().__init__()
         with self.init_scope():
             self.whiten = Whitening()
@@ -134,11 +137,11 @@ class Airbench(chainer.Chain):
             self.blocks.append(Block(channels, width, convolutions))
             channels = width
 
-    def prepare(self, images):
+    def prepare(self, images: Array) -> None:
         """Compute the whitening filters from images as the net takes them; see `nets`."""
         self.whiten.prepare(images)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = gelu(self.whiten(x))
         for block in self.blocks:
             h = block(h)
@@ -149,7 +152,7 @@ class Airbench(chainer.Chain):
 class Airbench94(Airbench):
     """Whitening, then six 3x3 convolutions of 64 to 256 channels, GELU (Jordan, 2024)."""
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__(n_class, (64, 256, 256), 2)
 
 
@@ -157,7 +160,7 @@ class Airbench94(Airbench):
 class Airbench95(Airbench):
     """`airbench94` with 128 to 384 channels (Jordan, 2024)."""
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__(n_class, (128, 384, 384), 2)
 
 
@@ -165,5 +168,5 @@ class Airbench95(Airbench):
 class Airbench96(Airbench):
     """`airbench94` with 128 to 512 channels and nine convolutions, six beside shortcuts (2024)."""
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__(n_class, (128, 384, 512), 3)

@@ -9,24 +9,26 @@ from chainer.backends import cuda
 from chainer.utils import type_check
 from scipy import special
 
+from chainer_cifar.arrays import Array
+
 _ROOT_HALF = math.sqrt(0.5)
 _DENSITY = 1 / math.sqrt(2 * math.pi)  # of the normal distribution at 0
 
 
 class GELU(function_node.FunctionNode):
-    """x times the normal distribution function of x, of float32 or float64 arrays of any shape."""
+    """Multiply x, of floats and of any shape, by the normal distribution function of x."""
 
     cpu_kernel = 'gelu'  # chainer_onednn's of this function, where it is in use
 
-    def check_type_forward(self, in_types):
+    def check_type_forward(self, in_types: type_check.TypeInfoTuple) -> None:
         type_check.expect(in_types.size() == 1, in_types[0].dtype.kind == 'f')
 
-    def forward_cpu(self, inputs):
+    def forward_cpu(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         self.retain_inputs((0,))
         (x,) = inputs
         return (x * _distribution(x),)
 
-    def forward_gpu(self, inputs):
+    def forward_gpu(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         self.retain_inputs((0,))
         return (
             cuda.elementwise(
@@ -34,16 +36,18 @@ class GELU(function_node.FunctionNode):
             )(*inputs),
         )
 
-    def backward(self, indexes, grad_outputs):
+    def backward(
+        self, indexes: tuple[int, ...], grad_outputs: tuple[chainer.Variable, ...]
+    ) -> tuple[chainer.Variable, ...]:
         return GELUGradient().apply((*self.get_retained_inputs(), *grad_outputs))
 
 
 class GELUGradient(function_node.FunctionNode):
-    """The gradient of x from x and that of `GELU`; it cannot be differentiated again."""
+    """Compute the gradient of x from x and that of `GELU`; it cannot be differentiated again."""
 
     cpu_kernel = 'gelu_gradient'
 
-    def forward_cpu(self, inputs):
+    def forward_cpu(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         x, gy = inputs
         slope = np.exp(-0.5 * x * x)
         slope *= x
@@ -52,7 +56,7 @@ class GELUGradient(function_node.FunctionNode):
         slope *= gy
         return (slope,)
 
-    def forward_gpu(self, inputs):
+    def forward_gpu(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         return (
             cuda.elementwise(
                 'T x, T gy',
@@ -64,16 +68,16 @@ class GELUGradient(function_node.FunctionNode):
         )
 
 
-def _distribution(x):
-    """The normal distribution function of `x`, in its dtype."""
-    y = special.erf(x * _ROOT_HALF)
+def _distribution(x: Array) -> Array:
+    """Compute the normal distribution function of `x`, in its dtype."""
+    y: Array = special.erf(x * _ROOT_HALF)
     y += 1
     y *= 0.5
     return y
 
 
-def gelu(x: chainer.Variable | np.ndarray) -> chainer.Variable:
-    """``x * P(Z <= x)`` for a standard normal Z, exactly, not by tanh.
+def gelu(x: chainer.Variable) -> chainer.Variable:
+    """Compute ``x * P(Z <= x)`` for a standard normal Z, exactly, not by tanh.
 
     Hendrycks and Gimpel, Gaussian Error Linear Units, 2016.
 

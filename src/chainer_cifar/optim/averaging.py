@@ -5,21 +5,23 @@ net of its own (`Average.net`), which is evaluated and saved.
 """
 
 import copy
+from collections.abc import Callable
 
 import chainer
 import numpy as np
 from chainer.backends import cuda
 
 from chainer_cifar import language
+from chainer_cifar.arrays import Array
 from chainer_cifar.checks import require_number, require_whole
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
-averages = Registry('average of weights')
+averages = Registry[Callable[..., 'Average']]('average of weights')
 
 
 def create(text: str, net: chainer.Chain | None) -> 'Average | None':
-    """The average that ``--average`` names, of `net`; None for ``none``.
+    """Make the average that ``--average`` names, of `net`; None for ``none``.
 
     Args:
         text: Such as ``ema(0.999)``.
@@ -35,7 +37,7 @@ def create(text: str, net: chainer.Chain | None) -> 'Average | None':
 
 
 def forms() -> str:
-    """How each is written, such as ``ema(decay=0.999)``, with commas."""
+    """Show how to write each, such as ``ema(decay=0.999)``, with commas."""
     return language.forms(averages, skip=1)
 
 
@@ -43,13 +45,13 @@ class Average:
     """Base class; a subclass has ``after_update(iteration, done)``.
 
     Attributes:
-        trained (chainer.Chain): The net that the optimizer updates.
-        net (chainer.Chain): A copy of it, with the averaged weights.
+        trained: The net that the optimizer updates.
+        net: A copy of it, with the averaged weights.
     """
 
     def __init__(self, net: chainer.Chain | None) -> None:
-        self.trained = net
-        self.net = copy.deepcopy(net)
+        self.trained: chainer.Chain = net
+        self.net: chainer.Chain = copy.deepcopy(net)
 
     def begin(self) -> None:
         """Take the weights as they are before the first update."""
@@ -76,13 +78,13 @@ class Average:
                 else:  # a count
                     setattr(mine, name, value)
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self.net.serialize(serializer)
 
 
-def _move(array, target, share):
+def _move(array: Array, target: Array, share: float) -> None:
     """``array += share * (target - array)`` in place."""
-    if isinstance(array, np.ndarray):
+    if chainer.backend.get_array_module(array) is np:
         step = target - array
         step *= share
         array += step
@@ -100,12 +102,12 @@ class Ema(Average):
     (as TensorFlow's ExponentialMovingAverage with num_updates).
     """
 
-    def __init__(self, net, decay=0.999):
+    def __init__(self, net: chainer.Chain | None, decay: float = 0.999) -> None:
         require_number('decay', decay, 0, 1)
         super().__init__(net)
         self.decay = decay
 
-    def after_update(self, iteration, done):
+    def after_update(self, iteration: int, done: float) -> None:
         self.keep(min(self.decay, (1 + iteration) / (10 + iteration)))
 
 
@@ -118,14 +120,16 @@ class Lookahead(Average):
     fraction of the run that is done; airbench has 5, 0.95**5 = 0.774 and 3.
     """
 
-    def __init__(self, net, every=5, decay=0.5, power=0):
+    def __init__(
+        self, net: chainer.Chain | None, every: int = 5, decay: float = 0.5, power: float = 0
+    ) -> None:
         require_whole('every', every, 1, 10**6)
         require_number('decay', decay, 0, 1)
         require_number('power', power, 0, 100)
         super().__init__(net)
         self.every, self.decay, self.power = every, decay, power
 
-    def after_update(self, iteration, done):
+    def after_update(self, iteration: int, done: float) -> None:
         if iteration % self.every == 0:
             self.keep(self.decay * done**self.power)
             self.trained.copyparams(self.net)

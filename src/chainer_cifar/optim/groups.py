@@ -6,6 +6,7 @@ of any other link, and ``weight``, which is all else.
 
 import fnmatch
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import chainer
@@ -26,7 +27,7 @@ class Factor(NamedTuple):
 
 
 def read(text: str) -> list[Factor]:
-    """The factors that a text such as ``bn_beta=64,stem/*=0.1,whiten/b=1@3`` names.
+    """Read the factors that a text such as ``bn_beta=64,stem/*=0.1,whiten/b=1@3`` names.
 
     Raises:
         UserError: It is malformed.
@@ -48,7 +49,7 @@ def read(text: str) -> list[Factor]:
 
 
 def find(factors: list[Factor], net: chainer.Link) -> dict[str, Factor]:
-    """Which factor is which parameter's, by its name; the last that fits counts.
+    """Tell which factor is which parameter's, by its name; the last that fits counts.
 
     Raises:
         UserError: One fits no parameter.
@@ -63,7 +64,7 @@ def find(factors: list[Factor], net: chainer.Link) -> dict[str, Factor]:
     return found
 
 
-def _fits(pattern, name, kind):
+def _fits(pattern: str, name: str, kind: str) -> bool:
     if pattern in KINDS:
         return kind == pattern
     parts = name.split('/')
@@ -72,7 +73,7 @@ def _fits(pattern, name, kind):
 
 
 def kinds(net: chainer.Link) -> dict[str, str]:
-    """The kind of each parameter, by its name, such as ``conv1/W``."""
+    """Return the kind of each parameter, by its name, such as ``conv1/W``."""
     links = {path.lstrip('/'): link for path, link in net.namedlinks()}
     found = {}
     for path, _ in net.namedparams():
@@ -86,19 +87,25 @@ def kinds(net: chainer.Link) -> dict[str, str]:
 
 
 class Rates:
-    """Sets the learning rate of an optimizer, and of each parameter that has a factor.
+    """Set the learning rate of an optimizer, and of each parameter that has a factor.
 
     A value that a parameter's own rule has is not the optimizer's any more, so that all are set
     before each update.
 
     Args:
-        optimizer (chainer.Optimizer): Set up on the net.
-        attribute (str): Its learning rate's name.
-        factors (list): Pairs of a `chainer.Parameter` and its `Factor`.
-        decay (float or None): Decoupled weight decay, which is ``decay * rate`` a step.
+        optimizer: Set up on the net.
+        attribute: Its learning rate's name.
+        factors: Pairs of a `chainer.Parameter` and its `Factor`.
+        decay: Decoupled weight decay, which is ``decay * rate`` a step.
     """
 
-    def __init__(self, optimizer, attribute, factors, decay=None):
+    def __init__(
+        self,
+        optimizer: chainer.Optimizer,
+        attribute: str,
+        factors: Sequence[tuple[chainer.Parameter, Factor]],
+        decay: float | None = None,
+    ) -> None:
         self.optimizer = optimizer
         self.attribute = attribute
         self.factors = factors

@@ -76,6 +76,12 @@ def test_net_options_are_those_that_differ():
         ('optimizer', 'sdg'),
         ('lr_shape', 'cosin'),
         ('augment', 'crop,mirorr'),
+        ('average', 'emma'),
+        ('balance', 'samples'),
+        ('lr_factors', 'bias'),
+        ('accumulate', 0),
+        ('accumulate', 101),
+        ('patience', -1),
     ],
 )
 def test_values_that_make_no_sense(flag, value):

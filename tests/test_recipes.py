@@ -56,3 +56,11 @@ def test_as_flags_in_lines(name, width):
     assert all(line.startswith('--') for line in lines)
     assert all(len(line) <= width - 2 or line.count(' --') == 0 for line in lines)
     assert len(lines) == {1: len(recipe.flags), 1000: 1}.get(width, len(lines))
+
+
+def test_airbench_has_the_published_constants_in_our_units():
+    flags = recipes['airbench94'].flags
+    # There the losses of a batch are summed, and the rate is of 1,024 images at no momentum.
+    assert flags['lr'] == pytest.approx(11.5 / (1 + 1 / (1 - flags['momentum'])))
+    assert flags['weight_decay'] == pytest.approx(0.0153 / 11.5, rel=1e-3)
+    assert flags['average'] == f'lookahead(5, decay={0.95**5:.3f}, power=3)'

@@ -17,12 +17,13 @@ from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError, prefixed
-from chainer_cifar.optim import optimizers, schedules
+from chainer_cifar.optim import averaging, groups, optimizers, schedules
 from chainer_cifar.recipes import recipes
 from chainer_cifar.registry import nearest
 
 NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
 OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
+BALANCES = ('none', 'sampler', 'loss')
 
 # Of the flags in config.json and snapshots. A file of a later format is refused; in one of an
 # earlier format, `RENAMED` tells today's names of flags.
@@ -61,7 +62,7 @@ class TrainConfig:
     optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
     momentum: float = _flag(OPTIMIZATION, 0.9, 'momentum of sgd and nesterov', at_least=0)
-    alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
+    alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam and adamw', at_least=0)
     lr_decay_iter: str = _flag(
         OPTIMIZATION,
         '100',
@@ -74,7 +75,34 @@ class TrainConfig:
         f'course of the learning rate, any of: {schedules.forms()}; or a product as in '
         'warmup(5)|cosine',
     )
-    weight_decay: float = _flag(OPTIMIZATION, 0.0001, 'weight decay on every parameter', at_least=0)
+    weight_decay: float = _flag(
+        OPTIMIZATION,
+        0.0001,
+        'weight decay on every parameter; adamw takes learning rate x this of it in a step',
+        at_least=0,
+    )
+    no_decay_bn: bool = _flag(
+        OPTIMIZATION, False, 'no weight decay on batch normalization and biases'
+    )
+    lr_factors: str = _flag(
+        OPTIMIZATION,
+        '',
+        'by what the learning rate of some parameters is multiplied, and their weight decay '
+        'divided: bn_beta=64,stem/*=0.1,whiten/b=1@3 (@3: for 3 epochs, then they stay as they '
+        f'are); by kind ({", ".join(groups.KINDS)}) or by patterns as of --freeze',
+    )
+    average: str = _flag(
+        OPTIMIZATION,
+        'none',
+        f'average of the weights over time, which is evaluated and saved: {averaging.forms()}',
+    )
+    accumulate: int = _flag(
+        OPTIMIZATION,
+        1,
+        'parts in which a mini-batch is computed, one after the other, to save memory; batch '
+        'normalization sees a part at a time',
+        at_least=1,
+    )
     l2: float = _flag(
         OPTIMIZATION, 0.0, "Keras' l2 on kernels: weights of convolutions and linear", at_least=0
     )
@@ -95,6 +123,17 @@ class TrainConfig:
         'crop,mirror',
         f'steps in the order in which they are applied, such as rotate(20)|shift(0.2)|mirror, '
         f'of: {augment.forms()}; or none',
+    )
+    balance: str = _flag(
+        OPTIMIZATION,
+        'none',
+        'make up for rare classes: sampler (an epoch has as many images of each) or loss (weights)',
+    )
+    patience: int = _flag(
+        RUN,
+        0,
+        'stop after so many epochs without a lower validation error; 0: train them all',
+        at_least=0,
     )
     no_valid_data: bool = _flag(
         DATA, False, 'train on all training images; the last epoch is the result'
@@ -180,6 +219,22 @@ class TrainConfig:
                 schedules.decay_epochs(self.lr_decay_iter)
         with prefixed('--lr_shape '):
             schedules.create(self)
+        with prefixed('--lr_factors '):
+            groups.read(self.lr_factors)
+        with prefixed('--average '):
+            averaging.create(self.average, None)
+        if self.balance not in BALANCES:
+            raise UserError(
+                f"--balance '{self.balance}': must be one of {', '.join(BALANCES)}"
+                f'{nearest(self.balance, BALANCES)}'
+            )
+        if self.patience and self.no_valid_data:
+            raise UserError('--patience: watches the validation error; not with --no_valid_data')
+        if self.accumulate > self.batch_size:
+            raise UserError(
+                f'--accumulate {self.accumulate}: more parts than the {self.batch_size} images of '
+                f'a mini-batch; give a larger --batch_size'
+            )
         if not self.prefix:
             object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
         path = pathlib.PurePath(self.prefix)

@@ -6,6 +6,7 @@ The trainer begins with it; `visualize` draws it once more, to show what the tra
 from typing import NamedTuple
 
 import chainer
+import numpy as np
 
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import batches
@@ -22,28 +23,30 @@ class Initial(NamedTuple):
 
 
 def draw(
-    config: TrainConfig, n_class: int, n_image: int, device: chainer.backend.Device
+    config: TrainConfig, n_class: int, labels: np.ndarray, device: chainer.backend.Device
 ) -> Initial:
     """Draw it from the seed of the run; NumPy's random state is afterwards as it is in training.
 
     Args:
         config: The flags of the run.
         n_class: Number of classes.
-        n_image: Number of training images, those for validation among them.
+        labels: Of all training images, those for validation among them, integers ``(N,)``.
         device: Where the net will live; its random state is set, too.
 
     Raises:
         UserError: There are fewer images than the config asks for.
     """
     net = draw_net(config, n_class, device)
-    split = split_images(config, n_image)
+    split = split_images(config, len(labels))
     if not config.no_valid_data and not len(split.valid):
         raise UserError(
-            f'{config.dataset}: {n_image} training images are too few to set some aside '
+            f'{config.dataset}: {len(labels)} training images are too few to set some aside '
             f'for validation; give --no_valid_data'
         )
     with prefixed('--batch_size '):
-        iterator = batches.training_iterator(split.train, config.batch_size)
+        iterator = batches.training_iterator(
+            split.train, config.batch_size, labels if config.balance == 'sampler' else None
+        )
     return Initial(net, split, iterator)
 
 

@@ -28,6 +28,7 @@ INPUT_TRANSFORM = 'input.npz'
 # Under results/.
 LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
+RATE_TEST = 'find_lr.png'
 REPORT, CONFUSION = 'report', 'confusion'  # how the names of what `evaluate` writes begin
 PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # … of what `visualize` draws
 
@@ -35,7 +36,7 @@ PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # … of what `visua
 SNAPSHOTS = 'snapshot-*.npz'
 _FILES = {
     RESULTS: (
-        *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY),
+        *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, RATE_TEST),
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png'),
         *(f'{name}*.png' for name in PICTURES),
     ),

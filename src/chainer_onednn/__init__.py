@@ -17,7 +17,8 @@ dilation, groups), BatchNormalization, max and average pooling, ReLU, Linear, Dr
 random numbers), Add, and the sums of gradients; forward only: FixedBatchNormalization, Concat, Pad.
 The updates of MomentumSGD, NesterovAG and Adam, with WeightDecay, are one call of a kernel for all
 parameters (see `updates`). Everything else, other dtypes, GPUs, and what oneDNN does not support
-are left to Chainer's own code.
+are left to Chainer's own code. GELU, which Chainer lacks, is done where a function of another
+package says that it is one (see `gelu`).
 
 Convolutions of 3x3 and 5x5 filters are computed by Winograd's algorithm where that is faster; how
 exact that is, and how far a number that is not finite spreads, is said in `winograd`.

@@ -10,6 +10,7 @@ import functools
 from chainer_onednn.dnnl import Unsupported
 
 _replacements = []  # (class, name of the method, our function)
+_marked = []  # (mark, name of the method, our function)
 _replaced = []  # (class, name, what was there; _INHERITED if nothing), while installed
 _INHERITED = object()
 
@@ -24,9 +25,32 @@ def replaces(owner, name):
     return register
 
 
+def replaces_marked(mark, name):
+    """Decorator, as `replaces`, for functions of other packages.
+
+    Their classes, subclasses of `chainer.FunctionNode` made before `install`, say
+    ``cpu_kernel = mark``, and define the method.
+    """
+
+    def register(ours):
+        _marked.append((mark, name, ours))
+        return ours
+
+    return register
+
+
+def _of_other_packages():
+    from chainer import FunctionNode
+
+    for owner in FunctionNode.__subclasses__():
+        for mark, name, ours in _marked:
+            if vars(owner).get('cpu_kernel') == mark:
+                yield owner, name, ours
+
+
 def install():
     """Put all replacements in place."""
-    for owner, name, ours in _replacements:
+    for owner, name, ours in (*_replacements, *_of_other_packages()):
         _replaced.append((owner, name, vars(owner).get(name, _INHERITED)))
         setattr(owner, name, _method(ours, getattr(owner, name)))
 

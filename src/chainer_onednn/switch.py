@@ -13,6 +13,7 @@ _REPLACING = (
     'arithmetic',
     'convolution',
     'dropout',
+    'gelu',
     'graph',
     'linear',
     'normalization',

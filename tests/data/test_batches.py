@@ -111,3 +111,25 @@ def test_a_batch_knows_which_images_it_holds_and_their_epochs():
 def test_batch_larger_than_the_data():
     with pytest.raises(UserError, match=r'^11: there are only 10'):
         batches.training_iterator(np.arange(10), 11)
+
+
+def test_balanced_epochs():
+    labels = np.array([0] * 70 + [1] * 25 + [2] * 5)
+    index = np.random.RandomState(0).permutation(100)
+    np.random.seed(3)
+    iterator = batches.training_iterator(index, 100, labels)
+    firsts = []
+    for _ in range(3):
+        epoch = np.array(iterator.next())[:, 0]
+        counts = np.bincount(labels[epoch])
+        assert sorted(counts) == [33, 33, 34]
+        # Each image of a class nearly as often as the others of it.
+        for label in range(3):
+            times = np.bincount(epoch, minlength=100)[labels == label]
+            assert times.max() - times.min() <= 1
+        assert abs(labels[epoch][:50].mean() - 1) < 0.5  # shuffled, not class by class
+        firsts.append(epoch[:20].tolist())
+    assert firsts[0] != firsts[1] != firsts[2]
+    np.random.seed(3)
+    again = batches.training_iterator(index, 100, labels)
+    assert list(again.next()[:20]) == firsts[0]

@@ -54,3 +54,15 @@ def test_matrix_text():
         '       cat 0  10   2',
         'automobile 1   0   7',
     ]
+
+
+def test_top_5_error_of_ten_classes():
+    rng = np.random.RandomState(0)
+    logits, labels = rng.randn(50, 10).astype(np.float32), rng.randint(10, size=50)
+    names = list('abcdefghij')
+    numbers = report.measure(logits, labels, names)
+    expected = 100 * (1 - metrics.top_k_accuracy_score(labels, logits, k=5, labels=range(10)))
+    assert numbers['top5_error'] == pytest.approx(expected)
+    first = report.text(numbers, logits, labels, names).splitlines()[0]
+    assert first.endswith(f'  top-5 error {expected:.2f} %')
+    assert 'top5_error' not in report.measure(logits[:, :3], labels % 3, NAMES)

@@ -13,27 +13,34 @@ from chainer_cifar.optim.nesterov import Nesterov
         ('sgd', chainer.optimizers.MomentumSGD, 'lr', 0.2),
         ('nesterov', Nesterov, 'lr', 0.2),
         ('adam', chainer.optimizers.Adam, 'alpha', 0.003),
+        ('adamw', chainer.optimizers.Adam, 'alpha', 0.003),
     ],
 )
 def test_create(name, kind, rate, value):
     model = chainer.links.BatchNormalization(3)
     config = TrainConfig(optimizer=name, lr=0.2, alpha=0.003, momentum=0.7, weight_decay=0.5)
-    optimizer, attribute = optimizers.create(config, model)
-    assert isinstance(optimizer, kind) and attribute == rate
-    assert getattr(optimizer, attribute) == value
-    if name != 'adam':
+    optimizer, rates = optimizers.create(config, model)
+    assert isinstance(optimizer, kind) and getattr(optimizer, rate) == value
+    rates.set(0.25, 0)
+    assert getattr(optimizer, rate) == 0.25
+    if 'adam' not in name:
         assert optimizer.momentum == 0.7
-    # Weight decay acts on every parameter, batch normalization's beta included.
+
+
+@pytest.mark.parametrize('optimizer', ['sgd', 'nesterov', 'adam'])
+def test_weight_decay_is_a_gradient_of_every_parameter(optimizer):
+    model = chainer.links.BatchNormalization(3)
+    made, _ = optimizers.create(TrainConfig(optimizer=optimizer, weight_decay=0.5), model)
     model.beta.array[...] = 2
     model.gamma.grad, model.beta.grad = np.zeros((2, 3), np.float32)
-    optimizer.call_hooks('pre')
+    made.update()
     np.testing.assert_array_equal(model.beta.grad, 1)
     np.testing.assert_array_equal(model.gamma.grad, 0.5)
 
 
-def test_no_hook_without_weight_decay():
-    optimizer, _ = optimizers.create(TrainConfig(weight_decay=0), chainer.links.Linear(2, 2))
-    assert not optimizer._pre_update_hooks
+def test_no_weight_decay():
+    steps, _ = step(chainer.links.Linear(2, 2, initial_bias=1))
+    assert not any(change.any() for change in steps.values())
 
 
 def step(model, **flags):

@@ -15,7 +15,8 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training import snapshot, trainer
+from chainer_cifar.training import rate_test, snapshot, trainer
+from chainer_cifar.weights import npz
 
 NONE = Normalization(0, 1)
 CPU = chainer.get_device('@numpy')
@@ -45,7 +46,7 @@ def data(n=50, n_class=3):
     rng = np.random.RandomState(0)
     labels = (np.arange(n + 20) % n_class).astype(np.int32)
     images = rng.randn(n + 20, 3, 1024).astype(np.float32)
-    images[np.arange(n + 20), labels] += 1
+    images[np.arange(n + 20), labels % 3] += 1
     images = images.reshape(-1, 3072)
     return Dataset(images[:n], labels[:n], images[n:], labels[n:], list('abc'))
 
@@ -106,10 +107,19 @@ def stop_after(run, iteration, c):
         run.trainer.run(show_loop_exception_msg=False)
 
 
-@pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
+WAYS = {
+    'sgd': {},
+    'adam': {'optimizer': 'adam'},
+    'ema': {'optimizer': 'adamw', 'average': 'ema(0.9)', 'balance': 'sampler'},
+    'lookahead': {'average': 'lookahead(4,0.8,2)', 'lr_factors': 'bn_beta=3,fc/b=1@1.5'},
+    'parts': {'optimizer': 'nesterov', 'accumulate': 3, 'balance': 'loss', 'no_decay_bn': True},
+}
+
+
+@pytest.mark.parametrize('way', WAYS)
 @pytest.mark.parametrize('iteration', [1, 5, 6, 14])
-def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, optimizer):
-    c = config(optimizer=optimizer, augment=EVERY, label_smoothing=0.1, lr_shape='cosine')
+def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, way):
+    c = config(**WAYS[way], augment=EVERY, label_smoothing=0.1, lr_shape='cosine')
     whole = trainer.create(c, data(), CPU, NONE, black=0)
     whole.trainer.run()
     stop_after(trainer.create(c, data(), CPU, NONE, black=0), iteration, c)
@@ -162,6 +172,141 @@ def test_learning_rate_follows_the_schedule(tiny):
     # Epoch 2 is reached by the update that takes the 90th image, the 12th: it still has the old.
     np.testing.assert_allclose(rates[:12], 0.1)
     np.testing.assert_allclose(rates[12:], 0.01)
+
+
+def test_the_rate_of_a_parameter_follows_the_schedule_too(tiny):
+    run = trainer.create(config(lr_decay_iter='2', lr_factors='fc/b=3@3'), data(), CPU, NONE)
+    rates = []
+    rule = run.net.fc.b.update_rule
+    run.trainer.extend(lambda t: rates.append(rule.hyperparam.lr), name='rates')
+    run.trainer.run()
+    np.testing.assert_allclose(rates[:12], 0.3)
+    np.testing.assert_allclose(rates[12:17], 0.03)
+    assert not rule.enabled
+
+
+@pytest.mark.parametrize('average', ['ema(0.5)', 'lookahead(2)'])
+def test_the_average_is_evaluated_and_saved(tiny, average):
+    d = data()
+    run = trainer.create(config(iter=1, average=average), d, CPU, NONE)
+    run.net.fc.b.array[...] = 1  # as weights from a file, after all is set up
+    run.trainer.run()
+    averaged = run.trainer.updater.average.net
+    assert not np.array_equal(averaged.fc.W.array, run.net.fc.W.array) or average == 'lookahead(2)'
+    with chainer.using_config('train', False):
+        logits = averaged(d.test_images.reshape(-1, 3, 32, 32)).array
+    expected = 100 * (logits.argmax(1) != d.test_labels).mean()
+    assert run.log.rows[0]['test_error'] == pytest.approx(expected)
+    folder = RunFolder('tiny_sgd')
+    # A snapshot taken for weights is the average, too.
+    for path in (folder.weights, folder.snapshot(6)):
+        saved = npz.read(path)
+        np.testing.assert_array_equal(saved['fc/W'], averaged.fc.W.array)
+        np.testing.assert_array_equal(saved['bn/avg_mean'], averaged.bn.avg_mean)
+
+
+class WithoutChance(Tiny):
+    """`Tiny` without dropout and batch normalization."""
+
+    def forward(self, x):
+        return self.fc(chainer.functions.average_pooling_2d(x, 32))
+
+
+@pytest.mark.parametrize('parts', [2, 3, 8])
+def test_parts_of_a_batch_make_the_same_update(tiny, monkeypatch, parts):
+    monkeypatch.setitem(nets.registry._items, 'tiny', WithoutChance)
+    runs = []
+    for accumulate in (1, parts):
+        run = trainer.create(config(accumulate=accumulate, weight_decay=0), data(), CPU, NONE)
+        run.trainer.run()
+        runs.append(run)
+    one, other = runs
+    assert len(one.log.rows) == 4
+    for before, after in zip(one.log.rows, other.log.rows, strict=True):
+        assert after == pytest.approx(before, rel=1e-5)
+    np.testing.assert_allclose(one.net.fc.W.array, other.net.fc.W.array, rtol=1e-4, atol=1e-6)
+
+
+def test_patience(tiny, capsys):
+    # With a learning rate of 0 and all dropout off, no epoch is better than the first.
+    c = config(lr=0, patience=2, iter=9)
+    run = trainer.create(c, data(), CPU, NONE)
+    run.trainer.run()
+    errors = [row['valid_error'] for row in run.log.rows]
+    best = int(np.argmin(errors))
+    assert len(errors) == best + 3 < 9
+    # It is over, and a resumed run knows.
+    again = trainer.create(c, data(), CPU, NONE)
+    snapshot.restore(again, snapshot.newest(RunFolder(c.prefix)))
+    assert trainer.is_over(c, again.trainer.updater, again.log)
+    again.trainer.run()
+    assert len(again.log.rows) == best + 3
+
+
+def test_balanced_by_weights(tiny):
+    d = data()
+    rare = np.flatnonzero(d.train_labels == 2)[3:]
+    d.train_labels[rare] = 0
+    run = trainer.create(config(balance='loss', iter=1), d, CPU, NONE)
+    loss = run.trainer.updater.get_optimizer('main').target.lossfun
+    logits = np.zeros((2, 3), np.float32)
+    labels = np.array([0, 2], np.int32)
+    each = [float(loss(logits[i : i + 1], labels[i : i + 1]).array) for i in range(2)]
+    # As rare as it is, so much more it counts, among the images that train.
+    index = run.trainer.updater.get_iterator('main').dataset
+    counts = np.bincount(d.train_labels[index], minlength=3)
+    assert each[1] / each[0] == pytest.approx(counts[0] / counts[2])
+
+
+class Prepared(Tiny):
+    """`Tiny` with a bias that is computed from images."""
+
+    def prepare(self, images):
+        assert images.dtype == np.float32 and images.shape[1:] == (3, 32, 32)
+        self.fc.b.array[...] = images.mean() * len(images)
+
+
+def test_a_net_that_is_prepared(tiny, monkeypatch):
+    monkeypatch.setitem(nets.registry._items, 'tiny', Prepared)
+    d = data()
+    c = config(iter=1, lr=0)
+    run = trainer.create(c, d, CPU, Normalization(1, 2))
+    train = d.train_images[run.trainer.updater.get_iterator('main').dataset]
+    assert len(train) == 45
+    np.testing.assert_allclose(run.net.fc.b.array, (train.mean() - 1) / 2 * 45, rtol=1e-4)
+    run.net.fc.b.array[...] = 5
+    run.trainer.run()
+    again = trainer.create(c, d, CPU, Normalization(1, 2))
+    snapshot.restore(again, snapshot.newest(RunFolder(c.prefix)))
+    np.testing.assert_array_equal(again.net.fc.b.array, 5)
+
+
+def test_top_5_error_from_ten_classes_on(tiny):
+    d = data(n_class=10)._replace(class_names=list('abcdefghij'))
+    run = trainer.create(config(iter=2), d, CPU, NONE)
+    run.trainer.run()
+    assert all(0 < row['test_top5_error'] < row['test_error'] for row in run.log.rows)
+    assert 'valid_top5_error' in run.log.rows[0] and 'train_top5_error' not in run.log.rows[0]
+    few = trainer.create(config(iter=1, prefix='few'), data(), CPU, NONE)
+    few.trainer.run()
+    assert 'test_top5_error' not in few.log.rows[0]
+
+
+def test_rate_test(tiny):
+    run = trainer.create(config(iter=1, optimizer='nesterov'), data(), CPU, NONE)
+    rows = rate_test.measure(run)
+    rates = np.array(rows)[:, 0]
+    assert rates[0] == rate_test.LOW and rates[-1] <= rate_test.HIGH * 1.001
+    np.testing.assert_allclose(rates[1:] / rates[:-1], rates[1] / rates[0])
+    suggested = rate_test.suggest(rows)
+    assert 1e-3 < suggested < 10
+    lines = rate_test.table(rows).splitlines()
+    assert len(lines) == 16 and float(lines[1].split()[0]) == rate_test.LOW
+
+
+def test_suggestion_is_a_tenth_of_the_best():
+    rows = [(1e-3, 2.3), (1e-2, 1.7), (1e-1, 1.9), (1, 8.0)]
+    assert rate_test.suggest(rows) == pytest.approx(1e-3)
 
 
 def test_diverged(tiny):

@@ -27,13 +27,15 @@ def main(argv, prog):
             config.require_used(flags)
         if given.dry_run:
             run.dry_run(config)
+        elif given.find_lr:
+            run.find_rate(config)
         elif given.resume is not None:
             run.resume(config, flags, given.resume or None)
         else:
             run.start(config, given.overwrite, named='prefix' in flags)
 
 
-_ACTIONS = ('resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes')
+_ACTIONS = ('resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes')
 
 
 _EPILOG = """\
@@ -66,6 +68,7 @@ def _parser(prog):
     for action, text in (
         ('overwrite', 'replace an earlier run of the same prefix'),
         ('dry_run', 'build the net, count its parameters, time a few batches; write nothing'),
+        ('find_lr', 'try learning rates from low to high: a table, a picture, a suggestion'),
         ('list_models', 'list the nets with their numbers of parameters'),
         ('list_recipes', 'list the recipes with their sources and flags'),
     ):

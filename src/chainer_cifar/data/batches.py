@@ -105,15 +105,19 @@ def _send(images: Array, device: chainer.backend.Device) -> Array:
     return on_device
 
 
-def training_iterator(index: Index, batch_size: int) -> chainer.iterators.SerialIterator:
+def training_iterator(
+    index: Index, batch_size: int, labels: Array | None = None
+) -> chainer.iterators.SerialIterator:
     """Make an iterator over shuffled `index`, which draws each epoch's order from NumPy's state.
 
     A mini-batch is a list of ``(index, epoch)``. Epochs count from 0, and the mini-batch that ends
-    one epoch may begin the next.
+    one epoch may begin the next. With `labels`, integers of all images, an epoch has as many images
+    of every class; see `BalancedOrder`.
     """
     if batch_size > len(index):
         raise UserError(f'{batch_size}: there are only {len(index)} training images')
-    return _EpochIterator(index, batch_size)
+    order = None if labels is None else BalancedOrder(labels[index])
+    return _EpochIterator(index, batch_size, order_sampler=order)
 
 
 class _EpochIterator(chainer.iterators.SerialIterator):
@@ -124,3 +128,31 @@ class _EpochIterator(chainer.iterators.SerialIterator):
         return [(image, (given + i) // count) for i, image in enumerate(index)]
 
     next = __next__
+
+
+class BalancedOrder:
+    """Draw an epoch's order so that the classes are equally often in it, for SerialIterator.
+
+    An epoch has as many images as there are. Those of a rare class come several times in it, each
+    nearly as often as the others of its class; of a frequent one some do not come.
+
+    Args:
+        labels: Integers ``(N,)``.
+    """
+
+    def __init__(self, labels: Array) -> None:
+        self.of_class = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self.n = len(labels)
+
+    def __call__(self, order: Array, position: int) -> NDArray[np.intp]:
+        """Return the places of the images of the next epoch; the arguments are Chainer's."""
+        share, rest = divmod(self.n, len(self.of_class))
+        # By lot, which classes have one more where they do not divide the number.
+        quotas = share + (np.random.permutation(len(self.of_class)) < rest)
+        drawn = [_drawn(places, n) for places, n in zip(self.of_class, quotas, strict=True)]
+        return np.random.permutation(np.concatenate(drawn))
+
+
+def _drawn(places: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    rounds = [np.random.permutation(places) for _ in range(1 + n // len(places))]
+    return np.concatenate(rounds)[:n]

@@ -67,8 +67,8 @@ def filters(looked_at: NetAndData, path: pathlib.Path) -> bool:
         return False
     where = looked_at.convolutions[0]
     shown = [('after training', _weights(trained.net, where))]
-    # Weights that came from a file do not follow from the seed.
-    if not trained.config.init:
+    # Weights that came from a file or from images do not follow from the seed.
+    if not trained.config.init and not hasattr(trained.net, 'prepare'):
         net = initial.draw_net(trained.config, len(trained.class_names), trained.device)
         shown.insert(0, ('before training', _weights(net, where)))
     row = [(caption, _filter_sheet(weights)) for caption, weights in shown]
@@ -79,7 +79,8 @@ def filters(looked_at: NetAndData, path: pathlib.Path) -> bool:
 
 def _weights(net: chainer.Chain, path: str) -> NDArray[np.float32]:
     link = dict(net.namedlinks())[f'/{path}']
-    return next(cuda.to_cpu(param.array) for param in link.params() if param.ndim == 4)
+    found = [param.array for param in link.params() if param.ndim == 4]
+    return cuda.to_cpu(found[0] if found else link.W)  # an array where it is not trained
 
 
 def _filter_sheet(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -164,8 +165,8 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     trained, data = looked_at.trained, looked_at.data
     # The batch size of the run: another may have been given for this command.
     config = dataclasses.replace(trained.config, batch_size=trained.batch_size)
-    n_class, n_image = len(trained.class_names), len(data.train_labels)
-    examples = initial.draw(config, n_class, n_image, trained.device).iterator.next()
+    n_class, labels = len(trained.class_names), data.train_labels
+    examples = initial.draw(config, n_class, labels, trained.device).iterator.next()
     seed_all(config.seed, 0, trained.device)
     images = batches.DeviceImages(
         data.train_images, data.train_labels, trained.device, trained.input_transform.normalization

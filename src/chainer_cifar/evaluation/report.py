@@ -8,6 +8,7 @@ from sklearn import metrics
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
+from chainer_cifar.evaluation.metrics import TOP_5_CLASSES, Top5Error, among_top_5
 from chainer_cifar.streams import printable
 
 SCREEN_CLASSES = 20  # the matrix of more classes is wider than a screen
@@ -28,7 +29,7 @@ class ClassScores(Scores):
     support: int  # images of this class
 
 
-class Report(TypedDict):
+class Report(Top5Error):
     """All numbers of a report."""
 
     loss: float  # mean cross-entropy, nats
@@ -51,10 +52,14 @@ def measure(logits: Array, labels: Array, class_names: Sequence[str]) -> Report:
     correct = int((predicted == labels).sum())
     precision, recall, f1 = _scores(labels, predicted, every, average=None)
     support = np.bincount(labels, minlength=len(class_names))
+    top_5: Top5Error = {}
+    if len(class_names) >= TOP_5_CLASSES:
+        top_5['top5_error'] = 100 * (1 - int(among_top_5(logits, labels).sum()) / len(labels))
     return {
         'loss': float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean()),
         'error': 100 * (1 - correct / len(labels)),
         'accuracy': 100 * correct / len(labels),
+        **top_5,
         'classes': [
             {
                 'name': name,
@@ -105,9 +110,10 @@ def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[st
         target_names=list(map(printable, class_names)),
         zero_division=0,
     )
+    top_5 = f'  top-5 error {numbers["top5_error"]:.2f} %' if 'top5_error' in numbers else ''
     return (
         f'loss {numbers["loss"]:.4f}  error {numbers["error"]:.2f} %  '
-        f'accuracy {numbers["accuracy"]:.2f} %\n\n{classes.rstrip()}'
+        f'accuracy {numbers["accuracy"]:.2f} %{top_5}\n\n{classes.rstrip()}'
     )
 
 

@@ -1,6 +1,6 @@
 """All figures that the commands draw."""
 
-from chainer_cifar.figures.plots import confusion, curves
+from chainer_cifar.figures.plots import confusion, curves, rate_test
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels
 from chainer_cifar.figures.tiles import colours, image_sheet, own_range, tiled
 
@@ -13,5 +13,6 @@ __all__ = [
     'image_sheet',
     'own_range',
     'panels',
+    'rate_test',
     'tiled',
 ]

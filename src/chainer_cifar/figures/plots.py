@@ -115,6 +115,32 @@ def _axis(values: NDArray[np.float64], result: float) -> tuple[bool, float, floa
     return True, lowest / margin, highest * margin
 
 
+def rate_test(
+    rows: Sequence[tuple[float, float]], suggested: float, title: str, path: pathlib.Path
+) -> None:
+    """Draw the loss over the learning rate.
+
+    Args:
+        rows: Pairs of a learning rate and the smoothed loss at it.
+        suggested: The learning rate that is marked.
+        title: Text above it.
+        path: The PNG file.
+    """
+    title = drawable(title)
+    figure = Figure(figsize=(7, 4.5), layout='constrained')
+    axes = figure.add_subplot()
+    rates, losses = np.array(rows).T
+    axes.plot(rates, losses, color='tab:blue', label='loss, smoothed')
+    axes.axvline(suggested, color='tab:red', label=f'suggested: {suggested:.2g}')
+    axes.set_title(title, parse_math=False)
+    axes.set(xlabel='learning rate', ylabel='loss (nats)', xscale='log')
+    low, first = losses.min(), losses[0]
+    axes.set_ylim(low - 0.1 * (first - low) - 0.01, first + 0.5 * (first - low) + 0.01)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _write(figure, path)
+
+
 def confusion(
     matrix: Sequence[Sequence[int]], class_names: Sequence[str], title: str, path: pathlib.Path
 ) -> None:

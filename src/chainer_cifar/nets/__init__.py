@@ -3,8 +3,10 @@
 A net is a plain `chainer.Chain`. Its ``__init__`` takes ``n_class`` and the options that it
 understands; the flag of an option's name is a field of `TrainConfig`. Its ``forward`` turns float32
 images ``(N, 3, 32, 32)`` into logits ``(N, n_class)``; like Chainer's functions it takes an array
-in place of a variable, too. ``--help``, ``--list_models`` and the tests that walk every net find it
-by themselves.
+in place of a variable, too. A net whose first weights are computed from images has
+``prepare(images)``, too: it is called once, before anything else, with some images of the training
+set, as `forward` takes them. ``--help``, ``--list_models`` and the tests that walk every net find
+it by themselves.
 """
 
 import importlib

@@ -10,10 +10,14 @@ from typing import Protocol
 import chainer
 from chainer import optimizer_hooks
 
+from chainer_cifar.errors import prefixed
+from chainer_cifar.optim import groups
 from chainer_cifar.optim.nesterov import Nesterov
 from chainer_cifar.registry import Registry
 
 registry = Registry[Callable[..., chainer.Optimizer]]('optimizer')
+
+DECOUPLED = ('adamw',)  # those whose weight decay is no gradient
 
 
 class Flags(Protocol):
@@ -27,13 +31,24 @@ class Flags(Protocol):
     def weight_decay(self) -> float: ...
     @property
     def l2(self) -> float: ...
+    @property
+    def lr_factors(self) -> str: ...
+    @property
+    def no_decay_bn(self) -> bool: ...
 
 
-def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, str]:
+def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, groups.Rates]:
     """Make the optimizer that the config names, and set it up on `model` with regularization.
 
+    Args:
+        config (TrainConfig): The flags.
+        model (chainer.Link): A net, or a `chainer.links.Classifier` of one.
+
     Returns:
-        The optimizer, and the name of its attribute that is the learning rate.
+        The optimizer, and what sets its learning rate.
+
+    Raises:
+        UserError: A factor of ``--lr_factors`` is of nothing in the net.
     """
     names = flags(config.optimizer)
     optimizer = registry[config.optimizer](**{name: getattr(config, name) for name in names})
@@ -41,16 +56,34 @@ def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, str]:
     if config.clip_gradient:
         # The first hook, so that it sees the gradients of the loss alone.
         optimizer.add_hook(optimizer_hooks.GradientClipping(config.clip_gradient))
-    if config.weight_decay:
-        # On all parameters, biases and batch normalization included, as in article 000.
-        optimizer.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
-    if config.l2:
-        for parameter in model.params():
-            if parameter.ndim > 1:
-                # The penalty l2 * w^2 has the gradient 2 * l2 * w.
-                hook = optimizer_hooks.WeightDecay(2 * config.l2)
-                parameter.update_rule.add_hook(hook, name='L2')
-    return optimizer, names[0]
+    net = getattr(model, 'predictor', model)
+    with prefixed('--lr_factors '):
+        factors = groups.find(groups.read(config.lr_factors), net)
+    parameters = {path.lstrip('/'): parameter for path, parameter in net.namedparams()}
+    decoupled = config.optimizer in DECOUPLED
+    for name, kind in groups.kinds(net).items():
+        decay = 0.0 if config.no_decay_bn and kind != 'weight' else config.weight_decay
+        factor = factors[name].factor if name in factors else 1.0
+        _regularize(parameters[name], decay, factor, config.l2, decoupled)
+    pairs = [(parameters[name], factor) for name, factor in factors.items()]
+    return optimizer, groups.Rates(
+        optimizer, names[0], pairs, config.weight_decay if decoupled else None
+    )
+
+
+def _regularize(
+    parameter: chainer.Parameter, decay: float, factor: float, l2: float, decoupled: bool
+) -> None:
+    rule = parameter.update_rule
+    if decoupled:
+        if not decay:
+            rule.hyperparam.weight_decay_rate = 0.0  # and not the optimizer's
+    elif decay and factor:
+        # By the factor, so that a step takes as much from every parameter.
+        rule.add_hook(optimizer_hooks.WeightDecay(decay / factor))
+    if l2 and parameter.ndim > 1:
+        # The penalty l2 * w^2 has the gradient 2 * l2 * w.
+        rule.add_hook(optimizer_hooks.WeightDecay(2 * l2), name='L2')
 
 
 def flags(name: str) -> list[str]:
@@ -73,4 +106,13 @@ def nesterov(lr: float, momentum: float) -> chainer.Optimizer:
 @registry.register('adam')
 def adam(alpha: float) -> chainer.Optimizer:
     """Make Adam."""
+    return chainer.optimizers.Adam(alpha=alpha)
+
+
+@registry.register('adamw')
+def adamw(alpha: float) -> chainer.Optimizer:
+    """Make Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as PyTorch has it.
+
+    A step takes `alpha` x ``weight_decay`` x the parameter from it; see `groups.Rates`.
+    """
     return chainer.optimizers.Adam(alpha=alpha)

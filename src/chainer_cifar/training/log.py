@@ -23,8 +23,8 @@ class Log(extension.Extension):
     (percent) on ``train``, ``valid`` and ``test``. Those on ``train`` are means over the epoch's
     augmented batches, in training mode; with label smoothing the loss is the smoothed one, and in
     images mixed by mixup or cutmix the label with the larger share counts. The others come after
-    the epoch. There are no times, so the files of a resumed run equal those of an uninterrupted
-    one, byte for byte.
+    the epoch, with the top-5 error where there are ten classes or more. There are no times, so the
+    files of a resumed run equal those of an uninterrupted one, byte for byte.
 
     Attributes:
         rows: The log so far.
@@ -48,6 +48,10 @@ class Log(extension.Extension):
             if f'{name}/loss' in observation:
                 row[f'{name}_loss'] = observation[f'{name}/loss']
                 row[f'{name}_error'] = observation[f'{name}/error']
+            # A run that an earlier version began has no such column.
+            top_5 = f'{name}_top5_error'
+            if f'{name}/top5_error' in observation and (not self.rows or top_5 in self.rows[0]):
+                row[top_5] = observation[f'{name}/top5_error']
         self.rows.append(row)
         self.write(trainer.out)
 
@@ -69,6 +73,10 @@ class Log(extension.Extension):
         if 'valid_error' not in self.rows[-1]:
             return self.rows[-1]
         return min(self.rows, key=lambda row: row['valid_error'])
+
+    def epochs_since_best(self) -> float:
+        """Return the epochs since the last with a lower validation error than all before it."""
+        return self.rows[-1]['epoch'] - self.best()['epoch'] if self.rows else 0
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self._summary.serialize(serializer['summary'])

@@ -13,22 +13,22 @@ import numpy as np
 
 from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
-from chainer_cifar import runs
+from chainer_cifar import figures, runs
 from chainer_cifar.data import dataset, input_transform, normalize
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.files import remove_leftovers
-from chainer_cifar.optim import schedules
+from chainer_cifar.optim import optimizers, schedules
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
-from chainer_cifar.training import description, snapshot, trainer
+from chainer_cifar.training import description, rate_test, snapshot, trainer
 from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
 
 # Flags that may change when a run is resumed. The data may have moved; that it is the same data is
 # checked by its checksum. Of another number of epochs, `_compare_rates` warns where it matters.
-FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
+FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label')
 
 DRY_RUN = 3  # iterations that are timed
 
@@ -86,8 +86,11 @@ def resume(config, flags, path=None):
         if found is not None:
             snapshot.restore(run, found, None if str(path).endswith('.npz') else folder)
             _compare_rates(saved, config, updater)
-        if updater.epoch >= config.iter and updater.is_new_epoch:
-            print(f'finished already; a larger --iter than {updater.epoch} would go on')
+        if updater.is_new_epoch and trainer.is_over(config, updater, run.log):
+            flag, value = 'iter', updater.epoch
+            if updater.epoch < config.iter:
+                flag, value = 'patience', config.patience
+            print(f'finished already; a larger --{flag} than {value} would go on')
         else:
             description.add_resumption(folder, config, device, updater.iteration)
             print(
@@ -114,6 +117,21 @@ def dry_run(config):
     print(
         f'{1 + DRY_RUN} iterations done, about {rate:.0f} images/s: {epoch} to train an epoch, '
         f'{config.iter * epoch} all {config.iter}; nothing was written'
+    )
+
+
+def find_rate(config):
+    """Learning-rate range test: a table on standard output and ``find_lr.png``, nothing else."""
+    *_, run = _build(config)
+    with prefixed('--find_lr: '):
+        rows = rate_test.measure(run)
+    suggested = rate_test.suggest(rows)
+    path = RunFolder(config.prefix).results / runs.RATE_TEST
+    figures.rate_test(rows, suggested, f'{config.prefix}: learning-rate range test', path)
+    print(
+        f'{rate_test.table(rows)}\n'
+        f'suggested  --{optimizers.flags(config.optimizer)[0]} {suggested:.2g}\n'
+        f'picture    {path}'
     )
 
 
@@ -166,6 +184,9 @@ def _train(config, run):
     rate = run.progress.images_per_second(run.trainer)
     summary = summarize(config, run.log, run.trainer, rate)
     folder = RunFolder(config.prefix)
+    if run.trainer.updater.epoch < config.iter:
+        since = run.log.epochs_since_best()
+        print(f'stopped: no lower validation error for {since} epochs (--patience)')
     print(
         f'test error {summary["test_error"]:.2f} %  '
         f'(epoch {summary["best_epoch"]}, {summary["chosen_by"]})\n'

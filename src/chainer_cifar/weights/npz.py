@@ -3,8 +3,9 @@
 from chainer_cifar import npz_file
 from chainer_cifar.errors import UserError
 
-# Where a snapshot-*.npz has the net; beside it lie the optimizer and the rest.
-_PREDICTOR = 'updater/model:main/predictor/'
+# Where a snapshot-*.npz has the net, or rather its average (see optim/averaging.py); beside it lie
+# the optimizer and the rest.
+_NETS = 'updater/average/', 'updater/model:main/predictor/'
 
 
 def read(path):
@@ -21,8 +22,13 @@ def read(path):
     except (FileNotFoundError, npz_file.Damaged) as error:
         reason = getattr(error, 'strerror', None) or error
         raise UserError(f'{path}: not a readable npz of weights ({reason})') from None
-    return {name.removeprefix(_PREDICTOR): array for name, array in arrays.items()}
+    prefix = _prefix(arrays)
+    return {name.removeprefix(prefix): array for name, array in arrays.items()}
 
 
 def _of_net(names):
-    return [name for name in names if name.startswith(_PREDICTOR)] or names
+    return [name for name in names if name.startswith(_prefix(names))]
+
+
+def _prefix(names):
+    return next((net for net in _NETS if any(name.startswith(net) for name in names)), '')

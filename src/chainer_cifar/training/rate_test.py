@@ -1,0 +1,61 @@
+"""Learning-rate range test: at what rates a net learns, and from which on it diverges.
+
+Smith, Cyclical Learning Rates for Training Neural Networks, 2017. The learning rate rises from
+iteration to iteration by a constant factor, while the net trains as ever.
+"""
+
+import math
+
+import numpy as np
+from tqdm import tqdm
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.training.trainer import Run
+
+LOW, HIGH = 1e-6, 10.0
+STEPS = 200  # from one to the other
+KEPT = 0.9  # of the smoothed loss, in each step
+DIVERGED = 3.0  # times the lowest loss: enough is seen
+LINES = 15  # of the table
+
+
+def measure(run: Run) -> list[tuple[float, float]]:
+    """Train a new run with rising learning rates, until the loss has grown beyond all bounds.
+
+    Returns:
+        Pairs of a learning rate and the loss (nats) there: the exponential mean of those so far,
+        without the bias of its beginning.
+    """
+    updater, rows, mean = run.trainer.updater, [], 0.0
+    model = updater.get_optimizer('main').target
+    updater.rate = lambda position: LOW * (HIGH / LOW) ** (position.iteration / (STEPS - 1))
+    with np.errstate(over='ignore', invalid='ignore'):
+        for step in tqdm(range(STEPS), desc='learning rates', leave=False, disable=None):
+            rate = updater.rate(updater.position)
+            updater.update()
+            mean = KEPT * mean + (1 - KEPT) * float(model.loss.array)
+            loss = mean / (1 - KEPT ** (step + 1))
+            if not math.isfinite(loss) or (
+                rows and loss > DIVERGED * min(loss for _, loss in rows)
+            ):
+                break
+            rows.append((rate, loss))
+    if len(rows) < 3:
+        raise UserError('the loss is no number from the beginning; look at the images')
+    return rows
+
+
+def suggest(rows: list[tuple[float, float]]) -> float:
+    """A tenth of the learning rate at which the loss was lowest.
+
+    Where it falls fastest would be another choice, but chance decides that in small batches.
+    """
+    return min(rows, key=lambda row: row[1])[0] / 10
+
+
+def table(rows: list[tuple[float, float]]) -> str:
+    """Some of the rows of `measure`, evenly apart, as text."""
+    shown = np.unique(np.linspace(0, len(rows) - 1, LINES).round().astype(int))
+    return '\n'.join(
+        ['learning rate    loss', *(f'{rows[i][0]:13.3g}{rows[i][1]:8.4f}' for i in shown)]
+    )

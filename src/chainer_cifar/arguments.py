@@ -1,4 +1,4 @@
-"""The argument parser of every command: its errors are one line, with the nearest right flag."""
+"""Parse the arguments of every command; an error is one line, with the nearest right flag."""
 
 import argparse
 import dataclasses
@@ -7,11 +7,13 @@ import os
 import pathlib
 import shlex
 import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NoReturn
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
 
-# What other tools call it: accepted as if ours had been typed.
+# The names of flags in other tools, and ours, for which they stand.
 ALIASES = {
     '--epoch': '--iter',
     '--epochs': '--iter',
@@ -26,32 +28,34 @@ ALIASES = {
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse's, but for what it does with mistakes, with ``@FILE`` and with ``--batch-size``.
+    """Do as argparse, except for mistakes, ``@FILE`` and flags like ``--batch-size``.
 
-    Our long flags are written with underscores; dashes in what is typed are read as such. The
-    names that other tools have for a flag (`ALIASES`) mean it, too.
+    Our long flags have underscores; dashes that a user types there mean the same. So do the names
+    that other tools have for a flag (`ALIASES`).
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(  # type: ignore[override]  # ours takes no class for the namespace
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
         # Files may stand before, between and after the flags.
         parse = self.parse_known_args
         if self._get_positional_actions():
             parse = self.parse_known_intermixed_args
         try:
-            namespace, unknown = parse(args, namespace)
+            parsed, unknown = parse(args, namespace)
         except UserError:
-            # A mistyped flag may be why something else is missing.
+            # Something else may be missing because of a mistyped flag.
             flags = itertools.takewhile('--'.__ne__, sys.argv[1:] if args is None else args)
             self._refuse([flag for flag in flags if flag.startswith('--')])
             raise
         self._refuse(unknown)
-        return namespace
+        return parsed
 
-    def _refuse(self, arguments):
-        """Raise UserError if one of them is no flag of ours."""
+    def _refuse(self, arguments: Iterable[str]) -> None:
+        """Raise UserError if one of the arguments is no flag of ours."""
         known = self._option_string_actions
         for argument in arguments:
             flag = self._ours(argument).split('=')[0]
@@ -61,29 +65,32 @@ class ArgumentParser(argparse.ArgumentParser):
                 hint = nearest(flag, known) or ' (see --help)'
                 raise UserError(f"no flag is called '{argument}'{hint}")
 
-    def _ours(self, argument):
-        """``--batch-size=a-b`` as ``--batch_size=a-b``, ``--epochs`` as ``--iter``."""
+    def _ours(self, argument: str) -> str:
+        """Turn ``--batch-size=a-b`` into ``--batch_size=a-b``, and ``--epochs`` into ``--iter``."""
         flag, equals, value = argument.partition('=')
         if flag.startswith('--'):
             flag = '--' + flag[2:].replace('-', '_')
             known = self._option_string_actions
-            if flag not in known and ALIASES.get(flag) in known:
-                flag = ALIASES[flag]
+            alias = ALIASES.get(flag)
+            if flag not in known and alias in known:
+                flag = alias
         return flag + equals + value
 
-    def _parse_optional(self, arg_string):
-        # argparse asks this of each word of the command line and of files, but not after a --.
+    def _parse_optional(self, arg_string: str) -> Any:
+        # argparse calls this for each word of the command line and of files, but not after a --.
         return super()._parse_optional(self._ours(arg_string))
 
-    def _get_values(self, action, arg_strings):
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         # The value in --lr=-- is two dashes; argparse would make an empty list of it.
         if action.option_strings and action.nargs is None and arg_strings == ['--']:
             return self._get_value(action, '--')
         return super()._get_values(action, arg_strings)
 
-    def _read_args_from_files(self, arg_strings, outer=()):
-        """`arg_strings` with what is in each @FILE in its place; `outer` are those it stands in."""
-        words = []
+    def _read_args_from_files(
+        self, arg_strings: Iterable[str], outer: tuple[str, ...] = ()
+    ) -> list[str]:
+        """Replace each @FILE by the words in it; `outer` are the files that we are reading."""
+        words: list[str] = []
         for argument in arg_strings:
             if argument[:1] != self.fromfile_prefix_chars:
                 words.append(argument)
@@ -94,25 +101,25 @@ class ArgumentParser(argparse.ArgumentParser):
                 words += self._read_args_from_files(inner, (*outer, argument))
         return words
 
-    def _print_message(self, message, file=None):
-        # argparse would pass over it if the help cannot be written.
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse would ignore that the help cannot be written.
         print(message, end='', file=file or sys.stdout, flush=True)
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise UserError(f'{message} (see --help)')
 
 
-def _words(argument):
-    """The words in the file that ``@FILE`` names, as a shell would read them."""
+def _words(argument: str) -> list[str]:
+    """Read the words in the file that ``@FILE`` names, as a shell would."""
     path = pathlib.Path(argument[1:])
     if not path.is_file():
         raise UserError(f'{argument}: there is no file {path} to read flags from')
     try:
-        # As Python reads the command line, so that names of files are the same here and there.
+        # Decode it as Python does the command line, so that names of files are the same in both.
         text = os.fsdecode(path.read_text(encoding='utf-8-sig').encode())
     except UnicodeDecodeError:
         raise UserError(f'{argument}: not a text in UTF-8; save it as one') from None
-    words = []
+    words: list[str] = []
     for number, line in enumerate(text.splitlines(), 1):
         try:
             if '\0' in line:
@@ -123,38 +130,44 @@ def _words(argument):
     return words
 
 
-def add_flags(parser, config, names=None, default=None, groups=()):
-    """Flags for the fields of a dataclass such as TrainConfig.
+def add_flags(
+    parser: ArgumentParser,
+    config: type[Any],
+    names: Collection[str] | None = None,
+    default: str | None = None,
+    groups: Iterable[str] = (),
+) -> dict[str, argparse._ArgumentGroup]:
+    """Add flags for the fields of a dataclass such as TrainConfig.
 
     Args:
-        parser (ArgumentParser): Where to.
-        config (type): The dataclass; the metadata of its fields holds ``help``, ``short``
-            and ``group``.
-        names (iterable of str): The fields that get a flag; all, if not given.
-        default (str): What --help says of the default; that of the field, if not given.
-        groups (iterable of str): The groups that --help shows, in this order; without them, the
-            flags are in one list.
+        parser: Where to add them.
+        config: The dataclass; the metadata of its fields holds ``help``, ``short`` and ``group``.
+        names: The fields that get a flag; None: all.
+        default: The default that --help shows; None: the default of the field.
+        groups: The groups that --help shows, in this order; without them, the flags are in one
+            list.
 
     Returns:
-        dict: The groups, to which more flags may be added, by their names.
+        The groups by name, to which one may add more flags.
     """
-    groups = {name: parser.add_argument_group(name) for name in groups}
+    shown = {name: parser.add_argument_group(name) for name in groups}
     for field in dataclasses.fields(config):
         if names is not None and field.name not in names:
             continue
         flags = [f'--{field.name}']
         if field.metadata['short']:
             flags.insert(0, field.metadata['short'])
-        target = groups.get(field.metadata['group'], parser)
+        target = shown.get(field.metadata['group'], parser)
         if field.type is bool:
             target.add_argument(*flags, action='store_true', help=field.metadata['help'])
             continue
         told = field.default if default is None else default
+        kind: Any = field.type  # a class, not a text: the dataclass's module does not postpone it
         target.add_argument(
             *flags,
-            type=field.type,
-            metavar=field.type.__name__.upper(),
+            type=kind,
+            metavar=kind.__name__.upper(),
             help=field.metadata['help'].replace('%', '%%')
             + (f' (default: {told})' if told != '' else ''),
         )
-    return groups
+    return shown

@@ -1,20 +1,30 @@
-"""The commands: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
+"""Run a command: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
 
 import importlib
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from chainer_cifar import __version__, commands
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
 from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
-COMMANDS = commands.find()  # their names, and a line on each
+COMMANDS = commands.find()  # a line of description by name
 
 
-def run(name, argv, prog):
-    """Run one command; its exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
+def run(name: str, argv: Sequence[str], prog: str) -> int:
+    """Run a command.
+
+    Args:
+        name: One of `COMMANDS`.
+        argv: What the user typed after the command.
+        prog: What the user typed for the command.
+
+    Returns:
+        The exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
+    """
     command = None
     try:
         command = importlib.import_module(f'chainer_cifar.commands.{name}')
@@ -36,7 +46,7 @@ def run(name, argv, prog):
         tell(f'{prog}: {str(interrupt) or "interrupted"}')
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except (MemoryError, RuntimeError) as error:
-        # CuPy's is a MemoryError, too; those of CUDA's libraries are told by their names.
+        # CuPy raises a MemoryError, too; CUDA's libraries name the failure in a RuntimeError.
         if not isinstance(error, MemoryError) and 'ALLOC_FAILED' not in str(error):
             raise
         batches = getattr(command, 'TAKES_BATCH_SIZE', False)
@@ -46,7 +56,7 @@ def run(name, argv, prog):
     except OSError as error:
         return _tell_failure(error, prog)
     except UnicodeEncodeError as error:
-        # Of a path; what is printed and written can be of any letters.
+        # Only in a path, since we can print and write all letters.
         tell(
             f'{prog}: error: {error.object}: cannot be the name of a file here, where names are '
             f'written in {error.encoding}; set PYTHONUTF8=1 in the environment'
@@ -55,32 +65,32 @@ def run(name, argv, prog):
     return 0
 
 
-def _tell_failure(error, prog):
-    """Say what an OSError is about: no space, no permission, a file where a folder should be."""
+def _tell_failure(error: OSError, prog: str) -> int:
+    """Say what an OSError is about, such as a full disk, and return the exit status."""
     if error.filename == STDOUT:
         drop(sys.stdout)
     if isinstance(error, BrokenPipeError):
-        # The reader of a pipe (`| head`) left: not our error, and nothing more to say to it.
+        # The reader of a pipe (`| head`) left: that is no error of ours, and nobody reads on.
         return 128 + signal.SIGPIPE
     what = '' if error.filename is None else f'{os.fsdecode(error.filename)}: '
     tell(f'{prog}: error: {what}{error.strerror or error}')
     return 2
 
 
-def script(name):
-    """Entry of src/<name>.py."""
+def script(name: str) -> None:
+    """Run src/<name>.py."""
     prepare()
     sys.exit(run(name, sys.argv[1:], f'{name}.py'))
 
 
-def main(prog='chainer-cifar'):
-    """Entry of the ``chainer-cifar`` command; `prog` is what was typed for it."""
+def main(prog: str = 'chainer-cifar') -> None:
+    """Run the ``chainer-cifar`` command, for which the user typed `prog`."""
     prepare()
     argv = sys.argv[1:]
     if argv and argv[0] in COMMANDS:
         sys.exit(run(argv[0], argv[1:], f'{prog} {argv[0]}'))
     lines = [f'  {name:10} {text}' for name, text in COMMANDS.items()]
-    usage = [f'usage: {prog} COMMAND …   (COMMAND --help tells its flags)', *lines]
+    usage = [f'usage: {prog} COMMAND …   (COMMAND --help shows its flags)', *lines]
     if argv and argv[0] not in ('-h', '--help', '-V', '--version'):
         hint = nearest(argv[0], COMMANDS)
         tell(f"{prog}: error: no command is called '{argv[0]}'{hint}", *usage)

@@ -1,6 +1,6 @@
-"""Every flag of the train command: name, default, meaning, and check, in one place.
+"""Define every flag of the train command: name, default, meaning and check.
 
-The command line, the recipes, config.json and ``--resume`` are all made from `TrainConfig`.
+`TrainConfig` makes the command line, the recipes, config.json and ``--resume``.
 Precedence: default < recipe < command line.
 """
 
@@ -8,6 +8,8 @@ import dataclasses
 import json
 import os
 import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import chainer
 
@@ -25,27 +27,38 @@ NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
 OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
 BALANCES = ('none', 'sampler', 'loss')
 
-# Of the flags in config.json and snapshots. A file of a later format is refused; in one of an
-# earlier format, `RENAMED` tells today's names of flags.
+# The format of the flags in config.json and snapshots. A file in a later format is refused; for one
+# in an earlier format, `RENAMED` holds today's names of its flags.
 FORMAT = 1
 RENAMED: dict[str, str] = {}
 
 GROUPS = (NET, DATA, IMAGES, OPTIMIZATION, RUN, DEVICE)  # as --help shows them
 
 
-def _flag(group, default, text, short=None, at_least=None, at_most=None):
-    metadata = {'group': group, 'help': text, 'short': short}
+def _flag(
+    group: str,
+    default: Any,
+    text: str,
+    short: str | None = None,
+    at_least: int | None = None,
+    at_most: int | None = None,
+) -> Any:
+    metadata: dict[str, Any] = {'group': group, 'help': text, 'short': short}
     metadata |= {'at_least': at_least, 'at_most': at_most}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _for(option):
+def _for(option: str) -> str:
     return f'; for {", ".join(nets.taking(option))}'
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """What is trained, how, and on which data. Raises `UserError` where a value makes no sense."""
+    """What to train, how, and on which data.
+
+    Raises:
+        UserError: A value makes no sense.
+    """
 
     gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
     model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
@@ -57,7 +70,7 @@ class TrainConfig:
     )
     iter: int = _flag(OPTIMIZATION, 300, 'epochs to train', at_least=1)
     save_iter: int = _flag(
-        RUN, 0, 'keep the weights of every so many epochs, too; 0: no', at_least=0
+        RUN, 0, 'also keep the weights of every so many epochs; 0: none', at_least=0
     )
     optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
@@ -115,7 +128,7 @@ class TrainConfig:
     normalize: str = _flag(
         IMAGES,
         'none',
-        f'what is done to a batch after augmentation: {", ".join(normalizations)} (all but none '
+        f'how to normalize a batch after augmentation: {", ".join(normalizations)} (all but none '
         'and channel are for -d dataset/image_raw.pkl)',
     )
     augment: str = _flag(
@@ -167,9 +180,9 @@ class TrainConfig:
     init: str = _flag(
         NET,
         '',
-        'begin with these weights: a run or an npz of ours, an h5 of Keras, or imagenet',
+        'start with these weights: a run, an npz file of ours, an h5 file of Keras, or imagenet',
     )
-    freeze: str = _flag(NET, '', 'parts of the net that are not trained, patterns as in stem*,*_bn')
+    freeze: str = _flag(NET, '', 'do not train these parts of the net; patterns, as in stem*,*_bn')
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         DEVICE,
@@ -178,7 +191,7 @@ class TrainConfig:
         '(its own code)',
     )
     deterministic: bool = _flag(
-        DEVICE, False, 'on a GPU, only algorithms that give the same bits twice'
+        DEVICE, False, 'on a GPU, use only algorithms that give the same bits twice'
     )
     recipe: str = _flag(
         RUN,
@@ -187,12 +200,12 @@ class TrainConfig:
         'beside it win',
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, least = getattr(self, field.name), field.metadata['at_least']
             if least is not None and not least <= value < float('inf'):
                 raise UserError(f'--{field.name} {value}: must be a number from {least} up')
-            # More is a mistype: no machine has the memory of such a net.
+            # A larger number must be a mistake: no machine has the memory for such a net.
             most = field.metadata['at_most']
             if most is not None and value > most:
                 raise UserError(f'--{field.name} {value}: must be a number from {least} to {most}')
@@ -244,12 +257,13 @@ class TrainConfig:
             )
 
     @property
-    def initial_rate(self):
+    def initial_rate(self) -> float:
         """The learning rate that the schedule multiplies."""
-        return getattr(self, optimizers.flags(self.optimizer)[0])
+        rate: float = getattr(self, optimizers.flags(self.optimizer)[0])
+        return rate
 
-    def require_used(self, typed):
-        """UserError if one of the flags `typed` has no meaning beside the others."""
+    def require_used(self, typed: Iterable[str]) -> None:
+        """Raise UserError if one of the flags `typed` has no meaning beside the others."""
         taken = optimizers.flags(self.optimizer)
         for name in typed:
             owned = any(name in optimizers.flags(each) for each in optimizers.registry)
@@ -264,8 +278,8 @@ class TrainConfig:
                 f'multistep in it; leave it out'
             )
 
-    def net_options(self):
-        """The options of `nets.create` that are not at their default."""
+    def net_options(self) -> dict[str, Any]:
+        """Return the options for `nets.create` that differ from their defaults."""
         options = nets.option_names()
         return {
             field.name: getattr(self, field.name)
@@ -274,16 +288,16 @@ class TrainConfig:
         }
 
     def create_net(self, n_class: int) -> chainer.Chain:
-        """The net, on the host, with initial weights drawn from NumPy's random state.
+        """Make the net on the host; draw its initial weights from NumPy's random state.
 
         Raises:
-            UserError: An option of the net was given that it does not have.
+            UserError: The user gave an option that this net does not have.
         """
         with prefixed('--'):
             return nets.create(self.model, n_class, **self.net_options())
 
     def open_device(self) -> chainer.backend.Device:
-        """The device to compute on, made current and configured.
+        """Make the device current, configure it and return it.
 
         Raises:
             UserError: CuPy, the driver or that GPU is missing.
@@ -294,18 +308,18 @@ class TrainConfig:
             raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
 
 
-def from_dict(values: dict, path: str | os.PathLike) -> TrainConfig:
-    """Make a config of the flags in a file of ours, believing nothing.
+def from_dict(values: Mapping[str, object], path: str | os.PathLike[str]) -> TrainConfig:
+    """Make a config from the flags in a file of ours, whose types and names it checks.
 
     Args:
-        values: Flag names and values, as JSON gave them.
-        path: The file, for the message.
+        values: Flag names and values, as read from JSON.
+        path: The file, for error messages.
 
     Raises:
-        UserError: A key is no flag, or a value is of another type than its flag's, or no good one.
+        UserError: A key is no flag, or a value has the wrong type or makes no sense.
     """
     fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
-    flags = {}
+    flags: dict[str, Any] = {}
     with prefixed(f'{path}: '):
         for key, value in values.items():
             name = RENAMED.get(key, key)
@@ -315,9 +329,9 @@ def from_dict(values: dict, path: str | os.PathLike) -> TrainConfig:
         return TrainConfig(**flags)
 
 
-def _typed(value, field):
-    """`value` as the type of its field; true and false are no numbers."""
-    wanted = field.type
+def _typed(value: object, field: dataclasses.Field[Any]) -> object:
+    """Return `value` in the type of its field; true and false are no numbers."""
+    wanted: Any = field.type  # a class, not its name
     if wanted is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is wanted:
@@ -325,9 +339,14 @@ def _typed(value, field):
     raise UserError(f'{field.name} must be {_TYPE_NAMES[wanted]}, not {_shortened(value)}')
 
 
-_TYPE_NAMES = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'true or false'}
+_TYPE_NAMES: dict[type, str] = {
+    int: 'a whole number',
+    float: 'a number',
+    str: 'a text',
+    bool: 'true or false',
+}
 
 
-def _shortened(value):
+def _shortened(value: object) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f'{text[:39]}…'

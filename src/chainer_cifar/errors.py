@@ -1,8 +1,9 @@
-"""The one exception for what a user can put right, and how the commands are called here."""
+"""The exception for what a user can correct, and how to call a command here."""
 
 import contextlib
 import pathlib
 import sys
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -13,8 +14,8 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
-def prefixed(text):
-    """Put `text`, such as the flag that was typed, before the reason of a UserError raised inside.
+def prefixed(text: str) -> Iterator[None]:
+    """Put `text`, such as a flag's name, before the reason of a UserError from the block.
 
     A library does not know the flag that a value came from, so it raises the bare reason.
     """
@@ -24,10 +25,10 @@ def prefixed(text):
         raise UserError(f'{text}{error}') from None
 
 
-def command_line(command):
-    """`command`, such as ``dataset --only mean``, in the way its user called the present one.
+def command_line(command: str) -> str:
+    """Write out `command`, such as ``dataset --only mean``, as the user called the present one.
 
-    That is ``python src/dataset.py --only mean`` or ``chainer-cifar dataset --only mean``.
+    That gives ``python src/dataset.py --only mean`` or ``chainer-cifar dataset --only mean``.
     """
     name, space, rest = command.partition(' ')
     if sys.argv[0].endswith('.py'):

@@ -4,21 +4,27 @@ import contextlib
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
+from typing import IO, Any, TypeAlias
 
 _SUFFIX = '.tmp'
 
+Path: TypeAlias = str | os.PathLike[str]
+
 
 @contextlib.contextmanager
-def atomic_write(path, mode='wb'):
+def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; when the block succeeds, move it into place.
 
-    After an error, a kill or a power cut, `path` is what it was before. Parent folders are made.
-    Text is written in UTF-8, whatever the environment says. An OSError names `path`.
+    After an error, a kill or a power cut, `path` is what it was before. Missing parent folders are
+    made. Text is in UTF-8, whatever the environment says. An OSError names `path`.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A path may be of bytes that are no text.
-    kwargs = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'replace', 'newline': ''}
+    # A text may name a path, whose bytes may be no text.
+    kwargs: dict[str, Any] = (
+        {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'replace', 'newline': ''}
+    )
     prefix = f'.{path.name}.'
     with naming(path, path.parent / prefix):
         handle, temporary = tempfile.mkstemp(_SUFFIX, prefix, path.parent)
@@ -36,33 +42,32 @@ def atomic_write(path, mode='wb'):
 
 
 @contextlib.contextmanager
-def naming(path, temporary=None):
-    """Let an OSError in the block name the file that it is about.
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Make an OSError in the block name the file that it is about.
 
-    Python names the file that cannot be opened, but not the one that cannot be written, as where
-    the disk is full.
+    Python names a file that it cannot open, but not one that it cannot write, as on a full disk.
 
     Args:
-        path (pathlib.Path): The file that is written in the block.
-        temporary (pathlib.Path): What the names of the files begin with that stand for it.
+        path: The file that the block writes.
+        temporary: How the names of temporary files for it begin.
     """
     try:
         yield
     except OSError as error:
-        of_ours = temporary is not None and str(error.filename).startswith(str(temporary))
-        if error.filename is None or of_ours:
+        ours = temporary is not None and str(error.filename).startswith(str(temporary))
+        if error.filename is None or ours:
             error.filename = str(path)
         raise
 
 
-def remove_leftovers(folder):
-    """Remove the temporary files of a process that was killed, where none can be writing now."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a killed process; no other may be writing into the folder."""
     for path in pathlib.Path(folder).glob(f'.*{_SUFFIX}'):
         path.unlink()
 
 
-def _umask():
-    # There is no way to read the umask but to set it; mkstemp files are 0600 otherwise.
+def _umask() -> int:
+    # To read the umask one must set it. Without it, mkstemp files would stay at 0600.
     value = os.umask(0)
     os.umask(value)
     return value

@@ -1,6 +1,6 @@
-"""What a run draws at random before its first iteration: weights, split and order of the images.
+"""Draw what a run needs before its first iteration: weights, split and order of the images.
 
-The trainer begins with it; `visualize` draws it once more, to show what the training began with.
+The trainer begins with it; `visualize` draws it again to show what the training began with.
 """
 
 from typing import NamedTuple
@@ -25,13 +25,13 @@ class Initial(NamedTuple):
 def draw(
     config: TrainConfig, n_class: int, labels: np.ndarray, device: chainer.backend.Device
 ) -> Initial:
-    """Draw it from the seed of the run; NumPy's random state is afterwards as it is in training.
+    """Draw it from the seed of the run, and leave NumPy's random state as it is in training.
 
     Args:
         config: The flags of the run.
         n_class: Number of classes.
-        labels: Of all training images, those for validation among them, integers ``(N,)``.
-        device: Where the net will live; its random state is set, too.
+        labels: Labels of all training images, including those for validation, integers ``(N,)``.
+        device: Where the net will live; `draw` sets its random state, too.
 
     Raises:
         UserError: There are fewer images than the config asks for.
@@ -51,11 +51,11 @@ def draw(
 
 
 def draw_net(config: TrainConfig, n_class: int, device: chainer.backend.Device) -> chainer.Chain:
-    """The net with its initial weights only, on the host."""
+    """Draw only the net with its initial weights, on the host."""
     seed_all(config.seed, INITIAL, device)
     return config.create_net(n_class)
 
 
 def split_images(config: TrainConfig, n_image: int) -> batches.Split:
-    """Which of `n_image` images train, which validate."""
+    """Choose which of `n_image` images train and which validate."""
     return batches.Split(n_image, config.seed, validate=not config.no_valid_data)

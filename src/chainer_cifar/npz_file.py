@@ -1,51 +1,48 @@
-"""Read npz files of arrays from an unknown hand: weights, snapshots, statistics."""
+"""Read npz files of arrays from untrusted sources: weights, snapshots, statistics."""
 
 import os
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
-
-from chainer_cifar.arrays import Array
+from numpy.typing import NDArray
 
 
 class Damaged(ValueError):
-    """What is wrong with a file that cannot be read, in a few words."""
+    """A file is unreadable; the text says why in a few words."""
 
 
 def read(
-    path: str | os.PathLike[str], choose: Callable[[list[str]], list[str]] = list
-) -> dict[str, Array]:
-    """The arrays of the npz file `path`, by their names.
+    path: str | os.PathLike[str], choose: Callable[[list[str]], Iterable[str]] = list
+) -> dict[str, NDArray[Any]]:
+    """Read the arrays of an npz file by name; none of them holds Python objects.
 
     Args:
         path: The file.
-        choose: From all names in it to those of the arrays that are wanted.
-
-    Returns:
-        None of the arrays holds Python objects.
+        choose: Takes all names in it and returns those of the arrays to read.
 
     Raises:
         FileNotFoundError: There is no such file.
-        Damaged: It is no zip file, or it is damaged, or holds anything but arrays.
+        Damaged: It is not a zip file, is damaged, or holds anything but arrays.
     """
     try:
-        # NumPy takes what is no zip file for a pickle, and would tell how to load it unsafely.
+        # NumPy takes any other file for a pickle, and would tell how to load it unsafely.
         with open(path, 'rb') as file:
             if not zipfile.is_zipfile(file):
-                raise Damaged('no zip file')
+                raise Damaged('not a zip file')
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of what NumPy makes of odd headers
+            warnings.simplefilter('ignore')  # NumPy's, about odd headers
             with np.load(path, allow_pickle=False) as npz:
                 arrays = {name: npz[name] for name in choose(npz.files)}
     except (FileNotFoundError, Damaged):
         raise
     except Exception as error:
-        # A damaged zip file raises a dozen kinds: of zipfile, zlib, lzma, of NumPy, of ast.
+        # A damaged zip file raises a dozen kinds of errors: zipfile's, zlib's, NumPy's, ast's.
         reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), '')
         raise Damaged(reason or type(error).__name__) from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
-            raise Damaged(f'{name!a} in it is no array of NumPy')
+            raise Damaged(f'{name!a} in it is not a NumPy array')
     return arrays

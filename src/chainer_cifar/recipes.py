@@ -1,27 +1,26 @@
 """Named sets of flags, each with its source and the result published there.
 
-``--recipe NAME`` is the same as typing the flags; flags given beside it win. To add one: a line.
+``--recipe NAME`` means these flags; other flags beside it win. To add a recipe, add a line here.
 """
 
 import math
 import shlex
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from chainer_cifar.registry import Registry
 
-recipes = Registry('recipe')
-
 
 class Recipe(NamedTuple):
-    """Flags that differ from the defaults, where they come from, and the error there (percent)."""
+    """Flags that differ from the defaults, and where they come from."""
 
-    flags: dict
+    flags: Mapping[str, Any]
     source: str
-    published_error: float | None = None
+    published_error: float | None = None  # percent
 
-    def as_flags(self, width=math.inf):
-        """The flags as one would type them, in lines of at most `width` where a flag allows it."""
-        lines = []
+    def as_flags(self, width: float = math.inf) -> str:
+        """Write the flags as a user would type them, in lines of `width` if a flag is no longer."""
+        lines: list[str] = []
         for name, value in self.flags.items():
             flag = f'--{name}' if value is True else f'--{name} {shlex.quote(str(value))}'
             if lines and len(f'{lines[-1]} {flag} \\') <= width:
@@ -31,16 +30,19 @@ class Recipe(NamedTuple):
         return ' \\\n'.join(lines)
 
 
-def _article_000(name, model, error, **flags):
-    # Seven commands, alike but for the net, its data and the optimizer.
+recipes = Registry[Recipe]('recipe')
+
+
+def _article_000(name: str, model: str, error: float, **flags: Any) -> None:
+    # Its seven commands differ in the net, its data and the optimizer only.
     flags = {'model': model, 'batch_size': 128, 'prefix': name, **flags}
     flags.update(iter=300, lr_decay_iter='100')
     recipes.register(name)(Recipe(flags, 'article 000', error))
 
 
-_ADAM = {'optimizer': 'adam'}
-_ZCA = {'dataset': 'dataset/image_norm_zca.pkl'}
-_SGD = {'optimizer': 'sgd', 'lr': 0.1, 'res_depth': 12}
+_ADAM: dict[str, Any] = {'optimizer': 'adam'}
+_ZCA: dict[str, Any] = {'dataset': 'dataset/image_norm_zca.pkl'}
+_SGD: dict[str, Any] = {'optimizer': 'sgd', 'lr': 0.1, 'res_depth': 12}
 
 _article_000('cnn', 'cnn', 18.94, **_ADAM)
 _article_000('cnn_zca', 'cnn', 18.76, **_ADAM, **_ZCA)
@@ -50,8 +52,8 @@ _article_000('vgg_adam', 'vgg', 7.65, **_ADAM)
 _article_000('residual', 'residual', 8.06, **_SGD)
 _article_000('residual_skip', 'residual', 7.42, **_SGD, skip_depth=True)
 
-# What Keras does unless told otherwise, on which the articles from 001 on rely.
-_KERAS = {
+# Keras' defaults, on which the articles from 001 on rely.
+_KERAS: dict[str, Any] = {
     'dataset': 'dataset/image_raw.pkl',
     'augment': 'none',
     'weight_decay': 0.0,
@@ -59,12 +61,12 @@ _KERAS = {
 }
 
 
-def _keras_article(name, source, error, **flags):
+def _keras_article(name: str, source: str, error: float, **flags: Any) -> None:
     flags = {'model': name, 'prefix': name, **_KERAS, **flags}
     recipes.register(name)(Recipe(flags, source, error))
 
 
-_ARTICLE_001 = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
+_ARTICLE_001: dict[str, Any] = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
 _TOP = 'about, and the top of the curve on the test set'
 _keras_article('simple', f'article 001 ({_TOP})', 35.0, **_ARTICLE_001, iter=20)
 _keras_article('simple_gap', f'article 001 ({_TOP})', 44.0, **_ARTICLE_001, iter=150)
@@ -106,7 +108,7 @@ _keras_article(
     augment='shift(0.125)|mirror',
 )
 
-_ARTICLE_004 = {
+_ARTICLE_004: dict[str, Any] = {
     'batch_size': 256,
     'lr': 0.01,
     'iter': 74,

@@ -1,8 +1,8 @@
-"""The folders of a run: every path and file name in them, how a run is found, and config.json.
+"""Know the folders of a run: all paths and file names in them, how to find one, config.json.
 
-The run NAME has two folders: results/NAME holds what is read (log, curves, reports, pictures), and
-models/NAME what is loaded again (weights, snapshots). config.json lies in both and tells what the
-run is and was made of; input.npz beside the weights tells what is done to a new picture.
+The run NAME has two folders. results/NAME is for people: log, curves, reports, pictures.
+models/NAME is for programs: weights, snapshots. config.json lies in both and describes the run;
+input.npz beside the weights says how to treat a new picture.
 """
 
 import dataclasses
@@ -10,6 +10,8 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
@@ -20,7 +22,7 @@ MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
 CONFIG = 'config.json'
 
 # Under models/.
-WEIGHTS = 'best.npz'  # of the best epoch; see training/log.py
+WEIGHTS = 'best.npz'  # those after the best epoch; see training/log.py
 EPOCH_WEIGHTS = 'epoch-{:04d}.npz'
 SNAPSHOT = 'snapshot-{:08d}.npz'  # the number of iterations
 INPUT_TRANSFORM = 'input.npz'
@@ -29,10 +31,10 @@ INPUT_TRANSFORM = 'input.npz'
 LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
-REPORT, CONFUSION = 'report', 'confusion'  # how the names of what `evaluate` writes begin
-PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # … of what `visualize` draws
+REPORT, CONFUSION = 'report', 'confusion'  # names of what `evaluate` writes begin with these
+PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # names of what `visualize` draws, too
 
-# Patterns of everything that belongs to a run, and so of what --overwrite deletes.
+# Patterns for all files that belong to a run; --overwrite deletes them.
 SNAPSHOTS = 'snapshot-*.npz'
 _FILES = {
     RESULTS: (
@@ -48,7 +50,7 @@ _SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')
 
 @dataclasses.dataclass(frozen=True)
 class RunFolder:
-    """The two folders of the run `name`, which is its ``--prefix``; they need not be there."""
+    """The two folders of the run with the ``--prefix`` `name`, whether or not they exist."""
 
     name: str
 
@@ -93,21 +95,23 @@ class RunFolder:
         return self.models / '.lock'
 
     def epoch_weights(self, epoch: int) -> pathlib.Path:
-        """The weights after that epoch, counted from 1."""
+        """Return the path of the weights after an epoch, counted from 1."""
         return self.models / EPOCH_WEIGHTS.format(epoch)
 
     def snapshot(self, iteration: int) -> pathlib.Path:
-        """The snapshot after so many iterations."""
+        """Return the path of the snapshot after so many iterations."""
         return self.models / SNAPSHOT.format(iteration)
 
     def snapshots(self) -> list[pathlib.Path]:
-        """The snapshots that are there, of the latest iteration first."""
-        found = {path: _SNAPSHOT_NAME.fullmatch(path.name) for path in self.models.glob(SNAPSHOTS)}
-        whole = [path for path, match in found.items() if match]
-        return sorted(whole, key=lambda path: int(found[path][1]), reverse=True)
+        """Find the snapshots, the latest iteration first."""
+        found: dict[pathlib.Path, int] = {}
+        for path in self.models.glob(SNAPSHOTS):
+            if match := _SNAPSHOT_NAME.fullmatch(path.name):
+                found[path] = int(match[1])
+        return sorted(found, key=found.__getitem__, reverse=True)
 
     def occupied(self) -> pathlib.Path | None:
-        """The folder in which there is something of a run already; None if there is none."""
+        """Return a folder that holds something of a run already; None if neither does."""
         for folder, pattern in (
             (self.results, CONFIG),
             (self.models, WEIGHTS),
@@ -118,22 +122,24 @@ class RunFolder:
         return None
 
     def delete(self) -> None:
-        """Delete what belongs to the run; other files in its folders stay."""
+        """Delete all files of the run; other files in its folders stay."""
         for root, patterns in _FILES.items():
             for pattern in patterns:
                 for path in (root / self.name).glob(pattern):
                     path.unlink()
 
-    def write_description(self, description: dict) -> None:
+    def write_description(self, description: Mapping[str, Any]) -> None:
         """Write config.json into both folders."""
-        # Into results/ last, for that is the file by which a run is known to exist.
+        # results/ comes last, because a run exists if its file there does.
         for folder in (self.models, self.results):
             with atomic_write(folder / CONFIG, 'w') as file:
                 json.dump(description, file, indent=1)
 
 
-def containing(path: str | os.PathLike, roots=(MODELS, RESULTS)) -> RunFolder | None:
-    """The run whose folder `path` is, seen from here; None if that is not below one of `roots`."""
+def containing(
+    path: str | os.PathLike[str], roots: Iterable[pathlib.Path] = (MODELS, RESULTS)
+) -> RunFolder | None:
+    """Return the run whose folder is `path`; None if that is not below one of `roots`."""
     folder = pathlib.Path(path).resolve()
     for root in roots:
         if folder.is_relative_to(root.resolve()):
@@ -141,13 +147,13 @@ def containing(path: str | os.PathLike, roots=(MODELS, RESULTS)) -> RunFolder | 
     return None
 
 
-def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict:
-    """The content of a config.json.
+def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict[str, Any]:
+    """Read a config.json.
 
     Args:
         path: The file.
-        needed: Keys that must be there.
-        advice: What the user is told to do if the file is damaged.
+        needed: Keys that it must have.
+        advice: What to tell the user to do if the file is damaged.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -165,8 +171,8 @@ def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict:
         raise UserError(f'{path}: cannot be read ({error}); {advice}') from None
 
 
-# What config.json holds, where it holds it; see training/description.py.
-_TYPES = {
+# The type of each part that config.json may have; see training/description.py.
+_TYPES: dict[str, type] = {
     'format': int,
     'flags': dict,
     'versions': dict,
@@ -178,24 +184,24 @@ _TYPES = {
 }
 
 
-def _check(description):
-    """ValueError unless each part is of its type, and the format is one that we know."""
+def _check(description: Mapping[str, Any]) -> None:
+    """Raise ValueError unless each part has its type, and we know the format."""
     for key, kind in _TYPES.items():
         if key in description and type(description[key]) is not kind:
-            raise ValueError(f"'{key}' in it is no {kind.__name__}")
+            raise ValueError(f"'{key}' in it is not a {kind.__name__}")
     require_format(description.get('format', 1))
     if 'classes' in description and not _are_names(description['classes']):
-        raise ValueError("'classes' in it is no list of names")
+        raise ValueError("'classes' in it is not a list of names")
     for change in description.get('resumed', []):
         if not isinstance(change, dict):
-            raise ValueError("'resumed' in it is no list of dicts")
+            raise ValueError("'resumed' in it is not a list of dicts")
         _check(change)
         if not change.keys() >= {'flags', 'versions', 'device'}:
             raise ValueError("something is missing in 'resumed'")
 
 
 def require_format(number: int) -> None:
-    """ValueError if a file of ours is of a later format than this version knows."""
+    """Raise ValueError if a file of ours has a later format than this version knows."""
     if number > FORMAT:
         raise ValueError(f'format {number}: a later version of chainer-cifar wrote it; update')
 
@@ -205,18 +211,18 @@ def _are_names(classes: object) -> bool:
     return named and bool(classes)
 
 
-def find_weights(name: str | os.PathLike) -> pathlib.Path:
-    """The file of weights that `name` means.
+def find_weights(name: str | os.PathLike[str]) -> pathlib.Path:
+    """Find the file of weights that a user means by `name`.
 
     Args:
-        name: A file; or a run, for its best.npz, as models/RUN, results/RUN or RUN.
+        name: A file; or models/RUN, results/RUN or RUN, for the best.npz of this run.
 
     Returns:
-        If there is none, what `name` would be by itself.
+        Its path; if there is no such file, the path that `name` would be by itself.
     """
     path = pathlib.Path(name)
     itself = _in_folder(path)
-    # What is under results/ may be written in many ways.
+    # A user may write a path under results/ in many ways.
     results, seen = (pathlib.Path(os.path.realpath(each)) for each in (RESULTS, path))
     run = seen.relative_to(results) if seen.is_relative_to(results) else path
     under_models = _in_folder(MODELS / run)
@@ -225,11 +231,11 @@ def find_weights(name: str | os.PathLike) -> pathlib.Path:
     return itself
 
 
-def _in_folder(path):
+def _in_folder(path: pathlib.Path) -> pathlib.Path:
     return path / WEIGHTS if path.is_dir() else path
 
 
 def with_weights() -> list[pathlib.Path]:
-    """The folders of runs with weights under models/, the newest first."""
+    """Find the folders of runs with weights under models/, the newest first."""
     files = [path for path in MODELS.rglob(WEIGHTS) if path.is_file()]
     return [path.parent for path in sorted(files, key=lambda path: -path.stat().st_mtime)]

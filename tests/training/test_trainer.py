@@ -369,7 +369,7 @@ ODD = {
     'fraction': ({'updater/iteration': 22.5}, 'not one value'),
     'rows': ({LOG + 'rows': '[{}]'}, 'row 1 of the log'),
     'few rows': ({LOG + 'rows': '[]'}, '0 rows after 4 epochs'),
-    'no rows': ({LOG + 'rows': '{"epoch": 1}'}, 'no list of rows'),
+    'no rows': ({LOG + 'rows': '{"epoch": 1}'}, 'not a list of rows'),
     'no JSON': ({LOG + 'rows': '['}, 'Expecting value'),
     'deep rows': ({LOG + 'rows': damages.nested()}, 'recursion'),
     'bytes': ({LOG + 'rows': np.bytes_('[]')}, 'not one value'),

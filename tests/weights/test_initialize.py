@@ -148,7 +148,7 @@ def npz():
 
 WRONG = {
     'objects': (objects(), 'not a readable npz'),
-    'keras archive': (zipped('config.json'), "'config.json' in it is no array"),
+    'keras archive': (zipped('config.json'), "'config.json' in it is not a NumPy array"),
     'cut': (npz()[:-40], 'not a readable npz'),
     'damaged': (npz().replace(b'\0' * 80, b'\1' * 80), 'not a readable npz'),
     'pickle': (pickle.dumps({'a': 1}), 'neither an npz file of ours nor an h5'),

@@ -54,7 +54,7 @@ def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str])
             )
     names = store.read_class_names(label_path)
     largest = max(int(labels[part].max()) for part in labels)
-    if names is None:  # as for the original project's files
+    if names is None:  # the original project's files have no names
         if largest >= MOST_CLASSES:
             raise UserError(
                 f'{label_path}: label {largest}; without {store.CLASSES_FILE} beside it, labels '

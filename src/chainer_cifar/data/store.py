@@ -167,7 +167,7 @@ def npz_errors(path: Path, if_missing: str, damage: str, if_damaged: str) -> Ite
         yield
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; {if_missing}') from None
-    except Exception as error:  # whatever odd arrays do to what is made of them
+    except Exception as error:  # odd arrays can fail in any way in what is made of them
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{path}: {damage} ({text}); {if_damaged}') from None
 

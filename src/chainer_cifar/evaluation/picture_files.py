@@ -70,8 +70,8 @@ def _pictures_below(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _formats() -> list[str]:
-    """Those of `FORMATS` that this version of Pillow knows."""
-    Image.init()  # before that Pillow does not know all of them
+    """Return those of `FORMATS` that this version of Pillow knows."""
+    Image.init()  # before that Pillow does not know all
     return [name for name in FORMATS if name in Image.OPEN]
 
 
@@ -87,7 +87,7 @@ def read(path: pathlib.Path) -> NDArray[np.uint8]:
     to 32x32 with Pillow's Lanczos filter, which smooths what it makes smaller.
 
     Raises:
-        UserError: The file is no picture in one of `FORMATS`, is damaged, or has more than 89
+        UserError: The file is no picture of one of `FORMATS`, is damaged, or has more than 89
             megapixels (Pillow's limit).
     """
     try:

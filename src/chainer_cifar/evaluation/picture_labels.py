@@ -41,7 +41,7 @@ def read(path: str, class_names: Sequence[str]) -> list[Line]:
                     raise ValueError(f'{",".join(cells)!r} is not name,label')
                 if cells[1] not in numbers:
                     raise ValueError(f'no class is called {cells[1]!r}')
-                # ./a//b.png becomes a/b.png, as `find` writes it, in the encoding of file names
+                # ./a//b.png becomes a/b.png, as `find` writes it, in the encoding of file names.
                 name = str(pathlib.PurePath(os.fsdecode(cells[0].encode())))
                 lines.append(Line(reader.line_num, name, numbers[cells[1]]))
     except (OSError, UnicodeDecodeError) as error:

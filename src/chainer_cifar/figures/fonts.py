@@ -1,4 +1,4 @@
-"""Text that can be drawn: of letters that Matplotlib's font lacks, another font has them, or none.
+"""Make a text drawable: find other fonts for the letters that Matplotlib's font lacks.
 
 Matplotlib comes with DejaVu Sans, which has no Chinese, Japanese or Korean letters. It would draw a
 box for each, and print two lines about it.
@@ -13,18 +13,18 @@ from matplotlib.font_manager import FontProperties
 
 from chainer_cifar.streams import printable, tell
 
-# Instead of what no font has.
+# Replaces letters that no font has.
 _BLANK = '?'
 
-_told: list[str] = []
+_told: list[str] = []  # the first such letter, once the user knows of it
 
 
 def drawable(text: object) -> str:
-    """`text` as one line that Matplotlib can draw.
+    """Return `text` as one line that Matplotlib can draw.
 
-    Where its font lacks a letter, the first other font that has it is added to those in use, which
-    texts take when they are made. Where none has it, it becomes a question mark, and one line tells
-    so, once.
+    If its font lacks a letter, add the first other font that has it to the fonts in use; texts look
+    these up when they are made. If no font has it, replace it with a question mark, and print one
+    warning a process.
     """
     text = printable(text)
     lacking = {letter for letter in text if not _is_known(letter)}
@@ -46,7 +46,7 @@ def drawable(text: object) -> str:
 
 
 def letters(text: str) -> float:
-    """How many letters of usual width are as wide as `text`; Chinese ones are wider."""
+    """Return how many letters of usual width are as wide as `text`; Chinese ones are wider."""
     return sum(5 / 3 if unicodedata.east_asian_width(letter) in 'WF' else 1 for letter in text)
 
 
@@ -56,7 +56,7 @@ def _is_known(letter: str) -> bool:
 
 @functools.cache
 def _letters_of(path: str) -> frozenset[int]:
-    """The numbers of the letters in a font file; none if it cannot be read."""
+    """Return the code points of the letters in a font file; none if nobody can read it."""
     try:
         return frozenset(font_manager.get_font(path).get_charmap())
     except (OSError, RuntimeError):
@@ -65,9 +65,9 @@ def _letters_of(path: str) -> frozenset[int]:
 
 @functools.cache
 def _family_with(letter: str) -> str | None:
-    """The name of a font that has `letter`, or None."""
+    """Return the name of a font that has `letter`, or None."""
     for font in font_manager.fontManager.ttflist:
-        # Last Resort has a box for every letter there is.
+        # Last Resort has a box for every letter.
         if not font.name.startswith('Last Resort') and ord(letter) in _letters_of(font.fname):
             return font.name
     return None

@@ -86,11 +86,11 @@ class Log(extension.Extension):
             self.rows = _checked(json.loads(str(serializer('rows', ''))))
 
 
-def _checked(rows: object) -> list[dict[str, float]]:
-    """`rows` if they can be rows of a log; else ValueError."""
+def _checked(rows: object) -> list[Row]:
+    """Return `rows` if they can be rows of a log; otherwise raise ValueError."""
     parts = ('train_loss', 'train_error', 'test_loss', 'test_error')
     if not isinstance(rows, list):
-        raise ValueError('the log is no list of rows')
+        raise ValueError('the log is not a list of rows')
     for epoch, row in enumerate(rows, 1):
         if (
             not isinstance(row, dict)

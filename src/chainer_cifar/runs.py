@@ -3,16 +3,23 @@
 The run NAME has two folders: results/NAME holds what is read (log, curves, reports, pictures), and
 models/NAME what is loaded again (weights, snapshots). config.json lies in both and tells what the
 run is and was made of; input.npz beside the weights tells what is done to a new picture.
+
+The same run for several seeds is the runs NAME/seed1, NAME/seed2 …; then results/NAME holds
+seeds.json instead of config.json, and what comes out of them together.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import re
 
+import filelock
+
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
 
@@ -26,6 +33,8 @@ INPUT_TRANSFORM = 'input.npz'
 
 # Under results/.
 LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
+SEEDS, SEEDS_TABLE = 'seeds.json', 'summary.txt'  # of a run with several seeds
+PAGE = 'report.html'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 REPORT, CONFUSION = 'report', 'confusion'  # how the names of what `evaluate` writes begin
 PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # … of what `visualize` draws
@@ -34,7 +43,7 @@ PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # … of what `visua
 SNAPSHOTS = 'snapshot-*.npz'
 _FILES = {
     RESULTS: (
-        *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY),
+        *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, SEEDS, SEEDS_TABLE, PAGE),
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png'),
         *(f'{name}*.png' for name in PICTURES),
     ),
@@ -42,6 +51,7 @@ _FILES = {
 }
 
 _SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')
+_SEED_FOLDER = re.compile(r'seed\d+')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +83,18 @@ class RunFolder:
     @property
     def summary(self) -> pathlib.Path:
         return self.results / SUMMARY
+
+    @property
+    def seeds(self) -> pathlib.Path:
+        return self.results / SEEDS
+
+    @property
+    def seeds_table(self) -> pathlib.Path:
+        return self.results / SEEDS_TABLE
+
+    @property
+    def page(self) -> pathlib.Path:
+        return self.results / PAGE
 
     @property
     def curves(self) -> tuple[pathlib.Path, ...]:
@@ -107,6 +129,7 @@ class RunFolder:
     def occupied(self) -> pathlib.Path | None:
         """The folder in which there is something of a run already; None if there is none."""
         for folder, pattern in (
+            (self.results, SEEDS),
             (self.results, CONFIG),
             (self.models, WEIGHTS),
             (self.models, SNAPSHOTS),
@@ -115,8 +138,37 @@ class RunFolder:
                 return folder
         return None
 
+    def of_seed(self, seed: int) -> 'RunFolder':
+        """The run of one of several seeds."""
+        return RunFolder(f'{self.name}/seed{seed}')
+
+    def of_seeds(self) -> list['RunFolder']:
+        """The runs of a run with several seeds that are there; none of a run with one."""
+        if not self.seeds.exists():
+            return []
+        paths = [path for root in (self.results, self.models) for path in root.glob('seed*')]
+        names = sorted({path.name for path in paths if _SEED_FOLDER.fullmatch(path.name)})
+        return [RunFolder(f'{self.name}/{name}') for name in names]
+
+    def in_use(self) -> bool:
+        """Is a process training into it? Asking takes the lock for a moment."""
+        if not self.lock.exists():
+            return False
+        try:
+            with filelock.FileLock(self.lock, timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # somebody else's folder
+            return False
+
     def delete(self) -> None:
-        """Delete what belongs to the run; other files in its folders stay."""
+        """Delete what belongs to the run, of all seeds; other files in its folders stay."""
+        for run in self.of_seeds():
+            run.delete()
+            for folder in (run.results, run.models):
+                with contextlib.suppress(OSError):  # there is something else in it, or no folder
+                    folder.rmdir()
         for root, patterns in _FILES.items():
             for pattern in patterns:
                 for path in (root / self.name).glob(pattern):
@@ -137,6 +189,27 @@ def containing(path: str | os.PathLike, roots=(MODELS, RESULTS)) -> RunFolder | 
         if folder.is_relative_to(root.resolve()):
             return RunFolder(str(folder.relative_to(root.resolve())))
     return None
+
+
+def find(name: str | os.PathLike) -> RunFolder:
+    """The run that `name` means: RUN, results/RUN or models/RUN; of one seed or of several.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    path = pathlib.Path(name)
+    inside = containing(path)
+    plain = RunFolder(str(path)) if not path.is_absolute() and '..' not in path.parts else None
+    for folder in filter(None, (inside, plain)):
+        if folder.config.is_file() or folder.seeds.is_file():
+            return folder
+    raise UserError(f'{name}: there is no such run under {RESULTS}/{nearest(str(name), names())}')
+
+
+def names() -> list[str]:
+    """The runs under results/; of one with several seeds, the whole and each."""
+    found = {path.parent for pattern in (CONFIG, SEEDS) for path in RESULTS.rglob(pattern)}
+    return sorted(str(path.relative_to(RESULTS)) for path in found)
 
 
 def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict:

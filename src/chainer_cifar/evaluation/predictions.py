@@ -9,6 +9,7 @@ import numpy as np
 
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.registry import Registry
+from chainer_cifar.table import aligned
 
 formats = Registry('format')
 
@@ -60,12 +61,7 @@ def table(rows):
         texts.append(cells)
     count = max(map(len, texts))
     texts = [cells + [''] * (count - len(cells)) for cells in texts]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = [
-        '  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in texts
-    ]
-    return '\n'.join(filter(None, [*lines, score(rows)]))
+    return '\n'.join(filter(None, [aligned(texts), score(rows)]))
 
 
 @formats.register('json')

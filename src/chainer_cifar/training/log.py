@@ -8,6 +8,7 @@ import chainer
 from chainer.training import extension
 
 from chainer_cifar import figures, runs
+from chainer_cifar.evaluation import history
 from chainer_cifar.files import atomic_write
 
 
@@ -54,13 +55,8 @@ class Log(extension.Extension):
             json.dump(self.rows, file, indent=1)
 
     def best(self):
-        """The row of the lowest validation error (the first of equals); without one, the last.
-
-        The test error of this row is the run's result: the test set chooses nothing.
-        """
-        if 'valid_error' not in self.rows[-1]:
-            return self.rows[-1]
-        return min(self.rows, key=lambda row: row['valid_error'])
+        """The row that gives the run's result."""
+        return history.best(self.rows)
 
     def serialize(self, serializer):
         self._summary.serialize(serializer['summary'])

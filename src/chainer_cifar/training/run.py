@@ -32,17 +32,23 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 DRY_RUN = 3  # iterations that are timed
 
 
-def start(config, overwrite=False):
+def start(config, overwrite=False, begin=lambda data: None):
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
+
+    Args:
+        config (TrainConfig): The flags.
+        overwrite (bool): Replace what is there.
+        begin: Called with the `Dataset` when all is read and right, before anything is written.
 
     Raises:
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
     folder = RunFolder(config.prefix)
-    _refuse_existing(folder, overwrite)
+    refuse_existing(folder, overwrite)
     device, data, transform, run = _build(config)
-    with _lock(folder):
-        _refuse_existing(folder, overwrite)
+    with locked(folder):
+        refuse_existing(folder, overwrite)
+        begin(data)
         folder.delete()
         description.begin(folder, config, device, data, transform)
         _train(config, run)
@@ -60,19 +66,11 @@ def resume(config, flags, path=None):
         UserError: Nothing to resume, damaged, or a flag differs that must not.
     """
     saved, state = _find(config, path)
-    for name, value in flags.items():
-        if name not in FREE_ON_RESUME and value != getattr(saved, name):
-            before = repr(getattr(saved, name)) if getattr(saved, name) != '' else 'none'
-            raise UserError(
-                f'--{name} {value}: the run to resume was started with {before}; '
-                f'leave the flag out, or start a new run with another -p'
-            )
-    free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
-    config = dataclasses.replace(saved, **free)
+    config = changed(saved, flags)
     folder = RunFolder(config.prefix)
     device, data, transform, run = _build(config, restored=state is not None)
     updater = run.trainer.updater
-    with _lock(folder):
+    with locked(folder):
         description.require_same_data(folder, config, data)
         description.add_missing(folder, transform)
         if state is not None:
@@ -88,6 +86,23 @@ def resume(config, flags, path=None):
                 else f'resuming after iteration {updater.iteration}'
             )
         _train(config, run)
+
+
+def changed(saved, flags):
+    """The config `saved` with those of the typed `flags` that may change on ``--resume``.
+
+    Raises:
+        UserError: Another flag differs.
+    """
+    for name, value in flags.items():
+        if name not in FREE_ON_RESUME and value != getattr(saved, name):
+            before = repr(getattr(saved, name)) if getattr(saved, name) != '' else 'none'
+            raise UserError(
+                f'--{name} {value}: the run to resume was started with {before}; '
+                f'leave the flag out, or start a new run with another -p'
+            )
+    free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
+    return dataclasses.replace(saved, **free)
 
 
 def dry_run(config):
@@ -169,7 +184,8 @@ def _train(config, run):
     )
 
 
-def _refuse_existing(folder, overwrite):
+def refuse_existing(folder, overwrite):
+    """UserError if there is a run in the folder, unless it may be replaced."""
     if not overwrite and (occupied := folder.occupied()):
         raise UserError(
             f'{occupied}: holds a run already; continue it with --resume, replace it with '
@@ -178,7 +194,8 @@ def _refuse_existing(folder, overwrite):
 
 
 @contextlib.contextmanager
-def _lock(folder):
+def locked(folder):
+    """While the block runs, no other process trains into the folder; UserError if one does."""
     folder.models.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder.lock, timeout=0):

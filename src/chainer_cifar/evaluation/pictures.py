@@ -8,6 +8,7 @@ in `runs.PICTURES`, too, since the file belongs to the run.
 import dataclasses
 import functools
 import math
+from typing import NamedTuple
 
 import numpy as np
 from chainer.backends import cuda
@@ -43,6 +44,15 @@ class NetAndData:
         return image_sets.load(self.trained)
 
     @functools.cached_property
+    def test_logits(self):
+        """What the net says of the test images, float32 ``(N, K)``, and their labels."""
+        images, index, labels = image_sets.choose(self.trained, self.data, 'test')
+        inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
+        options = {'desc': 'evaluate', 'unit': 'img', 'leave': False, 'disable': None}
+        with tqdm(total=len(index), **options) as bar:
+            return inference.logits(self.trained.net, inputs, advance=bar.update), labels
+
+    @functools.cached_property
     def convolutions(self):
         """The paths of the convolutions in the order in which an image passes them."""
         x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
@@ -53,19 +63,28 @@ class NetAndData:
 @pictures.register('filters')
 def filters(looked_at, path):
     """The first convolution's filters, before and after training, each in its own range."""
+    sheets = filter_sheets(looked_at)
+    if not sheets:
+        return False
+    where = looked_at.convolutions[0]
+    size = ' x '.join(map(str, _weights(looked_at.trained.net, where).shape))
+    title = f'{looked_at.trained.config.prefix}: filters of {where}, {size}'
+    figures.panels([sheets], path, title)
+    return True
+
+
+def filter_sheets(looked_at: NetAndData) -> list[tuple[str, np.ndarray]]:
+    """The filters as tiles, uint8 ``(H, W, 3)``, with a caption; none where there are none."""
     trained = looked_at.trained
     if not looked_at.convolutions:
-        return False
+        return []
     where = looked_at.convolutions[0]
     shown = [('after training', _weights(trained.net, where))]
     # Weights that came from a file do not follow from the seed.
     if not trained.config.init:
         net = initial.draw_net(trained.config, len(trained.class_names), trained.device)
         shown.insert(0, ('before training', _weights(net, where)))
-    row = [(caption, _filter_sheet(weights)) for caption, weights in shown]
-    size = ' x '.join(map(str, shown[0][1].shape))
-    figures.panels([row], path, f'{trained.config.prefix}: filters of {where}, {size}')
-    return True
+    return [(caption, _filter_sheet(weights)) for caption, weights in shown]
 
 
 def _weights(net, path):
@@ -121,28 +140,47 @@ def _map_sheet(maps):
 @pictures.register('mistakes')
 def mistakes(looked_at, path):
     """The misclassified test images whose wrong class is most probable to the net."""
-    trained = looked_at.trained
-    images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
-    inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
-    with tqdm(total=len(index), desc='mistakes', unit='img', leave=False, disable=None) as bar:
-        logits = inference.logits(trained.net, inputs, advance=bar.update)
+    found = surest_mistakes(looked_at)
+    if not found.count:
+        return False
+    captions = [
+        (f'{predicted} {100 * confidence:.0f} %', f'truth: {truth}')
+        for predicted, confidence, truth in found.told
+    ]
+    title = (
+        f'{looked_at.trained.config.prefix}: {found.count:,} of {found.total:,} test images are '
+        f'misclassified; those it is most sure of'
+    )
+    figures.gallery(found.pictures, captions, path, title)
+    return True
+
+
+class Mistakes(NamedTuple):
+    """Misclassified test images.
+
+    Attributes:
+        count: How many there are.
+        total: Of how many test images.
+        pictures: uint8 ``(N, 3, 32, 32)``, some of them.
+        told: For each of those the predicted class, its probability (0 to 1), and the true class.
+    """
+
+    count: int
+    total: int
+    pictures: np.ndarray
+    told: list[tuple[str, float, str]]
+
+
+def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
+    """The `most` misclassified test images whose wrong class is most probable to the net."""
+    logits, labels = looked_at.test_logits
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
     wrong = np.flatnonzero(predicted != labels)
-    if not len(wrong):
-        return False
-    shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
-    names = trained.class_names
-    captions = [
-        (f'{names[predicted[i]]} {100 * confidence[i]:.0f} %', f'truth: {names[labels[i]]}')
-        for i in shown
-    ]
-    title = (
-        f'{trained.config.prefix}: {len(wrong):,} of {len(index):,} test images are misclassified; '
-        f'those it is most sure of'
-    )
-    figures.gallery(_test_pictures(looked_at, shown), captions, path, title)
-    return True
+    shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:most]
+    names = looked_at.trained.class_names
+    told = [(names[predicted[i]], float(confidence[i]), names[labels[i]]) for i in shown]
+    return Mistakes(len(wrong), len(labels), _test_pictures(looked_at, shown), told)
 
 
 def _test_pictures(looked_at, index):

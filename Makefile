@@ -1,4 +1,4 @@
-# make demo | test | cifar10 | install | lint | format | clean
+# make demo | test | cifar10 | install | lint | format | docs | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ PIP_INSTALL := PIP_CONSTRAINT=build-constraints.txt PIP_BUILD_CONSTRAINT=build-c
 	PIP_DISABLE_PIP_VERSION_CHECK=1 CHAINER_ONEDNN_KERNELS=0 $(BIN)/python -m pip install --quiet
 KERNELS := src/chainer_onednn/kernels
 
-.PHONY: demo test cifar10 install lint format clean
+.PHONY: demo test cifar10 install lint format docs clean
 
 demo: $(VENV)/.kernels
 	$(BIN)/python src/dataset.py --source digits --only mean --out dataset/digits
@@ -26,14 +26,20 @@ install: $(VENV)/.kernels
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The pages in docs/ as a site; a link or an anchor that leads nowhere is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo 'site: build/site/index.html'
+
 # Removes the virtual environment, kernels and caches; data, weights and results stay.
 clean:
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis src/*.egg-info $(KERNELS)/*.so
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info $(KERNELS)/*.so
 
 $(VENV)/.installed: setup.py requirements.txt build-constraints.txt
 	@echo 'Setting up $(VENV) (a minute or two, once) ...'
@@ -49,4 +55,8 @@ $(VENV)/.kernels: $(wildcard $(KERNELS)/*.c $(KERNELS)/*.h) $(KERNELS)/compile.p
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@

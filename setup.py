@@ -101,9 +101,12 @@ setup(
             'pytest>=8',
             'pytest-xdist>=3.5',
             'hypothesis>=6.100',
+            'mypy>=1.15,<3',
             'ruff>=0.8',
             'setuptools>=70.1',
         ],
+        # Builds the site (`make docs`).
+        'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
     },
     entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
 )

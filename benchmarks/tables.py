@@ -1,14 +1,18 @@
-"""Write the generated tables of the README: nets, recipes, our runs, speed.
+"""Write the generated tables of README.md and docs/: results, flags, nets, recipes, runs, speed.
 
     python benchmarks/tables.py             # after a change
-    python benchmarks/tables.py --check     # exit status 1 if the README is not up to date
+    python benchmarks/tables.py --check     # exit status 1 if a page is not up to date
     python benchmarks/tables.py --add results/cnn   # keep that run's numbers in benchmarks/runs
 
-A number in the README thus comes from a run folder, with its command, seed and machine.
+A number in the documents thus comes from a run folder, with its command, seed, machine and data.
+A table stands between two comments, <!-- table: NAME --> and <!-- end -->, on one of the pages.
 """
 
 import argparse
+import dataclasses
+import html
 import json
+import math
 import pathlib
 import re
 import shlex
@@ -18,15 +22,72 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'src'))
 
-from cpu_training import share  # noqa: E402
+from cpu_training import NETS, share  # noqa: E402
 
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import nets  # noqa: E402
-from chainer_cifar.config import from_dict  # noqa: E402
+from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
 from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
-SPEED = ROOT / 'benchmarks' / 'cpu_training.json'  # of `cpu_training.py --json`
+SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
+DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
+
+
+def headline_table():
+    """The best result first; which run it is, the validation images say, not the test images."""
+    yield 'result', '', 'command'
+    on_cifar = [run for run in _runs() if 'CIFAR-10' in _data(run)['pictures']]
+    on_cifar.sort(key=lambda run: run['best'].get('valid_error', math.inf))
+    from_random = next(run for run in on_cifar if not run['flags'].get('init'))
+    for what, run in (
+        ('Test error of our best run on CIFAR-10', on_cifar[0]),
+        ('Test error of our best run that began with random weights', from_random),
+        ('Test error of the demonstration', _run('digits')),
+    ):
+        yield (
+            f'{what}: `{run["flags"]["model"]}`, {run["epochs"]} epochs in '
+            f'{_duration(run["seconds"])} on a CPU; {_data(run)["pictures"]}',
+            f'**{run["test_error"]:.2f} %**',
+            f'`{_shortest_command(run)}`',
+        )
+    for contender in ('torch_better', 'keras', 'chainer'):
+        yield (
+            f'Speed of training steps on a CPU, as a multiple of {_CONTENDERS[contender]}',
+            f'**{_mean_ratio(contender):.2f}**',
+            '`python benchmarks/cpu_training.py`',
+        )
+
+
+def _run(name):
+    return json.loads((RUNS / f'{name}.json').read_text(encoding='utf-8'))
+
+
+def _duration(seconds):
+    return f'{seconds / 60:.0f} minutes' if seconds >= 90 else f'{seconds:.0f} seconds'
+
+
+def _shortest_command(run):
+    flags = run['command'][1:]
+    for name, recipe in recipes.items():
+        if _is_run_of(recipe, run):
+            flags = ['--recipe', name]
+    return shlex.join(['python', 'src/train.py', *flags])
+
+
+def flags_table():
+    """Every flag of train.py, group by group; its help text is the one of --help."""
+    for group in GROUPS:
+        yield f'{group}', 'default', 'meaning'
+        for field in dataclasses.fields(TrainConfig):
+            short, text = field.metadata['short'], field.metadata['help']
+            if field.metadata['group'] == group:
+                yield (
+                    f'`{short}`, `--{field.name}`' if short else f'`--{field.name}`',
+                    '' if field.default == '' or field.default is False else f'`{field.default}`',
+                    html.escape(text, quote=False).replace('*', r'\*'),
+                )
+        yield ()
 
 
 def nets_table():
@@ -39,7 +100,11 @@ def recipes_table():
     yield 'recipe', 'flags', 'source', 'published test error', 'ours'
     for name, recipe in recipes.items():
         published = f'{recipe.published_error:g} %' if recipe.published_error else '–'
-        ours = [f'{run["test_error"]:.2f} %' for run in _runs() if _is_run_of(recipe, run)]
+        ours = [
+            f'{run["test_error"]:.2f} % ({_data(run)["short"]})'
+            for run in _runs()
+            if _is_run_of(recipe, run)
+        ]
         yield (
             f'`{name}`',
             f'`{recipe.as_flags()}`',
@@ -62,13 +127,14 @@ _ANY = ('prefix', 'recipe', 'seed', 'gpu', 'cpu_engine', 'deterministic', 'save_
 
 
 def runs_table():
-    yield 'command', 'epochs', 'seed', 'test error', 'lowest', 'images/s', 'machine'
+    yield 'command', 'pictures', 'epochs', 'seed', 'test error', 'lowest', 'images/s', 'machine'
     for run in _runs():
         # Of a resumed run, each machine once: what changed may have been its flags only.
         parts = (run, *run.get('resumed', ()))
         machines = dict.fromkeys(devices.in_words(part['device']) for part in parts)
         yield (
             f'`{shlex.join(["train.py", *run["command"][1:]])}`',
+            f'{_data(run)["pictures"]} (`{run["data_checksum"]}`)',
             str(run['epochs']),
             str(run['flags']['seed']),
             f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
@@ -78,24 +144,25 @@ def runs_table():
         )
 
 
+_CONTENDERS = {
+    'torch_better': 'PyTorch, the better layout',
+    'torch_channels_last': 'PyTorch, channels last',
+    'torch': 'PyTorch',
+    'keras': 'Keras',
+    'chainer': "Chainer's own code",
+    'onednn_direct': 'ours without Winograd',
+    'onednn_eager': 'ours, nothing pending',
+}
+
+
 def speed_table():
-    contenders = {
-        'torch_better': 'PyTorch, the better layout',
-        'torch_channels_last': 'PyTorch, channels last',
-        'torch': 'PyTorch',
-        'keras': 'Keras',
-        'chainer': "Chainer's own",
-        'onednn_direct': 'ours without Winograd',
-        'onednn_eager': 'ours, nothing pending',
-    }
-    yield 'net', 'images/s', *(f'against {name}' for name in contenders.values()), 'peak memory'
-    rows = json.loads(SPEED.read_text(encoding='utf-8'))['nets']
-    for row in rows:
+    yield 'net', 'images/s', *(f'against {name}' for name in _CONTENDERS.values()), 'peak memory'
+    for row in _speeds():
         ratios = [
             f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
             if facts
             else '–'
-            for facts in map(row.get, contenders)
+            for facts in map(row.get, _CONTENDERS)
         ]
         ours, theirs = row['onednn'], row['torch_channels_last']
         yield (
@@ -104,11 +171,32 @@ def speed_table():
             *ratios,
             f'{ours["peak_mb"]:.0f} MB (PyTorch: {theirs["peak_mb"]:.0f} MB)',
         )
-    means = []
-    for name in contenders:
-        ratios = [row[name]['ratio'] for row in rows if name in row]
-        means.append(f'{statistics.geometric_mean(ratios):.2f}' if ratios else '–')
-    yield 'geometric mean', '', *means, ''
+    means = [f'{_mean_ratio(name):.2f}' for name in _CONTENDERS]
+    yield 'geometric mean of the first five', '', *means, ''
+
+
+_SETTINGS = {
+    'two threads': SPEED,
+    'one thread': 'cpu_training_one_thread.json',
+    'two threads, both held to AVX2': 'cpu_training_avx2.json',
+    'evaluation (forward passes, batch of 100)': 'cpu_training_evaluation.json',
+}
+
+
+def settings_table():
+    yield '', *(f'`{net}`' for net in NETS), 'geometric mean'
+    for setting, name in _SETTINGS.items():
+        ratios = [row['torch_better']['ratio'] for row in _speeds(name) if row['net'] in NETS]
+        yield setting, *(f'{ratio:.2f}' for ratio in (*ratios, statistics.geometric_mean(ratios)))
+
+
+def _mean_ratio(contender):
+    ratios = [row[contender]['ratio'] for row in _speeds() if row['net'] in NETS]
+    return statistics.geometric_mean(ratios)
+
+
+def _speeds(name=SPEED):
+    return json.loads((ROOT / 'benchmarks' / name).read_text(encoding='utf-8'))['nets']
 
 
 # Columns of the profile: heading, and how the names of primitives and kernels begin.
@@ -127,7 +215,7 @@ _KINDS = {
 
 def profile_table():
     yield 'net', *_KINDS, 'Python and the rest', 'convolutions'
-    for row in json.loads(SPEED.read_text(encoding='utf-8'))['nets']:
+    for row in _speeds():
         times = row['onednn']['profile']
         columns = [
             sum(times[name] for name in times if name.startswith(starts))
@@ -142,7 +230,14 @@ def profile_table():
 
 
 def _runs():
-    return [json.loads(path.read_text(encoding='utf-8')) for path in sorted(RUNS.glob('*.json'))]
+    return [_run(path.stem) for path in sorted(RUNS.glob('*.json'))]
+
+
+def _data(run):
+    known = json.loads(DATA.read_text(encoding='utf-8'))
+    if run['data_checksum'] not in known:
+        raise SystemExit(f"{DATA}: add a line that says what '{run['data_checksum']}' is")
+    return known[run['data_checksum']]
 
 
 def add(folder):
@@ -153,33 +248,62 @@ def add(folder):
     rows = json.loads((folder / 'log.json').read_text(encoding='utf-8'))
     run['lowest_test_error'] = min(row['test_error'] for row in rows)
     run['command'][0] = pathlib.PurePath(run['command'][0]).name  # not where it was
+    _data(run)
     path = RUNS / f'{folder.name}.json'
     path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')
 
 
 def markdown(rows):
-    header, *rows = rows
-    # A bar would end the cell, even inside of code.
-    rows = [[cell.replace('|', r'\|') for cell in row] for row in rows]
-    lines = [header, ['---'] * len(header), *rows]
-    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+    """Rows, the first of which is a header, as a table; an empty row begins another table."""
+    lines = []
+    for row in rows:
+        # A bar would end the cell, even inside of code.
+        cells = [cell.replace('|', r'\|') for cell in row]
+        lines.append('| ' + ' | '.join(cells) + ' |' if cells else '')
+        if cells and (len(lines) == 1 or not lines[-2]):
+            lines.append('| ' + ' | '.join(['---'] * len(cells)) + ' |')
+    return '\n'.join(lines).strip() + '\n'
 
 
-def updated(text):
-    """The README with each table between its two marker comments made anew."""
-    for name, rows in {
-        'nets': nets_table,
-        'recipes': recipes_table,
-        'runs': runs_table,
-        'speed': speed_table,
-        'profile': profile_table,
-    }.items():
+TABLES = {
+    'headline': headline_table,
+    'flags': flags_table,
+    'nets': nets_table,
+    'recipes': recipes_table,
+    'runs': runs_table,
+    'speed': speed_table,
+    'settings': settings_table,
+    'profile': profile_table,
+}
+
+
+def updated(pages):
+    """The pages with each table between its two marker comments made anew.
+
+    Args:
+        pages (dict): Texts of pages in Markdown, by their paths.
+
+    Raises:
+        SystemExit: A table has no place or several.
+    """
+    pages = dict(pages)
+    for name, rows in TABLES.items():
         pattern = rf'(<!-- table: {name} -->\n).*?(<!-- end -->)'
-        table = markdown(rows()) + '\n'
-        text, n = re.subn(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
-        if n != 1:
-            raise SystemExit(f"README.md: has {n} places for table '{name}', not one")
-    return text
+        table, places = markdown(rows()), 0
+        for path, text in pages.items():
+            pages[path], n = re.subn(
+                pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL
+            )
+            places += n
+        if places != 1:
+            raise SystemExit(f"README.md, docs: have {places} places for table '{name}', not one")
+    return pages
+
+
+def read_pages():
+    """README.md and the pages in docs/: their texts by their paths."""
+    paths = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+    return {path: path.read_text(encoding='utf-8') for path in paths}
 
 
 def main():
@@ -189,12 +313,14 @@ def main():
     args = parser.parse_args()
     if args.add:
         add(args.add)
-    readme = ROOT / 'README.md'
-    old = readme.read_text(encoding='utf-8')
+    old = read_pages()
     new = updated(old)
-    if args.check:
-        sys.exit(f'{readme.name}: run benchmarks/tables.py' if new != old else 0)
-    readme.write_text(new, encoding='utf-8')
+    outdated = [path for path in new if new[path] != old[path]]
+    if args.check and outdated:
+        names = ', '.join(str(path.relative_to(ROOT)) for path in outdated)
+        sys.exit(f'{names}: run benchmarks/tables.py')
+    for path in outdated:
+        path.write_text(new[path], encoding='utf-8')
 
 
 if __name__ == '__main__':

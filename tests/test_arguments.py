@@ -44,16 +44,73 @@ def test_dashes_in_a_file_of_flags(parse, tmp_path):
     ('typed', 'meant'),
     [
         ('--batch-sise', '--batch_size'),
-        ('--batchsize', '--batch_size'),
-        ('--learning-rate', '--lr'),
         ('--dry-runs=1', '--dry_run'),
-        ('--name', '--prefix'),
+        ('--epochs', '--batch_size'),  # here is no --iter
     ],
 )
 def test_a_mistyped_flag_gets_the_right_one_as_it_was_typed(parse, typed, meant):
     with pytest.raises(UserError) as error:
         parse(typed)
-    assert str(error.value) == f"no flag is called '{typed}', did you mean '{meant}'?"
+    hint = f", did you mean '{meant}'?" if meant else ' (see --help)'
+    assert str(error.value) == f"no flag is called '{typed}'{hint}"
+
+
+def test_names_of_other_tools_are_aliases(parse, tmp_path):
+    (tmp_path / 'flags').write_text('--learning-rate 0.5')
+    given = parse('--batchsize=5', '--name', 'run', f'@{tmp_path}/flags')
+    assert (given.batch_size, given.prefix, given.lr) == (5, 'run', 0.5)
+    with pytest.raises(UserError, match='argument -b/--batch_size: expected one argument'):
+        parse('--batchsize')
+
+
+def test_an_alias_is_no_alias_where_it_is_a_flag():
+    parser = ArgumentParser(prog='tool.py')
+    parser.add_argument('--name')
+    parser.add_argument('--prefix')
+    assert parser.parse_args(['--name', 'a']).name == 'a'
+
+
+def test_two_dashes_are_a_value(parse):
+    assert parse('--prefix=--').prefix == '--'
+    with pytest.raises(UserError, match="--lr: invalid float value: '--'"):
+        parse('--lr=--')
+    assert parse('--lr', '0.5', '--', 'a').images == ['a']
+
+
+def test_a_word_too_many():
+    with pytest.raises(UserError) as error:
+        ArgumentParser(prog='tool.py').parse_args(['foo'])
+    assert str(error.value) == "unexpected argument 'foo' (see --help)"
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'),
+    [
+        (b'--prefix caf\xe9', 'not a text in UTF-8; save it as one'),
+        (b'-b 5\n--prefix a\0b', 'line 2: it holds a zero byte: --prefix a\0b'),
+        (b'--prefix "a', 'line 1: No closing quotation: --prefix "a'),
+    ],
+)
+def test_a_file_of_flags_that_is_none(parse, tmp_path, content, reason):
+    path = tmp_path / 'flags'
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        parse(f'@{path}')
+    assert str(error.value) == f'@{path}: {reason}'
+
+
+def test_files_of_flags_in_files(parse, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'a').write_text('# all of them\n-b 1 @b\n@b', encoding='utf-8-sig')
+    (tmp_path / 'b').write_text("猫 'two words'", encoding='utf-8')
+    given = parse('first', '@a', 'last')
+    assert given.batch_size == 1
+    assert given.images == ['first', *['猫', 'two words'] * 2, 'last']
+    (tmp_path / 'b').write_text('@a')
+    with pytest.raises(UserError, match='@a: a file of flags names itself'):
+        parse('@a')
+    with pytest.raises(UserError, match='@c: there is no file c to read flags from'):
+        parse('@c')
 
 
 def test_a_mistyped_flag_is_told_before_what_it_caused(parse):

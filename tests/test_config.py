@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from chainer_cifar import config as config_module
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict
 from chainer_cifar.errors import UserError
 
@@ -65,6 +66,9 @@ def test_net_options_are_those_that_differ():
         ('weight_decay', -1),
         ('seed', -1),
         ('res_depth', 0),
+        ('res_depth', 10**9),
+        ('pyramid_alpha', 10**9),
+        ('upscale', 10**6),
         ('save_iter', -1),
         ('prefix', '../x'),
         ('prefix', '/x'),
@@ -82,6 +86,37 @@ def test_values_that_make_no_sense(flag, value):
 def test_mistyped_key_shows_the_nearest():
     with pytest.raises(UserError, match=r"file.json: no flag is called 'bach_size', did you mean"):
         from_dict({'bach_size': 3}, 'file.json')
+
+
+ODD = [None, True, 0, 1.5, 1e308, 10**400, 'x', '0.01', [], [1], {}, {'a': 1}, float('nan')]
+
+
+@pytest.mark.parametrize('value', ODD, ids=repr)
+@pytest.mark.parametrize('field', dataclasses.fields(TrainConfig), ids=lambda field: field.name)
+def test_values_of_a_file_are_checked_for_type(field, value):
+    """The value is taken as one of its flag's type, or refused in a line that names both."""
+    try:
+        config = from_dict({field.name: value}, 'models/x/config.json')
+    except UserError as error:
+        assert str(error).startswith('models/x/config.json: ')
+        assert field.name in str(error) or type(value) is field.type
+        assert len(str(error).splitlines()) == 1
+    else:
+        assert type(getattr(config, field.name)) is field.type
+        assert getattr(config, field.name) == value or field.name == 'prefix'
+
+
+def test_true_is_no_number():
+    with pytest.raises(UserError, match=r'^f: batch_size must be a whole number, not true$'):
+        from_dict({'batch_size': True}, 'f')
+    with pytest.raises(UserError, match=r'^f: lr must be a number, not "0.01"$'):
+        from_dict({'lr': '0.01'}, 'f')
+    assert from_dict({'lr': 1}, 'f').lr == 1.0
+
+
+def test_a_flag_that_has_been_renamed(monkeypatch):
+    monkeypatch.setitem(config_module.RENAMED, 'epochs', 'iter')
+    assert from_dict({'epochs': 7}, 'f').iter == 7
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
-from chainer_cifar.files import atomic_write, remove_leftovers
+from chainer_cifar.files import atomic_write, naming, remove_leftovers
 
 SRC = str(pathlib.Path(__file__).parents[1] / 'src')
 KILLED = """
@@ -55,3 +59,67 @@ def test_permissions_follow_the_umask(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / 'file').stat().st_mode & 0o777 == 0o640
+
+
+def write_json(file):
+    file.write(b'x' * 100_000)
+
+
+def write_npz(file):
+    np.savez(file, a=np.zeros(30_000), b=np.zeros(30_000))
+
+
+def write_picture(file):
+    Image.effect_noise((300, 300), 100).save(file, 'PNG')
+
+
+def write_figure(file):
+    Figure(figsize=(50, 50)).savefig(file, format='png', dpi=100)
+
+
+@pytest.fixture
+def small_disk():
+    """Files of at most 8 kB, as ``ulimit -f`` sets it; Python ignores the signal for it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize('write', [write_json, write_npz, write_picture, write_figure])
+def test_a_failed_write_names_the_file(tmp_path, small_disk, write):
+    path = tmp_path / 'file'
+    path.write_bytes(b'old')
+    with pytest.raises(OSError) as error, atomic_write(path) as file:
+        write(file)
+    assert error.value.filename == str(path)
+    assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
+
+
+def test_a_folder_that_takes_no_files(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise PermissionError(13, 'Permission denied', str(tmp_path / '.file.abc.tmp'))
+
+    monkeypatch.setattr('tempfile.mkstemp', refuse)
+    with pytest.raises(PermissionError) as error, atomic_write(tmp_path / 'file'):
+        pass
+    assert error.value.filename == str(tmp_path / 'file')
+
+
+def test_a_folder_where_a_file_should_be(tmp_path):
+    (tmp_path / 'file').mkdir()
+    with pytest.raises(OSError) as error, atomic_write(tmp_path / 'file') as file:
+        file.write(b'x')
+    assert error.value.filename == str(tmp_path / 'file')
+
+
+def test_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, naming(tmp_path / 'a'):
+        (tmp_path / 'b').read_bytes()
+    assert error.value.filename == str(tmp_path / 'b')
+
+
+def test_text_is_utf8_whatever_it_holds(tmp_path):
+    with atomic_write(tmp_path / 'file', 'w') as file:
+        file.write('猫\udcff')
+    assert (tmp_path / 'file').read_bytes() == '猫?'.encode()

@@ -59,7 +59,7 @@ def test_numbers_keep_their_type():
 
 def test_context_comes_before_the_arguments():
     assert build('turn(reflect)', 90) == [(90, 'reflect', None)]
-    with pytest.raises(UserError, match=r'its form is turn\(fill=nearest, limit=none\)'):
+    with pytest.raises(UserError, match=r'write it as turn\(fill=nearest, limit=none\)'):
         build('turn(1, 2, 3)', 90)
 
 
@@ -98,20 +98,20 @@ def test_any_text_is_read_or_refused_in_one_line(text):
     [
         ('plane', "'plane': no thing is called 'plane', did you mean 'plain'"),
         ('plain|trun(2)', r"'trun\(2\)': .*, did you mean 'turn'"),
-        ('turn', r"'turn': its form is turn\(degrees, fill=nearest, limit=none\)"),
-        ('turn(1, 2, 3, 4)', 'its form is turn'),
-        ('turn(1, angle=2)', 'its form is turn'),
-        ('turn(1, degrees=2)', 'its form is turn'),
-        ('turn(1, fill=a, fill=b)', 'its form is turn'),
-        ('turn(1,)', 'its form is turn'),
-        ('turn(1, fill=)', 'its form is turn'),
-        ('turn(=1)', 'its form is turn'),
-        ('plain(1)', 'its form is plain$'),
+        ('turn', r"'turn': write it as turn\(degrees, fill=nearest, limit=none\)"),
+        ('turn(1, 2, 3, 4)', 'write it as turn'),
+        ('turn(1, angle=2)', 'write it as turn'),
+        ('turn(1, degrees=2)', 'write it as turn'),
+        ('turn(1, fill=a, fill=b)', 'write it as turn'),
+        ('turn(1,)', 'write it as turn'),
+        ('turn(1, fill=)', 'write it as turn'),
+        ('turn(=1)', 'write it as turn'),
+        ('plain(1)', 'write it as plain$'),
         ('turn(far)', r"'turn\(far\)': degrees must be a number"),
-        ('turn(1', r"'turn\(1': cannot be read from '\(1' on; it must be like"),
-        ('turn(1))', r"cannot be read from '\)' on"),
-        ('turn 1', "cannot be read from '1' on"),
-        ('plain;plain', "cannot be read from ';plain' on"),
+        ('turn(1', r"'turn\(1': cannot read it from '\(1' on; write it like"),
+        ('turn(1))', r"cannot read it from '\)' on"),
+        ('turn 1', "cannot read it from '1' on"),
+        ('plain;plain', "cannot read it from ';plain' on"),
         ('none|plain', "no thing is called 'none'"),
     ],
 )

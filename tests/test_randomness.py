@@ -45,7 +45,14 @@ def test_cupy_state_is_made_once_and_seeded_each_time():
     # SimpleNamespace is not hashable; CuPy, a module, is.
     module = types.ModuleType('cupy')
     vars(module).update(vars(cupy))
-    device = types.SimpleNamespace(xp=module, device=types.SimpleNamespace(id=0))
+
+    class Gpu(chainer.backend.GpuDevice):
+        xp = module
+
+        def __init__(self):
+            self.device = types.SimpleNamespace(id=0)
+
+    device = Gpu()
     for iteration in (0, 1, 0):
         seed_all(1, iteration, device)
     assert len(states) == 1

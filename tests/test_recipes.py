@@ -2,14 +2,14 @@ import shlex
 
 import pytest
 
-from chainer_cifar.config import from_dict
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.recipes import recipes
 
 
 @pytest.mark.parametrize('name', list(recipes))
 def test_every_recipe_is_a_valid_config_with_a_source(name):
     recipe = recipes[name]
-    assert from_dict(recipe.flags, name).prefix == name
+    assert TrainConfig(**recipe.flags).prefix == name
     assert recipe.source
     if recipe.source.startswith('article'):
         assert 0 < recipe.published_error < 100

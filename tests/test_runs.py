@@ -122,7 +122,14 @@ def test_what_belongs_to_a_run_is_deleted_and_nothing_else(folder):
 
 
 @pytest.mark.parametrize(
-    'text', ['', '[]', '{}', '{"flags": []}', '{"flags": {}, "classes": "ab"}', '[' * 100000]
+    'text',
+    [
+        *('', '[]', '{}', '{"flags": []}', '{"flags": {}, "classes": "ab"}', '[' * 100000),
+        *('{"flags": {}, "device": [1]}', '{"flags": {}, "versions": null}'),
+        *('{"flags": {}, "resumed": 5}', '{"flags": {}, "resumed": [5]}'),
+        *('{"flags": {}, "resumed": [{"flags": {}}]}', '{"flags": {}, "data_checksum": 5}'),
+        *('{"flags": {}, "format": "1"}', '{"flags": {}, "format": 99}'),
+    ],
 )
 def test_a_damaged_description(folder, text):
     path = pathlib.Path('config.json')

@@ -4,14 +4,15 @@ import argparse
 import dataclasses
 import itertools
 import os
+import pathlib
 import shlex
 import sys
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import nearest
 
-# What other tools call it.
-ELSEWHERE = {
+# What other tools call it: accepted as if ours had been typed.
+ALIASES = {
     '--epoch': '--iter',
     '--epochs': '--iter',
     '--num_epochs': '--iter',
@@ -27,7 +28,8 @@ ELSEWHERE = {
 class ArgumentParser(argparse.ArgumentParser):
     """argparse's, but for what it does with mistakes, with ``@FILE`` and with ``--batch-size``.
 
-    Our long flags are written with underscores; dashes in what is typed are read as such.
+    Our long flags are written with underscores; dashes in what is typed are read as such. The
+    names that other tools have for a flag (`ALIASES`) mean it, too.
     """
 
     def __init__(self, **kwargs):
@@ -52,44 +54,73 @@ class ArgumentParser(argparse.ArgumentParser):
         """Raise UserError if one of them is no flag of ours."""
         known = self._option_string_actions
         for argument in arguments:
-            flag = _underscored(argument).split('=')[0]
+            flag = self._ours(argument).split('=')[0]
             if flag not in known:
-                hint = nearest(flag, known)
-                if ELSEWHERE.get(flag) in known:
-                    hint = f", did you mean '{ELSEWHERE[flag]}'?"
-                what = 'no flag is called' if argument.startswith('-') else 'what is'
-                raise UserError(f"{what} '{argument}'{hint or ' (see --help)'}")
+                if not argument.startswith('-'):
+                    raise UserError(f"unexpected argument '{argument}' (see --help)")
+                hint = nearest(flag, known) or ' (see --help)'
+                raise UserError(f"no flag is called '{argument}'{hint}")
+
+    def _ours(self, argument):
+        """``--batch-size=a-b`` as ``--batch_size=a-b``, ``--epochs`` as ``--iter``."""
+        flag, equals, value = argument.partition('=')
+        if flag.startswith('--'):
+            flag = '--' + flag[2:].replace('-', '_')
+            known = self._option_string_actions
+            if flag not in known and ALIASES.get(flag) in known:
+                flag = ALIASES[flag]
+        return flag + equals + value
 
     def _parse_optional(self, arg_string):
         # argparse asks this of each word of the command line and of files, but not after a --.
-        return super()._parse_optional(_underscored(arg_string))
+        return super()._parse_optional(self._ours(arg_string))
 
-    def _read_args_from_files(self, arg_strings):
+    def _get_values(self, action, arg_strings):
+        # The value in --lr=-- is two dashes; argparse would make an empty list of it.
+        if action.option_strings and action.nargs is None and arg_strings == ['--']:
+            return self._get_value(action, '--')
+        return super()._get_values(action, arg_strings)
+
+    def _read_args_from_files(self, arg_strings, outer=()):
+        """`arg_strings` with what is in each @FILE in its place; `outer` are those it stands in."""
+        words = []
         for argument in arg_strings:
-            path = argument[1:]
-            if argument[:1] == self.fromfile_prefix_chars and not os.path.isfile(path):
-                raise UserError(f'{argument}: there is no file {path} to read flags from')
-        try:
-            return super()._read_args_from_files(arg_strings)
-        except RecursionError:
-            raise UserError('a file of flags names itself') from None
+            if argument[:1] != self.fromfile_prefix_chars:
+                words.append(argument)
+            elif argument in outer:
+                raise UserError(f'{argument}: a file of flags names itself')
+            else:
+                inner = _words(argument)
+                words += self._read_args_from_files(inner, (*outer, argument))
+        return words
+
+    def _print_message(self, message, file=None):
+        # argparse would pass over it if the help cannot be written.
+        print(message, end='', file=file or sys.stdout, flush=True)
 
     def error(self, message):
         raise UserError(f'{message} (see --help)')
 
-    def convert_arg_line_to_args(self, arg_line):
+
+def _words(argument):
+    """The words in the file that ``@FILE`` names, as a shell would read them."""
+    path = pathlib.Path(argument[1:])
+    if not path.is_file():
+        raise UserError(f'{argument}: there is no file {path} to read flags from')
+    try:
+        # As Python reads the command line, so that names of files are the same here and there.
+        text = os.fsdecode(path.read_text(encoding='utf-8-sig').encode())
+    except UnicodeDecodeError:
+        raise UserError(f'{argument}: not a text in UTF-8; save it as one') from None
+    words = []
+    for number, line in enumerate(text.splitlines(), 1):
         try:
-            return shlex.split(arg_line, comments=True)
+            if '\0' in line:
+                raise ValueError('it holds a zero byte')
+            words += shlex.split(line, comments=True)
         except ValueError as error:
-            raise UserError(f'a file of flags: {arg_line}: {error}') from None
-
-
-def _underscored(argument):
-    """``--batch-size=a-b`` as ``--batch_size=a-b``; what is no long flag, as it is."""
-    flag, equals, value = argument.partition('=')
-    if flag.startswith('--'):
-        flag = '--' + flag[2:].replace('-', '_')
-    return flag + equals + value
+            raise UserError(f'{argument}: line {number}: {error}: {line}') from None
+    return words
 
 
 def add_flags(parser, config, names=None, default=None, groups=()):

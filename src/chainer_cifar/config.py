@@ -5,6 +5,8 @@ Precedence: default < recipe < command line.
 """
 
 import dataclasses
+import json
+import os
 import pathlib
 
 import chainer
@@ -21,14 +23,19 @@ from chainer_cifar.registry import nearest
 
 NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
 OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
+
+# Of the flags in config.json and snapshots. A file of a later format is refused; in one of an
+# earlier format, `RENAMED` tells today's names of flags.
+FORMAT = 1
+RENAMED: dict[str, str] = {}
+
 GROUPS = (NET, DATA, IMAGES, OPTIMIZATION, RUN, DEVICE)  # as --help shows them
 
 
-def _flag(group, default, text, short=None, at_least=None):
-    return dataclasses.field(
-        default=default,
-        metadata={'group': group, 'help': text, 'short': short, 'at_least': at_least},
-    )
+def _flag(group, default, text, short=None, at_least=None, at_most=None):
+    metadata = {'group': group, 'help': text, 'short': short}
+    metadata |= {'at_least': at_least, 'at_most': at_most}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _for(option):
@@ -53,7 +60,7 @@ class TrainConfig:
     )
     optimizer: str = _flag(OPTIMIZATION, 'sgd', f'{", ".join(optimizers.registry)}')
     lr: float = _flag(OPTIMIZATION, 0.01, 'initial learning rate of sgd and nesterov', at_least=0)
-    momentum: float = _flag(OPTIMIZATION, 0.9, 'of sgd and nesterov', at_least=0)
+    momentum: float = _flag(OPTIMIZATION, 0.9, 'momentum of sgd and nesterov', at_least=0)
     alpha: float = _flag(OPTIMIZATION, 0.001, 'initial learning rate of adam', at_least=0)
     lr_decay_iter: str = _flag(
         OPTIMIZATION,
@@ -92,23 +99,31 @@ class TrainConfig:
     no_valid_data: bool = _flag(
         DATA, False, 'train on all training images; the last epoch is the result'
     )
-    res_depth: int = _flag(NET, 18, f'blocks in a stage{_for("res_depth")}', at_least=1)
+    res_depth: int = _flag(
+        NET, 18, f'blocks in a stage{_for("res_depth")}', at_least=1, at_most=1000
+    )
     res_width: int = _flag(
         NET,
         2,
         f'width: stages of 16, 32 and 64 times as many channels{_for("res_width")}',
         at_least=1,
+        at_most=1000,
     )
     skip_depth: bool = _flag(NET, False, f'stochastic depth{_for("skip_depth")}')
     swapout: bool = _flag(NET, False, f'swapout{_for("swapout")}')
     pyramid_alpha: int = _flag(
-        NET, 48, f'channels added to the first 16{_for("pyramid_alpha")}', at_least=0
+        NET,
+        48,
+        f'channels added to the first 16{_for("pyramid_alpha")}',
+        at_least=0,
+        at_most=1000,
     )
     upscale: int = _flag(
         NET,
         0,
         f'resize the images to this width inside of the net, 0: leave them{_for("upscale")}',
         at_least=0,
+        at_most=1024,
     )
     init: str = _flag(
         NET,
@@ -138,6 +153,10 @@ class TrainConfig:
             value, least = getattr(self, field.name), field.metadata['at_least']
             if least is not None and not least <= value < float('inf'):
                 raise UserError(f'--{field.name} {value}: must be a number from {least} up')
+            # More is a mistype: no machine has the memory of such a net.
+            most = field.metadata['at_most']
+            if most is not None and value > most:
+                raise UserError(f'--{field.name} {value}: must be a number from {least} to {most}')
         if self.cpu_engine not in CPU_ENGINES:
             raise UserError(
                 f"--cpu_engine: no engine is called '{self.cpu_engine}'"
@@ -220,15 +239,40 @@ class TrainConfig:
             raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
 
 
-def from_dict(values, origin):
-    """A config from saved or recipe values; a key that is not a flag stops with the nearest one.
+def from_dict(values: dict, path: str | os.PathLike) -> TrainConfig:
+    """Make a config of the flags in a file of ours, believing nothing.
 
     Args:
-        values (dict): Flag names and values.
-        origin (str): Where they come from, for the error message.
+        values: Flag names and values, as JSON gave them.
+        path: The file, for the message.
+
+    Raises:
+        UserError: A key is no flag, or a value is of another type than its flag's, or no good one.
     """
-    known = [field.name for field in dataclasses.fields(TrainConfig)]
-    for key in values:
-        if key not in known:
-            raise UserError(f"{origin}: no flag is called '{key}'{nearest(key, known)}")
-    return TrainConfig(**values)
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    flags = {}
+    with prefixed(f'{path}: '):
+        for key, value in values.items():
+            name = RENAMED.get(key, key)
+            if name not in fields:
+                raise UserError(f"no flag is called '{key}'{nearest(key, fields)}")
+            flags[name] = _typed(value, fields[name])
+        return TrainConfig(**flags)
+
+
+def _typed(value, field):
+    """`value` as the type of its field; true and false are no numbers."""
+    wanted = field.type
+    if wanted is float and type(value) is int and abs(value) < 2**53:
+        return float(value)
+    if type(value) is wanted:
+        return value
+    raise UserError(f'{field.name} must be {_TYPE_NAMES[wanted]}, not {_shortened(value)}')
+
+
+_TYPE_NAMES = {int: 'a whole number', float: 'a number', str: 'a text', bool: 'true or false'}
+
+
+def _shortened(value):
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f'{text[:39]}…'

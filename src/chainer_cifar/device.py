@@ -1,34 +1,39 @@
-"""A GPU or the CPU made ready, or one line that says what is missing."""
+"""Turn ``--gpu`` into a ready device, or say in one line what is missing."""
 
-import sys
 import warnings
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import chainer
-import numpy as np
 from chainer.backends import cuda
 
 import chainer_onednn
 from chainer_cifar.errors import UserError
+from chainer_cifar.streams import tell
 from chainer_onednn import memory
 
-# Bytes that a convolution of cuDNN may take for a faster algorithm; Chainer's default is 8 MiB.
+# Bytes that a cuDNN convolution may take for a faster algorithm; Chainer's default is 8 MiB.
 WORKSPACE = 256 << 20
 
 CPU_ENGINES = ('onednn', 'onednn-direct', 'chainer')
 
+Facts: TypeAlias = dict[str, str | int | None]  # what `describe` tells of a device
 
-def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
-    """The device `gpu`, made current and configured.
+
+def get_device(
+    gpu: int = -1, deterministic: bool = False, cpu_engine: str = 'chainer'
+) -> chainer.backend.Device:
+    """Make the device `gpu` current, configure it and return it.
 
     Args:
-        gpu (int): Index of a CUDA GPU; negative for the CPU.
-        deterministic (bool): Only cuDNN algorithms that give the same bits twice. A CPU always
-            does, for one number of threads.
-        cpu_engine (str): On the CPU, ``onednn`` (where it can be used; see `chainer_onednn`),
+        gpu: Index of a CUDA GPU; negative for the CPU.
+        deterministic: Use only cuDNN algorithms that give the same bits twice. The CPU always does,
+            as long as the number of threads stays the same.
+        cpu_engine: What computes on the CPU: ``onednn`` (if it can be used; see `chainer_onednn`),
             ``onednn-direct``, the same without Winograd's algorithm, or ``chainer``, its own code.
 
     Returns:
-        chainer.backend.Device: its ``xp`` is NumPy or CuPy; ``send`` brings arrays to it.
+        The device: its ``xp`` is NumPy or CuPy, and its ``send`` brings arrays to it.
 
     Raises:
         UserError: CuPy, the driver or that GPU is missing.
@@ -47,30 +52,30 @@ def get_device(gpu=-1, deterministic=False, cpu_engine='chainer'):
     device.use()
     cuda.set_max_workspace_size(WORKSPACE)
     if not cuda.cudnn_enabled:
-        warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer, in three lines
-        print(
-            'warning: this CuPy has no cuDNN: slower, and takes more memory (README, "GPU")',
-            file=sys.stderr,
+        warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer's three lines
+        tell(
+            'warning: this CuPy has no cuDNN: training is slower and takes more memory '
+            '(docs/gpu.md)'
         )
     return device
 
 
-def synchronize(device):
-    """Wait until a GPU has done all that it was told; on the CPU nothing is left undone."""
-    if device.xp is not np:
+def synchronize(device: chainer.backend.Device) -> None:
+    """Wait until a GPU has done all that it was told to; the CPU has always done so."""
+    if isinstance(device, chainer.backend.GpuDevice):
         device.device.synchronize()
 
 
-def _check_cuda(gpu):
+def _check_cuda(gpu: int) -> None:
     try:
         import cupy
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
-            reason = "CuPy is not installed; pip install '.[gpu]' (see the README)"
+            reason = "CuPy is not installed; pip install '.[gpu]' (see docs/gpu.md)"
         else:
-            reason = f'CuPy is installed but does not import ({_first_line(error)})'
+            reason = f'CuPy is installed but cannot be imported ({_first_line(error)})'
         raise UserError(reason) from None
-    # `chainer.backends.cuda.available` is true with CUDA's libraries alone. Ask the driver.
+    # `chainer.backends.cuda.available` is true with CUDA's libraries alone, so ask the driver.
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy has one class of exception for each CUDA library
@@ -83,9 +88,9 @@ def _check_cuda(gpu):
         raise UserError(f'no such GPU (there is {present})')
 
 
-def describe(device):
-    """What a result was computed on, for its config.json."""
-    if device.xp is np:
+def describe(device: chainer.backend.Device) -> Facts:
+    """Tell what a result is computed on, for its config.json."""
+    if not isinstance(device, chainer.backend.GpuDevice):
         return {'kind': 'cpu', 'name': _cpu_name(), 'engine': chainer_onednn.describe()}
     runtime = device.xp.cuda.runtime
     return {
@@ -98,12 +103,12 @@ def describe(device):
     }
 
 
-def in_words(facts):
-    """What `describe` gave, or what config.json holds of it, as a few words for people."""
-    return ', '.join(filter(None, (facts['name'], facts.get('engine'))))
+def in_words(facts: Mapping[str, str | int | None]) -> str:
+    """Put what `describe` told, or config.json holds, into a few words for people."""
+    return ', '.join(str(fact) for fact in (facts['name'], facts.get('engine')) if fact)
 
 
-def _cpu_name():
+def _cpu_name() -> str:
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as file:
             return next(line.split(':', 1)[1].strip() for line in file if 'model name' in line)
@@ -113,5 +118,5 @@ def _cpu_name():
         return platform.processor() or platform.machine()
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return str(error).strip().split('\n')[0] or type(error).__name__

@@ -1,16 +1,27 @@
-"""What a result was computed with: written beside it, and compared on ``--resume``."""
+"""Describe what computes a result; config.json keeps it, and ``--resume`` compares it."""
 
 import importlib.metadata
 import pathlib
 import platform
 import subprocess
+from typing import TypedDict
+
+import chainer
 
 import chainer_cifar
 from chainer_cifar import device as devices
 
 
-def describe(device):
-    """Versions, device and git revision, as plain values for config.json."""
+class Environment(TypedDict):
+    """What computes a result, in plain values for config.json."""
+
+    versions: dict[str, str]
+    device: devices.Facts
+    git: str | None  # the revision
+
+
+def describe(device: chainer.backend.Device) -> Environment:
+    """Tell the versions, the device and the git revision."""
     versions = {'python': platform.python_version(), 'chainer-cifar': chainer_cifar.__version__}
     for name in ('chainer', 'numpy', 'scipy'):
         versions[name] = importlib.metadata.version(name)
@@ -19,11 +30,11 @@ def describe(device):
     return {'versions': versions, 'device': devices.describe(device), 'git': _revision()}
 
 
-def _revision():
-    """The commit of this checkout, ``-dirty`` if changed; None outside of one."""
+def _revision() -> str | None:
+    """Return the commit of this checkout, with ``-dirty`` if changed; None if this is none."""
     folder = pathlib.Path(__file__).parent
 
-    def git(*arguments):
+    def git(*arguments: str) -> str:
         command = ['git', '-C', str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 

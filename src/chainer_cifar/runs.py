@@ -17,6 +17,7 @@ import re
 
 import filelock
 
+from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.registry import nearest
@@ -184,10 +185,10 @@ class RunFolder:
 
 def containing(path: str | os.PathLike, roots=(MODELS, RESULTS)) -> RunFolder | None:
     """The run whose folder `path` is, seen from here; None if that is not below one of `roots`."""
-    folder = pathlib.Path(path).resolve()
-    for root in roots:
-        if folder.is_relative_to(root.resolve()):
-            return RunFolder(str(folder.relative_to(root.resolve())))
+    folder = pathlib.Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
+    for root in map(os.path.realpath, roots):
+        if folder.is_relative_to(root):
+            return RunFolder(str(folder.relative_to(root)))
     return None
 
 
@@ -228,15 +229,47 @@ def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict:
         description = json.loads(path.read_text(encoding='utf-8'))
         if not isinstance(description, dict) or not description.keys() >= needed:
             raise ValueError('something is missing in it')
-        if not isinstance(description['flags'], dict):
-            raise ValueError('its flags are not a dictionary')
-        if 'classes' in description and not _are_names(description['classes']):
-            raise ValueError('its classes are not a list of names')
+        _check(description)
         return description
     except FileNotFoundError:
         raise
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f'{path}: cannot be read ({error}); {advice}') from None
+
+
+# What config.json holds, where it holds it; see training/description.py.
+_TYPES = {
+    'format': int,
+    'flags': dict,
+    'versions': dict,
+    'device': dict,
+    'classes': list,
+    'data_checksum': str,
+    'command': list,
+    'resumed': list,
+}
+
+
+def _check(description):
+    """ValueError unless each part is of its type, and the format is one that we know."""
+    for key, kind in _TYPES.items():
+        if key in description and type(description[key]) is not kind:
+            raise ValueError(f"'{key}' in it is no {kind.__name__}")
+    require_format(description.get('format', 1))
+    if 'classes' in description and not _are_names(description['classes']):
+        raise ValueError("'classes' in it is no list of names")
+    for change in description.get('resumed', []):
+        if not isinstance(change, dict):
+            raise ValueError("'resumed' in it is no list of dicts")
+        _check(change)
+        if not change.keys() >= {'flags', 'versions', 'device'}:
+            raise ValueError("something is missing in 'resumed'")
+
+
+def require_format(number: int) -> None:
+    """ValueError if a file of ours is of a later format than this version knows."""
+    if number > FORMAT:
+        raise ValueError(f'format {number}: a later version of chainer-cifar wrote it; update')
 
 
 def _are_names(classes: object) -> bool:

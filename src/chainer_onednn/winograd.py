@@ -105,11 +105,16 @@ def _pays(geometry, direction, count):
     channels = geometry.x[1], geometry.y[1]
     tiles = n * math.prod(math.ceil(s / TILE) for s in size)
     used = n * math.prod(size) / TILE**2  # that many tiles, if all were used to the edge
+    # With wide 3x3 filters, oneDNN is so slow on images of 2x2 that a quarter of a tile pays.
+    wide = math.prod(channels) > 256**2 or direction == 'weights'
+    if used < tiles * (1 / 4 if wide and geometry.kernel == (3, 3) else 1 / 2):
+        return False
     # Transforming the weights takes as long as so many tiles.
     least = 8 + math.sqrt(math.prod(channels)) / 16
     if direction == 'weights':
-        return min(channels) >= 16 and used >= tiles / 2 and used >= max(least / 2, 4 * count)
-    return min(channels) >= 8 and used >= tiles / 2 and used >= max(least, 4 * count)
+        least /= 2
+    narrow = min(channels) < (16 if direction == 'weights' else 8)
+    return not narrow and max(used, tiles / 2) >= max(least, 4 * count)
 
 
 @dnnl.cached

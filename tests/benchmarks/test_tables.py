@@ -1,11 +1,50 @@
+import importlib
 import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def test_tables_of_the_readme_are_up_to_date():
+def test_tables_of_the_documents_are_up_to_date():
     command = [sys.executable, ROOT / 'benchmarks' / 'tables.py', '--check']
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.fixture
+def tables(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
+    return importlib.import_module('tables')
+
+
+def test_a_number_that_was_typed_gives_way(tables):
+    pages = tables.read_pages()
+    readme = ROOT / 'README.md'
+    typed = pages[readme].replace('**20.10 %**', '**2.10 %**')
+    assert typed != pages[readme]
+    assert tables.updated({**pages, readme: typed}) == pages
+
+
+def test_each_table_has_one_place(tables):
+    pages = tables.read_pages()
+    with pytest.raises(SystemExit, match=r"2 places for table 'headline'"):
+        tables.updated({**pages, 'copy': pages[ROOT / 'README.md']})
+    del pages[ROOT / 'docs' / 'nets.md']
+    with pytest.raises(SystemExit, match=r"0 places for table 'nets'"):
+        tables.updated(pages)
+
+
+def test_data_that_nobody_described_are_refused(tables, monkeypatch):
+    run = {**tables._run('simple'), 'data_checksum': '00000000'}
+    monkeypatch.setattr(tables, '_runs', lambda: [run])
+    with pytest.raises(SystemExit, match='00000000'):
+        list(tables.runs_table())
+
+
+def test_bars_stay_in_their_cell_and_an_empty_row_begins_a_table(tables):
+    assert tables.markdown([('a',), ('x|y',), (), ('b',), ()]) == (
+        '| a |\n| --- |\n| x\\|y |\n\n| b |\n| --- |\n'
+    )

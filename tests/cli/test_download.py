@@ -112,7 +112,7 @@ def test_fetches_verifies_and_extracts_once(server, run, tmp_path):
     check_folder(tmp_path)
     assert (tmp_path / ARCHIVE).read_bytes() == CONTENT
 
-    again = f'{FOLDER} is complete: nothing is fetched or extracted again\n'
+    again = f'{FOLDER} is complete: nothing to fetch or extract\n'
     assert run(*arguments) == (0, again, '')
     assert len(server.starts) == 1
 
@@ -173,7 +173,7 @@ def test_offline_but_fetched_by_hand(run, tmp_path):
     (tmp_path / ARCHIVE).write_bytes(CONTENT)
     status, out, err = run('--url', 'http://127.0.0.1:9/', '--md5', MD5)
     assert (status, err) == (0, '')
-    assert out.startswith(f'{ARCHIVE} is there already: not fetched again\n')
+    assert out.startswith(f'{ARCHIVE} is there already: not fetching it again\n')
     check_folder(tmp_path)
 
 
@@ -192,7 +192,7 @@ def test_goes_on_after_it_was_stopped(server, start, run, tmp_path, number, stat
     _, err = process.communicate(timeout=30)
     assert process.returncode == status
     assert err == (
-        'download.py: interrupted; run this command again to go on\n' if status > 0 else ''
+        'download.py: interrupted; run this command again to continue\n' if status > 0 else ''
     )
     size = part.stat().st_size
     assert size > 0
@@ -212,12 +212,12 @@ def test_two_at_once(server, start, tmp_path):
     first = start(*arguments)
     assert first.stdout.readline().startswith('Fetching')
     second = start(*arguments)
-    assert second.stderr.readline() == 'Waiting for another download to dataset to end\n'
+    assert second.stderr.readline() == 'Waiting for another download to dataset\n'
     server.gate.set()
     assert first.wait(60) == 0
     out, err = second.communicate(timeout=60)
     assert (second.returncode, err) == (0, '')
-    assert out == f'{FOLDER} is complete: nothing is fetched or extracted again\n'
+    assert out == f'{FOLDER} is complete: nothing to fetch or extract\n'
     assert len(server.starts) == 1
     check_folder(tmp_path)
 
@@ -238,7 +238,7 @@ def test_disk_that_takes_no_more(server, run, tmp_path):
     status, _, err = run(*arguments, preexec_fn=limit)
     assert status == 2
     assert err.splitlines() == [
-        'download.py: error: dataset: File too large; put that right, '
+        'download.py: error: dataset/cifar-10-python.tar.gz.part: File too large; correct that, '
         'or choose another folder with --dir'
     ]
     assert run(*arguments)[0] == 0

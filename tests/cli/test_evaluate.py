@@ -162,7 +162,7 @@ def test_no_valid_data(own_run, refused):
         (['models/run', '-b', 'x'], '-b'),
         (['models/run', '--cpu_engine', 'onednm'], "did you mean 'onednn'?"),
         (['models/run', '-d', 'none.pkl'], 'none.pkl: no such file'),
-        (['models/run', '-l', 'none.pkl'], 'or say with -l where it is'),
+        (['models/run', '-l', 'none.pkl'], 'or give its path with -l'),
         (['models/run', 'models/run'], "'models/run'"),
         ([], 'WEIGHTS'),
     ],

@@ -411,7 +411,6 @@ MISTAKES = {
     'no pickle': ([*NEW, '-d', 'data/classes.json'], ['data/classes.json']),
     'path out': ([*NEW, '-p', '../x'], ['--prefix ../x']),
     'augment': ([*NEW, '--augment', 'crops'], ['crops', "'crop'"]),
-    'a flag of other tools': ([*NEW, '--epochs', '3'], ['--epochs', "'--iter'"]),
     'no file of flags': ([*NEW, '@none.txt'], ['@none.txt', 'no file none.txt']),
     'option of another net': (
         [*DATA, '-b', '10', '-m', 'cnn', '--skip_depth'],
@@ -420,7 +419,7 @@ MISTAKES = {
     'flag file': (['@missing.txt'], ['missing.txt']),
     'unclosed quote': (['@quote.txt'], ["--augment 'mirror", 'No closing quotation']),
     'flags of flags': (['@itself.txt'], ['names itself']),
-    'a word too many': ([*NEW, 'stray'], ["what is 'stray'"]),
+    'a word too many': ([*NEW, 'stray'], ["unexpected argument 'stray'"]),
     'rate of another optimizer': (
         [*NEW, '--optimizer', 'adam', '--lr', '0.1'],
         ['--lr', 'adam', '--alpha'],

@@ -137,7 +137,7 @@ class TestObtain:
         capsys.readouterr()
         bring(md5=md5_of(home / SMALL.filename) if md5 else None)
         out = capsys.readouterr().out
-        assert out == f'{home / FOLDER} is complete: nothing is fetched or extracted again\n'
+        assert out == f'{home / FOLDER} is complete: nothing to fetch or extract\n'
         assert {path: path.stat().st_mtime_ns for path in home.rglob('*')} == before
 
     def test_needs_no_archive_beside_a_complete_folder(self, bring, home):
@@ -163,7 +163,7 @@ class TestObtain:
         bring()
         out, err = capsys.readouterr()
         assert path.read_bytes() == good
-        assert 'not extracted again' in out
+        assert 'not extracting it again' in out
         assert err.startswith(f'{path} has md5 ')
 
     @pytest.mark.parametrize('damage', ['change', 'remove', 'remove note', 'spoil note'])
@@ -212,7 +212,7 @@ class TestObtain:
         bring()  # complete: all the same
         (home / FOLDER / 'test_batch').unlink()
         before = tree(home)
-        with pytest.raises(UserError, match=r"'notes\.txt' in it would be lost"):
+        with pytest.raises(UserError, match=r"would delete 'notes\.txt' in it"):
             bring()
         assert tree(home) == before
 
@@ -264,7 +264,7 @@ class TestObtain:
 
     def test_says_when_there_is_no_room(self, bring, home, monkeypatch):
         def write(*arguments):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), 'batches.meta')
             yield
 
         with monkeypatch.context() as patch:
@@ -362,7 +362,7 @@ class TestExtract:
         ('changed', 'message'),
         [
             ({'test_batch': b''}, 'has 0 bytes'),
-            ({'test_batch': bytes(2001)}, 'has 2,001 bytes, at most 2,000 fit'),
+            ({'test_batch': bytes(2001)}, 'has 2,001 bytes, not 1 to 2,000'),
             ({'readme.html': bytes(2001)}, 'has 2,001 bytes'),
             ({'data_batch_6': b'x'}, 'does not belong'),
             ({'../../evil': b'x'}, 'does not belong'),

@@ -43,3 +43,9 @@ def test_files_that_do_not_fit(tmp_path):
         dataset.load(*write(tmp_path, n_labels=3))
     with pytest.raises(UserError, match=r'label 2, but classes.json names 2'):
         dataset.load(*write(tmp_path, names=['a', 'b']))
+
+
+@pytest.mark.parametrize('label', [10**8, 2**31 - 1])
+def test_a_wild_label_takes_no_memory(tmp_path, label):
+    with pytest.raises(UserError, match=f'label.pkl: label {label}; without classes.json'):
+        dataset.load(*write(tmp_path, labels=(0, 1, 2, label)))

@@ -262,7 +262,7 @@ class TestResume:
         assert len(site.requests) == 1
         assert capsys.readouterr().out.splitlines() == [
             f'Fetching {url}',
-            f'All of its {len(CONTENT):,} bytes are in {part_of(path)} already',
+            f'All {len(CONTENT):,} bytes are in {part_of(path)} already',
         ]
 
     def test_of_a_whole_file_of_unknown_length(self, get, site):
@@ -297,7 +297,7 @@ class TestResume:
             raise KeyboardInterrupt
 
         site.faults = [70_000]
-        with pytest.raises(KeyboardInterrupt, match='run this command again to go on'):
+        with pytest.raises(KeyboardInterrupt, match='run this command again to continue'):
             fetch(url, path, md5=MD5, size=None, limit=10**6, sleep=interrupt)
         assert get() == MD5
         assert 'Range' in site.requests[1]
@@ -414,7 +414,7 @@ class TestRefusals:
 
     def test_what_is_no_gzip_file(self, get, site):
         site.content = b'PK\x03\x04' + bytes(100)
-        with pytest.raises(UserError, match=r"no gzip file, it begins with b'PK"):
+        with pytest.raises(UserError, match=r"not a gzip file, it begins with b'PK"):
             get(md5=None)
 
     def test_another_size_than_the_known_one(self, get, site, path):

@@ -45,7 +45,7 @@ def test_channel_is_mean_and_deviation_of_each_channel(images):
     np.testing.assert_array_equal(floats.mean, fitted.mean)
 
 
-@pytest.mark.parametrize('name', normalize.OF_BYTES)
+@pytest.mark.parametrize('name', normalize.FOR_RAW)
 def test_for_raw_images_only(name, images):
     with pytest.raises(UserError, match=f'^{name}: is for raw images; give -d'):
         normalize.fit(name, images.astype(np.float32))

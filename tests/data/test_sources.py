@@ -106,10 +106,10 @@ DATA = np.zeros((3, 3072), np.uint8)
         ({'data': DATA[:0], 'labels': []}, "'data' has shape"),
         ({'data': DATA, 'labels': [1, 2]}, "'labels' is not a list of 3"),
         ({'data': DATA, 'labels': 'abc'}, "'labels' is not a list of 3"),
-        ({'data': DATA, 'labels': [1, 2, 10]}, "'labels' holds other things than 0 to 9"),
-        ({'data': DATA, 'labels': [1, 2, -1]}, "'labels' holds other things than 0 to 9"),
-        ({'data': DATA, 'labels': [1, 2, 'x']}, "'labels' holds other things than 0 to 9"),
-        ({'data': DATA, 'labels': [1, 2, True]}, "'labels' holds other things than 0 to 9"),
+        ({'data': DATA, 'labels': [1, 2, 10]}, "'labels' holds other values than 0 to 9"),
+        ({'data': DATA, 'labels': [1, 2, -1]}, "'labels' holds other values than 0 to 9"),
+        ({'data': DATA, 'labels': [1, 2, 'x']}, "'labels' holds other values than 0 to 9"),
+        ({'data': DATA, 'labels': [1, 2, True]}, "'labels' holds other values than 0 to 9"),
     ],
 )
 def test_bad_batch(tmp_path, cifar10_folder, python2_pickle, batch, message):

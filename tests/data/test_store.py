@@ -125,7 +125,7 @@ def test_a_missing_file_names_the_command_that_makes_it(tmp_path, name, command)
     for read, flag in ((store.read_images, '-d'), (store.read_labels, '-l')):
         with pytest.raises(UserError, match='no such file') as error:
             read(path)
-        assert one_line(error, path).endswith(f': {command}, or say with {flag} where it is')
+        assert one_line(error, path).endswith(f': {command}, or give its path with {flag}')
 
 
 @fuzz

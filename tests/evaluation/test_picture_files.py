@@ -176,3 +176,40 @@ def test_find_nothing(tmp_path):
     for name in ('none.png', 'pipe'):
         with pytest.raises(UserError, match=f'{name}: no such picture file'):
             picture_files.find([tmp_path / name])
+
+
+EPS = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 32 32
+%%EndComments
+0 0 32 32 rectfill
+%%EOF
+"""
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.eps'])
+def test_no_program_is_started_for_a_picture(tmp_path, monkeypatch, name):
+    def start(*given, **options):
+        raise AssertionError(given)
+
+    monkeypatch.setattr('subprocess.Popen.__init__', start)
+    monkeypatch.setattr('os.system', start)
+    (tmp_path / name).write_bytes(EPS)
+    with pytest.raises(UserError, match=f'{name}: cannot be read as a picture'):
+        picture_files.read(tmp_path / name)
+
+
+def test_folders_are_searched_for_what_can_be_read(tmp_path):
+    for name in ('a.eps', 'b.ps', 'c.wmf', 'd.PNG', 'e.mpg'):
+        (tmp_path / name).touch()
+    assert [found.path.name for found in picture_files.find([tmp_path])] == ['d.PNG']
+
+
+def test_libtiff_writes_nothing_of_its_own(tmp_path, capfd):
+    path = tmp_path / 'a.tif'
+    Image.effect_noise((64, 64), 100).save(path, compression='tiff_lzw')
+    content = bytearray(path.read_bytes())
+    content[8:2000] = b'\xff' * 1992  # the strips come first
+    path.write_bytes(content)
+    with pytest.raises(UserError, match='cannot be read as a picture'):
+        picture_files.read(path)
+    assert capfd.readouterr() == ('', '')

@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-import pathlib
 
 import numpy as np
 import pytest
@@ -45,8 +44,3 @@ def test_json_and_csv():
     assert first['image'] == 'a.png' and first['label'] == 'cat'
     assert second['image'] == 'b, c.png' and float(second['probability_1']) == pytest.approx(0.5)
     assert second['class_2'] == 'cat'
-
-
-def test_printable():
-    assert predictions.printable(pathlib.Path('a\udcff\n.png')) == 'a\ufffd\ufffd.png'
-    assert predictions.printable('ä.png') == 'ä.png'

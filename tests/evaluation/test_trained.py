@@ -7,6 +7,7 @@ import chainer
 import numpy as np
 import pytest
 
+import damage
 from chainer_cifar.data import dataset, input_transform
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Mean, Raw
@@ -142,6 +143,29 @@ def test_weights_of_another_net(saved, other, word):
     chainer.serializers.save_npz(RUN / 'best.npz', other())
     line = refused()
     assert word in line and "net 'simple'" in line
+
+
+@pytest.mark.parametrize(
+    ('array', 'word'),
+    [
+        (np.zeros(3), 'dense_2/b is float64 (3,)'),
+        (np.zeros(3, np.int32), 'dense_2/b is int32'),
+        (np.array(['a', 'b', 'c']), 'dense_2/b is <U1'),
+        (np.array([0, np.nan, 0], np.float32), 'dense_2/b holds NaN or infinity'),
+    ],
+)
+def test_arrays_that_are_no_weights(saved, array, word):
+    saved()
+    damage.change(RUN / 'best.npz', **{'dense_2/b': array})
+    assert f'{RUN}/best.npz: damaged ({word}' in refused()
+
+
+@pytest.mark.parametrize('kind', damage.HEADERS)
+@pytest.mark.parametrize('name', ['best.npz', 'input.npz'])
+def test_a_damaged_zip_header(saved, name, kind):
+    saved()
+    damage.header(RUN / name, kind)
+    assert refused().startswith(f'{RUN}/{name}: ')
 
 
 def test_more_weights_than_the_net_has(saved):

@@ -105,7 +105,7 @@ class TestPlateau:
         assert cuts(self.flat, lr=0.01, lr_shape='plateau(0.1, 2, min_lr=1)')[0] == []
 
     def test_needs_validation_images(self):
-        with pytest.raises(UserError, match='not --no_valid_data'):
+        with pytest.raises(UserError, match='leave out --no_valid_data'):
             create(lr_shape='plateau', no_valid_data=True)
 
 
@@ -113,10 +113,10 @@ class TestPlateau:
     ('text', 'message'),
     [
         ('cosin', "did you mean 'cosine'"),
-        ('decay', r'its form is decay\(rate\)'),
+        ('decay', r'write it as decay\(rate\)'),
         ('plateau(2)', 'factor must be a number from 0 to 1'),
         ('warmup(five)', 'epochs must be a number'),
-        ('cosine|(', 'cannot be read'),
+        ('cosine|(', 'cannot read it'),
     ],
 )
 def test_bad_shape(text, message):

@@ -1,10 +1,13 @@
 """The whole trainer in this process, on a net that takes milliseconds."""
 
+import shutil
+
 import chainer
 import chainer.links as L
 import numpy as np
 import pytest
 
+import damage as damages
 from chainer_cifar import nets
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
@@ -110,10 +113,10 @@ def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, opti
     whole.trainer.run()
     stop_after(trainer.create(c, data(), CPU, NONE), iteration, c)
 
-    loaded, state = snapshot.newest(RunFolder(c.prefix))
-    assert loaded == c
-    resumed = trainer.create(loaded, data(), CPU, NONE)
-    snapshot.restore(resumed.trainer, state)
+    found = snapshot.newest(RunFolder(c.prefix))
+    assert found.config == c
+    resumed = trainer.create(found.config, data(), CPU, NONE)
+    snapshot.restore(resumed, found)
     assert resumed.trainer.updater.iteration == iteration
     np.random.seed(99)  # whatever was drawn in between
     resumed.trainer.run()
@@ -156,9 +159,8 @@ def test_two_snapshots_are_kept_and_later_ones_go(tiny):
     folder = RunFolder(c.prefix)
     names = [path.name for path in folder.snapshots()]
     assert names == ['snapshot-00000023.npz', 'snapshot-00000017.npz']
-    _, state = snapshot.load(folder.snapshot(17))
     again = trainer.create(c, data(), CPU, NONE)
-    snapshot.restore(again.trainer, state)
+    snapshot.restore(again, snapshot.load(folder.snapshot(17)))
     stop_after(again, 19, c)
     assert folder.snapshots() == [folder.snapshot(19), folder.snapshot(17)]
 
@@ -179,9 +181,96 @@ def test_damaged_snapshot_is_passed_over(tiny, capsys, damage):
     else:
         content = b''
     path.write_bytes(content)
-    _, state = snapshot.newest(folder)
-    assert int(state['updater/iteration']) == 17
+    assert snapshot.newest(folder).path.name == 'snapshot-00000017.npz'
     assert 'snapshot-00000023.npz' in capsys.readouterr().err
     folder.snapshot(17).write_bytes(b'PK')
     with pytest.raises(UserError, match='none of its 2 snapshots'):
         snapshot.newest(folder)
+
+
+FC = 'updater/model:main/predictor/fc/'
+LOG = 'extensions/Log/'
+
+# What is odd in a snapshot that is a sound npz file, and a word of what is said of it.
+ODD = {
+    'shape': ({FC + 'b': np.zeros(1, np.float32)}, 'fc/b is float32 (1,)'),
+    'dtype': ({FC + 'b': np.zeros(3)}, 'fc/b is float64'),
+    'text': ({FC + 'b': np.array(['a', 'b', 'c'])}, 'fc/b is <U1'),
+    'nan': ({FC + 'b': np.array([0, np.nan, 0], np.float32)}, 'NaN'),
+    'infinite': ({FC + 'W': np.full((3, 3), np.inf, np.float32)}, 'NaN or infinity'),
+    'missing': ({FC + 'b': None}, f"no '{FC}b'"),
+    'momentum': ({'updater/optimizer:main/predictor/fc/b/v': np.float32(0)}, 'v of /'),
+    'order': ({'updater/iterator:main/order': np.zeros(45, int)}, 'order of the images'),
+    'place': ({'updater/iterator:main/current_position': 44}, 'at this place of an epoch'),
+    'beyond': ({'updater/iterator:main/current_position': 10**6}, 'at this place of an epoch'),
+    'fraction': ({'updater/iteration': 22.5}, 'not one value'),
+    'rows': ({LOG + 'rows': '[{}]'}, 'row 1 of the log'),
+    'few rows': ({LOG + 'rows': '[]'}, '0 rows after 4 epochs'),
+    'no rows': ({LOG + 'rows': '{"epoch": 1}'}, 'no list of rows'),
+    'no JSON': ({LOG + 'rows': '['}, 'Expecting value'),
+    'deep rows': ({LOG + 'rows': damages.nested()}, 'recursion'),
+    'bytes': ({LOG + 'rows': np.bytes_('[]')}, 'not one value'),
+    'names': ({LOG + 'summary/_names': '[[1]]'}, 'unhashable'),
+    'config': ({'config': '5'}, 'config is no object'),
+    'listed config': ({'config': '["gpu"]'}, 'config is no object'),
+    'deep config': ({'config': damages.nested()}, 'recursion'),
+    'no config': ({'config': '{'}, 'damaged snapshot'),
+    'other flag': ({'config': '{"modle": "vgg"}'}, "did you mean 'model'?"),
+    'objects': ({'config': np.array([None])}, 'allow_pickle'),
+}
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A folder with the two snapshots of a run. Not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(nets.registry._items, 'tiny', Tiny)
+        patch.chdir(tmp_path_factory.mktemp('finished'))
+        trainer.create(config(), data(), CPU, NONE).trainer.run()
+        return RunFolder(config().prefix).models.resolve()
+
+
+@pytest.fixture
+def two(tiny, finished):
+    """Work beside copies of them."""
+    shutil.copytree(finished, RunFolder(config().prefix).models)
+
+
+@pytest.mark.parametrize('kind', [*ODD, *damages.HEADERS])
+def test_of_two_snapshots_the_older_is_taken_where_the_newest_cannot_be(two, capsys, kind):
+    c = config()
+    folder = RunFolder(c.prefix)
+    newest = folder.snapshot(23)
+    if kind in ODD:
+        changes, told = ODD[kind]
+        damages.change(newest, **changes)
+    else:
+        damages.header(newest, kind)
+        told = 'damaged snapshot'
+    run = trainer.create(c, data(), CPU, NONE)
+    capsys.readouterr()
+    snapshot.restore(run, snapshot.newest(folder), folder)
+    assert run.trainer.updater.iteration == 17
+    warning = capsys.readouterr().err
+    assert warning.count('\n') == 1 and warning.startswith(f'warning: {newest}: ')
+    assert told in warning
+    whole = dict(np.load(folder.snapshot(17)))
+    serializer = chainer.serializers.DictionarySerializer()
+    serializer['updater'].save(run.trainer.updater)
+    for name, array in serializer.target.items():
+        np.testing.assert_array_equal(array, whole[name], err_msg=name)
+    # By its own name, it is refused.
+    with pytest.raises(UserError) as error:
+        snapshot.restore(run, snapshot.load(newest))
+    assert str(error.value).startswith(f'{newest}: ') and told in str(error.value)
+
+
+def test_no_snapshot_fits(two, capsys):
+    c = config()
+    folder = RunFolder(c.prefix)
+    for path in folder.snapshots():
+        damages.change(path, **{FC + 'b': np.zeros(1, np.float32)})
+    run = trainer.create(c, data(), CPU, NONE)
+    with pytest.raises(UserError, match=r'00017.npz: damaged snapshot \(.*fc/b'):
+        snapshot.restore(run, snapshot.newest(folder), folder)
+    assert '00023.npz: damaged snapshot' in capsys.readouterr().err

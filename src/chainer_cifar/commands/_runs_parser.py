@@ -1,10 +1,10 @@
 """What the commands that take several runs have in common."""
 
 import argparse
-import sys
 
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.errors import UserError
+from chainer_cifar.streams import tell
 
 
 def runs_parser(prog, description):
@@ -22,7 +22,7 @@ def runs_parser(prog, description):
 def tell_unread(problems, read):
     """Tell what could not be read, of the other `read` runs, at the end; UserError if any."""
     for problem in problems:
-        print(f'warning: {problem}', file=sys.stderr)
+        tell(f'warning: {problem}')
     if problems:
         count = len(problems)
         raise UserError(f'{count} of {count + read} runs could not be read')

@@ -1,12 +1,12 @@
 """Compare runs: flags that differ, errors, times, and all curves in one picture."""
 
 import pathlib
-import sys
 
 from chainer_cifar import runs
 from chainer_cifar.commands._runs_parser import runs_parser, tell_unread
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import comparison, history
+from chainer_cifar.streams import printable, tell
 
 PICTURE = runs.RESULTS / 'compare.png'
 
@@ -21,9 +21,11 @@ def main(argv, prog):
     print(comparison.formats[given.format](found), flush=True)
     if any(run.histories and any(each.rows for each in run.histories) for run in found):
         comparison.draw(found, path)
-        # Beside what another program reads, on the other stream.
-        out = sys.stdout if given.format == 'table' else sys.stderr
-        print(f'\ncurves  {path}', file=out, flush=True)
+        written = f'curves  {printable(path)}'
+        if given.format == 'table':
+            print(f'\n{written}', flush=True)
+        else:  # another program reads the output
+            tell(written)
     tell_unread(problems, len(found))
 
 

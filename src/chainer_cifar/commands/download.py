@@ -2,11 +2,11 @@
 
 import argparse
 import re
-import sys
 
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data.archive import ARCHIVES, obtain
 from chainer_cifar.data.fetch import check_url
+from chainer_cifar.streams import tell
 
 DESCRIPTION = """\
 Fetch CIFAR-10 or CIFAR-100 (170 MB), verify and extract it.
@@ -24,7 +24,7 @@ def main(argv, prog):
     check_url(url)
     md5 = {'official': archive.md5, 'skip': None}.get(args.md5, args.md5)
     if md5 is None:
-        print(WARNING, file=sys.stderr)
+        tell(WARNING)
     obtain(archive, args.dir, url=url, md5=md5, retries=args.retries)
 
 

@@ -4,7 +4,6 @@ A picture is cut to the square in its middle, resized to 32x32 and treated as in
 """
 
 import pathlib
-import sys
 import zipfile
 
 from chainer_cifar import figures
@@ -18,6 +17,7 @@ from chainer_cifar.evaluation import (
     predictions,
     trained,
 )
+from chainer_cifar.streams import tell
 
 TAKES_BATCH_SIZE = True
 
@@ -69,7 +69,7 @@ def _files(given, model):
         with prefixed('--labels '):
             labels, warning = classify.true_labels(given.labels, found, model.class_names)
         if warning:
-            print(predictions.printable(f'warning: --labels {warning}'), file=sys.stderr)
+            tell(f'warning: --labels {warning}')
     return classify.from_files(found, labels, model)
 
 

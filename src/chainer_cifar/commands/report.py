@@ -1,7 +1,6 @@
 """Write a report of runs as one HTML page: curves, confusion matrix, mistakes."""
 
 import pathlib
-import sys
 
 from chainer_cifar import runs
 from chainer_cifar.arguments import add_flags
@@ -11,6 +10,7 @@ from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.pages import page
+from chainer_cifar.streams import printable, tell
 
 TAKES_BATCH_SIZE = True
 
@@ -24,8 +24,8 @@ def main(argv, prog):
     path = out or (found[0].folder.page if len(found) == 1 else runs.RESULTS / runs.PAGE)
     flags = {name: getattr(given, name) for name in REPLACEABLE if name in given}
     for note in page.write(found, path, flags):
-        print(f'warning: {note}', file=sys.stderr)
-    print(f'report  {path}', flush=True)
+        tell(f'warning: {note}')
+    print(f'report  {printable(path)}', flush=True)
     tell_unread(problems, len(found))
 
 

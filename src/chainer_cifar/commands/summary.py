@@ -6,7 +6,7 @@ import numpy as np
 
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
-from chainer_cifar.config import TrainConfig, from_dict
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import layers, trained
 
@@ -33,7 +33,7 @@ def _by_name(given, flags):
     n_class = 10 if given.n_class is None else given.n_class
     if n_class < 1:
         raise UserError(f'--n_class {n_class}: must be a number from 1 up')
-    config = from_dict(flags, 'command line')
+    config = TrainConfig(**flags)
     return config.create_net(n_class)
 
 

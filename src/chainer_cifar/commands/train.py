@@ -6,7 +6,7 @@ import textwrap
 
 from chainer_cifar import nets, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
-from chainer_cifar.config import GROUPS, RUN, TrainConfig, from_dict
+from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.recipes import recipes
 from chainer_cifar.training import run, seeds
@@ -23,7 +23,7 @@ def main(argv, prog):
         _list_recipes()
     else:
         preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
-        config = from_dict({**preset, **flags}, 'command line')
+        config = TrainConfig(**{**preset, **flags})
         if given.resume is None:
             config.require_used(flags)
         if given.seeds is not None:
@@ -33,7 +33,7 @@ def main(argv, prog):
         elif given.resume is not None:
             _resume(given, flags, config)
         else:
-            run.start(config, given.overwrite)
+            run.start(config, given.overwrite, named='prefix' in flags)
 
 
 _ACTIONS = ('seeds', 'resume', 'overwrite', 'dry_run', 'list_models', 'list_recipes')
@@ -50,7 +50,7 @@ def _train_seeds(given, flags, config):
         raise UserError(
             '--seeds: has no meaning beside --resume, for a run knows its seeds; leave it out'
         )
-    seeds.start(config, numbers, given.overwrite)
+    seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
 
 
 def _resume(given, flags, config):
@@ -107,7 +107,7 @@ def _parser(prog):
 
 def _list_models():
     for name in nets.registry:
-        text = nets.describe(name).replace('`', '')  # markup is for the README's table
+        text = nets.describe(name).replace('`', '')  # markup is for the table in docs
         print(f'{name:18} {nets.create(name).count_params():>10,}  {text}')
 
 

@@ -1,1 +1,1 @@
-"""From archive to preprocessed arrays on disk."""
+"""The way of the data: from the archive to augmented batches on the device."""

@@ -1,4 +1,4 @@
-"""The CIFAR archives: what each holds, and the way from its URL to a folder of its files."""
+"""The CIFAR archives: what each holds, and how its URL becomes a folder of its files."""
 
 import collections
 import contextlib
@@ -10,54 +10,58 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO, Protocol
 
 import filelock
 from tqdm import tqdm
 
 from chainer_cifar.data.fetch import discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, naming
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import STDOUT, tell
 
 MB = 10**6
 CHUNK = 1 << 20  # bytes
-NOTE = '.extracted.json'  # in the folder: the md5 of its archive and of each of its files
+NOTE = '.extracted.json'  # in the folder: md5 of its archive and of each of its files
 
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
     """A tar.gz of one folder.
 
-    `required` and `optional` map the names of its files to the most bytes that each may have; the
-    limits leave room for an archive of one's own and none for a decompression bomb.
+    `required` and `optional` map the name of each file to the most bytes that it may have. The
+    limits leave room for a user's own archive, but none for a decompression bomb.
     """
 
     url: str
     md5: str
-    size: int  # bytes of the official tar.gz
+    size: int  # of the official tar.gz, in bytes
     folder: str
-    required: dict
-    optional: dict
+    required: dict[str, int]
+    optional: dict[str, int]
 
     @property
-    def filename(self):
+    def filename(self) -> str:
+        """The file name in the URL."""
         return self.url.rpartition('/')[2]
 
     @property
-    def limits(self):
+    def limits(self) -> dict[str, int]:
+        """`required` and `optional` together."""
         return self.required | self.optional
 
     @property
-    def limit(self):
-        """Bytes that the tar, and so its tar.gz, may have; the headers take the last megabyte."""
+    def limit(self) -> int:
+        """The most bytes that the tar, and so the tar.gz, may have; headers take the last MB."""
         return sum(self.limits.values()) + MB
 
 
-# https://www.cs.toronto.edu/~kriz/cifar.html; the official batches have 31.0 MB, the train file of
-# CIFAR-100 155.2 MB.
-ARCHIVES = Registry('archive')
+# https://www.cs.toronto.edu/~kriz/cifar.html; the official batches have 31.0 MB each, the train
+# file of CIFAR-100 has 155.2 MB.
+ARCHIVES = Registry[Archive]('archive')
 ARCHIVES.register('cifar10')(
     Archive(
         url='https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
@@ -84,68 +88,84 @@ ARCHIVES.register('cifar100')(
 )
 
 
-def obtain(archive, directory, *, url, md5, retries):
-    """Have the archive's verified files in `directory`; what is there already is not done again.
+def obtain(
+    archive: Archive,
+    directory: str | os.PathLike[str],
+    *,
+    url: str,
+    md5: str | None,
+    retries: int,
+) -> pathlib.Path:
+    """Put the archive's verified files into `directory`; do nothing again that is done already.
 
-    Safe against a second process that does the same, and against being killed at any moment.
+    A second process may do the same at the same time, and this one may be killed at any moment.
 
     Args:
-        archive (Archive): One of `ARCHIVES`.
-        directory (str or pathlib.Path): Made when missing.
-        url (str): http, https or file.
-        md5 (str or None): Of the tar.gz. None takes what is there, or comes, as it is.
-        retries (int): See `fetch.fetch`.
+        archive: One of `ARCHIVES`.
+        directory: Where to put them; made if missing.
+        url: An http, https or file URL.
+        md5: The md5 of the tar.gz. None takes whatever is there or comes.
+        retries: See `fetch.fetch`.
 
     Returns:
-        pathlib.Path: The folder with the files.
+        The folder with the files.
 
     Raises:
-        UserError: no archive, another archive, or no place to put it; nothing there before is lost.
+        UserError: There is no archive, another archive, or no place to put it. Nothing that was
+            there before is lost.
     """
     directory = pathlib.Path(directory)
     folder = directory / archive.folder
-    with _plain_disk_errors(directory):
-        # Looked at before the lock is taken, so that what is finished may be read-only.
+    with _plain_disk_errors():
+        # Look before taking the lock, so that a finished folder may be read-only.
         if not _is_done(archive, directory, md5):
             directory.mkdir(parents=True, exist_ok=True)
             with _lock(directory / f'.{archive.filename}.lock'):
                 if not _is_done(archive, directory, md5):
                     _fetch_and_extract(archive, directory, url, md5, retries)
                     return folder
-    print(f'{folder} is complete: nothing is fetched or extracted again')
+    print(f'{folder} is complete: nothing to fetch or extract')
     return folder
 
 
-def extract(archive, source, folder, *, md5, name):
-    """Extract the tar.gz `source`; only when all of it is right does it take `folder`'s place.
+def extract(
+    archive: Archive,
+    source: pathlib.Path,
+    folder: pathlib.Path,
+    *,
+    md5: str,
+    name: str | pathlib.Path,
+) -> None:
+    """Extract the tar.gz `source`, and replace `folder` only if all of it is right.
 
     Args:
-        archive (Archive): What it must hold; anything else in it is refused.
-        source (pathlib.Path): The tar.gz.
-        folder (pathlib.Path): Its parent exists.
-        md5 (str): Of `source`; noted in the folder.
-        name (str): What messages call `source`.
+        archive: What `source` must hold; anything else in it is refused.
+        source: The tar.gz.
+        folder: Where to extract it; its parent exists.
+        md5: The md5 of `source`, to be noted in the folder.
+        name: What messages call `source`.
 
     Raises:
         UserError: `source` is not that archive.
-        OSError: the files cannot be written.
+        OSError: The files cannot be written.
     """
     print(f'Extracting to {folder}', flush=True)
     temporary = folder.with_name(f'.{folder.name}.extracting')
-    shutil.rmtree(temporary, ignore_errors=True)  # of a run that was killed
+    shutil.rmtree(temporary, ignore_errors=True)  # a killed process may have left it
     new = temporary / 'new'
     new.mkdir(parents=True)
     try:
-        digests = collections.defaultdict(_md5)
+        digests: dict[str, hashlib._Hash] = collections.defaultdict(_md5)
         with open(source, 'rb') as file, _bar(file, folder.name) as bar:
             for member, data in _read_members(archive, file, name):
-                with open(new / member, 'ab') as output:
+                path = new / member
+                with naming(path), open(path, 'ab') as output:
                     output.write(data)
                 digests[member].update(data)
                 bar.update(file.tell() - bar.n)
         files = {member: digest.hexdigest() for member, digest in digests.items()}
-        with atomic_write(new / NOTE, 'w') as file:
-            json.dump({'archive': md5, 'files': files}, file, indent=1)
+        with atomic_write(new / NOTE, 'w') as note:
+            json.dump({'archive': md5, 'files': files}, note, indent=1)
         if folder.exists():
             folder.rename(temporary / 'old')
         new.rename(folder)
@@ -154,11 +174,10 @@ def extract(archive, source, folder, *, md5, name):
     print(f'Extracted {len(files)} files', flush=True)
 
 
-def extracted_from(archive, folder):
-    """The md5 of the tar.gz that `folder` was extracted from, when it is all there and unchanged.
+def extracted_from(archive: Archive, folder: pathlib.Path) -> str | None:
+    """Return the md5 of the tar.gz that `folder` was extracted from.
 
-    Returns:
-        str or None: None for a folder that is missing, incomplete, changed or made by hand.
+    Return None if the folder is missing, incomplete, changed or made by hand.
     """
     try:
         note = json.loads((folder / NOTE).read_text(encoding='utf-8'))
@@ -167,41 +186,42 @@ def extracted_from(archive, folder):
             return None
         if any(md5sum(folder / name) != digest for name, digest in files.items()):
             return None
-        return note['archive']
+        md5 = note['archive']
+        return md5 if isinstance(md5, str) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def _is_done(archive, directory, md5):
+def _is_done(archive: Archive, directory: pathlib.Path, md5: str | None) -> bool:
     made_from = extracted_from(archive, directory / archive.folder)
     if made_from is None or md5 not in (None, made_from):
         return False
-    # The tar.gz is not needed any more, but one that is there must not be a damaged one.
+    # Nobody needs the tar.gz any more, but if there is one it must not be damaged.
     path = directory / archive.filename
     return not path.exists() or md5sum(path) == made_from
 
 
-def _fetch_and_extract(archive, directory, url, md5, retries):
+def _fetch_and_extract(
+    archive: Archive, directory: pathlib.Path, url: str, md5: str | None, retries: int
+) -> None:
     path, folder = directory / archive.filename, directory / archive.folder
     if md5 is None or extracted_from(archive, folder) != md5:
         _refuse_foreign_files(archive, folder)
     actual = md5sum(path) if path.exists() else None
     if actual is not None and md5 in (None, actual):
-        print(f'{path} is there already: not fetched again', flush=True)
+        print(f'{path} is there already: not fetching it again', flush=True)
         with _advice('delete it and run this command again'):
             _extract_unless_done(archive, path, folder, md5=actual, name=path)
-        discard(path)  # a download that was given up for a file put there by hand
+        discard(path)  # a download that the user gave up for a file put there by hand
         return
     if actual is not None:
-        print(
-            f'{path} has md5 {actual}, not {md5}: fetched anew '
-            f'(to use it as it is, give --md5 {actual} or --md5 skip)',
-            file=sys.stderr,
-            flush=True,
+        tell(
+            f'{path} has md5 {actual}, not {md5}: fetching it again '
+            f'(to use it as it is, give --md5 {actual} or --md5 skip)'
         )
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
-    # Extracted before it takes the place of an older tar.gz, which may be the better one.
+    # Extract it before it replaces an older tar.gz, which may be the better one.
     with _advice('check --url and --set'):
         try:
             _extract_unless_done(archive, part_of(path), folder, md5=actual, name=url)
@@ -210,38 +230,48 @@ def _fetch_and_extract(archive, directory, url, md5, retries):
             raise
     os.replace(part_of(path), path)
     discard(path)
-    print(f'The archive is kept as {path}, md5 {actual}')
+    print(f'Keeping the archive as {path}, md5 {actual}')
 
 
-def _extract_unless_done(archive, source, folder, *, md5, name):
+def _extract_unless_done(
+    archive: Archive,
+    source: pathlib.Path,
+    folder: pathlib.Path,
+    *,
+    md5: str,
+    name: str | pathlib.Path,
+) -> None:
     if extracted_from(archive, folder) == md5:
-        print(f'{folder} is complete: not extracted again')
+        print(f'{folder} is complete: not extracting it again')
     else:
         extract(archive, source, folder, md5=md5, name=name)
 
 
-def _refuse_foreign_files(archive, folder):
-    """Before `folder` is replaced: what is in it and not from an archive is someone's."""
+def _refuse_foreign_files(archive: Archive, folder: pathlib.Path) -> None:
+    """Raise UserError if `folder`, to be replaced, holds files that came from no archive."""
     foreign = {path.name for path in folder.iterdir()} if folder.exists() else set()
     foreign -= {*archive.limits, NOTE}
     if foreign:
         raise UserError(
-            f"{folder}: is incomplete or from another archive, and '{min(foreign)}' in it would "
-            'be lost when it is replaced; move that away and run this command again'
+            f'{folder}: is incomplete or from another archive, and replacing it would delete '
+            f"'{min(foreign)}' in it; move that away and run this command again"
         )
 
 
-def _read_members(archive, file, name):
-    """Yield (name of a member, some bytes of it) of the open tar.gz `file`, checked as they come.
+def _read_members(
+    archive: Archive, file: BinaryIO, name: str | pathlib.Path
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (name of a member, some of its bytes) from the open tar.gz `file`, checking each.
 
-    Raises UserError, also at the very end (checksum, missing members): believe nothing before that.
+    Raise UserError, even at the very end (checksum, missing members): believe nothing before that.
     """
     known = {f'{archive.folder}/{member}': member for member in archive.limits}
-    seen = set()
+    seen: set[str] = set()
     try:
-        with gzip.GzipFile(fileobj=file) as stream:
-            stream = _Forward(stream, archive.limit)
-            for entry in tarfile.TarFile(fileobj=stream):
+        with gzip.GzipFile(fileobj=file) as unzipped:
+            stream = _Forward(unzipped, archive.limit)
+            # Reading needs neither the write nor the close that mypy asks for.
+            for entry in tarfile.TarFile(fileobj=stream):  # type: ignore[arg-type]
                 if entry.name in seen:
                     raise _Refused(f'{entry.name!r} is in it twice')
                 seen.add(entry.name)
@@ -254,15 +284,17 @@ def _read_members(archive, file, name):
                 member = known[entry.name]
                 least, most = int(member in archive.required), archive.limits[member]
                 if not least <= entry.size <= most:
-                    raise _Refused(f'{entry.name!r} has {entry.size:,} bytes, at most {most:,} fit')
+                    raise _Refused(
+                        f'{entry.name!r} has {entry.size:,} bytes, not {least} to {most:,}'
+                    )
                 yield member, b''
                 for data in stream.read_chunks(entry.offset_data, entry.size):
                     yield member, data
-            stream.skip_rest()  # to the end of the gzip file, where its checksum is
+            stream.skip_rest()  # to the end of the gzip file, which has its checksum
     except _Refused as error:
         raise UserError(f'{name}: refused: {error}') from None
     except Exception as error:
-        # gzip and tarfile raise whatever they stumble over in hostile bytes.
+        # Hostile bytes make gzip and tarfile raise all kinds of errors.
         reason = str(error) or type(error).__name__
         raise UserError(f'{name}: damaged, or not a tar.gz ({reason})') from None
     missing = [member for full, member in known.items() if full not in seen]
@@ -275,50 +307,54 @@ class _Refused(Exception):
     """The archive holds something that it must not."""
 
 
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 class _Forward:
     """The decompressed stream as tarfile sees it: forwards only, and no more than `limit` bytes.
 
-    tarfile itself believes the sizes and offsets in headers, however large or negative.
+    tarfile itself believes the sizes and offsets in headers, however large or negative they are.
     """
 
-    def __init__(self, stream, limit):
+    def __init__(self, stream: _Readable, limit: int) -> None:
         self.stream = stream
         self.limit = limit
         self.position = 0
 
-    def tell(self):
+    def tell(self) -> int:
         return self.position
 
-    def read(self, size):
-        """For headers; the longest ones, of file names, have a few hundred bytes."""
+    def read(self, size: int) -> bytes:
+        """Read a header; even one with a long file name has only a few hundred bytes."""
         if not 0 <= size <= 8192:
             raise _Refused(f'a header of {size:,} bytes')
         return self._take(size)
 
-    def seek(self, position):
+    def seek(self, position: int) -> None:
         if position < self.position:
             raise _Refused('a member that begins before the end of the last one')
         for _ in self._chunks(position - self.position):
             pass
 
-    def read_chunks(self, position, size):
-        """Yield the `size` bytes at `position`, at most 1 MiB at a time; fewer when it ends there.
+    def read_chunks(self, position: int, size: int) -> Iterator[bytes]:
+        """Yield the `size` bytes at `position`, at most 1 MiB at a time; fewer if the stream ends.
 
-        tarfile itself finds out that a member was cut off, when it looks for the next one.
+        tarfile itself notices that a member was cut off when it looks for the next one.
         """
         self.seek(position)
         yield from self._chunks(size)
 
-    def skip_rest(self):
+    def skip_rest(self) -> None:
         while self._take(CHUNK):
             pass
 
-    def _chunks(self, size):
+    def _chunks(self, size: int) -> Iterator[bytes]:
         while size and (data := self._take(min(size, CHUNK))):
             size -= len(data)
             yield data
 
-    def _take(self, size):
+    def _take(self, size: int) -> bytes:
         data = self.stream.read(size)
         self.position += len(data)
         if self.position > self.limit:
@@ -327,13 +363,13 @@ class _Forward:
 
 
 @contextlib.contextmanager
-def _lock(path):
-    """One process at a time; the system frees the lock of one that is killed."""
+def _lock(path: pathlib.Path) -> Iterator[None]:
+    """Let one process in at a time; the system frees the lock of a killed one."""
     lock = filelock.FileLock(path)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        print(f'Waiting for another download to {path.parent} to end', file=sys.stderr, flush=True)
+        tell(f'Waiting for another download to {path.parent}')
         lock.acquire()
     try:
         yield
@@ -342,8 +378,8 @@ def _lock(path):
 
 
 @contextlib.contextmanager
-def _advice(text):
-    """What to do about an archive that is refused."""
+def _advice(text: str) -> Iterator[None]:
+    """Add to a UserError what to do about it."""
     try:
         yield
     except UserError as error:
@@ -351,25 +387,24 @@ def _advice(text):
 
 
 @contextlib.contextmanager
-def _plain_disk_errors(directory):
-    """An OSError of the disk in one line."""
+def _plain_disk_errors() -> Iterator[None]:
+    """Turn an OSError of the disk into a UserError."""
     try:
         yield
-    except BrokenPipeError:
-        raise  # of print: see cli.run
     except OSError as error:
-        what = error.filename or directory
+        if error.filename in (None, STDOUT):
+            raise  # see cli.run
         room = ' (400 MB are needed)' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise UserError(
-            f'{what}: {error.strerror or error}{room}; '
-            'put that right, or choose another folder with --dir'
+            f'{error.filename}: {error.strerror or error}{room}; '
+            'correct that, or choose another folder with --dir'
         ) from None
 
 
-def _bar(file, name):
+def _bar(file: BinaryIO, name: str) -> tqdm:
     size = os.fstat(file.fileno()).st_size
     return tqdm(desc=name, total=size, unit='B', unit_scale=True, disable=None)
 
 
-def _md5():
+def _md5() -> 'hashlib._Hash':
     return hashlib.md5(usedforsecurity=False)

@@ -1,86 +1,102 @@
-"""Images on the device once, as one array; batches gathered and augmented from it."""
+"""Send the images to the device once, as one array; gather and augment batches there."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import chainer
 import numpy as np
 from chainer.dataset import converter
+from numpy.typing import NDArray
 
+from chainer_cifar.arrays import Array
+from chainer_cifar.data.augment import Augment
+from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
+
+Index: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]  # which images, ``(B,)``
 
 
 class Split:
-    """Which images train, which validate.
+    """Which training images train, and which validate.
 
     Args:
-        n (int): Number of training images.
-        seed (int): Of the random choice.
-        validate (bool): Set a tenth aside for validation: 5,000 of CIFAR-10's 50,000.
+        n: Number of training images.
+        seed: Seed of the random choice.
+        validate: Set a tenth aside for validation: 5,000 of CIFAR-10's 50,000.
 
     Attributes:
-        train, valid (numpy.ndarray): Indices into the training images, int64; no overlap.
+        train: Indices of the images that train.
+        valid: Indices of the others.
     """
 
-    def __init__(self, n, seed, validate=True):
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+    def __init__(self, n: int, seed: int, validate: bool = True) -> None:
         order = np.random.RandomState(seed).permutation(n)
         n_valid = n // 10 if validate else 0
         self.train, self.valid = order[: n - n_valid], order[n - n_valid :]
 
 
 class DeviceImages:
-    """A set of images and labels that lies on a device.
+    """Images and labels that lie on a device.
 
     Args:
-        images (numpy.ndarray): float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
-        labels (numpy.ndarray): int32 ``(N,)``.
-        device (chainer.backend.Device): Where to put them.
-        normalization (Normalization): What is done to each batch, after augmentation.
+        images: float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
+        labels: int32 ``(N,)``.
+        device: Where to put them.
+        normalization: What to do to each batch after augmentation.
     """
 
-    def __init__(self, images, labels, device, normalization):
+    def __init__(
+        self,
+        images: Array,
+        labels: Array,
+        device: chainer.backend.Device,
+        normalization: Normalization,
+    ) -> None:
         self.xp = device.xp
         self.normalization = normalization
-        self.images = _sent(images.reshape(-1, 3, 32, 32), device)
-        self.labels = device.send(labels)
+        self.images = _send(images.reshape(-1, 3, 32, 32), device)
+        self.labels: Array = device.send(labels)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index):
-        """Images ``(B, 3, 32, 32)`` and labels ``(B,)`` at `index`, integers ``(B,)``.
+    def take(self, index: Index) -> tuple[Array, Array]:
+        """Return images ``(B, 3, 32, 32)``, float32 and not normalized yet, and their labels."""
+        places = self.xp.asarray(np.asarray(index))
+        return self.images[places].astype(np.float32, copy=False), self.labels[places]
 
-        The images are float32, and not normalized yet.
-        """
-        index = self.xp.asarray(np.asarray(index))
-        return self.images[index].astype(np.float32, copy=False), self.labels[index]
-
-    def batches(self, index, batch_size):
-        """The images at `index`, in that order, normalized, `batch_size` at a time."""
+    def batches(self, index: Index, batch_size: int) -> Iterator[tuple[Array, Array]]:
+        """Yield `batch_size` images at a time, normalized, in the order of `index`, and labels."""
         for start in range(0, len(index), batch_size):
             x, t = self.take(index[start : start + batch_size])
             yield self.normalization(self.xp, x), t
 
-    def augmenting_converter(self, augment):
-        """A Chainer converter: a batch of indices -> augmented, normalized images and labels."""
+    def augmenting_converter(self, augment: Augment) -> Callable[..., tuple[Array, Array]]:
+        """Make a Chainer converter from indices to augmented, normalized images and labels."""
 
         @converter()
-        def convert(index, device):
+        def convert(index: Index, device: chainer.backend.Device) -> tuple[Array, Array]:
             x, t = self.take(index)
             return self.normalization(self.xp, augment(self.xp, x, np.random)), t
 
         return convert
 
 
-def _sent(images, device):
+def _send(images: Array, device: chainer.backend.Device) -> Array:
     if device.xp is np:
         return images
-    # In parts: CuPy sends by way of page-locked memory, and keeps what the largest of them took.
-    on_device = device.xp.empty(images.shape, images.dtype)
+    # In parts: CuPy sends through page-locked memory and keeps as much as the largest part took.
+    on_device: Array = device.xp.empty(images.shape, images.dtype)
     for start in range(0, len(images), 2000):
         on_device[start : start + 2000] = device.send(images[start : start + 2000])
     return on_device
 
 
-def training_iterator(index, batch_size):
-    """Chainer's iterator over shuffled `index`; each epoch's order is drawn from NumPy's state."""
+def training_iterator(index: Index, batch_size: int) -> chainer.iterators.SerialIterator:
+    """Make an iterator over shuffled `index`, which draws each epoch's order from NumPy's state."""
     if batch_size > len(index):
         raise UserError(f'{batch_size}: there are only {len(index)} training images')
     return chainer.iterators.SerialIterator(index, batch_size)

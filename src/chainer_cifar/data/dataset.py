@@ -1,40 +1,49 @@
-"""The images and labels a run trains and tests on, read from two pickles and checked together."""
+"""The images and labels that a run trains and tests on: two pickles, read and checked together."""
 
+import os
 import zlib
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainer_cifar.data import store
 from chainer_cifar.errors import UserError
 
+# More than any set of images has (ImageNet-21k: 21,841); a net has weights for each.
+MOST_CLASSES = 100_000
+
 
 class Dataset(NamedTuple):
-    """Images float32 or uint8 ``(N, 3072)``, labels int32 ``(N,)``; of training and of test."""
+    """Images ``(N, 3072)`` and labels ``(N,)``, for training and for testing."""
 
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    class_names: list
+    train_images: store.Rows
+    train_labels: NDArray[np.int32]
+    test_images: store.Rows
+    test_labels: NDArray[np.int32]
+    class_names: list[str]
 
     @property
-    def n_class(self):
+    def n_class(self) -> int:
+        """The number of classes."""
         return len(self.class_names)
 
-    def checksum(self):
-        """CRC-32 of every image and label: a run is resumed on the data it began with."""
+    def checksum(self) -> str:
+        """Return the CRC-32 of all images and labels: a run must resume on the data it began with.
+
+        Class names do not count.
+        """
         crc = 0
         for array in self[:4]:
             crc = zlib.crc32(np.ascontiguousarray(array).data.cast('B'), crc)
         return f'{crc:08x}'
 
 
-def load(image_path, label_path):
-    """Read a pair of files made by dataset.py, or by the original project.
+def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str]) -> Dataset:
+    """Read a pair of files that dataset.py or the original project made.
 
     Raises:
-        UserError: A file is missing or malformed, or the two do not fit each other.
+        UserError: A file is missing or malformed, or the two do not fit together.
     """
     images, labels = store.read_images(image_path), store.read_labels(label_path)
     for part in ('train', 'test'):
@@ -45,7 +54,12 @@ def load(image_path, label_path):
             )
     names = store.read_class_names(label_path)
     largest = max(int(labels[part].max()) for part in labels)
-    if names is None:  # the original project's files have no names
+    if names is None:  # as for the original project's files
+        if largest >= MOST_CLASSES:
+            raise UserError(
+                f'{label_path}: label {largest}; without {store.CLASSES_FILE} beside it, labels '
+                f'must be less than {MOST_CLASSES:,}: number the classes from 0'
+            )
         names = [str(label) for label in range(largest + 1)]
     if largest >= len(names):
         raise UserError(

@@ -1,7 +1,7 @@
-"""URL → verified file: goes on where it was cut, tries again, and says what to do when it cannot.
+"""Fetch a URL into a verified file: resume it, try again, and say what to do if that fails.
 
-What has come so far is in ``<name>.part``; beside it ``<name>.part.json`` remembers whose bytes
-they are. So a download that is cut, interrupted or killed goes on from there in the next run.
+``<name>.part`` holds the bytes received so far, and ``<name>.part.json`` beside it says from where
+they are. So a download that is cut off, interrupted or killed continues in the next run.
 """
 
 import hashlib
@@ -11,79 +11,92 @@ import json
 import os
 import pathlib
 import re
-import sys
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
 
 import requests
 import urllib3
 from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, naming
+from chainer_cifar.streams import printable, tell
 
 CHUNK = 1 << 16  # bytes; small, since a chunk that is cut off on its way is lost
 TIMEOUT = 10, 30  # seconds: to connect, and between two reads
-LONGEST_WAIT = 60  # seconds, between two attempts
-PROGRESS = 1 << 20  # bytes; an attempt that brings this much starts the count of retries anew
-GZIP = b'\x1f\x8b'  # how each gzip file begins, and no web page does
+LONGEST_WAIT = 60  # seconds between two attempts
+PROGRESS = 1 << 20  # bytes; after an attempt that brings this many, retries count from 0 again
+GZIP = b'\x1f\x8b'  # the first bytes of every gzip file, and of no web page
+
+State: TypeAlias = dict[str, Any]  # the part.json file: url, size and the two validators
 
 
-def fetch(url, path, *, md5, size, limit, retries=4, sleep=time.sleep):
-    """Bring the gzip file at `url` (http, https, file) to `part_of(path)` and verify it.
+def fetch(
+    url: str,
+    path: pathlib.Path,
+    *,
+    md5: str | None,
+    size: int | None,
+    limit: int,
+    retries: int = 4,
+    sleep: Callable[[float], object] = time.sleep,
+) -> str:
+    """Fetch the gzip file at `url` (http, https, file) to `part_of(path)` and verify it.
 
     The caller moves it to `path`, or gives it up, and then calls `discard(path)`.
 
     Args:
-        url (str): As `check_url` passes it.
-        path (pathlib.Path): Where the file belongs; its folder exists.
-        md5 (str or None): 32 lower-case hexadecimal digits; None checks nothing.
-        size (int or None): The file's bytes, when known.
-        limit (int): More bytes than this are not taken.
-        retries (int): How often to try again after an attempt that brought next to nothing.
-        sleep: Called with the seconds to wait before another attempt.
+        url: A URL that `check_url` accepts.
+        path: Where the file belongs; its folder exists.
+        md5: 32 lower-case hexadecimal digits; None checks nothing.
+        size: The file's size in bytes, if known.
+        limit: The most bytes to accept.
+        retries: How often to try again after an attempt that brought next to nothing.
+        sleep: Waits this many seconds before another attempt.
 
     Returns:
-        str: The file's md5.
+        The file's md5.
 
     Raises:
-        UserError: what came is not that file, or nothing came; it says what to do.
-        OSError: the part file cannot be written.
+        UserError: Another file came, or nothing; the error says what to do.
+        OSError: The part file cannot be written.
     """
     transfer = _Transfer(url, path, size, limit, retries, sleep)
     try:
         transfer.run()
         actual = md5sum(transfer.part)
         if md5 not in (None, actual) and transfer.resumed:
-            _notice(f'put together from several answers, it has md5 {actual}: starting over')
+            tell(f'the parts of several answers together have md5 {actual}: starting over')
             discard(path)
             transfer.run()
             actual = md5sum(transfer.part)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt('interrupted; run this command again to go on') from None
+        raise KeyboardInterrupt('interrupted; run this command again to continue') from None
     if md5 not in (None, actual):
         discard(path)
         raise UserError(
-            f'{url}: what came has md5 {actual}, expected {md5}: another file, or changed on its '
-            'way; try another --url, or give --md5 if this is the file you want'
+            f'{url}: the file has md5 {actual}, expected {md5}: it is another one, or was changed '
+            'on its way; try another --url, or give --md5 if this is the file you want'
         )
     return actual
 
 
-def part_of(path):
-    """The file in which the bytes for `path` are collected."""
+def part_of(path: pathlib.Path) -> pathlib.Path:
+    """Return the file that collects the bytes for `path`."""
     return path.with_name(f'{path.name}.part')
 
 
-def discard(path):
-    """Forget what was collected for `path`."""
+def discard(path: pathlib.Path) -> None:
+    """Delete what was collected for `path`."""
     _state_of(path).unlink(missing_ok=True)
     part_of(path).unlink(missing_ok=True)
 
 
-def md5sum(path):
-    """The md5 of a file, as 32 hexadecimal digits."""
+def md5sum(path: str | os.PathLike[str]) -> str:
+    """Return the md5 of a file as 32 hexadecimal digits."""
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, 'rb') as file:
         while data := file.read(1 << 20):
@@ -91,37 +104,45 @@ def md5sum(path):
     return digest.hexdigest()
 
 
-def check_url(url):
-    """Raise UserError unless `url` is a whole http, https or file URL."""
+def check_url(url: str) -> None:
+    """Raise UserError unless `url` is a complete http, https or file URL."""
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname
     except ValueError as error:
-        raise UserError(f"--url: '{url}' is no URL: {error}") from None
+        raise UserError(f"--url: '{url}' is not a URL: {error}") from None
     if parts.scheme in ('http', 'https') and host:
         return
     if parts.scheme == 'file' and host in (None, 'localhost') and parts.path.startswith('/'):
         return
     hint = '' if parts.scheme else f'; for a file give {pathlib.Path(url).absolute().as_uri()}'
-    raise UserError(f"--url: '{url}' is not a whole http, https or file URL{hint}")
+    raise UserError(f"--url: '{url}' is not a complete http, https or file URL{hint}")
 
 
 class _Transient(Exception):
-    """An attempt failed in a way that another one may not."""
+    """An attempt failed, but another one may succeed."""
 
-    def __init__(self, reason, wait=0):
+    def __init__(self, reason: str, wait: int = 0) -> None:
         super().__init__(reason)
-        self.wait = wait  # seconds that the server asks for
+        self.wait = wait  # seconds, as the server asks
 
 
 class _Restart(Exception):
-    """What was collected is of no use: the next request asks for the whole file."""
+    """The collected bytes are useless: the next request must ask for the whole file."""
 
 
 class _Transfer:
-    """One URL on its way to one part file."""
+    """The transfer from a URL to a part file."""
 
-    def __init__(self, url, path, size, limit, retries, sleep):
+    def __init__(
+        self,
+        url: str,
+        path: pathlib.Path,
+        size: int | None,
+        limit: int,
+        retries: int,
+        sleep: Callable[[float], object],
+    ) -> None:
         self.url = url
         self.path = path
         self.part = part_of(path)
@@ -129,12 +150,12 @@ class _Transfer:
         self.limit = limit
         self.retries = retries
         self.sleep = sleep
-        self.received = 0  # bytes of this run
+        self.received = 0  # bytes, in this run
         self.resumed = False  # whether the part file holds bytes of several answers
 
-    def run(self):
-        """Return when the part file is whole."""
-        print(f'Fetching {self.url}', flush=True)
+    def run(self) -> None:
+        """Transfer until the part file is complete."""
+        print(f'Fetching {printable(self.url)}', flush=True)
         start = time.monotonic()
         self.received = 0
         if urllib.parse.urlsplit(self.url).scheme == 'file':
@@ -147,10 +168,11 @@ class _Transfer:
         rate = self.received / 1e6 / seconds
         print(f'Received {self.received:,} bytes in {seconds:.1f} s, {rate:.1f} MB/s', flush=True)
 
-    def copy(self):
+    def copy(self) -> None:
+        """Copy a file URL."""
         source = urllib.request.url2pathname(urllib.parse.urlsplit(self.url).path)
         try:
-            file = open(source, 'rb')  # noqa: SIM115 - only this line's errors are the source's
+            file = open(source, 'rb')  # noqa: SIM115 - only errors of this line are errors of the source
         except OSError as error:
             raise UserError(f'--url: {source}: {error.strerror}') from None
         try:
@@ -160,17 +182,17 @@ class _Transfer:
                 self.check_total(total)
                 discard(self.path)
                 self.receive(chunks, 0, total)
-        except _Transient as error:  # it is empty, or was cut meanwhile
-            raise self.give_up(error) from None
+        except _Transient as error:  # the file is empty, or was cut meanwhile
+            raise self.give_up(str(error)) from None
 
-    def download(self):
-        """Attempt until the part file is whole."""
+    def download(self) -> None:
+        """Make attempts until the part file is complete."""
         failures, furthest = 0, self.collected()
         while True:
             try:
                 return self.attempt()
             except _Restart as reason:
-                _notice(f'{reason}: starting over')
+                tell(f'{reason}: starting over')
                 discard(self.path)
             except _Transient as error:
                 if self.collected() >= furthest + PROGRESS:
@@ -180,19 +202,19 @@ class _Transfer:
                     times = 'once' if failures == 1 else f'{failures} times'
                     raise self.give_up(f'{error}; tried {times}') from None
                 wait = min(max(2 ** (failures - 1), error.wait), LONGEST_WAIT)
-                _notice(f'{error}; retry {failures} of {self.retries} in {wait} s')
+                tell(f'{error}; retry {failures} of {self.retries} in {wait} s')
                 self.sleep(wait)
 
-    def attempt(self):
-        """One request: for what is missing when that is known, else for all."""
+    def attempt(self) -> None:
+        """Make one request: for the missing bytes if they are known, otherwise for all."""
         state = self.load_state()
         offset = self.collected() if state else 0
         self.resumed = offset > 0
-        if offset and offset == state['size']:
-            print(f'All of its {offset:,} bytes are in {self.part} already', flush=True)
+        if state and offset and offset == state['size']:
+            print(f'All {offset:,} bytes are in {self.part} already', flush=True)
             return
         headers = {'Accept-Encoding': 'identity'}
-        if offset:
+        if state and offset:
             headers['Range'] = f'bytes={offset}-'
             if validator := _strong_validator(state):
                 headers['If-Range'] = validator
@@ -200,7 +222,7 @@ class _Transfer:
             if offset and response.status_code == 416:
                 if response.headers.get('Content-Range') != f'bytes */{offset}':
                     raise _Restart('the file on the server has changed')
-            elif offset and response.status_code == 206:
+            elif state and offset and response.status_code == 206:
                 _check_continues(response, offset, state)
                 print(f'Resuming at {offset:,} of {state["size"]:,} bytes', flush=True)
                 self.receive(_stream(response), offset, state['size'])
@@ -215,7 +237,8 @@ class _Transfer:
                 self.save_state(response.headers, total)
                 self.receive(chunks, 0, total)
 
-    def get(self, headers):
+    def get(self, headers: Mapping[str, str]) -> requests.Response:
+        """Send the request; raise `_Transient` or UserError if no answer comes."""
         try:
             return requests.get(self.url, headers=headers, stream=True, timeout=TIMEOUT)
         except (requests.ConnectionError, requests.Timeout) as error:
@@ -228,7 +251,8 @@ class _Transfer:
         except requests.RequestException as error:
             raise self.give_up(_innermost(error)) from None
 
-    def check_status(self, response):
+    def check_status(self, response: requests.Response) -> None:
+        """Raise `_Transient` or UserError unless the answer holds the whole file."""
         code = response.status_code
         if code == 200:
             return
@@ -237,8 +261,8 @@ class _Transfer:
             raise _Transient(reason, wait=_number(response, 'Retry-After') or 0)
         raise self.give_up(reason)
 
-    def look(self, chunks):
-        """The same chunks, when they begin as a gzip file does."""
+    def look(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Return the same chunks if they begin like a gzip file; otherwise raise an error."""
         first = b''
         while len(first) < len(GZIP) and (more := next(chunks, b'')):
             first += more
@@ -246,15 +270,15 @@ class _Transfer:
             raise _Transient('the answer was empty')
         if first.lstrip()[:1] == b'<':
             raise self.give_up(
-                'what comes is a web page, not an archive: the log-in page of this network, '
+                'the answer is a web page, not an archive: the log-in page of this network, '
                 'or the file has moved'
             )
         if not first.startswith(GZIP):
-            raise self.give_up(f'what comes is no gzip file, it begins with {first[:16]!r}')
+            raise self.give_up(f'the answer is not a gzip file, it begins with {first[:16]!r}')
         return itertools.chain([first], chunks)
 
-    def check_total(self, total):
-        """Refuse what is certainly another file before fetching it."""
+    def check_total(self, total: int | None) -> None:
+        """Refuse a file of another size before fetching it."""
         if total is not None and self.size not in (None, total):
             raise UserError(
                 f'{self.url}: has {total:,} bytes, the official archive {self.size:,}; '
@@ -263,17 +287,21 @@ class _Transfer:
         if total is not None and total > self.limit:
             raise UserError(f'{self.url}: has {total:,} bytes, too many for this archive')
 
-    def receive(self, chunks, offset, total):
-        """Append `chunks` to the part file; with `total` bytes it is whole, when that is known."""
+    def receive(self, chunks: Iterable[bytes], offset: int, total: int | None) -> None:
+        """Append `chunks` to the part file until it has `total` bytes, if that is known."""
         look = {'desc': self.path.name, 'unit': 'B', 'unit_scale': True, 'disable': None}
         size = offset
         whole = f' of {total:,}' if total else ''
-        with open(self.part, 'ab') as file, tqdm(initial=offset, total=total, **look) as bar:
+        with (
+            naming(self.part),
+            open(self.part, 'ab') as file,
+            tqdm(initial=offset, total=total, **look) as bar,
+        ):
             try:
                 for data in chunks:
                     size += len(data)
                     if size > (total or self.limit):
-                        raise UserError(f'{self.url}: sends more bytes than it announced or may')
+                        raise UserError(f'{self.url}: sends more bytes than announced or allowed')
                     file.write(data)
                     self.received += len(data)
                     bar.update(len(data))
@@ -282,12 +310,12 @@ class _Transfer:
         if total is not None and size < total:
             raise _Transient(f'cut off after {size:,}{whole} bytes: {_CLOSED}')
 
-    def collected(self):
-        """Bytes in the part file."""
+    def collected(self) -> int:
+        """Return the number of bytes in the part file."""
         return self.part.stat().st_size if self.part.exists() else 0
 
-    def load_state(self):
-        """Whose bytes are in the part file; None when that is not known or not this URL."""
+    def load_state(self) -> State | None:
+        """Tell from where the part file's bytes are; None if unknown or from another URL."""
         try:
             state = json.loads(_state_of(self.path).read_text(encoding='utf-8'))
         except (OSError, ValueError):
@@ -298,15 +326,17 @@ class _Transfer:
         known = texts and isinstance(state['size'], int | None) and state['url'] == self.url
         return state if known else None
 
-    def save_state(self, headers, size):
+    def save_state(self, headers: Mapping[str, str], size: int | None) -> None:
+        """Note from where the bytes come that follow."""
         state = {'url': self.url, 'size': size, **{name: headers.get(name) for name in _VALIDATORS}}
         with atomic_write(_state_of(self.path), 'w') as file:
             json.dump(state, file, indent=1)
 
-    def give_up(self, reason):
-        go_on = 'run this command again to go on with what came, or ' if self.collected() else ''
+    def give_up(self, reason: str) -> UserError:
+        """Make the error that says how the user can continue."""
+        again = 'run this command again to continue, or ' if self.collected() else ''
         return UserError(
-            f'cannot fetch {self.url} ({reason}); {go_on}fetch it by hand, save it as '
+            f'cannot fetch {self.url} ({reason}); {again}fetch it by hand, save it as '
             f'{os.path.abspath(self.path)}, and run this command again'
         )
 
@@ -315,49 +345,46 @@ _VALIDATORS = 'ETag', 'Last-Modified'
 _CLOSED = 'the connection was closed'
 
 
-def _state_of(path):
+def _state_of(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f'{path.name}.part.json')
 
 
-def _strong_validator(state):
-    # If-Range takes no weak ETag (RFC 9110, 13.1.5).
-    etag = state['ETag']
-    return etag if etag and not etag.startswith('W/') else state['Last-Modified']
+def _strong_validator(state: State) -> str | None:
+    # If-Range must not hold a weak ETag (RFC 9110, 13.1.5).
+    etag: str | None = state['ETag']
+    modified: str | None = state['Last-Modified']
+    return etag if etag and not etag.startswith('W/') else modified
 
 
-def _check_continues(response, offset, state):
+def _check_continues(response: requests.Response, offset: int, state: State) -> None:
     content_range = response.headers.get('Content-Range', '')
     if not re.fullmatch(rf'bytes {offset}-\d+/{state["size"]}', content_range):
-        raise _Restart('the server does not go on where its last answer ended')
+        raise _Restart('the server does not continue where its last answer ended')
     # Servers may leave Last-Modified out of a partial answer (RFC 9110, 15.3.7).
     if any(response.headers.get(name) not in (None, state[name]) for name in _VALIDATORS):
         raise _Restart('the file on the server has changed')
 
 
-def _number(response, name):
+def _number(response: requests.Response, name: str) -> int | None:
     text = response.headers.get(name, '')
     return int(text) if re.fullmatch('[0-9]{1,15}', text) else None
 
 
-def _stream(response):
-    """The bytes as they are on the server, whatever it says in Content-Encoding of a .gz file."""
+def _stream(response: requests.Response) -> Iterator[bytes]:
+    """Yield the bytes as they are on the server, whatever its Content-Encoding says."""
     try:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise _Transient(_innermost(error)) from None
 
 
-def _innermost(error):
-    """The first cause, 'Connection refused', out of what requests and urllib3 wrap around it."""
+def _innermost(error: Exception) -> str:
+    """Find the first cause, 'Connection refused', in what requests and urllib3 wrap around it."""
     while not isinstance(error, http.client.IncompleteRead):
         wrapped = (getattr(error, name, None) for name in ('reason', 'original_error'))
-        inner = (*wrapped, error.__cause__, error.__context__)
-        inner = next((item for item in inner if isinstance(item, Exception)), None)
+        causes = (*wrapped, error.__cause__, error.__context__)
+        inner = next((cause for cause in causes if isinstance(cause, Exception)), None)
         if inner is None:
             return ' '.join((getattr(error, 'strerror', None) or str(error)).split())
         error = inner
     return _CLOSED
-
-
-def _notice(text):
-    print(text, file=sys.stderr, flush=True)

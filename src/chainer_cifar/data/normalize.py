@@ -1,38 +1,60 @@
-"""What is done to a batch last, after augmentation: x -> (x - mean) / std, channel by channel.
+"""Normalize a batch after augmentation: x -> (x - mean) / std, channel by channel.
 
-To add one: a function here that turns the training images (N, 3072), as the data file has them,
-into mean and std, three numbers each or one for all channels.
+To add a normalization, write a function here. It takes the training images ``(N, 3072)`` as the
+data file has them, and returns mean and std, either three numbers or one for all channels.
 """
 
 import dataclasses
+from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
-normalizations = Registry('normalization')
+MeanAndStd: TypeAlias = tuple[ArrayLike, ArrayLike]
 
-# These count on pictures of 0 to 255, as they are in image_raw.pkl.
-OF_BYTES = ('unit', 'symmetric', 'imagenet')
+normalizations = Registry[Callable[[Array], MeanAndStd]]('normalization')
+
+# These expect pictures of 0 to 255, as image_raw.pkl holds them.
+FOR_RAW = ('unit', 'symmetric', 'imagenet')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, init=False)
 class Normalization:
-    """The numbers of one normalization; called, it carries it out."""
+    """The numbers of a normalization; call it to carry it out.
 
-    mean: np.ndarray  # float32 (3,)
-    std: np.ndarray  # float32 (3,), none of them 0
+    Args:
+        mean: Three numbers, or one for all channels, of any dtype.
+        std: Likewise; none of them 0.
 
-    def __post_init__(self):
-        for name in ('mean', 'std'):
-            values = np.broadcast_to(np.asarray(getattr(self, name), np.float32), (3,))
-            object.__setattr__(self, name, values)
+    Raises:
+        ValueError: A number is not finite, or a standard deviation is 0.
+    """
+
+    mean: NDArray[np.float32]  # (3,)
+    std: NDArray[np.float32]  # (3,)
+
+    def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:
+        for name, values in (('mean', mean), ('std', std)):
+            three = np.broadcast_to(np.asarray(values, np.float32), (3,))
+            object.__setattr__(self, name, three)
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and self.std.all()):
             raise ValueError('not a finite mean and a standard deviation')
 
-    def __call__(self, xp, x):
-        """Images of the array module `xp`, float32 (N, 3, H, W); a new array, or `x` itself."""
+    def __call__(self, xp: ArrayModule, x: Array) -> Array:
+        """Normalize images.
+
+        Args:
+            xp: The array module of `x`.
+            x: float32 ``(N, 3, H, W)``; it stays as it is.
+
+        Returns:
+            A new array, or `x` itself if there is nothing to do.
+        """
         if self.mean.any():
             x = x - xp.asarray(self.mean)[:, None, None]
         if (self.std != 1).any():
@@ -40,13 +62,13 @@ class Normalization:
         return x
 
 
-def fit(name, images):
-    """The normalization `name` for these training images (N, 3072).
+def fit(name: str, images: Array) -> Normalization:
+    """Make the normalization `name` for these training images ``(N, 3072)``.
 
     Raises:
-        UserError: No such normalization, or it is for raw images and these are none.
+        UserError: There is no such normalization, or it is for raw images and these are not raw.
     """
-    if name in OF_BYTES and images.dtype != np.uint8:
+    if name in FOR_RAW and images.dtype != np.uint8:
         raise UserError(
             f'{name}: is for raw images; give -d dataset/image_raw.pkl '
             f'(made by: {command_line("dataset --only raw")})'
@@ -55,28 +77,28 @@ def fit(name, images):
 
 
 @normalizations.register('none')
-def none(images):
-    """Take the values as they are."""
+def none(images: Array) -> MeanAndStd:
+    """Leave the values as they are."""
     return 0, 1
 
 
 @normalizations.register('unit')
-def unit(images):
-    """0 to 255 becomes 0 to 1 (articles 001 and 002)."""
+def unit(images: Array) -> MeanAndStd:
+    """Map 0 to 255 to 0 to 1 (articles 001 and 002)."""
     return 0, 255
 
 
 @normalizations.register('symmetric')
-def symmetric(images):
-    """0 to 255 becomes -1 to 1, as MobileNet and EfficientNet were trained."""
+def symmetric(images: Array) -> MeanAndStd:
+    """Map 0 to 255 to -1 to 1, as in the training of MobileNet and EfficientNet."""
     return 127.5, 127.5
 
 
 @normalizations.register('channel')
-def channel(images):
-    """Each channel to mean 0 and standard deviation 1 over the training images (article 003)."""
+def channel(images: Array) -> MeanAndStd:
+    """Give each channel mean 0 and standard deviation 1 over the training images (article 003)."""
     total, squares = np.zeros(3), np.zeros(3)
-    for start in range(0, len(images), 2000):  # a copy in float64 of all would be 1.2 GB
+    for start in range(0, len(images), 2000):  # a float64 copy of all would take 1.2 GB
         chunk = images[start : start + 2000].astype(np.float64).reshape(-1, 3, 1024)
         total += chunk.sum(axis=(0, 2))
         squares += np.einsum('ncp,ncp->c', chunk, chunk)
@@ -87,6 +109,6 @@ def channel(images):
 
 
 @normalizations.register('imagenet')
-def imagenet(images):
-    """0 to 255 to mean 0 and standard deviation 1 of ImageNet's channels, torchvision's numbers."""
+def imagenet(images: Array) -> MeanAndStd:
+    """Give ImageNet's channels mean 0 and standard deviation 1, with torchvision's numbers."""
     return 255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])

@@ -1,33 +1,39 @@
-"""Read a pickle of arrays from an unknown hand without running anything in it.
+"""Read a pickle of arrays from an unknown source without running anything in it.
 
-The archives of CIFAR and the files of the original project are pickles, and a pickle is a program:
-even with `find_class` locked, `pickle.load` can be made to crash the interpreter (a tuple nested
-400,000 deep as a key) or to take gigabytes (an eight-byte file). So this module interprets the
-opcodes that dictionaries of arrays are made of, and refuses every other one. Nothing is imported or
-called: an array is collected as dtype, shape, order and bytes, and built after all is checked.
+The CIFAR archives and the files of the original project are pickles, and a pickle is a program:
+even with `find_class` locked, one can make `pickle.load` crash the interpreter (a tuple nested
+400,000 deep as a key) or take gigabytes of memory (an eight-byte file). So this module interprets
+the opcodes that make dictionaries of arrays, and refuses all others. It imports and calls nothing:
+it collects an array as dtype, shape, order and bytes, checks them all, and then builds the array.
 
-It reads what `pickle` of Python 2 (protocol 2) and Python 3 (protocols 2 to 5) writes for a
-dictionary of text, numbers, lists, tuples and NumPy arrays, by NumPy 1 or 2.
+It reads the dictionaries of text, numbers, lists, tuples and NumPy arrays (of NumPy 1 or 2) that
+`pickle` of Python 2 (protocol 2) and Python 3 (protocols 2 to 5) writes.
 """
 
 import contextlib
 import io
 import math
+import os
 import pickle
 import struct
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 
 _DTYPES = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8', 'f2', 'f4', 'f8')
 
 
-def load(path):
-    """The dictionary in the pickle `path`; its arrays are read-only.
+def load(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the dictionary in the pickle `path`, with read-only arrays.
 
-    Keys are str. A Python-2 `str` comes back as str (latin-1).
-    Raises UserError when the file is missing, damaged, or holds anything but plain data.
+    A `str` of Python 2 comes back as str (latin-1).
+
+    Raises:
+        UserError: The file is missing, damaged, or holds anything but plain data.
     """
     with one_line(path, 'pickle of arrays'), open(path, 'rb') as file:
         value = Machine(file, _GLOBALS).run()
@@ -40,8 +46,13 @@ def load(path):
 
 
 @contextlib.contextmanager
-def one_line(path, kind):
-    """Turn whatever a missing, damaged or hostile file raises inside the block into a UserError."""
+def one_line(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
+    """Turn any error that a missing, damaged or hostile file causes in the block into a UserError.
+
+    Args:
+        path: The file.
+        kind: What it should be, such as ``pickle of arrays``.
+    """
     try:
         yield
     except OSError as error:
@@ -52,36 +63,41 @@ def one_line(path, kind):
         )
         raise UserError(message) from None
     except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
-        # Whatever a damaged program does to the stack ends in one of these.
+        # Anything that a damaged program does to the stack ends in one of these.
         raise UserError(
             f'{path}: not a readable {kind} ({error}); fetch or make it again'
         ) from None
 
 
 class Refused(Exception):
-    """The pickle asks for something that data has no need of."""
+    """The pickle asks for something that data does not need."""
 
 
 class _Dtype:
-    def __init__(self, name, *flags):
+    def __init__(self, name: object, *flags: object) -> None:
         self.name = name
-        self.byte_order = '='
+        self.byte_order: object = '='
 
-    def set_state(self, state):
+    def set_state(self, state: Any) -> None:
         _, self.byte_order, *_ = state
 
 
 class _Array:
-    """What `pickle` tells of an ndarray; `build_array` makes the array when all is known."""
+    """The arguments with which `pickle` makes an ndarray; `build_array` checks them and makes it.
 
-    def __init__(self, data=b'', dtype=None, shape=(0,), order='C'):
+    They are whatever a damaged or hostile file holds.
+    """
+
+    def __init__(
+        self, data: Any = b'', dtype: Any = None, shape: Any = (0,), order: Any = 'C'
+    ) -> None:
         self.data, self.dtype, self.shape, self.order = data, dtype, shape, order
 
-    def set_state(self, state):
+    def set_state(self, state: Any) -> None:
         _, self.shape, self.dtype, fortran, self.data = state
         self.order = 'F' if fortran else 'C'
 
-    def build_array(self):
+    def build_array(self) -> Array:
         data, dtype, shape = self.data, self.dtype, self.shape
         if type(data) is str:  # a Python-2 string of less than 256 bytes
             data = data.encode('latin-1')
@@ -90,7 +106,7 @@ class _Array:
         if dtype.name not in _DTYPES or dtype.byte_order not in ('<', '>', '=', '|'):
             raise ValueError('an array is not of a numeric dtype')
         dtype = np.dtype(dtype.byte_order + dtype.name)
-        # Few and small numbers, so that their product is quick.
+        # A few small numbers, so that their product is quick to compute.
         if type(shape) is not tuple or len(shape) > 8 or not all(_is_count(n) for n in shape):
             raise ValueError('the shape of an array is malformed')
         if math.prod(shape) * dtype.itemsize != len(data):
@@ -98,23 +114,23 @@ class _Array:
         return np.frombuffer(data, dtype).reshape(shape, order=self.order)
 
 
-def _is_count(number):
+def _is_count(number: object) -> bool:
     return type(number) is int and 0 <= number < 2**48
 
 
-def _reconstruct(subtype, shape, typecode):
+def _reconstruct(subtype: object, shape: object, typecode: object) -> _Array:
     return _Array()
 
 
-def _encode(text, encoding):
-    # How Python 3 writes bytes in protocol 2.
+def _encode(text: str, encoding: object) -> bytes:
+    # Python 3 writes bytes in this way in protocol 2.
     if encoding != 'latin1':
         raise Refused('it asks for another encoding than latin1')
     return text.encode('latin-1')
 
 
-_GLOBALS = {
-    'numpy.ndarray': None,  # an argument of _reconstruct only
+_GLOBALS: dict[str, Callable[..., object] | None] = {
+    'numpy.ndarray': None,  # never called, only an argument of _reconstruct
     'numpy.dtype': _Dtype,
     'numpy.core.multiarray._reconstruct': _reconstruct,
     'numpy._core.multiarray._reconstruct': _reconstruct,
@@ -128,46 +144,52 @@ class Machine:
     """The stack machine of `pickle` with the opcodes of plain data (see `pickletools`).
 
     Args:
-        file: Binary and seekable; read from where it stands to the end of one pickle.
-        functions (dict): From the dotted name of a global to what stands for it here.
-        persistent: What a persistent id stands for; None where there must be none.
+        file: A seekable file, which is read from its position to the end of one pickle.
+        functions: Maps the dotted name of a global to its replacement here.
+        persistent: Turns a persistent id into what it stands for; None refuses such ids.
     """
 
-    def __init__(self, file, functions, persistent=None):
+    def __init__(
+        self,
+        file: BinaryIO,
+        functions: Mapping[str, object],
+        persistent: Callable[[Any], object] | None = None,
+    ) -> None:
         self.file = file
         start = file.tell()
         self.left = file.seek(0, io.SEEK_END) - start
         file.seek(start)
         self.functions = functions
         self.persistent = persistent
-        self.stack = []
-        self.outer = []  # the stacks below each open mark
-        self.memo = {}
+        # Objects of any type, as the program says; what does not fit raises an error.
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []  # the stacks below each open mark
+        self.memo: dict[int, Any] = {}
 
-    def take(self, count):
-        # Asked before reading, so that a wild length costs no memory.
+    def take(self, count: int) -> bytes:
+        # Checked before reading, so that a wild length takes no memory.
         if count > self.left:
             raise ValueError('it ends too early')
         self.left -= count
         return self.file.read(count)
 
-    def number(self, size, signed=False):
+    def number(self, size: int, signed: bool = False) -> int:
         return int.from_bytes(self.take(size), 'little', signed=signed)
 
-    def text(self, size_bytes):
+    def text(self, size_bytes: int) -> str:
         return str(self.take(self.number(size_bytes)), 'utf-8')
 
-    def line(self):
+    def line(self) -> str:
         line = self.file.readline(min(self.left, 256))
         self.left -= len(line)
         return str(line, 'ascii').rstrip('\n')
 
-    def close_mark(self):
+    def close_mark(self) -> list[Any]:
         items, self.stack = self.stack, self.outer.pop()
         return items
 
-    def find_global(self, module, name):
-        # Other types could be lists so nested that their text has no end.
+    def find_global(self, module: object, name: object) -> object:
+        # Other types may be lists nested so deep that their text has no end.
         if type(module) is not str or type(name) is not str:
             raise ValueError('a name is not text')
         try:
@@ -175,25 +197,26 @@ class Machine:
         except KeyError:
             raise Refused(f'it asks for {ascii(f"{module}.{name}")[:80]}') from None
 
-    def set_items(self, items):
+    def set_items(self, items: list[Any]) -> None:
         if len(items) % 2 or not all(type(key) is str for key in items[::2]):
             raise ValueError('a dictionary has keys that are not text')
         self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
-    def pop(self, count):
+    def pop(self, count: int) -> list[Any]:
         if count > len(self.stack):
             raise ValueError('its stack runs empty')
         items = self.stack[len(self.stack) - count :]
         del self.stack[len(self.stack) - count :]
         return items
 
-    def run(self):
-        """Run the program; the value it ends with."""
+    def run(self) -> Any:
+        """Run the program and return the value that it ends with."""
         while (opcode := self.take(1)) != pickle.STOP:
             self.step(opcode)
         return self.stack[-1]
 
-    def step(self, opcode):
+    def step(self, opcode: bytes) -> None:
+        """Do what one opcode says."""
         push = self.stack.append
         match opcode:
             # Python-2 str; one of 256 bytes or more is the content of an array, never text.

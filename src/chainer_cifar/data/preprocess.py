@@ -1,40 +1,65 @@
-"""What is done to the pictures once, before any training: mean, zca, norm_zca, raw.
+"""Preprocess the pictures once, before any training: mean, zca, norm_zca, raw.
 
-Each preprocessing is a class: `fit` looks at training images only and returns an instance, which
-treats any images alike when called; its fields are what is saved. Images are uint8
-(N, 3, 32, 32) or (N, 3072), the result is (N, 3072) of the class's `dtype`.
+Each preprocessing is a class (`Preprocessing`): `fit` looks at training images only and returns an
+instance, which treats all images alike when called. Its fields are saved. Images are uint8
+``(N, 3, 32, 32)`` or ``(N, 3072)``, the result is ``(N, 3072)`` of the class's `dtype`.
 
-All goes by chunks, so that the memory is the uint8 images, one float32 result and little more.
+Everything goes by chunks, so that memory holds the uint8 images, one float32 result, little more.
 """
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.registry import Registry
 
 PIXELS = 3 * 32 * 32
 CHUNK = 2000  # images; 49 MB in float64, and large enough for a GEMM at full speed
 
-preprocessing = Registry('preprocessing')
+DType: TypeAlias = type[np.float32] | type[np.uint8]
+Done: TypeAlias = Callable[[int], object]  # called with the number of images treated since before
 
 
-def name_of(fitted):
-    """The name under which the class of a fitted preprocessing is registered."""
+class Preprocessing(Protocol):
+    """A fitted preprocessing; the classes in this module are of this form."""
+
+    dtype: ClassVar[DType]  # of the result
+
+    @classmethod
+    def fit(cls, images: Array, eps: float, done: Done = ...) -> 'Preprocessing':
+        """Look at training images; `eps` is for `Zca` and ignored by the others."""
+        ...
+
+    def __call__(self, images: Array, out: Any = None, done: Done = ...) -> Array:
+        """Treat `images`; the result is in `out`, an array ``(N, 3072)`` of `dtype`, if given."""
+        ...
+
+
+preprocessing = Registry[type[Preprocessing]]('preprocessing')
+
+Z = TypeVar('Z', bound='Zca')
+
+
+def name_of(fitted: Preprocessing) -> str:
+    """Return the name under which the class of a fitted preprocessing is registered."""
     return next(name for name, method in preprocessing.items() if type(fitted) is method)
 
 
-def _ignore(count):
+def _ignore(count: int) -> None:
     pass
 
 
-def _require_finite(array, shape):
+def _require_finite(array: np.float32 | Array, shape: tuple[int, ...]) -> None:
     if array.dtype != np.float32 or array.shape != shape or not np.isfinite(array).all():
         raise ValueError(f'not a finite float32 array of shape {shape}')
 
 
-def _chunks(images):
-    """The images in rows of 3072, some at a time: (their slice, uint8 (n, 3072))."""
+def _chunks(images: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield some images at a time: (their slice, rows ``(n, 3072)``)."""
     images = images.reshape(len(images), PIXELS)
     for start in range(0, len(images), CHUNK):
         rows = slice(start, start + CHUNK)
@@ -46,23 +71,25 @@ def _chunks(images):
 class Mean:
     """Subtract one number, the mean over all values of all training images."""
 
-    mean: np.ndarray  # float32 ()
-    dtype = np.float32
+    mean: np.float32 | NDArray[np.float32]  # ()
+    dtype: ClassVar[DType] = np.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require_finite(self.mean, ())
 
     @classmethod
-    def fit(cls, images, eps=None, done=_ignore):
-        """`eps` is not used; `done(n)` is called when n more images are."""
+    def fit(cls, images: Array, eps: float = 0, done: Done = _ignore) -> 'Mean':
+        """Compute the mean; `eps` is ignored."""
         total = 0
         for _, chunk in _chunks(images):
             total += int(chunk.sum(dtype=np.int64))
             done(len(chunk))
         return cls(np.float32(total / images.size))
 
-    def __call__(self, images, out=None, done=_ignore):
-        """float32 (N, 3072), in `out` if given."""
+    def __call__(
+        self, images: Array, out: NDArray[np.float32] | None = None, done: Done = _ignore
+    ) -> NDArray[np.float32]:
+        """See `Preprocessing`."""
         if out is None:
             out = np.empty((len(images), PIXELS), np.float32)
         for rows, chunk in _chunks(images):
@@ -83,17 +110,17 @@ class Zca:
     are dropped. (Bell and Sejnowski 1997; Krizhevsky 2009, appendix A.)
     """
 
-    mean: np.ndarray  # float32 (3072,)
-    matrix: np.ndarray  # float32 (3072, 3072), symmetric
-    dtype = np.float32
+    mean: NDArray[np.float32]  # (3072,)
+    matrix: NDArray[np.float32]  # (3072, 3072), symmetric
+    dtype: ClassVar[DType] = np.float32
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _require_finite(self.mean, (PIXELS,))
         _require_finite(self.matrix, (PIXELS, PIXELS))
 
     @classmethod
-    def fit(cls, images, eps, done=_ignore):
-        """`done(n)` is called when n more images are."""
+    def fit(cls: type[Z], images: Array, eps: float, done: Done = _ignore) -> Z:
+        """Compute mean and matrix; see above for `eps`."""
         total = np.zeros(PIXELS)
         moment = np.zeros((PIXELS, PIXELS))
         for _, chunk in _chunks(images):
@@ -106,8 +133,10 @@ class Zca:
         moment -= np.outer(mean, mean)
         return cls(mean.astype(np.float32), _inverse_root(moment, eps).astype(np.float32))
 
-    def __call__(self, images, out=None, done=_ignore):
-        """float32 (N, 3072), in `out` if given."""
+    def __call__(
+        self, images: Array, out: NDArray[np.float32] | None = None, done: Done = _ignore
+    ) -> NDArray[np.float32]:
+        """See `Preprocessing`."""
         if out is None:
             out = np.empty((len(images), PIXELS), np.float32)
         for rows, chunk in _chunks(images):
@@ -117,34 +146,39 @@ class Zca:
         return out
 
     @staticmethod
-    def prepare(images):
+    def prepare(images: Array) -> NDArray[np.float64]:
+        """Do what comes before whitening: nothing."""
         return images.astype(np.float64)
 
 
 @preprocessing.register('norm_zca')
 class NormZca(Zca):
-    """Contrast-normalise each image, then whiten as `Zca` does."""
+    """Normalise the contrast of each image, then whiten as `Zca` does."""
 
     @staticmethod
-    def prepare(images):
+    def prepare(images: Array) -> NDArray[np.float64]:
+        """Normalise the contrast of each image."""
         return normalize_contrast(images)
 
 
 @preprocessing.register('raw')
 @dataclasses.dataclass(frozen=True)
 class Raw:
-    """Leave the pictures as they are, in bytes: for what acts on 0 to 255 (see normalize.py)."""
+    """Leave the pictures as they are, bytes, for normalizations that expect 0 to 255."""
 
-    dtype = np.uint8
+    dtype: ClassVar[DType] = np.uint8
 
     @classmethod
-    def fit(cls, images, eps=None, done=_ignore):
+    def fit(cls, images: Array, eps: float = 0, done: Done = _ignore) -> 'Raw':
+        """Do nothing but count; `eps` is ignored."""
         for _, chunk in _chunks(images):
             done(len(chunk))
         return cls()
 
-    def __call__(self, images, out=None, done=_ignore):
-        """uint8 (N, 3072), in `out` if given."""
+    def __call__(
+        self, images: Array, out: NDArray[np.uint8] | None = None, done: Done = _ignore
+    ) -> NDArray[np.uint8]:
+        """See `Preprocessing`."""
         if out is None:
             out = np.empty((len(images), PIXELS), np.uint8)
         for rows, chunk in _chunks(images):
@@ -153,10 +187,11 @@ class Raw:
         return out
 
 
-def normalize_contrast(images):
-    """Each image with mean 0 and standard deviation 1 over all its values; a flat one becomes 0.
+def normalize_contrast(images: Array) -> NDArray[np.float64]:
+    """Give each image mean 0 and standard deviation 1 over all its values; a flat one becomes 0.
 
-    `images` is uint8 (N, 3072), the result float64.
+    Args:
+        images: uint8 ``(N, 3072)``.
     """
     values = images.astype(np.float64)
     values -= values.mean(axis=1, keepdims=True)
@@ -165,10 +200,10 @@ def normalize_contrast(images):
     return values
 
 
-def _inverse_root(covariance, eps):
-    """(covariance + eps * mean variance)^(-1/2), of the directions that vary; float64."""
+def _inverse_root(covariance: NDArray[np.float64], eps: float) -> NDArray[np.float64]:
+    """Compute (covariance + eps * mean variance)^(-1/2) over the directions that vary."""
     variances, axes = np.linalg.eigh(covariance)
-    # Rounding leaves this much of a variance that is 0 (that of the mean of normalised images).
+    # Rounding turns a variance of 0 (that of the mean of normalised images) into up to this much.
     floor = variances[-1] * len(variances) * np.finfo(np.float64).eps
     scales = np.zeros_like(variances)
     varies = variances > floor

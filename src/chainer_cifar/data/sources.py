@@ -1,32 +1,40 @@
-"""Where uint8 pictures come from: cifar10, cifar100, digits.
+"""Sources of uint8 pictures: cifar10, cifar100, digits.
 
-A source is a function of the folder that holds the extracted archives; it returns RawImages.
+A source is a function that takes the folder of the extracted archives and returns `RawImages`.
 """
 
+import os
 import pathlib
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sized
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.archive import ARCHIVES
 from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
-sources = Registry('source')
-
 
 class RawImages(NamedTuple):
-    train_images: np.ndarray  # uint8 (N, 3, 32, 32)
-    train_labels: np.ndarray  # int32 (N,)
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    class_names: tuple
+    """Images ``(N, 3, 32, 32)`` and labels ``(N,)``, for training and for testing."""
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int32]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int32]
+    class_names: tuple[str, ...]
+
+
+Folder: TypeAlias = str | os.PathLike[str]
+
+sources = Registry[Callable[[Folder], RawImages]]('source')
 
 
 @sources.register('cifar10')
-def read_cifar10(folder):
-    """CIFAR-10 of the official Python archive: 50,000 and 10,000 pictures of 10 classes."""
+def read_cifar10(folder: Folder) -> RawImages:
+    """Read CIFAR-10, the official Python archive: 50,000 and 10,000 pictures of 10 classes."""
     folder = _archive_folder(folder, 'cifar10')
     names = _read_names(folder / 'batches.meta', 'label_names')
     batches = [_read_batch(folder / f'data_batch_{i}', 'labels', names) for i in range(1, 6)]
@@ -38,8 +46,8 @@ def read_cifar10(folder):
 
 
 @sources.register('cifar100')
-def read_cifar100(folder):
-    """CIFAR-100 with its fine labels: 50,000 and 10,000 pictures of 100 classes."""
+def read_cifar100(folder: Folder) -> RawImages:
+    """Read CIFAR-100 with its fine labels: 50,000 and 10,000 pictures of 100 classes."""
     folder = _archive_folder(folder, 'cifar100')
     names = _read_names(folder / 'meta', 'fine_label_names')
     train = _read_batch(folder / 'train', 'fine_labels', names)
@@ -48,20 +56,22 @@ def read_cifar100(folder):
 
 
 @sources.register('digits')
-def read_digits(folder):
-    """scikit-learn's 1,797 handwritten digits, 8x8 grey, shown as 32x32 RGB; needs no download.
+def read_digits(folder: Folder) -> RawImages:
+    """Enlarge scikit-learn's 1,797 handwritten digits, 8x8 grey, to 32x32 RGB; no download needed.
 
-    Of each class every fifth picture is a test picture: the same split everywhere and always.
+    Every fifth picture of each class is a test picture, so the split is the same everywhere.
     """
     from PIL import Image
-    from sklearn.datasets import load_digits  # takes a second, which the other sources need not
+    from sklearn.datasets import load_digits  # takes a second, which other sources can save
 
     digits = load_digits()
     labels = digits.target.astype(np.int32)
     grey = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     size = (32, 32)
-    large = [Image.fromarray(image).resize(size, Image.Resampling.BICUBIC) for image in grey]
-    images = np.repeat(np.stack(large)[:, None], 3, axis=1)
+    large = np.stack(
+        [np.asarray(Image.fromarray(i).resize(size, Image.Resampling.BICUBIC)) for i in grey]
+    )
+    images = np.repeat(large[:, None], 3, axis=1)
 
     test = np.zeros(len(labels), bool)
     for digit in range(10):
@@ -70,7 +80,7 @@ def read_digits(folder):
     return RawImages(images[~test], labels[~test], images[test], labels[test], names)
 
 
-def _archive_folder(folder, name):
+def _archive_folder(folder: Folder, name: str) -> pathlib.Path:
     folder = pathlib.Path(folder) / ARCHIVES[name].folder
     if not folder.is_dir():
         raise UserError(
@@ -80,15 +90,17 @@ def _archive_folder(folder, name):
     return folder
 
 
-def _read_names(path, key):
+def _read_names(path: pathlib.Path, key: str) -> tuple[str, ...]:
     names = _require(pickles.load(path), key, path)
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise UserError(f"{path}: '{key}' is not a list of names; {_again()}")
     return tuple(names)
 
 
-def _read_batch(path, label_key, class_names):
-    """uint8 (N, 3, 32, 32), int32 (N,)"""
+def _read_batch(
+    path: pathlib.Path, label_key: str, class_names: Sized
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Read and check images ``(N, 3, 32, 32)`` and labels ``(N,)``."""
     batch = pickles.load(path)
     images = _require(batch, 'data', path)
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8:
@@ -100,16 +112,16 @@ def _read_batch(path, label_key, class_names):
         raise UserError(f"{path}: '{label_key}' is not a list of {len(images)} numbers; {_again()}")
     if not all(type(label) is int and 0 <= label < len(class_names) for label in labels):
         raise UserError(
-            f"{path}: '{label_key}' holds other things than 0 to {len(class_names) - 1}; {_again()}"
+            f"{path}: '{label_key}' holds other values than 0 to {len(class_names) - 1}; {_again()}"
         )
     return images.reshape(-1, 3, 32, 32), np.array(labels, np.int32)
 
 
-def _require(content, key, path):
+def _require(content: Mapping[str, Any], key: str, path: pathlib.Path) -> Any:
     if key not in content:
         raise UserError(f"{path}: has no '{key}'; {_again()}")
     return content[key]
 
 
-def _again():
+def _again() -> str:
     return f'extract the archive again with: {command_line("download")}'

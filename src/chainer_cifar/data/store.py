@@ -1,66 +1,80 @@
-"""The preprocessed files: image*.pkl, label.pkl, classes.json and image*_stats.npz.
+"""Read and write the preprocessed files: image*.pkl, label.pkl, classes.json, image*_stats.npz.
 
-A pickle holds a dictionary with 'train' and 'test', the format of the original project: float32
-images (N, 3072), int32 labels (N,); raw images are uint8. Files of the original project itself
-can be read too.
+A pickle holds a dictionary with 'train' and 'test', as in the original project: float32 images
+``(N, 3072)`` or int32 labels ``(N,)``; raw images are uint8. Files that the original project itself
+wrote can be read, too.
 """
 
 import contextlib
 import json
+import os
 import pathlib
 import pickle
 import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from chainer_cifar import npz_file
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
-from chainer_cifar.data.preprocess import PIXELS, preprocessing
+from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
 from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.files import atomic_write
 
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
 
+A = TypeVar('A', bound=Array)
+Path: TypeAlias = str | os.PathLike[str]
+Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]  # images (N, 3072)
+
 _INTEGERS = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8')
 
 
-def image_file(name):
-    """The file of a preprocessing: 'mean' -> 'image.pkl', 'zca' -> 'image_zca.pkl'."""
+def image_file(name: str) -> str:
+    """Return 'image.pkl' for the preprocessing 'mean', 'image_zca.pkl' for 'zca'."""
     return f'{_stem("image", name)}.pkl'
 
 
-def statistics_file(name):
-    """'mean' -> 'image_stats.npz', 'zca' -> 'image_zca_stats.npz'."""
+def statistics_file(name: str) -> str:
+    """Return 'image_stats.npz' for 'mean', 'image_zca_stats.npz' for 'zca'."""
     return f'{_stem("image", name)}_stats.npz'
 
 
-def sample_file(name):
-    """'mean' -> 'sample.png', 'zca' -> 'sample_zca.png'."""
+def sample_file(name: str) -> str:
+    """Return 'sample.png' for 'mean', 'sample_zca.png' for 'zca'."""
     return f'{_stem("sample", name)}.png'
 
 
-def _make(flags=''):
+def _make(flags: str = '') -> str:
     return f'make it with: {command_line("dataset" + flags)}'
 
 
-def _stem(kind, name):
+def _stem(kind: str, name: str) -> str:
     return kind if name == 'mean' else f'{kind}_{name}'
 
 
-def read_images(path):
-    """{'train': (N, 3072), 'test': (M, 3072)}, uint8 of raw images or else float32; read-only.
+def read_images(path: Path) -> dict[str, Rows]:
+    """Read images, read-only: uint8 if they are raw, otherwise float32.
 
-    Raises UserError when the file is missing, damaged, of another shape or not finite.
+    Returns:
+        ``{'train': (N, 3072), 'test': (M, 3072)}``
+
+    Raises:
+        UserError: The file is missing or damaged, has another shape, or holds NaN or infinity.
     """
 
-    def check(images):
+    def check(images: Array) -> Rows:
         if images.ndim != 2 or images.shape[1] != PIXELS or len(images) == 0:
             raise ValueError(f'has shape {images.shape} instead of (N, {PIXELS})')
         if images.dtype == np.uint8:
             return np.ascontiguousarray(images)
         with np.errstate(over='ignore'):
             images = images.astype(np.float32, order='C', copy=False)
-        # NaN and infinity survive min and max, which need no memory.
+        # NaN and infinity show in min and max, which need no memory.
         if not np.isfinite([images.min(), images.max()]).all():
             raise ValueError('has values that are not finite')
         return images
@@ -68,10 +82,17 @@ def read_images(path):
     return _read_split(path, '-d', ('u1', 'f2', 'f4', 'f8'), 'bytes or floats', check)
 
 
-def read_labels(path):
-    """{'train': int32 (N,), 'test': int32 (M,)}, read-only, all >= 0; raises as read_images."""
+def read_labels(path: Path) -> dict[str, NDArray[np.int32]]:
+    """Read labels, read-only.
 
-    def check(labels):
+    Returns:
+        ``{'train': (N,), 'test': (M,)}``, all 0 or more.
+
+    Raises:
+        UserError: The file is missing or damaged, has another shape, or holds other numbers.
+    """
+
+    def check(labels: Array) -> NDArray[np.int32]:
         if labels.ndim != 1 or len(labels) == 0:
             raise ValueError(f'has shape {labels.shape} instead of (N,)')
         if labels.min() < 0 or labels.max() > np.iinfo(np.int32).max:
@@ -81,12 +102,14 @@ def read_labels(path):
     return _read_split(path, '-l', _INTEGERS, 'integers', check)
 
 
-def _read_split(path, flag, dtypes, what, check):
+def _read_split(
+    path: Path, flag: str, dtypes: Collection[str], what: str, check: Callable[[Array], A]
+) -> dict[str, A]:
     path = pathlib.Path(path)
     if not path.exists():
         names = [name for name in preprocessing if image_file(name) == path.name]
         only = f' --only {names[0]}' if names else ''
-        raise UserError(f'{path}: no such file; {_make(only)}, or say with {flag} where it is')
+        raise UserError(f'{path}: no such file; {_make(only)}, or give its path with {flag}')
     content = pickles.load(path)
     split = {}
     for part in ('train', 'test'):
@@ -101,10 +124,11 @@ def _read_split(path, flag, dtypes, what, check):
     return split
 
 
-def read_class_names(label_path):
-    """The list of class names in classes.json beside `label_path`, None if there is no such file.
+def read_class_names(label_path: Path) -> list[str] | None:
+    """Return the class names in classes.json beside `label_path`; None if there is no such file.
 
-    Raises UserError when it is damaged.
+    Raises:
+        UserError: The file is damaged.
     """
     path = pathlib.Path(label_path).with_name(CLASSES_FILE)
     if not path.exists():
@@ -118,63 +142,63 @@ def read_class_names(label_path):
     return names
 
 
-def read_statistics(path):
-    """The fitted preprocessing in `path`, to be called on new pictures (see preprocess.py).
+def read_statistics(path: Path) -> Preprocessing:
+    """Read a fitted preprocessing, which can be called on new pictures (see preprocess.py).
 
-    Raises UserError when the file is missing or damaged.
+    Raises:
+        UserError: The file is missing or damaged.
     """
     with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
-        content = read_arrays(path)
+        content = npz_file.read(path)
         return preprocessing[str(content.pop('preprocessing'))](**content)
 
 
-def read_arrays(path):
-    """The arrays of an npz file by name; it raises a dozen kinds of errors, see `npz_errors`."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
 @contextlib.contextmanager
-def npz_errors(path, if_missing, damage, if_damaged):
-    """Turn whatever goes wrong with an npz file inside the block into a UserError.
+def npz_errors(path: Path, if_missing: str, damage: str, if_damaged: str) -> Iterator[None]:
+    """Turn any error that an npz file causes in the block into a UserError.
 
     Args:
         path: The file.
-        if_missing (str): What to do where there is none.
-        damage (str): What is wrong otherwise.
-        if_damaged (str): What to do then.
+        if_missing: What to do if there is no such file.
+        damage: What is wrong if another error comes.
+        if_damaged: What to do in that case.
     """
     try:
         yield
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; {if_missing}') from None
-    except Exception as error:  # a damaged zip file raises a dozen kinds
+    except Exception as error:  # whatever odd arrays do to what is made of them
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{path}: {damage} ({text}); {if_damaged}') from None
 
 
-def write_split(path, train, test):
-    """Write a pickle of the original format (in protocol 5, which copies no array)."""
+def write_split(path: Path, train: Array, test: Array) -> None:
+    """Write a pickle in the original format (with protocol 5, which copies no array)."""
     with atomic_write(path) as file:
         pickle.dump({'train': train, 'test': test}, file, protocol=5)
 
 
-def write_class_names(path, names):
+def write_class_names(path: Path, names: Iterable[str]) -> None:
+    """Write classes.json."""
     with atomic_write(path, 'w') as file:
         json.dump(list(names), file, indent=1)
 
 
-def write_statistics(path, name, fitted):
+def write_statistics(path: Path, name: str, fitted: Preprocessing) -> None:
     """Write the fields of a fitted preprocessing that is registered as `name`."""
     with atomic_write(path) as file:
-        np.savez(file, preprocessing=name, **vars(fitted))
+        np.savez(file, preprocessing=np.array(name), **vars(fitted))
 
 
-def require_space(folder, names, count):
-    """Raise UserError if the image files of the preprocessings `names` would not fit in `folder`.
+def require_space(folder: Path, names: Iterable[str], count: int) -> None:
+    """Raise UserError if image files of `count` images would not fit in `folder`.
 
-    `count` is the number of images. A file that is there already is replaced, but only when the
-    new one is complete.
+    A file that is there already makes room, but only when the new one is complete.
+
+    Args:
+        folder: Where they will be written; it need not exist yet.
+        names: The names of their preprocessings.
+        count: How many images each file will hold.
     """
     folder = pathlib.Path(folder)
     needed = written = freed = 0

@@ -20,6 +20,7 @@ from chainer_cifar.evaluation import (
 )
 from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.streams import printable, tell
 
 
 class PicturesToClassify(NamedTuple):
@@ -57,8 +58,8 @@ def from_files(found: list[Found], labels: list | None, model: Trained) -> Pictu
     read = [i for i, picture in enumerate(pictures) if picture is not None]
     if not read:
         raise UserError(f'none of the {len(found)} pictures could be read')
-    names = [predictions.printable(found[i].path) for i in read]
-    short = [predictions.printable(found[i].short) for i in read]
+    names = [printable(found[i].path) for i in read]
+    short = [printable(found[i].short) for i in read]
     pictures = np.stack([pictures[i] for i in read])
     labels = labels and [labels[i] for i in read]
     size = model.config.batch_size
@@ -80,7 +81,8 @@ def _read(paths):
                 if len(paths) == 1:
                     raise
                 pictures.append(None)
-                tqdm.write(predictions.printable(f'warning: {error}'), file=sys.stderr)
+                with tqdm.external_write_mode(sys.stderr):
+                    tell(f'warning: {error}')
     return pictures
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from chainer_cifar import figures
 from chainer_cifar.evaluation.history import History, SeveralSeeds, finite
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
 
 formats = Registry('format')
@@ -147,12 +148,7 @@ def told(value: object) -> str:
         return 'yes' if value else 'no'
     if isinstance(value, list):
         return ','.join(map(str, value))
-    return f'{value:g}' if isinstance(value, float) else printable(str(value)) or "''"
-
-
-def printable(text: str) -> str:
-    """The text in one line that any output takes: names may be of any bytes."""
-    return ''.join(letter if letter.isprintable() else '\ufffd' for letter in text)
+    return f'{value:g}' if isinstance(value, float) else printable(value) or "''"
 
 
 def result_rows(histories: list[History | SeveralSeeds]) -> list[list[str]]:

@@ -1,8 +1,10 @@
-"""The layers of a net in the order in which an image passes them, seen by Chainer's hooks."""
+"""Find the layers of a net in the order in which an image passes them, with Chainer's hooks."""
 
 import contextlib
 import dataclasses
 import math
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeAlias
 
 import chainer
 import numpy as np
@@ -10,10 +12,16 @@ from chainer.backends import cuda
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 from chainer.functions.connection.linear import LinearFunction
+from numpy.typing import NDArray
 
-LINES = 80  # of a table, if the depth is not given
+from chainer_cifar.arrays import Array
 
-# What Chainer's functions are called here where their labels tell less.
+LINES = 80  # of a table, at most, if the depth is not given
+
+Shape: TypeAlias = tuple[int, ...]
+Outputs: TypeAlias = chainer.Variable | tuple[chainer.Variable, ...] | list[chainer.Variable]
+
+# Better names for some of Chainer's functions than their labels.
 _KINDS = {'_ + _': 'Add', '_ * _': 'Multiply', 'MaxPoolingND': 'MaxPooling2D'}
 
 
@@ -22,64 +30,68 @@ class Layer:
     """A link, or a function that is called outside of the links without children.
 
     Attributes:
-        path (str): Of the link in the net, as ``units/0/conv1``; of a function, that of the chain
-            that calls it.
-        kind (str): Class of the link, or name of the function.
-        is_link (bool): Which of the two.
-        shape (tuple): Of its (first) output; None if it is not called.
-        trainable, fixed (int): How many numbers it has: parameters, and arrays kept beside them,
-            which are running means and variances.
-        multiply_adds (int): Of the convolutions and linear functions in it, for the whole batch.
+        path: The link's path in the net, such as ``units/0/conv1``; for a function that of the
+            chain that calls it.
+        kind: The link's class, or the function's name.
+        is_link: Which of the two it is.
+        shape: Shape of its (first) output; None if it is not called.
+        trainable: How many numbers its parameters have.
+        fixed: How many numbers it keeps beside them: running means and variances.
+        multiply_adds: In its convolutions and linear functions, for the whole batch.
     """
 
     path: str
     kind: str
     is_link: bool
-    shape: tuple = None
+    shape: Shape | None = None
     trainable: int = 0
     fixed: int = 0
     multiply_adds: int = 0
 
     @property
-    def depth(self):
+    def depth(self) -> int:
         """How many names its path has."""
         return self.path.count('/') + 1 if self.path else 0
 
 
-def trace(net, x):
+def trace(net: chainer.Chain, x: Array) -> tuple[list[Layer], list[Layer]]:
     """Run the net in test mode and note what is called.
 
     Args:
-        net (chainer.Chain): The net.
-        x (numpy.ndarray): float32 ``(N, 3, 32, 32)``, on the net's device.
+        net: The net.
+        x: float32 ``(N, 3, 32, 32)``, on the net's device.
 
     Returns:
-        (list of Layer, list of Layer): The links without children and the functions between them,
-        as they are called (what a link called twice has is counted once), then links with
-        parameters that are not called; and the chains, as they return.
+        The links without children and the functions between them, in the order of the calls (the
+        numbers of a link that is called twice count once), then links with parameters that are not
+        called; and the chains, in the order in which they return.
     """
     watch = _Watch(net)
     with watch.running(), chainer.using_config('train', False):
-        # A variable, since functions of mere arrays do not remember their outputs.
+        # A variable, since functions called with arrays do not remember their outputs.
         net(chainer.Variable(x))
     return watch.layers + watch.rest(), watch.chains
 
 
-def convolutions(layers):
-    """The links among the layers that convolve."""
-    return [row for row in layers if row.is_link and row.multiply_adds and len(row.shape) == 4]
+def convolutions(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the links among the layers that convolve."""
+    return [
+        row
+        for row in layers
+        if row.is_link and row.multiply_adds and row.shape and len(row.shape) == 4
+    ]
 
 
-def outputs(net, x, paths):
-    """What the links at `paths` (the last time they are called) give for `x` in test mode.
+def outputs(net: chainer.Chain, x: Array, paths: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Compute what some links return for `x` in test mode, the last time they are called.
 
     Args:
-        net (chainer.Chain): The net.
+        net: The net.
         x: float32 ``(N, 3, 32, 32)``, on the net's device.
-        paths (list of str): Such as `Layer.path`.
+        paths: The paths of the links; see `Layer`.
 
     Returns:
-        list of numpy.ndarray: float32, on the host.
+        Their outputs, on the host.
     """
     keep = _Keep({id(link): path.lstrip('/') for path, link in net.namedlinks()}, paths)
     with keep, chainer.using_config('train', False), chainer.no_backprop_mode():
@@ -87,21 +99,21 @@ def outputs(net, x, paths):
     return [keep.outputs[path] for path in paths]
 
 
-def collapse(layers, chains, depth):
-    """`layers` with every chain of `depth` names, 1 or more, and all that is in it, as one."""
-    chains = {chain.path: chain for chain in chains}
-    collapsed = {}
+def collapse(layers: Sequence[Layer], chains: Sequence[Layer], depth: int) -> list[Layer]:
+    """Join each chain whose path has `depth` names, 1 or more, with all its layers into one."""
+    by_path = {chain.path: chain for chain in chains}
+    collapsed: dict[int | str, Layer] = {}
     for number, layer in enumerate(layers):
         if layer.depth < depth or (layer.is_link and layer.depth == depth):
             collapsed[number] = layer
             continue
         path = '/'.join(layer.path.split('/')[:depth])
         if path not in collapsed:
-            # A ChainList is not called itself: then the last of its links gives the shape.
-            chain = chains.get(path, Layer(path, 'ChainList', True))
+            # Nobody calls a ChainList itself; then the last of its links gives the shape.
+            chain = by_path.get(path, Layer(path, 'ChainList', True))
             collapsed[path] = dataclasses.replace(chain)
         one = collapsed[path]
-        if path not in chains:
+        if path not in by_path:
             one.shape = layer.shape
         one.trainable += layer.trainable
         one.fixed += layer.fixed
@@ -109,20 +121,23 @@ def collapse(layers, chains, depth):
     return list(collapsed.values())
 
 
-def table(layers, chains, depth=None):
-    """The layers of one image as text, with totals.
+def table(layers: Sequence[Layer], chains: Sequence[Layer], depth: int | None = None) -> str:
+    """Write the layers as text, with totals.
 
     Args:
-        layers, chains: What `trace` returned for one image.
-        depth (int): Of `collapse`; if not given, the largest that keeps to `LINES` lines.
+        layers: What `trace` returned for one image.
+        chains: What it returned beside them.
+        depth: See `collapse`; by default the largest that needs no more than `LINES` lines.
     """
     deepest = max(layer.depth for layer in layers)
     depths = range(deepest, 0, -1) if depth is None else [min(depth, deepest)]
-    for depth in depths:
-        rows = collapse(layers, chains, depth)
+    for shown in depths:
+        rows = collapse(layers, chains, shown)
         if len(rows) <= LINES:
             break
-    cells = [('layer', 'kind', 'output shape', 'parameters', 'multiply-adds')]
+    cells: list[tuple[str, ...]] = [
+        ('layer', 'kind', 'output shape', 'parameters', 'multiply-adds')
+    ]
     for row in rows:
         shape = f'({", ".join(["N", *map(str, row.shape[1:])])})' if row.shape else 'not called'
         counts = (f'{n:,}' if n else '' for n in (row.trainable + row.fixed, row.multiply_adds))
@@ -144,35 +159,39 @@ def table(layers, chains, depth=None):
         f'non-trainable  {fixed:,}',
         f'multiply-adds  {multiply_adds:,} (one image; convolutions and linear layers)',
     ]
-    if depth < deepest:
-        lines.append(f'--depth {deepest} shows all that is inside of the chains')
+    if shown < deepest:
+        lines.append(f'--depth {deepest} shows all layers inside of the chains')
     return '\n'.join(line.rstrip() for line in lines)
 
 
 class _Watch:
-    """Two hooks that fill `layers` and `chains` while the net runs."""
+    """Fill `layers` and `chains` through two hooks while the net runs."""
 
-    def __init__(self, net):
+    def __init__(self, net: chainer.Chain) -> None:
         self.net = net
         self.paths = {id(link): path.lstrip('/') for path, link in net.namedlinks()}
-        self.layers, self.chains = [], []
-        self.stack = []  # the links that are running
-        self.counted = set()  # id of the links whose parameters are in the table
-        self.function = None  # the last one called, whose output is not known yet
+        self.layers: list[Layer] = []
+        self.chains: list[Layer] = []
+        self.stack: list[chainer.Link] = []  # the links that are running
+        self.counted: set[int] = set()  # ids of the links whose parameters are counted
+        self.function: chainer.FunctionNode | None = None  # the last one called, without output yet
 
     @contextlib.contextmanager
-    def running(self):
+    def running(self) -> Iterator[None]:
+        """Watch what runs in the block."""
         with _Links(self), _Functions(self):
             yield
         self.measure()
 
-    def enter(self, link):
+    def enter(self, link: chainer.Link) -> None:
+        """Note that a link is called."""
         self.measure()
         self.stack.append(link)
         if _is_leaf(link):
             self.layers.append(self._layer(link))
 
-    def leave(self, link, out):
+    def leave(self, link: chainer.Link, out: Outputs) -> None:
+        """Note that a link returns."""
         self.measure()
         self.stack.pop()
         layer = self.layers[-1] if _is_leaf(link) else self._layer(link)
@@ -182,7 +201,8 @@ class _Watch:
         else:
             self.chains.append(layer)
 
-    def call(self, function):
+    def call(self, function: chainer.FunctionNode) -> None:
+        """Note that a function is called."""
         self.measure()
         link = self.stack[-1]
         if not _is_leaf(link):
@@ -190,8 +210,8 @@ class _Watch:
             self.layers.append(Layer(self.paths.get(id(link), ''), kind, False))
         self.function = function
 
-    def measure(self):
-        """Chainer's hooks come before a function has its output; when the next comes, it has."""
+    def measure(self) -> None:
+        """Note the output of the last function, which it did not have when its hook was called."""
         function, self.function = self.function, None
         if function is None:
             return
@@ -200,24 +220,24 @@ class _Watch:
         if not layer.is_link:
             layer.shape = out.shape
 
-    def rest(self):
-        """Layers of the links whose parameters nobody has counted."""
+    def rest(self) -> list[Layer]:
+        """Make layers of the links whose parameters are not counted yet."""
         layers = []
         for link in self.net.links():
             layers.append(self._layer(link))
             self._count(link, layers[-1])
         return [layer for layer in layers if layer.trainable or layer.fixed]
 
-    def _layer(self, link):
+    def _layer(self, link: chainer.Link) -> Layer:
         return Layer(self.paths.get(id(link), ''), type(link).__name__, True)
 
-    def _count(self, link, layer):
+    def _count(self, link: chainer.Link, layer: Layer) -> None:
         if id(link) in self.counted:
             return
         self.counted.add(id(link))
         params = (getattr(link, name) for name in link._params)
         layer.trainable = sum(param.size for param in params if param.is_initialized)
-        # Batch normalization's count of batches is a number among them, not an array.
+        # One of them, batch normalization's count of batches, is a number and not an array.
         kept = (getattr(link, name) for name in link._persistent)
         layer.fixed = sum(array.size for array in kept if np.ndim(array))
 
@@ -225,46 +245,48 @@ class _Watch:
 class _Links(chainer.LinkHook):
     name = 'layers'
 
-    def __init__(self, watch):
+    def __init__(self, watch: _Watch) -> None:
         self.watch = watch
 
-    def forward_preprocess(self, args):
+    def forward_preprocess(self, args: chainer.link_hook._ForwardPreprocessCallbackArgs) -> None:
         self.watch.enter(args.link)
 
-    def forward_postprocess(self, args):
+    def forward_postprocess(self, args: chainer.link_hook._ForwardPostprocessCallbackArgs) -> None:
         self.watch.leave(args.link, args.out)
 
 
 class _Keep(chainer.LinkHook):
     name = 'outputs'
 
-    def __init__(self, paths, wanted):
+    def __init__(self, paths: dict[int, str], wanted: Collection[str]) -> None:
         self.paths = paths
         self.wanted = wanted
-        self.outputs = {}
+        self.outputs: dict[str, NDArray[np.float32]] = {}
 
-    def forward_postprocess(self, args):
+    def forward_postprocess(self, args: chainer.link_hook._ForwardPostprocessCallbackArgs) -> None:
         path = self.paths.get(id(args.link))
-        if path in self.wanted:
-            # A copy, because what follows may work in place.
+        if path is not None and path in self.wanted:
+            # A copy, because later functions may work in place.
             self.outputs[path] = cuda.to_cpu(args.out.array).copy()
 
 
 class _Functions(chainer.FunctionHook):
     name = 'layers'
 
-    def __init__(self, watch):
+    def __init__(self, watch: _Watch) -> None:
         self.watch = watch
 
-    def forward_postprocess(self, function, in_data):
+    def forward_postprocess(
+        self, function: chainer.FunctionNode, in_data: tuple[Array, ...]
+    ) -> None:
         self.watch.call(function)
 
 
-def _is_leaf(link):
+def _is_leaf(link: chainer.Link) -> bool:
     return next(link.children(), None) is None
 
 
-def _multiply_adds(function, shape):
+def _multiply_adds(function: chainer.FunctionNode, shape: Shape) -> int:
     if isinstance(function, (Convolution2DFunction, LinearFunction)):
         return math.prod(shape) * math.prod(function.inputs[1].shape[1:])
     if isinstance(function, Deconvolution2DFunction):

@@ -1,26 +1,36 @@
 """Loss and error of a net on a set of images."""
 
+from collections.abc import Callable, Iterable
+
 import chainer
 import chainer.functions as F
 import numpy as np
 
+from chainer_cifar.arrays import Array
 
-def loss_and_error(net, batches, advance=lambda n: None):
-    """Mean cross-entropy and error over all images, in test mode, without augmentation.
 
-    Every image counts alike, also those of a last, smaller batch.
+def loss_and_error(
+    net: chainer.Chain,
+    batches: Iterable[tuple[Array, Array]],
+    advance: Callable[[int], object] = lambda n: None,
+) -> tuple[float, float]:
+    """Compute mean cross-entropy and error over all images, in test mode.
+
+    All images count alike, even those in a last, smaller batch.
 
     Args:
-        net (chainer.Chain): Turns images into logits.
-        batches: Iterable of images, float32 ``(N, 3, 32, 32)``, and labels, int32 ``(N,)``, on the
+        net: Turns images into logits.
+        batches: Pairs of images, float32 ``(N, 3, 32, 32)``, and labels, int32 ``(N,)``, on the
             net's device.
         advance: Called with the number of images after each batch.
 
     Returns:
-        (float, float): loss in nats; error in percent, 100 x (1 - accuracy).
+        Loss in nats, and error in percent, 100 x (1 - accuracy).
     """
-    # The sums stay on the device, which then never waits for the host.
-    n, loss, correct = 0, 0.0, 0
+    # The sums stay on the device, so that it never waits for the host.
+    n: int = 0
+    loss: float | Array = 0.0
+    correct: int | Array = 0
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         for x, t in batches:
             logits = net(x)

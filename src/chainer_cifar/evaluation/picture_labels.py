@@ -1,35 +1,28 @@
-"""The true classes of picture files, from a CSV file of ``name,label``."""
+"""Read the true classes of picture files from a CSV file of ``name,label``."""
 
 import collections
 import csv
 import os
 import pathlib
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation.picture_files import Found
 
 
 class Line(NamedTuple):
-    """One picture's class.
+    """A line of a labels file: the class of one picture."""
 
-    Attributes:
-        number (int): Of the line in the file, from 1 up.
-        name (str): Of the picture; see `assign`.
-        label (int): The class number.
-    """
-
-    number: int
-    name: str
-    label: int
+    number: int  # of the line in the file, from 1 up
+    name: str  # of the picture; see `assign`
+    label: int  # the class number
 
 
-def read(path, class_names):
-    """The lines of a labels file.
+def read(path: str, class_names: Sequence[str]) -> list[Line]:
+    """Read a labels file.
 
     A label is a class name or a class number. A first line ``name,label`` is skipped.
-
-    Returns:
-        list of Line
 
     Raises:
         UserError: The file cannot be read, a line is malformed, or there is no such class.
@@ -48,7 +41,8 @@ def read(path, class_names):
                     raise ValueError(f'{",".join(cells)!r} is not name,label')
                 if cells[1] not in numbers:
                     raise ValueError(f'no class is called {cells[1]!r}')
-                name = str(pathlib.PurePath(cells[0]))  # a/b.png of ./a//b.png, as `find` writes it
+                # ./a//b.png becomes a/b.png, as `find` writes it, in the encoding of file names
+                name = str(pathlib.PurePath(os.fsdecode(cells[0].encode())))
                 lines.append(Line(reader.line_num, name, numbers[cells[1]]))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, 'strerror', None) or 'not a text in UTF-8'
@@ -58,28 +52,30 @@ def read(path, class_names):
     return lines
 
 
-def assign(lines, pictures, path):
-    """The label of each picture.
+def assign(
+    lines: Sequence[Line], pictures: Sequence[Found], path: str
+) -> tuple[list[int | None], list[str]]:
+    """Give each picture its label.
 
-    A name is looked for as the path of a picture as it was given or found, then as a path seen
-    from the folder of the labels file, then as one seen from the folder that was searched, then as
-    a file name alone.
+    A name means the picture with this path as it was given or found; if there is none, the one at
+    this path from the folder of the labels file, then from the folder that was searched, then the
+    one with this file name.
 
     Args:
-        lines (list of Line): What `read` gave.
-        pictures (list of Found): See picture_files.py.
-        path (str): The labels file.
+        lines: What `read` returned.
+        pictures: The pictures.
+        path: The labels file.
 
     Returns:
-        (list, list of str): a class number for each picture, None where none is known; and the
-        names that no picture has.
+        A class number for each picture, None if unknown; and the names that no picture has.
 
     Raises:
-        UserError: A name may mean several pictures, or a picture is given two labels.
+        UserError: A name may mean several pictures, or a picture gets two labels.
     """
     wheres = [_where(picture.path) for picture in pictures]
     find = _finder(pictures, wheres, pathlib.Path(path).parent)
-    known, unmatched = {}, []
+    known: dict[str, Line] = {}
+    unmatched: list[str] = []
     for line in lines:
         found = find(line.name)
         if not found:
@@ -100,9 +96,14 @@ def assign(lines, pictures, path):
     return [known[where].label if where in known else None for where in wheres], unmatched
 
 
-def _finder(pictures, wheres, folder):
-    """A function from a name to {where: path}: one entry, or those that it may mean."""
-    given, there, below, alone = (collections.defaultdict(dict) for _ in range(4))
+def _finder(
+    pictures: Sequence[Found], wheres: Sequence[str], folder: pathlib.Path
+) -> Callable[[str], dict[str, pathlib.Path]]:
+    """Make a function from a name to {where: path} of each picture that it may mean."""
+    given: dict[str, dict[str, pathlib.Path]] = collections.defaultdict(dict)
+    there: dict[str, dict[str, pathlib.Path]] = collections.defaultdict(dict)
+    below: dict[str, dict[str, pathlib.Path]] = collections.defaultdict(dict)
+    alone: dict[str, dict[str, pathlib.Path]] = collections.defaultdict(dict)
     for picture, where in zip(pictures, wheres, strict=True):
         keys = [(given, str(picture.path)), (there, where), (alone, picture.path.name)]
         if picture.folder is not None:
@@ -110,7 +111,7 @@ def _finder(pictures, wheres, folder):
         for index, key in keys:
             index[key][where] = picture.path
 
-    def find(name):
+    def find(name: str) -> dict[str, pathlib.Path]:
         return (
             given.get(name)
             or there.get(_where(folder / name))
@@ -122,6 +123,6 @@ def _finder(pictures, wheres, folder):
     return find
 
 
-def _where(path):
-    """The same for all ways to write where a file is; links to one file stay apart."""
+def _where(path: pathlib.Path) -> str:
+    """Return the same for all ways to write a file's path; links to one file stay apart."""
     return os.path.join(os.path.realpath(path.parent), path.name)

@@ -1,31 +1,36 @@
-"""Pictures that show what a net learned: filters, activations, mistakes, a training batch.
+"""Draw pictures of what a net learned: filters, activations, mistakes, a training batch.
 
-To add one: a function here with ``@pictures.register('name')`` that takes a `NetAndData` and a
-path, writes a PNG file there, and returns True; or False if there is nothing to show. Its name is
-in `runs.PICTURES`, too, since the file belongs to the run.
+To add one, write a function here with ``@pictures.register('name')``. It takes a `NetAndData` and a
+path, and either writes a PNG file there and returns True, or returns False: nothing to show. Add
+its name to `runs.PICTURES`, too, since the file belongs to the run.
 """
 
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import chainer
 import numpy as np
 from chainer.backends import cuda
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from chainer_cifar import figures, initial
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.evaluation import image_sets, inference, layers
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
 
-pictures = Registry('picture')
-
-# How many are shown at most.
-FILTERS = 256  # planes, where they are not colours
+# How many to show at most.
+FILTERS = 256  # planes of filters, if these are not colours
 MAPS = 64  # feature maps of a layer
-IMAGES = 4  # whose feature maps are shown
+IMAGES = 4  # images with their feature maps
 MISTAKES = 40
 BATCH = 64  # images of a batch
 
@@ -34,35 +39,39 @@ SHEET_SIZE = 360
 
 
 class NetAndData:
-    """A trained net, and its data, which is read when first needed."""
+    """A trained net, its data and its convolutions, which are found when first needed."""
 
-    def __init__(self, trained):
+    def __init__(self, trained: Trained) -> None:
         self.trained = trained
 
     @functools.cached_property
-    def data(self):
+    def data(self) -> Dataset:
+        """The data that the run was trained on, or other data given for it."""
         return image_sets.load(self.trained)
 
     @functools.cached_property
-    def test_logits(self):
+    def test_logits(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """What the net says of the test images, float32 ``(N, K)``, and their labels."""
         images, index, labels = image_sets.choose(self.trained, self.data, 'test')
         inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
-        options = {'desc': 'evaluate', 'unit': 'img', 'leave': False, 'disable': None}
-        with tqdm(total=len(index), **options) as bar:
+        options: dict[str, Any] = {'unit': 'img', 'leave': False, 'disable': None}
+        with tqdm(total=len(index), desc='evaluate', **options) as bar:
             return inference.logits(self.trained.net, inputs, advance=bar.update), labels
 
     @functools.cached_property
-    def convolutions(self):
+    def convolutions(self) -> list[str]:
         """The paths of the convolutions in the order in which an image passes them."""
         x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
         found = layers.convolutions(layers.trace(self.trained.net, x)[0])
         return [layer.path for layer in found]
 
 
+pictures = Registry[Callable[[NetAndData, pathlib.Path], bool]]('picture')
+
+
 @pictures.register('filters')
-def filters(looked_at, path):
-    """The first convolution's filters, before and after training, each in its own range."""
+def filters(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the first convolution's filters before and after training, each in its own range."""
     sheets = filter_sheets(looked_at)
     if not sheets:
         return False
@@ -73,8 +82,8 @@ def filters(looked_at, path):
     return True
 
 
-def filter_sheets(looked_at: NetAndData) -> list[tuple[str, np.ndarray]]:
-    """The filters as tiles, uint8 ``(H, W, 3)``, with a caption; none where there are none."""
+def filter_sheets(looked_at: NetAndData) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Make tiles of the filters, uint8 ``(H, W, 3)``, with captions; none if there are none."""
     trained = looked_at.trained
     if not looked_at.convolutions:
         return []
@@ -87,12 +96,12 @@ def filter_sheets(looked_at: NetAndData) -> list[tuple[str, np.ndarray]]:
     return [(caption, _filter_sheet(weights)) for caption, weights in shown]
 
 
-def _weights(net, path):
+def _weights(net: chainer.Chain, path: str) -> NDArray[np.float32]:
     link = dict(net.namedlinks())[f'/{path}']
     return next(cuda.to_cpu(param.array) for param in link.params() if param.ndim == 4)
 
 
-def _filter_sheet(weights):
+def _filter_sheet(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
     channels, height, width = weights.shape[1:]
     if channels != 3:
         weights = weights.reshape(-1, 1, height, width)[:FILTERS]
@@ -102,8 +111,8 @@ def _filter_sheet(weights):
 
 
 @pictures.register('activations')
-def activations(looked_at, path):
-    """What the first, a middle and the last convolution give for the first test images.
+def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the output of the first, a middle and the last convolution for the first test images.
 
     All maps of one image and one convolution share one range.
     """
@@ -125,21 +134,21 @@ def activations(looked_at, path):
     return True
 
 
-def _map_caption(name, maps):
+def _map_caption(name: str, maps: Array) -> str:
     shape = ' x '.join(map(str, maps.shape))
     return f'{name}: {shape}' + (f', the first {MAPS}' if len(maps) > MAPS else '')
 
 
-def _map_sheet(maps):
-    step = max(1, maps.shape[2] // 32)  # of larger ones, as of upscaled images, not every pixel
+def _map_sheet(maps: Array) -> NDArray[np.uint8]:
+    step = max(1, maps.shape[2] // 32)  # leave out pixels of large maps, as of upscaled images
     maps = figures.own_range(maps[None, :MAPS, ::step, ::step]).swapaxes(0, 1)
     columns = math.ceil(math.sqrt(len(maps)))
     return figures.tiled(maps, columns, max(1, SHEET_SIZE // (columns * maps.shape[3])))
 
 
 @pictures.register('mistakes')
-def mistakes(looked_at, path):
-    """The misclassified test images whose wrong class is most probable to the net."""
+def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the misclassified test images of whose wrong class the net is most sure."""
     found = surest_mistakes(looked_at)
     if not found.count:
         return False
@@ -149,7 +158,7 @@ def mistakes(looked_at, path):
     ]
     title = (
         f'{looked_at.trained.config.prefix}: {found.count:,} of {found.total:,} test images are '
-        f'misclassified; those it is most sure of'
+        f'misclassified; the net is most sure of these'
     )
     figures.gallery(found.pictures, captions, path, title)
     return True
@@ -167,12 +176,12 @@ class Mistakes(NamedTuple):
 
     count: int
     total: int
-    pictures: np.ndarray
+    pictures: NDArray[np.uint8]
     told: list[tuple[str, float, str]]
 
 
 def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
-    """The `most` misclassified test images whose wrong class is most probable to the net."""
+    """Find the `most` misclassified test images of whose wrong class the net is most sure."""
     logits, labels = looked_at.test_logits
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
@@ -183,13 +192,13 @@ def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
     return Mistakes(len(wrong), len(labels), _test_pictures(looked_at, shown), told)
 
 
-def _test_pictures(looked_at, index):
+def _test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:
     return figures.colours(looked_at.data.test_images[index].reshape(-1, 3, 32, 32))
 
 
 @pictures.register('batch')
-def batch(looked_at, path):
-    """The first batch of the training, before and after augmentation (not normalized)."""
+def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
+    """Draw the first training batch before and after augmentation, not normalized."""
     trained, data = looked_at.trained, looked_at.data
     # The batch size of the run: another may have been given for this command.
     config = dataclasses.replace(trained.config, batch_size=trained.batch_size)

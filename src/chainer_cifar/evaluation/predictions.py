@@ -1,63 +1,86 @@
-"""Predictions as rows, and the rows as a table, as JSON and as CSV."""
+"""Turn predictions into rows, and rows into a table, JSON or CSV."""
 
 import csv
 import io
 import json
-import os
+from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
 
-formats = Registry('format')
+# `class` is a keyword, so this one cannot be written as a class.
+Guess = TypedDict('Guess', {'class': str, 'probability': float})
 
 
-def rows(names, logits, class_names, top, labels=None):
-    """One dict for each picture.
+class _Always(TypedDict):
+    image: str  # its name
+    top: list[Guess]  # the most probable classes, the most probable one first
+
+
+class Row(_Always, total=False):
+    """The prediction for one picture; the last two are there if its true class is known."""
+
+    label: str  # the name of the true class
+    right: bool
+
+
+formats = Registry[Callable[[Sequence[Row]], str]]('format')
+
+
+def rows(
+    names: Sequence[str],
+    logits: Array,
+    class_names: Sequence[str],
+    top: int,
+    labels: Sequence[int | None] | None = None,
+) -> list[Row]:
+    """Make a row for each picture.
 
     Args:
-        names (list of str): Of the pictures.
-        logits (numpy.ndarray): float ``(N, K)``.
-        class_names (list of str): K of them.
-        top (int): How many of the most probable classes are told.
-        labels (list): The true class numbers; None for what is not known.
-
-    Returns:
-        list of dict: ``image``; ``top``, a list of dicts of ``class`` and ``probability``, the most
-        probable first; and where the true class is known ``label``, its name, and ``right``.
+        names: Names of the pictures.
+        logits: float ``(N, K)``.
+        class_names: K names.
+        top: How many of the most probable classes to list.
+        labels: The true class numbers; None if unknown.
     """
     probabilities = np.exp(log_probabilities(logits))
     order = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
     found = []
     for i, name in enumerate(names):
-        best = [
+        best: list[Guess] = [
             {'class': class_names[k], 'probability': float(probabilities[i, k])} for k in order[i]
         ]
-        row = {'image': name, 'top': best}
-        if labels is not None and labels[i] is not None:
-            row |= {'label': class_names[labels[i]], 'right': bool(order[i, 0] == labels[i])}
+        row: Row = {'image': name, 'top': best}
+        label = None if labels is None else labels[i]
+        if label is not None:
+            row['label'] = class_names[label]
+            row['right'] = bool(order[i, 0] == label)
         found.append(row)
     return found
 
 
-def score(rows):
-    """``7 of 10 right``; None where no label is known."""
+def score(rows: Sequence[Row]) -> str | None:
+    """Write ``7 of 10 right``; return None if no label is known."""
     known = [row['right'] for row in rows if 'right' in row]
     return f'{sum(known)} of {len(known)} right' if known else None
 
 
 @formats.register('table')
-def table(rows):
-    """Aligned columns for a reader."""
+def table(rows: Sequence[Row]) -> str:
+    """Align columns for a reader."""
     texts = []
     for row in rows:
-        cells = [row['image']]
+        cells = [printable(row['image'])]
         for best in row['top']:
-            cells += [best['class'], f'{100 * best["probability"]:5.1f} %']
+            cells += [printable(best['class']), f'{100 * best["probability"]:5.1f} %']
         if 'right' in row:
-            cells.append('right' if row['right'] else f'wrong: {row["label"]}')
+            cells.append('right' if row['right'] else f'wrong: {printable(row["label"])}')
         texts.append(cells)
     count = max(map(len, texts))
     texts = [cells + [''] * (count - len(cells)) for cells in texts]
@@ -65,26 +88,20 @@ def table(rows):
 
 
 @formats.register('json')
-def as_json(rows):
-    """A list of the rows."""
+def as_json(rows: Sequence[Row]) -> str:
+    """Write the rows as a list."""
     return json.dumps(rows, indent=1)
 
 
 @formats.register('csv')
-def as_csv(rows):
-    """A line for each picture: image, label (empty if not known), class_1, probability_1, …"""
+def as_csv(rows: Sequence[Row]) -> str:
+    """Write a line for each picture: image, label (empty if unknown), class_1, probability_1, …"""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator='\n')
     numbers = range(1, len(rows[0]['top']) + 1)
     columns = [f'{name}_{number}' for number in numbers for name in ('class', 'probability')]
     writer.writerow(['image', 'label', *columns])
     for row in rows:
-        best = [value for entry in row['top'] for value in entry.values()]
+        best = [value for guess in row['top'] for value in guess.values()]
         writer.writerow([row['image'], row.get('label', ''), *best])
     return out.getvalue().rstrip('\n')
-
-
-def printable(path):
-    """The path as a line of text, whatever bytes its name is of."""
-    text = os.fsencode(path).decode('utf-8', 'replace')
-    return ''.join(letter if letter.isprintable() else '\ufffd' for letter in text)

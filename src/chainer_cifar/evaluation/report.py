@@ -1,30 +1,55 @@
-"""How good a net is on a set of images, class by class: numbers, and the same as text."""
+"""Report how good a net is on a set of images, class by class, as numbers and as text."""
+
+from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 from sklearn import metrics
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
+from chainer_cifar.streams import printable
 
 SCREEN_CLASSES = 20  # the matrix of more classes is wider than a screen
 
 
-def measure(logits, labels, class_names):
-    """The numbers of a report.
+class Scores(TypedDict):
+    """Numbers from 0 to 1."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class ClassScores(Scores):
+    """The scores of one class."""
+
+    name: str
+    support: int  # images of this class
+
+
+class Report(TypedDict):
+    """All numbers of a report."""
+
+    loss: float  # mean cross-entropy, nats
+    error: float  # percent
+    accuracy: float  # percent
+    classes: list[ClassScores]
+    averages: dict[str, Scores]  # over the classes: macro, and weighted by support
+    confusion: list[list[int]]  # a row for each true class, a column for each predicted one
+
+
+def measure(logits: Array, labels: Array, class_names: Sequence[str]) -> Report:
+    """Compute the numbers of a report.
 
     Args:
-        logits (numpy.ndarray): float ``(N, K)``.
-        labels (numpy.ndarray): integers ``(N,)``.
-        class_names (list of str): K of them.
-
-    Returns:
-        dict: ``loss`` (mean cross-entropy, nats), ``error`` and ``accuracy`` (percent);
-        ``classes``, a list of dicts of name, precision, recall, f1 (0 to 1) and support, and
-        ``averages`` of them over the classes, ``macro`` and ``weighted`` by support; ``confusion``,
-        K lists of K counts: a row for each true class, a column for each predicted one.
+        logits: float ``(N, K)``.
+        labels: integers ``(N,)``.
+        class_names: K names.
     """
     predicted, every = logits.argmax(axis=1), range(len(class_names))
     correct = int((predicted == labels).sum())
-    by_class = _scores(labels, predicted, every, average=None)
+    precision, recall, f1 = _scores(labels, predicted, every, average=None)
     support = np.bincount(labels, minlength=len(class_names))
     return {
         'loss': float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean()),
@@ -33,39 +58,51 @@ def measure(logits, labels, class_names):
         'classes': [
             {
                 'name': name,
-                **{quantity: float(values[k]) for quantity, values in by_class.items()},
+                'precision': float(precision[k]),
+                'recall': float(recall[k]),
+                'f1': float(f1[k]),
                 'support': int(support[k]),
             }
             for k, name in enumerate(class_names)
         ],
         'averages': {
-            average: {
-                quantity: float(value)
-                for quantity, value in _scores(labels, predicted, every, average).items()
-            }
+            average: _average(*_scores(labels, predicted, every, average))
             for average in ('macro', 'weighted')
         },
         'confusion': metrics.confusion_matrix(labels, predicted, labels=every).tolist(),
     }
 
 
-def _scores(labels, predicted, every, average):
-    columns = metrics.precision_recall_fscore_support(
+def _scores(
+    labels: Array, predicted: Array, every: Sequence[int], average: str | None
+) -> tuple[Array, Array, Array]:
+    """Compute precision, recall and f1: an array of K numbers each, or an average of these."""
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         labels, predicted, labels=every, average=average, zero_division=0
     )
-    return dict(zip(('precision', 'recall', 'f1'), columns, strict=False))
+    return precision, recall, f1
 
 
-def text(numbers, logits, labels, class_names):
-    """The report as lines: loss and error, scikit-learn's classification_report, the matrix.
+def _average(precision: Array, recall: Array, f1: Array) -> Scores:
+    return {'precision': float(precision), 'recall': float(recall), 'f1': float(f1)}
 
-    Args: as for `measure`, and what it returned. A score that is 0/0 counts as 0.
+
+def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[str]) -> str:
+    """Write the report as lines: loss, error, accuracy, scikit-learn's classification_report.
+
+    A score of 0/0 counts as 0.
+
+    Args:
+        numbers: What `measure` returned for the other arguments.
+        logits: float ``(N, K)``.
+        labels: integers ``(N,)``.
+        class_names: K names.
     """
-    classes = metrics.classification_report(
+    classes: str = metrics.classification_report(
         labels,
         logits.argmax(axis=1),
         labels=range(len(class_names)),
-        target_names=class_names,
+        target_names=list(map(printable, class_names)),
         zero_division=0,
     )
     return (
@@ -74,10 +111,10 @@ def text(numbers, logits, labels, class_names):
     )
 
 
-def matrix_text(matrix, class_names):
-    """A confusion matrix: true classes down, predicted ones, by their numbers, across."""
+def matrix_text(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> str:
+    """Write a confusion matrix: true classes down, predicted ones, by their numbers, across."""
     width = max(len(str(cell)) for row in matrix for cell in row) + 2
-    names = [f'{name} {number}' for number, name in enumerate(class_names)]
+    names = [f'{printable(name)} {number}' for number, name in enumerate(class_names)]
     left = max(map(len, names))
     lines = ['confusion matrix (rows: true class, columns: predicted)', '']
     lines.append(' ' * left + ''.join(f'{number:{width}}' for number in range(len(names))))

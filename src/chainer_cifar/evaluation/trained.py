@@ -14,6 +14,7 @@ from chainer_cifar.data.preprocess import name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
 from chainer_cifar.weights import npz
+from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
 SUGGESTED = 5  # runs, where no weights are found
 
@@ -70,7 +71,7 @@ def load(path, flags=None):
     weights = find(path)
     arrays = npz.read(weights)
     description = _read_description(weights.with_name(CONFIG))
-    config = _config(description['flags'], weights.with_name(CONFIG))
+    config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(flags or {}))
     net = config.create_net(len(description['classes']))
@@ -129,13 +130,6 @@ def _read_description(path):
         ) from None
 
 
-def _config(flags, path):
-    try:
-        return train_config.from_dict(flags, path)
-    except (TypeError, AttributeError, ValueError) as error:  # a number where a text belongs
-        raise UserError(f'{path}: cannot be read ({error}); copy it again') from None
-
-
 def _fill(net, arrays, path, model):
     wanted = chainer.serializers.DictionarySerializer()
     wanted.save(net)
@@ -153,4 +147,8 @@ def _fill(net, arrays, path, model):
             f"{path}: not weights of net '{model}' as its {CONFIG} describes it: "
             f"the net has no '{other[0]}'"
         )
-    chainer.serializers.NpzDeserializer(arrays).load(net)
+    try:
+        CheckedDeserializer(arrays).load(net)
+        require_finite(net)
+    except ValueError as error:
+        raise UserError(f'{path}: damaged ({error}); copy it again, or train again') from None

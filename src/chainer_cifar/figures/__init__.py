@@ -1,4 +1,4 @@
-"""Every picture we draw."""
+"""All figures that the commands draw."""
 
 from chainer_cifar.figures.plots import MEASURES, PARTS, comparison, confusion, curves, limits
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels

@@ -1,29 +1,40 @@
-"""Plots: curves of a run, confusion matrix. Figure, not pyplot: it needs no display."""
+"""Plots: curves of a run, confusion matrix. They use Figure, not pyplot, and need no display."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
 
+from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.files import atomic_write
 
 
-def curves(rows, best, title, folder):
+def curves(
+    rows: Sequence[Mapping[str, float]],
+    best: Mapping[str, float],
+    title: str,
+    folder: pathlib.Path,
+) -> None:
     """Draw ``loss.png`` and ``error.png`` of a run into `folder`.
 
     Args:
-        rows (list of dict): The log (see training/log.py), one row an epoch.
-        best (dict): The row that gives the result; its test value is marked.
-        title (str): Shown above.
-        folder (pathlib.Path): Where to.
+        rows: The log (see training/log.py), one row for each epoch.
+        best: The row that gives the result; a ring marks its test value.
+        title: Text above the plot.
+        folder: Where to write the files.
     """
     _write(curve(rows, best, title, 'loss'), folder / 'loss.png')
     _write(curve(rows, best, title, 'error'), folder / 'error.png')
 
 
-# How each part is drawn. Test lies broad below valid, so that both are seen where they agree.
-_STYLES = {
+# Styles of the lines. Test is broad and lies below valid, so that both show where they agree.
+_STYLES: dict[str, dict[str, Any]] = {
     'train': {'color': 'tab:blue', 'linewidth': 1.5, 'markersize': 6},
     'valid': {'color': 'tab:orange', 'linewidth': 1.5, 'markersize': 5, 'linestyle': '--'},
     'test': {'color': 'tab:red', 'linewidth': 2.5, 'markersize': 10},
@@ -31,8 +42,11 @@ _STYLES = {
 _ORDER = {'train': 2.1, 'test': 2.2, 'valid': 2.3}
 
 
-def curve(rows, best, title, quantity):
-    """A figure of the ``loss`` or the ``error`` (`quantity`); the others as for `curves`."""
+def curve(
+    rows: Sequence[Mapping[str, float]], best: Mapping[str, float], title: str, quantity: str
+) -> Figure:
+    """Draw the quantity ``loss`` or ``error``; for the other arguments see `curves`."""
+    title = drawable(title)  # first, since it may add a font
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.add_subplot()
     epochs = np.array([row['epoch'] for row in rows])
@@ -40,25 +54,30 @@ def curve(rows, best, title, quantity):
     values = np.array([[row[f'{part}_{quantity}'] for row in rows] for part in parts])
     result = best[f'test_{quantity}']
     if quantity == 'loss':
-        label, told, (log, low, high) = 'loss (nats)', f'{result:.3f}', _axis(values, result)
+        label, shown, (log, low, high) = 'loss (nats)', f'{result:.3f}', _axis(values, result)
     else:
-        label, told, (log, low, high) = 'error (%)', f'{result:.2f} %', _linear(values.max())
+        label, shown, (log, low, high) = 'error (%)', f'{result:.2f} %', _linear(values.max())
 
     marker = '.' if len(rows) <= 50 else None
     for part, line in zip(parts, values, strict=True):
         axes.plot(epochs, line, label=part, marker=marker, zorder=_ORDER[part], **_STYLES[part])
-    told = f'test, epoch {best["epoch"]}: {told}'
-    ring = {'color': 'tab:red', 'markersize': 12, 'markerfacecolor': 'none', 'zorder': 2.4}
-    axes.plot(best['epoch'], result, 'o', linestyle='none', label=told, **ring)
+    ring: dict[str, Any] = {
+        'color': 'tab:red',
+        'markersize': 12,
+        'markerfacecolor': 'none',
+        'zorder': 2.4,
+    }
+    legend = f'test, epoch {best["epoch"]}: {shown}'
+    axes.plot(best['epoch'], result, 'o', linestyle='none', label=legend, **ring)
 
     above = values > high
     if above.any():
         where = epochs[above.any(axis=0)]
-        told = f'above, up to {values[above].max():.3g}'
+        legend = f'above, up to {values[above].max():.3g}'
         top = axes.get_xaxis_transform()
-        axes.plot(where, np.full(len(where), 0.98), 'k^', transform=top, label=told)
+        axes.plot(where, np.full(len(where), 0.98), 'k^', transform=top, label=legend)
 
-    axes.set_title(title, parse_math=False)  # a $ in a name is no formula
+    axes.set_title(title, parse_math=False)  # a $ in a name begins no formula
     axes.set(xlabel='epoch', ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(rows) == 1:
@@ -98,11 +117,15 @@ def comparison(runs, path):
         top.set_title(part)
         bottom.set_xlabel('epoch')
     handles = [Line2D([], [], color=colours[i % len(colours)]) for i in range(len(runs))]
-    names = [name if len(name) <= 40 else f'{name[:19]}…{name[-20:]}' for name, _ in runs]
+    names = [drawable(_shortened(name)) for name, _ in runs]
     legend = figure.legend(handles, names, loc='outside lower center', ncols=min(len(runs), 4))
     for text in legend.get_texts():
         text.set_parse_math(False)  # a $ in a name is no formula
     _write(figure, path)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 40 else f'{name[:19]}…{name[-20:]}'
 
 
 def limits(measure, curves):
@@ -137,18 +160,18 @@ def _scale(axes, log, low, high):
     axes.grid(alpha=0.3)
 
 
-def _linear(highest):
-    # From zero, with room for the markers.
+def _linear(highest: float) -> tuple[bool, float, float]:
+    """Return False (not logarithmic), and limits from 0 up that leave room for the markers."""
     highest = highest or 1.0
     return False, -0.025 * highest, 1.05 * highest
 
 
-def _axis(values, result):
-    """Whether the axis of the loss is logarithmic, and its limits.
+def _axis(values: NDArray[np.float64], result: float) -> tuple[bool, float, float]:
+    """Choose whether the axis of the loss is logarithmic, and its limits.
 
-    It is where the highest is more than ten times the median, so that most values would lie in the
-    lowest tenth. What is 100 times the median, as the first epoch or a jump may bring, is left
-    out: beside 1e12 no course is to be seen on any axis.
+    It is if the highest value is more than ten times the median, so that most values would lie in
+    the lowest tenth. Values above 100 times the median, which the first epoch or a jump may bring,
+    do not count: no axis that reaches 1e12 shows anything of the rest.
     """
     positive = values[np.isfinite(values) & (values > 0)]
     typical = np.median(positive) if positive.size else 1.0
@@ -161,18 +184,21 @@ def _axis(values, result):
     return True, lowest / margin, highest * margin
 
 
-def confusion(matrix, class_names, title, path):
-    """Draw a confusion matrix; the colour is the share of the true class, the number the count.
+def confusion(
+    matrix: Sequence[Sequence[int]], class_names: Sequence[str], title: str, path: pathlib.Path
+) -> None:
+    """Draw a confusion matrix; colours show shares of the true class, numbers show counts.
 
     Args:
-        matrix (list): K lists of K counts; rows are true classes, columns predicted ones.
-        class_names (list of str): K of them.
-        title (str): Shown above.
-        path (pathlib.Path): The PNG file.
+        matrix: K lists of K counts; rows are true classes, columns predicted ones.
+        class_names: K names.
+        title: Text above the matrix.
+        path: The PNG file to write.
     """
     counts = np.array(matrix)
+    title, *class_names = map(drawable, (title, *class_names))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    few = len(counts) <= 20  # only so many numbers can be read
+    few = len(counts) <= 20  # more numbers would be too small to read
     size = 3 + (0.6 if few else 0.14) * len(counts)
     figure = Figure(figsize=(size + 0.8, size), layout='constrained')
     axes = figure.add_subplot()
@@ -190,6 +216,6 @@ def confusion(matrix, class_names, title, path):
     _write(figure, path)
 
 
-def _write(figure, path):
+def _write(figure: Figure, path: pathlib.Path) -> None:
     with atomic_write(path) as file:
         figure.savefig(file, format='png', dpi=120)

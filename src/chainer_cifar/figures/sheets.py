@@ -1,31 +1,48 @@
-"""Sheets of pictures with words beside them, pixel by pixel: nothing is resampled."""
+"""Draw sheets of pictures with words beside them, pixel by pixel, without resampling."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from chainer_cifar.figures.fonts import drawable, letters
 from chainer_cifar.files import atomic_write
 
 DPI = 100
-GALLERY = 400  # pictures; more can hardly be looked at
+Canvas: TypeAlias = NDArray[np.uint8]  # (H, W, 3)
+Text: TypeAlias = tuple[float, float, str, int]  # left and middle in pixels, text, points
+
+GALLERY = 400  # pictures; nobody looks at more
 MARGIN = 16  # pixels
-LINE = 14  # height of a line of small text
-HEADING = 34
+LINE = 14  # pixels, height of a line of small text
+HEADING = 34  # pixels
 SMALL, LARGE = 8, 11  # points
 
-# Colour and width: None is as thin as shows where a white picture ends.
+# Colour and width of the frame for right, wrong and unknown, which is just thick enough to show
+# where a white picture ends.
 _FRAMES = {True: ((0, 150, 60), 4), False: ((215, 25, 28), 4), None: ((160, 160, 160), 1)}
 
 
-def gallery(images, captions, path, title, right=None, columns=10):
-    """Pictures with some lines of text under each and a frame that tells right from wrong.
+def gallery(
+    images: NDArray[np.uint8],
+    captions: Sequence[Sequence[str]],
+    path: pathlib.Path,
+    title: str,
+    right: Sequence[bool | None] | None = None,
+    columns: int = 10,
+) -> None:
+    """Draw pictures, each with lines of text below it and a frame that says if it is right.
 
     Args:
-        images (numpy.ndarray): uint8 ``(N, 3, 32, 32)``, at most `GALLERY`.
-        captions (list of tuple of str): The lines for each, of any number.
-        path (pathlib.Path): The PNG file.
-        title (str): Shown above.
-        right (list): For each True (green), False (red) or None (a thin grey frame).
-        columns (int): Pictures in a row.
+        images: ``(N, 3, 32, 32)``, at most `GALLERY`.
+        captions: For each picture any number of lines.
+        path: The PNG file to write.
+        title: Text above the pictures.
+        right: For each picture True (green frame), False (red) or None (thin and grey).
+        columns: Pictures in a row.
     """
     zoom = 4
     frames = [_FRAMES[mark] for mark in right or [None] * len(images)]
@@ -50,15 +67,18 @@ def gallery(images, captions, path, title, right=None, columns=10):
     _write(canvas, texts, path)
 
 
-def panels(rows, path, title):
-    """Pictures beside and below each other, each with its caption above.
+def panels(
+    rows: Sequence[Sequence[tuple[str, Canvas]]], path: str | pathlib.Path, title: str
+) -> None:
+    """Draw pictures beside and below each other, each with its caption above it.
 
     Args:
-        rows (list): Lists of (caption, uint8 ``(H, W, 3)``), of one length.
-        path (pathlib.Path): The PNG file.
-        title (str): Shown above.
+        rows: Rows of equal length of (caption, picture).
+        path: The PNG file to write.
+        title: Text above the pictures.
     """
     heights = [max(len(picture) for _, picture in row) + LINE + MARGIN for row in rows]
+    rows = [[(drawable(caption), picture) for caption, picture in row] for row in rows]
     widths = [
         max(max(picture.shape[1], _width(caption)) for caption, picture in column) + MARGIN
         for column in zip(*rows, strict=True)
@@ -76,27 +96,35 @@ def panels(rows, path, title):
     _write(canvas, texts, path)
 
 
-def _canvas(height, width, title):
-    """White pixels (H, W, 3), and the texts on them: (left, middle, text, points)."""
+def _canvas(height: int, width: int, title: str) -> tuple[Canvas, list[Text]]:
+    """Make white pixels and a list of texts on them, of which the title is the first."""
+    title = drawable(title)
     width = max(width, _width(title, LARGE) + 2 * MARGIN)
     return np.full((height, width, 3), 255, np.uint8), [(MARGIN, HEADING / 2, title, LARGE)]
 
 
-def _width(text, points=SMALL):
-    """About how many pixels wide a text is: a letter is 0.6 of its size."""
-    return round(0.6 * points / 72 * DPI * len(text))
+def _width(text: str, points: int = SMALL) -> int:
+    """Estimate the width of a text in pixels: a letter's width is 0.6 of its size."""
+    return round(0.6 * points / 72 * DPI * letters(text))
 
 
-def _fitted(text, width):
-    """The text, without its middle if it is too long: both ends of a file name tell much."""
+def _fitted(text: str, width: int) -> str:
+    """Cut the middle out of a text that is too long; both ends of a file name say a lot."""
+    text = drawable(text)
     count = 10 * width // _width('x' * 10)
-    end = count // 2
-    return text if len(text) <= count else f'{text[: count - end - 1]}…{text[-end:]}'
+    if letters(text) <= count:
+        return text
+    start, end = text, text
+    while letters(end) > count // 2:
+        end = end[1:]
+    while letters(start) > count - count // 2 - 1:
+        start = start[:-1]
+    return f'{start}…{end}'
 
 
-def _write(canvas, texts, path):
+def _write(canvas: Canvas, texts: Sequence[Text], path: str | pathlib.Path) -> None:
     height, width = canvas.shape[:2]
-    # The tenth of a pixel, since before Matplotlib 3.11 the size in pixels is cut off, and
+    # Add a tenth of a pixel, since Matplotlib before 3.11 rounds the size in pixels down, and
     # 228 / DPI * DPI may be less than 228.
     figure = Figure(figsize=((width + 0.1) / DPI, (height + 0.1) / DPI), dpi=DPI)
     figure.figimage(canvas)

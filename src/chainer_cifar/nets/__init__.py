@@ -1,32 +1,36 @@
-"""The nets, by name. To add one: a file here, a class with ``@register('name')``, done.
+"""The nets, by name. To add one, write a file here with a class ``@register('name')``.
 
-A net is a plain `chainer.Chain` whose ``__init__`` takes ``n_class`` and the options that it
-understands, and whose ``forward`` turns float32 images ``(N, 3, 32, 32)`` into logits
-``(N, n_class)``. ``--help``, ``--list_models`` and the tests that walk every net find it by
-themselves. An option is a parameter of a net; the flag of its name is a field of `TrainConfig`.
+A net is a plain `chainer.Chain`. Its ``__init__`` takes ``n_class`` and the options that it
+understands; the flag of an option's name is a field of `TrainConfig`. Its ``forward`` turns float32
+images ``(N, 3, 32, 32)`` into logits ``(N, n_class)``; like Chainer's functions it takes an array
+in place of a variable, too. ``--help``, ``--list_models`` and the tests that walk every net find it
+by themselves.
 """
 
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Callable
+
+import chainer
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
-registry = Registry('net')
+registry = Registry[Callable[..., chainer.Chain]]('net')
 register = registry.register
 
 
-def create(name, n_class=10, **options):
+def create(name: str, n_class: int = 10, **options: int) -> chainer.Chain:
     """Build the net `name`.
 
     Args:
-        name (str): A registered name.
-        n_class (int): Number of classes.
-        options: Some of `option_names`.
+        name: A registered name.
+        n_class: Number of classes.
+        options: Values for some of `option_names`.
 
     Raises:
-        UserError: No such net, or an option that this net does not have.
+        UserError: There is no such net, or it does not have such an option.
     """
     build = registry[name]
     for option in options:
@@ -35,20 +39,20 @@ def create(name, n_class=10, **options):
     return build(n_class=n_class, **options)
 
 
-def option_names():
-    """The names of all options that some net takes."""
+def option_names() -> list[str]:
+    """Return the names of all options that some net takes, sorted."""
     found = {name for net in registry.values() for name in inspect.signature(net).parameters}
     return sorted(found - {'n_class'})
 
 
-def taking(option):
-    """Names of the nets that have this one of `option_names`."""
+def taking(option: str) -> list[str]:
+    """Return the names of the nets that have this one of `option_names`."""
     return [name for name, net in registry.items() if option in inspect.signature(net).parameters]
 
 
-def describe(name):
-    """First line of the net's docstring."""
-    return inspect.getdoc(registry[name]).splitlines()[0]
+def describe(name: str) -> str:
+    """Return the first line of the net's docstring."""
+    return (inspect.getdoc(registry[name]) or '').splitlines()[0]
 
 
 for _module in pkgutil.iter_modules(__path__):

@@ -1,69 +1,81 @@
-"""Pieces that several nets are made of."""
+"""Blocks from which several nets are built."""
 
 import math
+from collections.abc import Callable
+from typing import TypeAlias
 
 import chainer
 import chainer.functions as F
 import chainer.links as L
 
+Activation: TypeAlias = Callable[[chainer.Variable], chainer.Variable]
+
 
 class BatchConv2D(chainer.Chain):
     """Convolution (with bias), batch normalization, ReLU, as article 000 defines it.
 
-    `activation` may be another function in place of the ReLU, or None.
+    `activation` may be another function instead of the ReLU, or None.
     """
 
-    def __init__(self, in_channels, out_channels, ksize, stride=1, pad=0, activation=F.relu):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        ksize: int,
+        stride: int = 1,
+        pad: int = 0,
+        activation: Activation | None = F.relu,
+    ) -> None:
         super().__init__()
         self.activation = activation
         with self.init_scope():
             self.conv = L.Convolution2D(in_channels, out_channels, ksize, stride, pad)
             self.bn = L.BatchNormalization(out_channels)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.bn(self.conv(x))
         return self.activation(h) if self.activation else h
 
 
-def dropout(x, ratio=0.5):
-    """`F.dropout` that a run's seed decides on a GPU, too; nets take this one.
+def dropout(x: chainer.Variable, ratio: float = 0.5) -> chainer.Variable:
+    """Do as `F.dropout`, but so that the run's seed decides on a GPU, too; nets call this one.
 
-    cuDNN, which Chainer would ask there, has random numbers of its own, seeded by the system once
-    a process, so that no run could be repeated or resumed. Without it the mask comes from CuPy's.
+    There Chainer would ask cuDNN, whose own random numbers the system seeds once a process, so that
+    no run could be repeated or resumed. Without cuDNN the mask comes from CuPy's random numbers.
     """
     with chainer.using_config('use_cudnn', 'never'):
         return F.dropout(x, ratio)
 
 
-# What Keras' layers begin with unless told otherwise; biases are 0 in both.
+# How Keras initializes the weights of its layers by default; biases are 0 in Keras and Chainer.
 KERAS_INITIAL = chainer.initializers.GlorotUniform()
 
 
-def keras_normalization(channels):
-    """Batch normalization with Keras' constants: momentum 0.99, eps 1e-3."""
+def keras_normalization(channels: int) -> L.BatchNormalization:
+    """Make a batch normalization with Keras' constants: momentum 0.99, eps 1e-3."""
     return L.BatchNormalization(channels, decay=0.99, eps=1e-3)
 
 
-def upscaled(x, size):
-    """Images resized to `size` x `size` pixels, bilinearly; as they are where `size` is 0.
+def upscaled(x: chainer.Variable, size: int) -> chainer.Variable:
+    """Resize images bilinearly to `size` x `size` pixels; leave them alone if `size` is 0.
 
-    For nets made for larger images than CIFAR's. Pixel centres are half a pixel from the edge, and
-    outside the outermost ones the edge is repeated, as in OpenCV and TensorFlow 2.
+    Nets made for larger images than CIFAR's need it. Pixel centres are half a pixel from the edge,
+    and outside the outermost ones the edge is repeated, as in OpenCV and TensorFlow 2.
 
     Args:
-        x: float32 (N, C, H, W).
-        size (int): Height and width to come.
+        x: float32 ``(N, C, H, W)``.
+        size: New height and width.
     """
     if not size:
         return x
     return F.resize_images(x, (size, size), mode='bilinear', align_corners=False)
 
 
-def padded_same(x, ksize, stride):
-    """Zeros around images ``(N, C, H, W)`` as TensorFlow's padding 'same' sets them.
+def padded_same(x: chainer.Variable, ksize: int, stride: int) -> chainer.Variable:
+    """Put zeros around images ``(N, C, H, W)`` as TensorFlow's padding 'same' does.
 
-    After a convolution without padding of its own, a side of n is ceil(n / stride). Where the zeros
-    are odd in number, the one more is at the bottom and right: (0, 1) for ksize 3, stride 2 and
+    A convolution without padding of its own then turns a side of n into ceil(n / stride). If the
+    number of zeros is odd, the bottom and the right get one more: (0, 1) for ksize 3, stride 2 and
     even n, while ``pad=1`` would put one on each side and shift the image.
     """
     zeros = [max((math.ceil(side / stride) - 1) * stride + ksize - side, 0) for side in x.shape[2:]]

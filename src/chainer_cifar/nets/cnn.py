@@ -10,15 +10,15 @@ from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2
 
 
 class _FullyConnected(chainer.Chain):
-    """The upper half of all of them: dropout, 1000 hidden units, dropout, logits."""
+    """The upper half of each of these nets: dropout, 1000 hidden units, dropout, logits."""
 
-    def __init__(self, n_class):
+    def __init__(self, n_class: int) -> None:
         super().__init__()
         with self.init_scope():
             self.l1 = L.Linear(4 * 4 * 128, 1000)
             self.l2 = L.Linear(1000, n_class)
 
-    def classify(self, h):
+    def classify(self, h: chainer.Variable) -> chainer.Variable:
         return self.l2(dropout(F.relu(self.l1(dropout(h)))))
 
 
@@ -26,14 +26,14 @@ class _FullyConnected(chainer.Chain):
 class CNN(_FullyConnected):
     """Three 5x5 convolutions, max pooling, two fully connected layers (article 000)."""
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__(n_class)
         with self.init_scope():
             self.conv1 = L.Convolution2D(3, 64, 5, pad=2)
             self.conv2 = L.Convolution2D(64, 64, 5, pad=2)
             self.conv3 = L.Convolution2D(64, 128, 5, pad=2)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         for conv in (self.conv1, self.conv2, self.conv3):
             x = F.max_pooling_2d(F.relu(conv(x)), 3, 2)
         return self.classify(x)
@@ -43,14 +43,14 @@ class CNN(_FullyConnected):
 class CNNBN(_FullyConnected):
     """`cnn` with batch normalization after each convolution (article 000)."""
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__(n_class)
         with self.init_scope():
             self.bconv1 = BatchConv2D(3, 64, 5, pad=2)
             self.bconv2 = BatchConv2D(64, 64, 5, pad=2)
             self.bconv3 = BatchConv2D(64, 128, 5, pad=2)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         for bconv in (self.bconv1, self.bconv2, self.bconv3):
             x = F.max_pooling_2d(bconv(x), 3, 2)
         return self.classify(x)
@@ -64,14 +64,14 @@ class CNNWN(_FullyConnected):
     `WeightNormalizedConvolution2D`.
     """
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__(n_class)
         with self.init_scope():
             self.wn_conv1 = WeightNormalizedConvolution2D(3, 64, 5, pad=2)
             self.wn_conv2 = WeightNormalizedConvolution2D(64, 64, 5, pad=2)
             self.wn_conv3 = WeightNormalizedConvolution2D(64, 128, 5, pad=2)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         for conv in (self.wn_conv1, self.wn_conv2, self.wn_conv3):
             x = F.max_pooling_2d(F.relu(conv(x)), 3, 2)
         return self.classify(x)

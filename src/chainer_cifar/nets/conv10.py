@@ -1,4 +1,4 @@
-"""Article 002's net of ten layers. Links have the names of the article's Keras layers."""
+"""Article 002's net of ten layers. Links are named like the article's Keras layers."""
 
 import chainer
 import chainer.functions as F
@@ -12,10 +12,10 @@ from chainer_cifar.nets.blocks import KERAS_INITIAL, dropout, keras_normalizatio
 class Conv10(chainer.Chain):
     """Three sets of unpadded 1x1, 3x3, 5x5 convolutions, 64 to 256 channels wide (article 002).
 
-    Width of the maps: 32-30-26, pooled to 13-11-7, then 7-5-1.
+    The maps are 32, 30 and 26 pixels wide, pooled to 13, 11 and 7, then 7, 5 and 1.
     """
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__()
         in_channels = 3
         with self.init_scope():
@@ -27,12 +27,12 @@ class Conv10(chainer.Chain):
                 in_channels = channels
             self.dense_1 = L.Linear(256, n_class, initialW=KERAS_INITIAL)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         x = F.max_pooling_2d(self._set(x, 1, 2, 3), 2)
         x = self._set(x, 4, 5, 6)
         return self.dense_1(self._set(x, 7, 8, 9))
 
-    def _set(self, x, *numbers):
+    def _set(self, x: chainer.Variable, *numbers: int) -> chainer.Variable:
         for number in numbers:
             x = self[f'batch_normalization_{number}'](self[f'conv2d_{number}'](x))
             x = F.relu(x)

@@ -24,16 +24,16 @@ class EfficientNetLite0(InvertedResidualNet):
     """EfficientNet-Lite0, 16 inverted residual blocks; ``--init imagenet`` for transfer learning.
 
     Tan and Le, EfficientNet, 2019; "Lite" is its variant for phones, without squeeze-and-excitation
-    and with ReLU6. The ImageNet weights want images as x/127.5 - 1, and were trained on 224x224
-    pixels. No drop-connect.
+    and with ReLU6. The ImageNet weights expect images as x/127.5 - 1, and were trained on 224x224
+    pixels. There is no drop-connect.
 
     Args:
-        n_class (int): Number of classes.
-        upscale (int): Side in pixels to which the images are resized first; 0: as they are.
+        n_class: Number of classes.
+        upscale: Resize the images to this side in pixels first; 0: leave them alone.
     """
 
     input_normalization = 'symmetric'
 
-    def __init__(self, n_class=10, upscale=0):
+    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
         norm = functools.partial(L.BatchNormalization, decay=0.99, eps=1e-3)
         super().__init__(STAGES, n_class, upscale, norm, same=True)

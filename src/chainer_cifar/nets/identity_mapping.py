@@ -1,4 +1,4 @@
-"""Residual net with pre-activation: nothing but the sum on the way from block to block."""
+"""Residual net with pre-activation: between blocks there is nothing but the sum."""
 
 import chainer
 import chainer.functions as F
@@ -10,17 +10,24 @@ from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcu
 
 
 class IdentityMappingBlock(chainer.Chain):
-    """Twice batch normalization, ReLU, 3x3 convolution, beside a shortcut without parameters.
+    """Batch normalization, ReLU, 3x3 convolution, all twice, and a shortcut without parameters.
 
     Args:
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output.
-        stride (int): Of the first convolution; the shortcut is subsampled alike.
-        skip_ratio (float): Probability that a training step leaves out the convolutions.
-        swapout (bool): Drop units of the residual and of the shortcut independently.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the first convolution; the shortcut is subsampled by the same.
+        skip_ratio: Probability that a training step skips the convolutions.
+        swapout: Drop units of the residual and of the shortcut independently.
     """
 
-    def __init__(self, in_channels, out_channels, stride=1, skip_ratio=0.0, swapout=False):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        skip_ratio: float = 0.0,
+        swapout: bool = False,
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.new_channels = out_channels - in_channels
@@ -33,7 +40,7 @@ class IdentityMappingBlock(chainer.Chain):
             self.bn2 = L.BatchNormalization(out_channels)
             self.conv2 = L.Convolution2D(out_channels, out_channels, 3, 1, 1, initialW=he)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         past = shortcut(x, self.stride, self.new_channels)
         if is_skipped(self.skip_ratio):
             return past
@@ -48,17 +55,23 @@ class IdentityMapping(chainer.Chain):
 
     He et al., Identity Mappings in Deep Residual Networks, 2016. The original project's net lacks
     the batch normalization and the ReLU after the last block, which the paper has; here they are.
-    That project trained it with a learning rate that rises from 0.02 to 0.1 in nine epochs, as it
-    diverged otherwise.
+    That project trained it with a learning rate that rises from 0.02 to 0.1 in nine epochs, because
+    it diverged otherwise.
 
     Args:
-        n_class (int): Number of classes.
-        res_depth (int): Blocks in each of the three stages (16, 32 and 64 channels).
-        skip_depth (bool): Stochastic depth; see `three_stages`.
-        swapout (bool): See `IdentityMappingBlock`.
+        n_class: Number of classes.
+        res_depth: Blocks in each of the three stages (16, 32 and 64 channels).
+        skip_depth: Use stochastic depth; see `three_stages`.
+        swapout: Use swapout; see `IdentityMappingBlock`.
     """
 
-    def __init__(self, n_class=10, res_depth=18, skip_depth=False, swapout=False):
+    def __init__(
+        self,
+        n_class: int = 10,
+        res_depth: int = 18,
+        skip_depth: bool = False,
+        swapout: bool = False,
+    ) -> None:
         super().__init__()
         with self.init_scope():
             self.bconv1 = BatchConv2D(3, 16, 3, pad=1)
@@ -68,7 +81,7 @@ class IdentityMapping(chainer.Chain):
         for block in three_stages(16, doubling(16, res_depth), skip_depth):
             self.blocks.append(IdentityMappingBlock(*block, swapout))
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.bconv1(x)
         for block in self.blocks:
             h = block(h)

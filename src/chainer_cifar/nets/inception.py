@@ -9,15 +9,15 @@ from chainer_cifar.nets.blocks import BatchConv2D, dropout
 
 
 class InceptionBlock(chainer.Chain):
-    """Two of each branch: 1x1; 1x1, 3x3; 1x1, 3x3, 3x3. Joined by a 1x1 convolution without ReLU.
+    """Six branches, 1x1; 1x1, 3x3; and 1x1, 3x3, 3x3 twice each, joined by a 1x1 without ReLU.
 
     Args:
-        in_channels (int): Channels of the input.
-        narrow (int): Channels of the 1x1 convolutions before a 3x3 one; twice as many after it.
-        out_channels (int): Channels of the output.
+        in_channels: Channels of the input.
+        narrow: Channels of the 1x1 convolutions before a 3x3 one; all others have twice as many.
+        out_channels: Channels of the output.
     """
 
-    def __init__(self, in_channels, narrow, out_channels):
+    def __init__(self, in_channels: int, narrow: int, out_channels: int) -> None:
         super().__init__()
         wide = 2 * narrow
         with self.init_scope():
@@ -35,7 +35,7 @@ class InceptionBlock(chainer.Chain):
             self.conv6_3 = BatchConv2D(wide, wide, 3, pad=1)
             self.join = BatchConv2D(6 * wide, out_channels, 1, activation=None)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         branches = (
             self.conv1_1(x),
             self.conv2_2(self.conv2_1(x)),
@@ -52,11 +52,11 @@ class Inception(chainer.Chain):
     """Eight Inception blocks of six branches with batch normalization, global average pooling.
 
     From the original project's later registry, after Szegedy et al., Going Deeper with
-    Convolutions, 2015: the branches are doubled, two 3x3 convolutions stand for the 5x5, and no
-    branch pools.
+    Convolutions, 2015: each branch comes twice, two 3x3 convolutions replace the 5x5, and
+    no branch pools.
     """
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__()
         with self.init_scope():
             self.l0 = BatchConv2D(3, 64, 5, pad=2)
@@ -70,7 +70,7 @@ class Inception(chainer.Chain):
             self.l4_2 = InceptionBlock(256, 64, 256)
             self.fc = L.Linear(256, n_class)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.l1_2(self.l1_1(self.l0(x)))
         h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.l2_2(self.l2_1(h))

@@ -1,4 +1,7 @@
-"""What MobileNet v2 and EfficientNet-Lite share: inverted residual blocks, and a net of them."""
+"""Inverted residual blocks and a net of them, which MobileNet v2 and EfficientNet-Lite share."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import chainer
 import chainer.functions as F
@@ -6,27 +9,40 @@ import chainer.links as L
 
 from chainer_cifar.nets.blocks import dropout, padded_same, upscaled
 
-# Fan-out, as both papers' code has it.
+Normalization: TypeAlias = Callable[[int], chainer.Link]  # from a number of channels
+# Blocks, ksize, stride of the first block, expansion, channels.
+Stages: TypeAlias = Sequence[tuple[int, int, int, int, int]]
+
+# Fan-out, as in the code of both papers.
 _HE = chainer.initializers.HeNormal(fan_option='fan_out')
 
 
 class InvertedResidual(chainer.Chain):
     """1x1 convolution to more channels, depthwise convolution, linear 1x1 convolution to fewer.
 
-    Sandler et al., MobileNetV2, 2018. With a shortcut where input and output are of one shape.
+    Sandler et al., MobileNetV2, 2018. There is a shortcut if input and output have the same shape.
 
     Args:
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output.
-        ksize (int): Of the depthwise convolution.
-        stride (int): Of the depthwise convolution.
-        expansion (int): Channels inside, times those of the input; 1: no first convolution.
-        norm: From a number of channels to a batch normalization.
-        same (bool): TensorFlow's padding 'same' where the stride is 2; otherwise ksize // 2 zeros
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        ksize: Size of the depthwise filters.
+        stride: Stride of the depthwise convolution.
+        expansion: How many times more channels there are inside; 1: no first convolution.
+        norm: Makes a batch normalization.
+        same: Pad as TensorFlow's 'same' does if the stride is 2; otherwise with ksize // 2 zeros
             on each side.
     """
 
-    def __init__(self, in_channels, out_channels, ksize, stride, expansion, norm, same):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        ksize: int,
+        stride: int,
+        expansion: int,
+        norm: Normalization,
+        same: bool,
+    ) -> None:
         super().__init__()
         self.ksize, self.stride = ksize, stride
         self.same = same and stride > 1
@@ -46,7 +62,7 @@ class InvertedResidual(chainer.Chain):
             self.project = L.Convolution2D(wide, out_channels, 1, nobias=True, initialW=_HE)
             self.project_bn = norm(out_channels)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = F.relu6(self.expand_bn(self.expand(x))) if hasattr(self, 'expand') else x
         if self.same:
             h = padded_same(h, self.ksize, self.stride)
@@ -59,14 +75,16 @@ class InvertedResidualNet(chainer.Chain):
     """A 3x3 convolution of stride 2, stages of `InvertedResidual`, a 1x1 convolution, a classifier.
 
     Args:
-        stages: One of (blocks, ksize, stride of the first block, expansion, channels) each.
-        n_class (int): Number of classes.
-        upscale (int): Side in pixels to which the images are resized first; 0: as they are.
-        norm: See `InvertedResidual`.
-        same (bool): See `InvertedResidual`; for the first convolution, too.
+        stages: See `Stages`.
+        n_class: Number of classes.
+        upscale: Resize the images to this side in pixels first; 0: leave them alone.
+        norm: Makes a batch normalization.
+        same: See `InvertedResidual`; it holds for the first convolution, too.
     """
 
-    def __init__(self, stages, n_class, upscale, norm, same):
+    def __init__(
+        self, stages: Stages, n_class: int, upscale: int, norm: Normalization, same: bool
+    ) -> None:
         super().__init__()
         self.upscale = upscale
         self.same = same
@@ -88,7 +106,7 @@ class InvertedResidualNet(chainer.Chain):
                 )
                 channels = width
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = upscaled(x, self.upscale)
         if self.same:
             h = padded_same(h, 3, 2)

@@ -9,24 +9,25 @@ from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization, upscal
 
 # Channels after each of the 13 pairs of a depthwise and a pointwise convolution.
 WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-HALVING = (2, 4, 6, 12)  # numbers of the pairs of stride 2, from 1
+HALVING = (2, 4, 6, 12)  # which pairs have stride 2, counted from 1
 
 
 @register('mobilenet')
 class MobileNet(chainer.Chain):
     """MobileNet v1, 28 layers of depthwise and pointwise convolutions (article 001).
 
-    Howard et al., MobileNets, 2017. The links have the names of Keras' layers, so that
-    ``--init mobilenet_1_0_224_tf_no_top.h5`` finds them; those weights want images as x/127.5 - 1.
+    Howard et al., MobileNets, 2017. The links are named like Keras' layers, so that
+    ``--init mobilenet_1_0_224_tf_no_top.h5`` finds them; those weights expect images as
+    x/127.5 - 1.
 
     Args:
-        n_class (int): Number of classes.
-        upscale (int): Side in pixels to which the images are resized first; 0: as they are.
+        n_class: Number of classes.
+        upscale: Resize the images to this side in pixels first; 0: leave them alone.
     """
 
     input_normalization = 'symmetric'
 
-    def __init__(self, n_class=10, upscale=0):
+    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
         super().__init__()
         self.upscale = upscale
         with self.init_scope():
@@ -44,23 +45,32 @@ class MobileNet(chainer.Chain):
             self.add_link(f'conv_pw_{i}_bn', keras_normalization(width))
             channels = width
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self._unit('conv1', _padded(upscaled(x, self.upscale)))
         for i in range(1, len(WIDTHS) + 1):
             h = self._unit(f'conv_dw_{i}', _padded(h) if i in HALVING else h)
             h = self._unit(f'conv_pw_{i}', h)
         return self.fc(F.average_pooling_2d(h, h.shape[2:]))
 
-    def _unit(self, name, x):
+    def _unit(self, name: str, x: chainer.Variable) -> chainer.Variable:
         return F.relu6(self[f'{name}_bn'](self[name](x)))
 
 
-def _convolution(in_channels, out_channels, ksize, stride=1, pad=0, groups=1):
-    channels = in_channels, out_channels
-    kwargs = {'nobias': True, 'initialW': KERAS_INITIAL, 'groups': groups}
-    return L.Convolution2D(*channels, ksize, stride, pad, **kwargs)
+def _convolution(
+    in_channels: int, out_channels: int, ksize: int, stride: int = 1, pad: int = 0, groups: int = 1
+) -> L.Convolution2D:
+    return L.Convolution2D(
+        in_channels,
+        out_channels,
+        ksize,
+        stride,
+        pad,
+        nobias=True,
+        initialW=KERAS_INITIAL,
+        groups=groups,
+    )
 
 
-def _padded(x):
-    # What Keras puts before a stride of 2, at any size: one row of zeros below, one column right.
+def _padded(x: chainer.Variable) -> chainer.Variable:
+    # Keras does so before a stride of 2, at any size: one row of zeros below, one column right.
     return F.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1)), 'constant')

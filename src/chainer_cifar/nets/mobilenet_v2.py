@@ -23,16 +23,16 @@ STAGES = (
 class MobileNetV2(InvertedResidualNet):
     """MobileNet v2, 17 inverted residual blocks; ``--init imagenet`` for transfer learning.
 
-    Sandler et al., MobileNetV2, 2018. The ImageNet weights want images as (x/255 - mean)/std of
+    Sandler et al., MobileNetV2, 2018. The ImageNet weights expect images as (x/255 - mean)/std of
     ImageNet, and were trained on 224x224 pixels.
 
     Args:
-        n_class (int): Number of classes.
-        upscale (int): Side in pixels to which the images are resized first; 0: as they are.
+        n_class: Number of classes.
+        upscale: Resize the images to this side in pixels first; 0: leave them alone.
     """
 
     input_normalization = 'imagenet'
 
-    def __init__(self, n_class=10, upscale=0):
+    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
         norm = functools.partial(L.BatchNormalization, decay=0.9, eps=1e-5)
         super().__init__(STAGES, n_class, upscale, norm, same=False)

@@ -1,4 +1,4 @@
-"""PyramidNet: a residual net whose every block is a little wider than the one before."""
+"""PyramidNet: a residual net in which every block is a little wider than the one before."""
 
 import chainer
 import chainer.functions as F
@@ -10,16 +10,18 @@ from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_s
 
 
 class PyramidBlock(chainer.Chain):
-    """BN, 3x3 convolution, BN, ReLU, 3x3 convolution, BN, beside a shortcut without parameters.
+    """BN, 3x3 convolution, BN, ReLU, 3x3 convolution, BN, and a shortcut without parameters.
 
     Args:
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output; the shortcut's new ones, zeros, come last.
-        stride (int): Of the first convolution; the shortcut is subsampled alike.
-        skip_ratio (float): Probability that a training step leaves out the convolutions.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output; the shortcut's new ones, all zeros, come last.
+        stride: Stride of the first convolution; the shortcut is subsampled by the same.
+        skip_ratio: Probability that a training step skips the convolutions.
     """
 
-    def __init__(self, in_channels, out_channels, stride=1, skip_ratio=0.0):
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1, skip_ratio: float = 0.0
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.new_channels = out_channels - in_channels
@@ -32,7 +34,7 @@ class PyramidBlock(chainer.Chain):
             self.conv2 = L.Convolution2D(out_channels, out_channels, 3, 1, 1, initialW=he)
             self.bn3 = L.BatchNormalization(out_channels)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         past = shortcut(x, self.stride, self.new_channels, zeros_first=False)
         if is_skipped(self.skip_ratio):
             return past
@@ -41,10 +43,10 @@ class PyramidBlock(chainer.Chain):
         return add(h, past, self.skip_ratio)
 
 
-def widths(depth, alpha):
-    """Channels after each of the 3 x `depth` blocks: from 16 they rise linearly to 16 + `alpha`."""
+def widths(depth: int, alpha: int) -> list[int]:
+    """Return the channels after each of 3 x `depth` blocks: a straight line, 16 to 16 + `alpha`."""
     n = 3 * depth
-    # Whole numbers, rounded half up; sums of a fraction would drift.
+    # In whole numbers, rounded half up; adding a fraction again and again would drift.
     return [16 + (2 * alpha * k + n) // (2 * n) for k in range(1, n + 1)]
 
 
@@ -53,17 +55,23 @@ class PyramidNet(chainer.Chain):
     """PyramidNet of 6 x res_depth + 2 layers with additive widening (Han et al., 2017).
 
     Han et al., Deep Pyramidal Residual Networks, 2017. The original project widens by its own
-    alpha, 16, in each of the three stages; in the paper alpha is the sum over all blocks, so this
-    is the paper's PyramidNet-110 with alpha 48 (1.7 M parameters, test error 4.62 % there).
+    alpha, 16, in each of the three stages. In the paper alpha is the sum over all blocks, so by
+    default this is its PyramidNet-110 with alpha 48 (1.7 M parameters, test error 4.62 % there).
 
     Args:
-        n_class (int): Number of classes.
-        res_depth (int): Blocks in each of the three stages.
-        pyramid_alpha (int): The paper's alpha: channels added to the first 16 from first to last.
-        skip_depth (bool): Stochastic depth; see `three_stages`.
+        n_class: Number of classes.
+        res_depth: Blocks in each of the three stages.
+        pyramid_alpha: The paper's alpha: how many channels all blocks together add to the first 16.
+        skip_depth: Use stochastic depth; see `three_stages`.
     """
 
-    def __init__(self, n_class=10, res_depth=18, pyramid_alpha=48, skip_depth=False):
+    def __init__(
+        self,
+        n_class: int = 10,
+        res_depth: int = 18,
+        pyramid_alpha: int = 48,
+        skip_depth: bool = False,
+    ) -> None:
         super().__init__()
         with self.init_scope():
             self.bconv1 = BatchConv2D(3, 16, 3, pad=1)
@@ -73,7 +81,7 @@ class PyramidNet(chainer.Chain):
         for block in three_stages(16, widths(res_depth, pyramid_alpha), skip_depth):
             self.blocks.append(PyramidBlock(*block))
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.bconv1(x)
         for block in self.blocks:
             h = block(h)

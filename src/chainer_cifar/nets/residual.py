@@ -10,23 +10,30 @@ from chainer_cifar.nets.residual_parts import add, doubling, is_skipped, shortcu
 
 
 class ResidualBlock(chainer.Chain):
-    """Two 3x3 convolutions beside a shortcut without parameters.
+    """Two 3x3 convolutions and a shortcut without parameters.
 
     Args:
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output.
-        stride (int): Of the first convolution; the shortcut is subsampled alike.
-        skip_ratio (float): Probability that a training step leaves out the convolutions.
-        swapout (bool): Drop units of the residual and of the shortcut independently.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the first convolution; the shortcut is subsampled by the same.
+        skip_ratio: Probability that a training step skips the convolutions.
+        swapout: Drop units of the residual and of the shortcut independently.
     """
 
-    def __init__(self, in_channels, out_channels, stride=1, skip_ratio=0.0, swapout=False):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        skip_ratio: float = 0.0,
+        swapout: bool = False,
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.new_channels = out_channels - in_channels
         self.skip_ratio = skip_ratio
         self.swapout = swapout
-        # The article's wscale sqrt(2) of Chainer 1 on top of LeCun's scale is He's.
+        # The article gives Chainer 1 wscale sqrt(2) on top of LeCun's scale, which makes He's.
         he = chainer.initializers.HeNormal()
         with self.init_scope():
             self.conv1 = L.Convolution2D(in_channels, out_channels, 3, stride, 1, initialW=he)
@@ -34,7 +41,7 @@ class ResidualBlock(chainer.Chain):
             self.conv2 = L.Convolution2D(out_channels, out_channels, 3, 1, 1, initialW=he)
             self.bn2 = L.BatchNormalization(out_channels)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         past = shortcut(x, self.stride, self.new_channels)
         if is_skipped(self.skip_ratio):
             return past
@@ -48,13 +55,19 @@ class ResidualNet(chainer.Chain):
     """Residual net of 6 x res_depth + 2 layers (article 000).
 
     Args:
-        n_class (int): Number of classes.
-        res_depth (int): Blocks in each of the three stages (16, 32 and 64 channels).
-        skip_depth (bool): Stochastic depth; see `three_stages`.
-        swapout (bool): See `ResidualBlock`.
+        n_class: Number of classes.
+        res_depth: Blocks in each of the three stages (16, 32 and 64 channels).
+        skip_depth: Use stochastic depth; see `three_stages`.
+        swapout: Use swapout; see `ResidualBlock`.
     """
 
-    def __init__(self, n_class=10, res_depth=18, skip_depth=False, swapout=False):
+    def __init__(
+        self,
+        n_class: int = 10,
+        res_depth: int = 18,
+        skip_depth: bool = False,
+        swapout: bool = False,
+    ) -> None:
         super().__init__()
         with self.init_scope():
             self.bconv1 = BatchConv2D(3, 16, 3, pad=1)
@@ -63,7 +76,7 @@ class ResidualNet(chainer.Chain):
         for block in three_stages(16, doubling(16, res_depth), skip_depth):
             self.blocks.append(ResidualBlock(*block, swapout))
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.bconv1(x)
         for block in self.blocks:
             h = block(h)

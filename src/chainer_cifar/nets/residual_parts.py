@@ -1,8 +1,10 @@
-"""What the families of residual nets share: plan, shortcut, stochastic depth, swapout.
+"""Plan, shortcut, stochastic depth and swapout, which the families of residual nets share.
 
-Each is a net of three stages of `res_depth` blocks with two 3x3 convolutions; the second and the
-third stage begin with a block of stride 2.
+Each net has three stages of `res_depth` blocks with two 3x3 convolutions. The first block of the
+second and of the third stage has stride 2.
 """
+
+from collections.abc import Sequence
 
 import chainer
 import chainer.functions as F
@@ -11,27 +13,28 @@ import numpy as np
 from chainer_cifar.nets.blocks import dropout
 
 
-def doubling(channels, depth):
-    """Channels after each of the 3 x `depth` blocks, twice as many in each stage as before it."""
+def doubling(channels: int, depth: int) -> list[int]:
+    """Return the channels after each of 3 x `depth` blocks; each stage doubles them."""
     return [channels * 2**stage for stage in range(3) for _ in range(depth)]
 
 
-def three_stages(channels, widths, skip_depth=False):
-    """Plan of a net's blocks.
+def three_stages(
+    channels: int, widths: Sequence[int], skip_depth: bool = False
+) -> list[tuple[int, int, int, float]]:
+    """Plan the blocks of a net.
 
     Args:
-        channels (int): Those that reach the first block.
-        widths (list of int): Channels after each of the 3 x `res_depth` blocks.
-        skip_depth (bool): Stochastic depth (Huang et al., Deep Networks with Stochastic Depth,
-            2016): the probability that a training step leaves a block out rises linearly from 0 at
-            the first block to 0.5 at the last; the two of stride 2 always stay.
+        channels: Channels of the first block's input.
+        widths: Channels after each of the 3 x `res_depth` blocks.
+        skip_depth: Use stochastic depth (Huang et al., Deep Networks with Stochastic Depth, 2016):
+            the probability that a training step skips a block rises linearly from 0 at the first
+            block to 0.5 at the last; the two of stride 2 always stay.
 
     Returns:
-        list: (channels before, channels after, stride, probability of being left out) of each
-        block.
+        For each block (channels before, channels after, stride, probability of being skipped).
     """
     depth = len(widths) // 3
-    last = 3 * depth - 3  # number of the last block, counting those that may be skipped
+    last = 3 * depth - 3  # number of the last block, if one counts those that may be skipped
     plan = []
     number = 0
     for place, width in enumerate(widths):
@@ -44,17 +47,19 @@ def three_stages(channels, widths, skip_depth=False):
     return plan
 
 
-def shortcut(x, stride, new_channels, zeros_first=True):
-    """The way past a block, without parameters: subsampled, and widened by channels of zeros.
+def shortcut(
+    x: chainer.Variable, stride: int, new_channels: int, zeros_first: bool = True
+) -> chainer.Variable:
+    """Lead `x` past a block without parameters: subsample it and append channels of zeros.
 
     Args:
-        x (chainer.Variable): ``(N, C, H, W)``.
-        stride (int): Of the block.
-        new_channels (int): Channels that the block has more at its output.
-        zeros_first (bool): Put the zeros before x (article 000) or behind it.
+        x: ``(N, C, H, W)``.
+        stride: The block's stride.
+        new_channels: How many more channels the block's output has than its input.
+        zeros_first: Put the zeros before `x` (article 000) instead of behind it.
 
     Returns:
-        chainer.Variable: ``(N, C + new_channels, H / stride, W / stride)``.
+        ``(N, C + new_channels, H / stride, W / stride)``.
     """
     if stride > 1:
         x = F.average_pooling_2d(x, 1, stride)
@@ -64,19 +69,24 @@ def shortcut(x, stride, new_channels, zeros_first=True):
     return x
 
 
-def is_skipped(skip_ratio):
-    """Does this training step leave out a block of this probability? Never at test time."""
+def is_skipped(skip_ratio: float) -> bool:
+    """Draw whether this training step skips a block, with this probability; never at test time."""
     return chainer.config.train and skip_ratio > 0 and np.random.rand() < skip_ratio
 
 
-def add(residual, shortcut, skip_ratio=0.0, swapout=False):
-    """Sum of the two ways through a block that is not left out.
+def add(
+    residual: chainer.Variable,
+    shortcut: chainer.Variable,
+    skip_ratio: float = 0.0,
+    swapout: bool = False,
+) -> chainer.Variable:
+    """Add the two ways through a block that is not skipped.
 
     Args:
-        residual (chainer.Variable): What the convolutions give.
-        shortcut (chainer.Variable): Of the same shape.
-        skip_ratio (float): The block's; at test time the residual counts ``1 - skip_ratio``.
-        swapout (bool): Drop units of both independently (Singh et al., Swapout, 2016).
+        residual: Output of the convolutions.
+        shortcut: Output of the shortcut, of the same shape.
+        skip_ratio: The block's; at test time the residual is multiplied by ``1 - skip_ratio``.
+        swapout: Drop units of both independently (Singh et al., Swapout, 2016).
     """
     if skip_ratio and not chainer.config.train:
         residual = residual * (1 - skip_ratio)

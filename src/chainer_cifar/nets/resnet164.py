@@ -8,7 +8,9 @@ from chainer_cifar.nets import register
 from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization
 
 
-def _convolution(in_channels, out_channels, ksize, stride=1):
+def _convolution(
+    in_channels: int, out_channels: int, ksize: int, stride: int = 1
+) -> L.Convolution2D:
     # Keras' he_normal cuts the normal distribution off at two standard deviations; this does not.
     he = chainer.initializers.HeNormal()
     pad = ksize // 2
@@ -16,17 +18,17 @@ def _convolution(in_channels, out_channels, ksize, stride=1):
 
 
 class BottleneckUnit(chainer.Chain):
-    """BN-ReLU-1x1, BN-ReLU-3x3, BN-ReLU-1x1 beside a shortcut (He et al., Identity Mappings, 2016).
+    """BN-ReLU-1x1, BN-ReLU-3x3, BN-ReLU-1x1 and a shortcut (He et al., Identity Mappings, 2016).
 
     Args:
-        in_channels (int): Channels of the input.
-        channels (int): Channels of the output; a quarter of them inside.
-        stride (int): Of the first 1x1 convolution and of the shortcut.
-        first (bool): Is it the first unit of a stage? Then the shortcut is a 1x1 convolution of
-            what the first BN-ReLU gives; otherwise it is the input.
+        in_channels: Channels of the input.
+        channels: Channels of the output; inside there are a quarter of them.
+        stride: Stride of the first 1x1 convolution and of the shortcut.
+        first: Whether this is the first unit of a stage. Then the shortcut is a 1x1 convolution of
+            the first BN-ReLU's output; otherwise it is the input.
     """
 
-    def __init__(self, in_channels, channels, stride, first):
+    def __init__(self, in_channels: int, channels: int, stride: int, first: bool) -> None:
         super().__init__()
         inner = channels // 4
         with self.init_scope():
@@ -38,7 +40,7 @@ class BottleneckUnit(chainer.Chain):
             self.conv3 = _convolution(inner, channels, 1)
             self.shortcut = _convolution(in_channels, channels, 1, stride) if first else None
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         active = F.relu(self.bn1(x))
         h = self.conv1(active)
         h = self.conv2(F.relu(self.bn2(h)))
@@ -51,11 +53,11 @@ class ResNet164(chainer.Chain):
     """Pre-activation bottleneck residual net of 9 x res_depth + 2 layers (article 003).
 
     Args:
-        n_class (int): Number of classes.
-        res_depth (int): Units in each of the three stages (64, 128 and 256 channels).
+        n_class: Number of classes.
+        res_depth: Units in each of the three stages (64, 128 and 256 channels).
     """
 
-    def __init__(self, n_class=10, res_depth=18):
+    def __init__(self, n_class: int = 10, res_depth: int = 18) -> None:
         super().__init__()
         with self.init_scope():
             self.conv1 = _convolution(3, 16, 3)
@@ -70,7 +72,7 @@ class ResNet164(chainer.Chain):
                 self.units.append(BottleneckUnit(in_channels, channels, stride, first))
                 in_channels = channels
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.conv1(x)
         for unit in self.units:
             h = unit(h)

@@ -1,5 +1,7 @@
 """Article 000's VGG-like net, and its variants from the original project's later registry."""
 
+from collections.abc import Callable
+
 import chainer
 import chainer.functions as F
 import chainer.links as L
@@ -9,19 +11,21 @@ from chainer_cifar.nets.blocks import BatchConv2D, dropout
 
 
 class CReLUConv2D(chainer.Chain):
-    """Convolution, its output beside its negative, batch normalization, ReLU (CReLU).
+    """Convolution, batch normalization of its output and its negative, ReLU of both (CReLU).
 
     Shang et al., Understanding and Improving Convolutional Neural Networks via Concatenated
     Rectified Linear Units, 2016. The convolution has half of `out_channels` filters.
     """
 
-    def __init__(self, in_channels, out_channels, ksize, stride=1, pad=0):
+    def __init__(
+        self, in_channels: int, out_channels: int, ksize: int, stride: int = 1, pad: int = 0
+    ) -> None:
         super().__init__()
         with self.init_scope():
             self.conv = L.Convolution2D(in_channels, out_channels // 2, ksize, stride, pad)
             self.bn = L.BatchNormalization(out_channels)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.conv(x)
         return F.relu(self.bn(F.concat((h, -h))))
 
@@ -29,9 +33,9 @@ class CReLUConv2D(chainer.Chain):
 class _EightConvolutions(chainer.Chain):
     """The lower part of three of the nets: 64, 128 and 256 channels, halved after each width."""
 
-    convolution = BatchConv2D
+    convolution: Callable[..., chainer.Chain] = BatchConv2D
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         with self.init_scope():
             self.bconv1_1 = self.convolution(3, 64, 3, pad=1)
@@ -43,8 +47,8 @@ class _EightConvolutions(chainer.Chain):
             self.bconv3_3 = self.convolution(256, 256, 3, pad=1)
             self.bconv3_4 = self.convolution(256, 256, 3, pad=1)
 
-    def convolve(self, x):
-        """``(N, 3, 32, 32)`` to ``(N, 256, 4, 4)``."""
+    def convolve(self, x: chainer.Variable) -> chainer.Variable:
+        """Turn ``(N, 3, 32, 32)`` into ``(N, 256, 4, 4)``."""
         h = self.bconv1_2(self.bconv1_1(x))
         h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.bconv2_2(self.bconv2_1(h))
@@ -60,14 +64,14 @@ class VGG(_EightConvolutions):
     After the net of "Kaggle CIFAR-10" (94.15 % there), with batch normalization.
     """
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__()
         with self.init_scope():
             self.fc4 = L.Linear(4 * 4 * 256, 1024)
             self.fc5 = L.Linear(1024, 1024)
             self.fc6 = L.Linear(1024, n_class)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = self.convolve(x)
         h = F.relu(self.fc4(dropout(h)))
         h = F.relu(self.fc5(dropout(h)))
@@ -85,12 +89,12 @@ class VGGCReLU(VGG):
 class VGGNoFC(_EightConvolutions):
     """`vgg` with global average pooling in place of its hidden fully connected layers."""
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__()
         with self.init_scope():
             self.fc = L.Linear(256, n_class)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = F.average_pooling_2d(self.convolve(x), 4)
         return self.fc(dropout(h))
 
@@ -99,10 +103,10 @@ class VGGNoFC(_EightConvolutions):
 class VGGWide(chainer.Chain):
     """Sixteen 3x3 convolutions of 128, 256 and 512 channels, global average pooling.
 
-    Dropout follows every convolution, or the max pooling that ends its width.
+    Dropout follows each convolution or, after the last one of a width, the max pooling.
     """
 
-    def __init__(self, n_class=10):
+    def __init__(self, n_class: int = 10) -> None:
         super().__init__()
         with self.init_scope():
             self.stage1 = _same_width(3, 128, 4)
@@ -110,7 +114,7 @@ class VGGWide(chainer.Chain):
             self.stage3 = _same_width(256, 512, 8)
             self.fc = L.Linear(512, n_class)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         for stage in (self.stage1, self.stage2, self.stage3):
             for bconv in stage[:-1]:
                 x = dropout(bconv(x), 0.25)
@@ -118,7 +122,7 @@ class VGGWide(chainer.Chain):
         return self.fc(dropout(F.average_pooling_2d(x, 4)))
 
 
-def _same_width(in_channels, channels, n):
-    """`n` convolutions of `channels`."""
+def _same_width(in_channels: int, channels: int, n: int) -> chainer.ChainList:
+    """Make `n` convolutions with this many output channels."""
     widths = [in_channels] + [channels] * (n - 1)
     return chainer.ChainList(*(BatchConv2D(width, channels, 3, pad=1) for width in widths))

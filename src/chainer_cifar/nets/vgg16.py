@@ -1,4 +1,4 @@
-"""Article 004's VGG16, without and with batch normalization. Links are named as Keras' layers."""
+"""Article 004's VGG16, without and with batch normalization. Links are named like Keras' layers."""
 
 import math
 
@@ -17,18 +17,18 @@ class VGG16(chainer.Chain):
     """Simonyan and Zisserman's net D, for images of 32x32 or, upscaled, 224x224 (article 004).
 
     Args:
-        n_class (int): Number of classes.
-        upscale (int): Resize the images to this width inside the net, 224 as in the paper; 0 takes
-            them as they are. (The article's code resizes and then goes on with the small images.)
+        n_class: Number of classes.
+        upscale: Resize the images to this side in pixels first, 224 as in the paper; 0: leave them
+            alone. (The article's code resizes them, and then goes on with the small ones.)
     """
 
     normalize = False
 
-    def __init__(self, n_class=10, upscale=0):
+    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
         super().__init__()
         self.upscale = upscale
         width = math.ceil((upscale or 32) / 2 ** len(_CHANNELS))
-        # Shape (C, H, W) of what a layer flattens; Keras flattens it in the order H, W, C.
+        # Shape (C, H, W) of the input that a layer flattens; Keras flattens it in order H, W, C.
         self.flattened = {'fc1': (512, width, width)}
         in_channels = 3
         with self.init_scope():
@@ -44,7 +44,7 @@ class VGG16(chainer.Chain):
             self.fc2 = L.Linear(4096, 4096, initialW=KERAS_INITIAL)
             self.predictions = L.Linear(4096, n_class, initialW=KERAS_INITIAL)
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         h = upscaled(x, self.upscale)
         for block, layers in enumerate(_CHANNELS, 1):
             for number, _ in enumerate(layers, 1):

@@ -1,9 +1,9 @@
-"""Weight normalization: length and direction of each filter are parameters of their own."""
+"""Weight normalization: length and direction of each filter are separate parameters."""
 
 import chainer
 import chainer.functions as F
 
-# Added to squares; so filters and channels of zeros give no NaN.
+# Added to squares, so that filters and channels of zeros give no NaN.
 _NORM_EPS = 1e-12
 _VARIANCE_EPS = 2e-5  # as in Chainer's batch normalization
 
@@ -11,20 +11,22 @@ _VARIANCE_EPS = 2e-5  # as in Chainer's batch normalization
 class WeightNormalizedConvolution2D(chainer.Link):
     """Convolution with the filters ``g * V / |V|``, each of the length g, and the bias b.
 
-    Salimans and Kingma, Weight Normalization, 2016: the norm is that of each output channel's
-    filter, and g has one number for each. (The original project has one norm and one g for all
-    filters together.) The first batch in training sets g and b such that each channel of its output
-    has mean 0 and variance 1; until then g is 1 and b is 0.
+    Salimans and Kingma, Weight Normalization, 2016: each output channel's filter has its own norm
+    and its own number in g. (The original project has one norm and one g for all filters together.)
+    The first batch in training sets g and b so that each channel of its output has mean 0 and
+    variance 1; until then g is 1 and b is 0.
 
     Args:
-        in_channels (int): Channels of the input.
-        out_channels (int): Channels of the output.
-        ksize (int): Size of the filters.
-        stride (int): Of the convolution.
-        pad (int): Rows and columns of zeros around the image.
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        ksize: Size of the filters.
+        stride: Stride of the convolution.
+        pad: Rows and columns of zeros around the image.
     """
 
-    def __init__(self, in_channels, out_channels, ksize, stride=1, pad=0):
+    def __init__(
+        self, in_channels: int, out_channels: int, ksize: int, stride: int = 1, pad: int = 0
+    ) -> None:
         super().__init__()
         self.stride = stride
         self.pad = pad
@@ -33,21 +35,21 @@ class WeightNormalizedConvolution2D(chainer.Link):
             self.V = chainer.Parameter(chainer.initializers.Normal(0.05), shape)
             self.g = chainer.Parameter(1, out_channels)
             self.b = chainer.Parameter(0, out_channels)
-        # A number of Python, saved with the parameters: asking for it stops no GPU.
+        # A number of Python, saved with the parameters: reading it does not wait for a GPU.
         self.initialized = False
         self.register_persistent('initialized')
 
-    def forward(self, x):
+    def forward(self, x: chainer.Variable) -> chainer.Variable:
         if chainer.config.train and not self.initialized:
             self._initialize_from(x)
         return self._convolve(x)
 
-    def _convolve(self, x):
+    def _convolve(self, x: chainer.Variable) -> chainer.Variable:
         norm = F.sqrt(F.sum(self.V * self.V, axis=(1, 2, 3)) + _NORM_EPS)
         W = F.scale(self.V, self.g / norm, axis=0)
         return F.convolution_2d(x, W, self.b, self.stride, self.pad)
 
-    def _initialize_from(self, x):
+    def _initialize_from(self, x: chainer.Variable) -> None:
         with chainer.no_backprop_mode():
             h = self._convolve(x).array
         mean = h.mean(axis=(0, 2, 3))

@@ -1,4 +1,6 @@
-"""Momentum SGD of Nesterov's kind, by the rule of PyTorch and Keras."""
+"""SGD with Nesterov's momentum, by the rule of PyTorch and Keras."""
+
+from typing import Any
 
 import chainer
 from chainer import optimizer
@@ -6,17 +8,17 @@ from chainer.backends import cuda
 
 
 class NesterovRule(optimizer.UpdateRule):
-    """v = momentum v + g;  p -= lr (g + momentum v), of one parameter."""
+    """Update one parameter: v = momentum v + g;  p -= lr (g + momentum v)."""
 
     is_elementwise = True
-    cpu_kernel = 'nesterov'  # chainer_onednn's of this rule, where it is in use
-    _kernel = None
+    cpu_kernel = 'nesterov'  # name of chainer_onednn's kernel for this rule, if that is in use
+    _kernel: Any = None  # CuPy's, compiled once
 
-    def init_state(self, param):
+    def init_state(self, param: chainer.Parameter) -> None:
         with chainer.using_device(param.device):
             self.state['v'] = param.device.xp.zeros_like(param.data)
 
-    def update_core_cpu(self, param):
+    def update_core_cpu(self, param: chainer.Parameter) -> None:
         if param.grad is None:
             return
         v, momentum = self.state['v'], self.hyperparam.momentum
@@ -27,7 +29,7 @@ class NesterovRule(optimizer.UpdateRule):
         step *= self.hyperparam.lr
         param.data -= step
 
-    def update_core_gpu(self, param):
+    def update_core_gpu(self, param: chainer.Parameter) -> None:
         if param.grad is None:
             return
         if NesterovRule._kernel is None:
@@ -43,23 +45,23 @@ class NesterovRule(optimizer.UpdateRule):
 
 
 class Nesterov(optimizer.GradientMethod):
-    """Nesterov's accelerated gradient as PyTorch computes it (Keras: the same at a constant lr).
+    """Nesterov's accelerated gradient as PyTorch computes it, and Keras if lr is constant.
 
-    `chainer.optimizers.NesterovAG` is another rule: a single gradient of 1 at momentum 0.9 moves a
-    parameter by 2.71, 0.729, … times lr there, and by 1.9, 0.81, … here.
+    `chainer.optimizers.NesterovAG` has another rule: with momentum 0.9 a single gradient of 1 moves
+    a parameter by 2.71, 0.729, … times lr there, and by 1.9, 0.81, … times lr here.
 
     Args:
-        lr (float): Learning rate.
-        momentum (float): What remains of the velocity in each step.
+        lr: Learning rate.
+        momentum: Share of the velocity that remains in each step.
     """
 
     lr = optimizer.HyperparameterProxy('lr')
     momentum = optimizer.HyperparameterProxy('momentum')
 
-    def __init__(self, lr=0.01, momentum=0.9):
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
         super().__init__()
         self.hyperparam.lr = lr
         self.hyperparam.momentum = momentum
 
-    def create_update_rule(self):
+    def create_update_rule(self) -> NesterovRule:
         return NesterovRule(self.hyperparam)

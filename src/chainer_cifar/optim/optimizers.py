@@ -1,9 +1,11 @@
-"""The optimizers of ``--optimizer``. To add one: a function here that makes it.
+"""The optimizers of ``--optimizer``. To add one, write a function here that makes it.
 
-Its parameters are flags. The first is the learning rate, and an attribute of the optimizer.
+Its parameters are flags. The first is the learning rate, and an attribute of the optimizer, too.
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Protocol
 
 import chainer
 from chainer import optimizer_hooks
@@ -11,23 +13,36 @@ from chainer import optimizer_hooks
 from chainer_cifar.optim.nesterov import Nesterov
 from chainer_cifar.registry import Registry
 
-registry = Registry('optimizer')
+registry = Registry[Callable[..., chainer.Optimizer]]('optimizer')
 
 
-def create(config, model):
-    """The optimizer that the config names, set up on `model` with its regularization.
+class Flags(Protocol):
+    """The flags that `create` reads, beside those that the optimizer takes."""
+
+    @property
+    def optimizer(self) -> str: ...
+    @property
+    def clip_gradient(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+    @property
+    def l2(self) -> float: ...
+
+
+def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, str]:
+    """Make the optimizer that the config names, and set it up on `model` with regularization.
 
     Returns:
-        (chainer.Optimizer, str): and the name of its attribute that is the learning rate.
+        The optimizer, and the name of its attribute that is the learning rate.
     """
     names = flags(config.optimizer)
     optimizer = registry[config.optimizer](**{name: getattr(config, name) for name in names})
     optimizer.setup(model)
     if config.clip_gradient:
-        # First, so that it sees the gradients of the loss alone.
+        # The first hook, so that it sees the gradients of the loss alone.
         optimizer.add_hook(optimizer_hooks.GradientClipping(config.clip_gradient))
     if config.weight_decay:
-        # On every parameter, biases and batch normalization included, as article 000 has it.
+        # On all parameters, biases and batch normalization included, as in article 000.
         optimizer.add_hook(optimizer_hooks.WeightDecay(config.weight_decay))
     if config.l2:
         for parameter in model.params():
@@ -38,21 +53,24 @@ def create(config, model):
     return optimizer, names[0]
 
 
-def flags(name):
-    """The flags that the optimizer `name` has a use for, its learning rate first."""
+def flags(name: str) -> list[str]:
+    """Return the flags that the optimizer `name` takes, its learning rate first."""
     return list(inspect.signature(registry[name]).parameters)
 
 
 @registry.register('sgd')
-def sgd(lr, momentum):
+def sgd(lr: float, momentum: float) -> chainer.Optimizer:
+    """Make SGD with momentum."""
     return chainer.optimizers.MomentumSGD(lr=lr, momentum=momentum)
 
 
 @registry.register('nesterov')
-def nesterov(lr, momentum):
+def nesterov(lr: float, momentum: float) -> chainer.Optimizer:
+    """Make SGD with Nesterov's momentum."""
     return Nesterov(lr=lr, momentum=momentum)
 
 
 @registry.register('adam')
-def adam(alpha):
+def adam(alpha: float) -> chainer.Optimizer:
+    """Make Adam."""
     return chainer.optimizers.Adam(alpha=alpha)

@@ -3,8 +3,10 @@
 import sys
 
 from chainer_cifar import environment, runs
+from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import tell
 
 # What config.json must hold for a run to be resumed.
 _NEEDED = {'flags', 'versions', 'device', 'data_checksum'}
@@ -15,6 +17,7 @@ def begin(folder, config, device, data, input_transform):
     input_transform.write(folder.input_transform)
     folder.write_description(
         {
+            'format': FORMAT,
             'flags': vars(config),
             **environment.describe(device),
             'classes': list(data.class_names),
@@ -74,9 +77,7 @@ def add_resumption(folder, config, device, iteration):
         if old[key].get(name) != value
     ]
     if different:
-        print(
-            f'warning: {", ".join(different)}: results may differ in the last bits', file=sys.stderr
-        )
+        tell(f'warning: {", ".join(different)}: results may differ in the last bits')
     if different or new['flags'] != old['flags']:
         changes.append({'after_iteration': iteration, **new})
         folder.write_description(description)

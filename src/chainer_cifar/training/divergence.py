@@ -1,44 +1,46 @@
-"""Stops a run that has diverged, and warns of one that learns nothing."""
+"""Stop a run that has diverged, and warn of one that learns nothing."""
 
+import chainer
 import numpy as np
 from chainer.training import extension
 from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.streams import tell
+from chainer_cifar.training.log import Log
 
-# Iterations between looks at the weights on a GPU, which waits for each answer.
+# Iterations between two checks of the weights on a GPU, each of which makes it wait.
 EVERY = 100
 
-# Iterations by which any net has learned something of such images.
+# Iterations after which any net has learned something.
 LEARNED = 100
 
 
 class FailOnNonNumber(extension.Extension):
-    """`require_finite` after each iteration on a CPU; on a GPU after some, and each epoch.
+    """Call `require_finite` after each iteration on a CPU; on a GPU after some, and each epoch.
 
-    Chainer's extension of this name asks for every parameter by itself, and a GPU stands still as
-    often; what else a RuntimeError may be, a failure of CUDA, looks the same.
+    Chainer's extension of this name checks each parameter on its own, which makes a GPU wait as
+    many times. It raises a RuntimeError, which looks like a failure of CUDA.
 
     Args:
-        net (chainer.Chain): The net that is trained.
+        net: The net that is trained.
     """
 
-    # Before all others: nothing of it is evaluated, logged or saved.
+    # Before all others, so that nobody evaluates, logs or saves such weights.
     priority = extension.PRIORITY_EDITOR + extension.PRIORITY_WRITER
 
-    def __init__(self, net):
+    def __init__(self, net: chainer.Chain) -> None:
         self.net = net
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         updater = trainer.updater
         cheap = updater.device.xp is np
         if cheap or updater.is_new_epoch or updater.iteration % EVERY == 0:
             require_finite(self.net, updater.iteration)
 
 
-def require_finite(net, iteration):
-    """UserError if the weights hold NaN or infinity; one question to the device for all of them."""
+def require_finite(net: chainer.Link, iteration: int) -> None:
+    """Raise UserError if the weights hold NaN or infinity; the device answers once for all."""
     xp = net.xp
     finite = xp.stack([xp.isfinite(param.array).all() for param in net.params()])
     if not finite.all():
@@ -50,19 +52,19 @@ def require_finite(net, iteration):
 
 
 class WarnOfChance(extension.Extension):
-    """Warns once, after an epoch in which the net did no better than chance in training.
+    """Warn once, after an epoch in which the net did no better than chance in training.
 
     Args:
-        log (Log): Of the run.
-        n_class (int): Number of classes.
+        log: The log of the run.
+        n_class: Number of classes.
     """
 
-    def __init__(self, log, n_class):
+    def __init__(self, log: Log, n_class: int) -> None:
         self.log = log
         self.chance = 100 * (1 - 1 / n_class)
         self.warned = False
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         row = self.log.rows[-1]
         learns = row['train_error'] < self.chance - 1
         if self.warned or learns or trainer.updater.iteration < LEARNED:
@@ -70,7 +72,7 @@ class WarnOfChance(extension.Extension):
         self.warned = True
         with tqdm.external_write_mode():
             tell(
-                f'warning: epoch {row["epoch"]}: a train error of {row["train_error"]:.2f} % is '
-                f'chance; the learning rate may be too high for images of this range (try '
-                f'--normalize channel, or a lower --lr or --alpha)'
+                f'warning: epoch {row["epoch"]}: a train error of {row["train_error"]:.2f} % is no '
+                f'better than chance; the learning rate may be too high for images of this range '
+                f'(try --normalize channel, or a lower --lr or --alpha)'
             )

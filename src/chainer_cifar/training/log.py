@@ -1,35 +1,40 @@
-"""What a run writes down after each epoch: the log, the best weights, the curves, the summary."""
+"""Write the log, the best weights and the curves after each epoch, and the summary at the end."""
 
 import csv
 import json
+import pathlib
 import time
+from typing import TypeAlias, TypedDict
 
 import chainer
 from chainer.training import extension
 
 from chainer_cifar import figures, runs
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import atomic_write
 
+Row: TypeAlias = dict[str, float]
+
 
 class Log(extension.Extension):
-    """One row an epoch, in ``log.csv`` and ``log.json``.
+    """Write a row for each epoch into ``log.csv`` and ``log.json``.
 
-    A row holds ``epoch``, ``iteration``, ``lr`` (of the last iteration), and loss (nats) and error
-    (percent) on ``train`` (mean over the epoch's augmented batches, in training mode; its loss is
-    what is minimised, so with label smoothing it is not plain cross-entropy), ``valid``
-    and ``test`` (after the epoch). No times: so the files of a resumed run are those of an
+    A row holds ``epoch``, ``iteration``, ``lr`` (in the last iteration), and loss (nats) and error
+    (percent) on ``train``, ``valid`` and ``test``. Those on ``train`` are means over the epoch's
+    augmented batches, in training mode; with label smoothing the loss is the smoothed one. The
+    others come after the epoch. There are no times, so the files of a resumed run equal those of an
     uninterrupted one, byte for byte.
 
     Attributes:
-        rows (list of dict): The log so far.
+        rows: The log so far.
     """
 
-    def __init__(self):
-        self.rows = []
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
         self._summary = chainer.reporter.DictSummary()
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         observation, updater = trainer.observation, trainer.updater
         self._summary.add({name: observation[f'main/{name}'] for name in ('loss', 'accuracy')})
         if not updater.is_new_epoch:
@@ -46,7 +51,8 @@ class Log(extension.Extension):
         self.rows.append(row)
         self.write(trainer.out)
 
-    def write(self, folder):
+    def write(self, folder: pathlib.Path) -> None:
+        """Write both files into `folder`."""
         with atomic_write(folder / runs.LOG, 'w') as file:
             writer = csv.DictWriter(file, self.rows[0])
             writer.writeheader()
@@ -54,91 +60,119 @@ class Log(extension.Extension):
         with atomic_write(folder / runs.LOG_JSON, 'w') as file:
             json.dump(self.rows, file, indent=1)
 
-    def best(self):
-        """The row that gives the run's result."""
+    def best(self) -> Row:
+        """Return the row that gives the run's result."""
         return history.best(self.rows)
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self._summary.serialize(serializer['summary'])
         if isinstance(serializer, chainer.serializer.Serializer):
             serializer('rows', json.dumps(self.rows))
         else:
-            self.rows = json.loads(str(serializer('rows', '')))
+            self.rows = _checked(json.loads(str(serializer('rows', ''))))
+
+
+def _checked(rows: object) -> list[dict[str, float]]:
+    """`rows` if they can be rows of a log; else ValueError."""
+    parts = ('train_loss', 'train_error', 'test_loss', 'test_error')
+    if not isinstance(rows, list):
+        raise ValueError('the log is no list of rows')
+    for epoch, row in enumerate(rows, 1):
+        if (
+            not isinstance(row, dict)
+            or not all(type(value) in (int, float) for value in row.values())
+            or not {'epoch', 'iteration', 'lr', *parts} <= row.keys() == rows[0].keys()
+            or row['epoch'] != epoch
+        ):
+            raise ValueError(f'row {epoch} of the log is malformed')
+    return rows
 
 
 class BestWeights(extension.Extension):
-    """Weights of the best epoch in ``best.npz``; of every `every` epochs in ``epoch-<n>.npz``.
+    """Write the best epoch's weights into ``best.npz``, and some more into ``epoch-<n>.npz``.
 
     Args:
-        log (Log): Of the run.
-        net (chainer.Chain): Its net.
-        folder (RunFolder): Its folders.
-        every (int): 0 keeps those of the best epoch only.
+        log: Knows the best epoch.
+        net: The net that is trained.
+        folder: Where to write the files.
+        every: Keep the weights of every so many epochs, too; 0: of none.
     """
 
-    def __init__(self, log, net, folder, every):
+    def __init__(self, log: Log, net: chainer.Chain, folder: runs.RunFolder, every: int) -> None:
         self.log = log
         self.net = net
         self.folder = folder
         self.every = every
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         if self.log.best() is self.log.rows[-1]:
             _save_weights(self.folder.weights, self.net)
         if self.every and trainer.updater.epoch % self.every == 0:
             _save_weights(self.folder.epoch_weights(trainer.updater.epoch), self.net)
 
 
-def _save_weights(path, net):
+def _save_weights(path: pathlib.Path, net: chainer.Chain) -> None:
     with atomic_write(path) as file:
         chainer.serializers.save_npz(file, net, compression=False)
 
 
 class Curves(extension.Extension):
-    """``loss.png`` and ``error.png``, drawn anew after an epoch, half a minute apart at least."""
+    """Draw ``loss.png`` and ``error.png`` after an epoch, but not more often than each half minute.
 
-    seconds = 30
+    Args:
+        log: What to draw.
+        title: Text above the curves.
+    """
 
-    def __init__(self, log, title):
+    seconds = 30  # between two drawings
+
+    def __init__(self, log: Log, title: str) -> None:
         self.log = log
         self.title = title
         self._drawn = time.monotonic()
 
-    def initialize(self, trainer):
-        self._folder = trainer.out
+    def initialize(self, trainer: chainer.training.Trainer) -> None:
+        self._folder = pathlib.Path(trainer.out)
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         if time.monotonic() - self._drawn > self.seconds:
             self.draw()
 
-    def finalize(self):
+    def finalize(self) -> None:
         if self.log.rows:
             self.draw()
 
-    def draw(self):
+    def draw(self) -> None:
+        """Draw both."""
         figures.curves(self.log.rows, self.log.best(), self.title, self._folder)
         self._drawn = time.monotonic()
 
 
-def summarize(run, config):
-    """Write ``summary.json``: the result, where it comes from, and how long it took.
+class Summary(TypedDict):
+    """The content of ``summary.json``."""
 
-    Args:
-        run (Run): A run that has ended; see trainer.py.
-        config (TrainConfig): Its flags.
+    test_error: float  # percent
+    best_epoch: float
+    chosen_by: str
+    best: Row
+    epochs: int
+    seconds: float
+    images_per_second: float
 
-    Returns:
-        dict: What the file holds.
-    """
-    best = run.log.best()
-    summary = {
+
+def summarize(
+    config: TrainConfig, log: Log, trainer: chainer.training.Trainer, images_per_second: float
+) -> Summary:
+    """Write ``summary.json``: the result, how it was chosen, and how long the run took."""
+    best = log.best()
+    summary: Summary = {
         'test_error': best['test_error'],
         'best_epoch': best['epoch'],
         'chosen_by': 'last epoch' if config.no_valid_data else 'lowest validation error',
         'best': best,
-        'epochs': len(run.log.rows),
-        'seconds': round(run.trainer.elapsed_time, 1),
-        'images_per_second': round(run.progress.images_per_second(run.trainer), 1),
+        'epochs': len(log.rows),
+        'seconds': round(trainer.elapsed_time, 1),
+        'images_per_second': round(images_per_second, 1),
     }
     with atomic_write(runs.RunFolder(config.prefix).summary, 'w') as file:
         json.dump(summary, file, indent=1)

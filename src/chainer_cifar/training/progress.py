@@ -1,18 +1,22 @@
-"""What is seen while a net trains: a line of a table each epoch, a bar inside the epoch.
+"""Show how far training is: a line of a table for each epoch, a bar inside the epoch.
 
-The table goes to standard output and suits a log file; the bars go to standard error and are drawn
-on a terminal only.
+The table goes to standard output and suits a log file. The bars go to standard error, and only to a
+terminal.
 """
 
 import contextlib
 import datetime
 import signal
+import sys
 import time
+from collections.abc import Callable, Iterator
 
+import chainer
 from chainer.training import extension
 from tqdm import tqdm
 
-from chainer_cifar.streams import drop_stdout
+from chainer_cifar.streams import drop
+from chainer_cifar.training.log import Log
 
 _HEADER = (
     '                         train           valid            test\n'
@@ -21,22 +25,27 @@ _HEADER = (
 
 
 class Progress(extension.Extension):
-    """Table and bars of a run whose rows `log` collects, of `epochs` epochs in all."""
+    """Table and bars of a run.
 
-    def __init__(self, log, epochs):
+    Args:
+        log: Collects the rows of the table.
+        epochs: Number of epochs of the whole run.
+    """
+
+    def __init__(self, log: Log, epochs: int) -> None:
         self.log = log
         self.epochs = epochs
-        self._seconds = 0.0  # of training over the whole run, evaluation left out
-        self._bar = None
+        self._seconds = 0.0  # of training in the whole run, without evaluation
+        self._bar = tqdm(disable=True)
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: chainer.training.Trainer) -> None:
         iterator = trainer.updater.get_iterator('main')
         if iterator.epoch < self.epochs:
             _print(_HEADER)
             self._open_bar(iterator)
         self._mark = time.perf_counter()
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         iterator = trainer.updater.get_iterator('main')
         self._seconds += time.perf_counter() - self._mark
         # The last batch of an epoch may reach into the next.
@@ -50,24 +59,24 @@ class Progress(extension.Extension):
             self._open_bar(iterator)
         self._mark = time.perf_counter()
 
-    def images_per_second(self, trainer):
-        """Speed of training over the whole run, evaluation left out."""
+    def images_per_second(self, trainer: chainer.training.Trainer) -> float:
+        """Compute the speed of training over the whole run, without evaluation."""
         updater = trainer.updater
-        return updater.iteration * updater.get_iterator('main').batch_size / self._seconds
+        images: int = updater.iteration * updater.get_iterator('main').batch_size
+        return images / self._seconds
 
     @contextlib.contextmanager
-    def evaluating(self, n):
-        """Stop the clock of training and show a bar for `n` images; gives its ``update``."""
+    def evaluating(self, n: int) -> Iterator[Callable[[int], object]]:
+        """Stop the clock of training and show a bar for `n` images; yield the bar's ``update``."""
         start = time.perf_counter()
         with tqdm(total=n, desc='evaluate', unit='img', leave=False, disable=None) as bar:
             yield bar.update
         self._mark += time.perf_counter() - start
 
-    def finalize(self):
-        if self._bar is not None:
-            self._bar.close()
+    def finalize(self) -> None:
+        self._bar.close()
 
-    def _open_bar(self, iterator):
+    def _open_bar(self, iterator: chainer.dataset.Iterator) -> None:
         self._bar = tqdm(
             desc=f'epoch {iterator.epoch + 1}/{self.epochs}',
             total=len(iterator.dataset),
@@ -77,7 +86,7 @@ class Progress(extension.Extension):
             disable=None if iterator.epoch < self.epochs else True,
         )
 
-    def _line(self, trainer):
+    def _line(self, trainer: chainer.training.Trainer) -> str:
         row = self.log.rows[-1]
         line = f'{row["epoch"]:5d} {row["lr"]:9.3g}'
         for name in ('train', 'valid', 'test'):
@@ -89,25 +98,25 @@ class Progress(extension.Extension):
         chosen = 'valid_error' in row and self.log.best() is row
         return line + ('  best' if chosen else '')
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self._seconds = serializer('seconds', self._seconds)
 
 
-def _print(text):
-    """To standard output, at once also in a file, and without tearing a bar on the screen."""
+def _print(text: str) -> None:
+    """Print at once, even into a file, and without tearing a bar on the screen."""
     try:
         with tqdm.external_write_mode():
             print(text, flush=True)
     except BrokenPipeError:
-        # The reader (`| head`, `| tee`) has left. Stop as for SIGTERM, which keeps a snapshot.
-        drop_stdout()
+        # The reader (`| head`, `| tee`) has left. Stop as on SIGTERM, which keeps a snapshot.
+        drop(sys.stdout)
         signal.raise_signal(signal.SIGTERM)
 
 
-def loss_column(value):
-    """Eight characters, the first of them a space, also where it has grown beyond measure."""
+def loss_column(value: float) -> str:
+    """Format a loss, even a huge one, in eight characters, the first of them a space."""
     return f'{value:8.4f}' if value < 1000 else f'{value:8.1e}'
 
 
-def _clock(seconds):
+def _clock(seconds: float) -> str:
     return str(datetime.timedelta(seconds=round(seconds)))

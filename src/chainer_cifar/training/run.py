@@ -3,9 +3,9 @@
 import contextlib
 import dataclasses
 import datetime
+import itertools
 import math
 import pathlib
-import sys
 import time
 
 import filelock
@@ -20,6 +20,7 @@ from chainer_cifar.evaluation import trained
 from chainer_cifar.files import remove_leftovers
 from chainer_cifar.optim import schedules
 from chainer_cifar.runs import RunFolder
+from chainer_cifar.streams import tell
 from chainer_cifar.training import description, snapshot, trainer
 from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
@@ -32,17 +33,20 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'save_iter', 'dataset', 'label')
 DRY_RUN = 3  # iterations that are timed
 
 
-def start(config, overwrite=False, begin=lambda data: None):
+def start(config, overwrite=False, named=True, begin=lambda data: None):
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
 
     Args:
         config (TrainConfig): The flags.
-        overwrite (bool): Replace what is there.
+        overwrite (bool): Replace a run of that prefix.
+        named (bool): The user chose the prefix; one that nobody chose gets a number if it is taken.
         begin: Called with the `Dataset` when all is read and right, before anything is written.
 
     Raises:
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
+    if not (named or overwrite):
+        config = numbered(config)
     folder = RunFolder(config.prefix)
     refuse_existing(folder, overwrite)
     device, data, transform, run = _build(config)
@@ -65,16 +69,16 @@ def resume(config, flags, path=None):
     Raises:
         UserError: Nothing to resume, damaged, or a flag differs that must not.
     """
-    saved, state = _find(config, path)
+    saved, found = _find(config, path)
     config = changed(saved, flags)
     folder = RunFolder(config.prefix)
-    device, data, transform, run = _build(config, restored=state is not None)
+    device, data, transform, run = _build(config, restored=found is not None)
     updater = run.trainer.updater
     with locked(folder):
         description.require_same_data(folder, config, data)
         description.add_missing(folder, transform)
-        if state is not None:
-            snapshot.restore(run.trainer, state)
+        if found is not None:
+            snapshot.restore(run, found, None if str(path).endswith('.npz') else folder)
             _compare_rates(saved, config, updater)
         if updater.epoch >= config.iter and updater.is_new_epoch:
             print(f'finished already; a larger --iter than {updater.epoch} would go on')
@@ -82,7 +86,7 @@ def resume(config, flags, path=None):
             description.add_resumption(folder, config, device, updater.iteration)
             print(
                 f'{folder.models}: no snapshot yet, starting from the beginning'
-                if state is None
+                if found is None
                 else f'resuming after iteration {updater.iteration}'
             )
         _train(config, run)
@@ -163,17 +167,15 @@ def _compare_input(net, config, transform):
         same = wanted == config.normalize
         different = [] if same else [f'--normalize {wanted}, not {config.normalize}']
     if different:
-        print(
-            f'warning: the weights were trained on images of {", of ".join(different)}',
-            file=sys.stderr,
-        )
+        tell(f'warning: the weights were trained on images of {", of ".join(different)}')
 
 
 def _train(config, run):
     # What overflows is told by FailOnNonNumber, once.
     with np.errstate(over='ignore', invalid='ignore'):
         run.trainer.run(show_loop_exception_msg=False)
-    summary = summarize(run, config)
+    rate = run.progress.images_per_second(run.trainer)
+    summary = summarize(config, run.log, run.trainer, rate)
     folder = RunFolder(config.prefix)
     print(
         f'test error {summary["test_error"]:.2f} %  '
@@ -182,6 +184,17 @@ def _train(config, run):
         f'log      {folder.log}\n'
         f'weights  {folder.weights}'
     )
+
+
+def numbered(config):
+    """`config`, with the first of the prefixes vgg_sgd, vgg_sgd-2, vgg_sgd-3 … that is free."""
+    further = (f'{config.prefix}-{number}' for number in itertools.count(2))
+    for prefix in itertools.chain([config.prefix], further):
+        if not RunFolder(prefix).occupied():
+            break
+    if prefix != config.prefix:
+        print(f'{config.prefix}: there is such a run already; this one is {prefix}', flush=True)
+    return dataclasses.replace(config, prefix=prefix)
 
 
 def refuse_existing(folder, overwrite):
@@ -208,7 +221,7 @@ def locked(folder):
 
 
 def _find(config, path):
-    """The config and the state (None: before its first snapshot) of the run to resume."""
+    """The config and the snapshot (None: before its first) of the run to resume."""
     folder = RunFolder(config.prefix) if path is None else _folder_of(path)
     if path is not None and pathlib.Path(path).suffix == '.npz':
         found = snapshot.load(path)
@@ -221,10 +234,11 @@ def _find(config, path):
                 f'{folder.models}: holds no snapshot of the run that {folder.log} tells of; '
                 f'put it back, or start again with --overwrite'
             )
-        found = train_config.from_dict(description.read(folder)['flags'], folder.config), None
-    saved, state = found
+        saved = train_config.from_dict(description.read(folder)['flags'], folder.config)
+    else:
+        saved = found.config
     # The folder may have been renamed since.
-    return dataclasses.replace(saved, prefix=folder.name), state
+    return dataclasses.replace(saved, prefix=folder.name), found
 
 
 def _folder_of(path):
@@ -241,8 +255,7 @@ def _folder_of(path):
 def _compare_rates(saved, config, updater):
     old, new = (schedules.create(each)(updater.position) for each in (saved, config))
     if not math.isclose(old, new):
-        print(
+        tell(
             f'warning: --lr_shape {config.lr_shape} depends on --iter: the learning rate is now '
-            f'{config.initial_rate * new:.3g}, from {config.initial_rate * old:.3g}',
-            file=sys.stderr,
+            f'{config.initial_rate * new:.3g}, from {config.initial_rate * old:.3g}'
         )

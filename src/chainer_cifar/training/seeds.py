@@ -43,12 +43,22 @@ def parse(text: str) -> tuple[int, ...]:
     return numbers if len(words) > 1 else tuple(range(1, count + 1))
 
 
-def start(config: TrainConfig, seeds: tuple[int, ...], overwrite: bool = False) -> None:
+def start(
+    config: TrainConfig, seeds: tuple[int, ...], overwrite: bool = False, named: bool = True
+) -> None:
     """Train for each seed from the beginning into ``results/<prefix>/seed<n>``; tell the mean.
+
+    Args:
+        config: The flags; its seed is of no account.
+        seeds: The seeds.
+        overwrite: Replace a run of that prefix.
+        named: The user chose the prefix; one that nobody chose gets a number if it is taken.
 
     Raises:
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
+    if not (named or overwrite):
+        config = run.numbered(config)
     whole = RunFolder(config.prefix)
     ours = [whole.of_seed(seed) for seed in seeds]
 
@@ -116,7 +126,7 @@ def _train(whole, config, seeds, begin=None, overwrite=False):
             with prefixed(f'seed {seed}: '):
                 if begin or not folder.occupied():
                     first = _begun(whole, seeds)
-                    run.start(own, overwrite, begin or _same_data(first, own))
+                    run.start(own, overwrite, begin=begin or _same_data(first, own))
                 elif history.read_one(folder).finished_by(config.iter):
                     print('finished already')
                 else:

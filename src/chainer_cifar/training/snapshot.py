@@ -6,27 +6,27 @@ state in it: see randomness.py. The newest two are kept; a torn one is told by i
 """
 
 import json
+import pathlib
 import signal
-import sys
 import time
-import zipfile
-import zlib
+from typing import NamedTuple
 
 import chainer
 import numpy as np
 from chainer.training import extension
 
 from chainer_cifar import config as train_config
+from chainer_cifar import npz_file, runs
+from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training.divergence import require_finite
+from chainer_cifar.training.restore import restore as restore_state
 
 KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
-
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -68,7 +68,7 @@ class Snapshot(extension.Extension):
     def _on_signal(self, number, frame):
         self._signal = number
         self.finalize()
-        tell('\nstopping after this iteration … (again: at once, from the last snapshot)')
+        tell('', 'stopping after this iteration … (again: at once, from the last snapshot)')
 
     def __call__(self, trainer):
         due = time.monotonic() - self._last > SECONDS
@@ -94,47 +94,67 @@ def save(trainer, config):
     folder = RunFolder(config.prefix)
     path = folder.snapshot(trainer.updater.iteration)
     with atomic_write(path) as file:
-        np.savez(file, config=json.dumps(vars(config)), **serializer.target)
+        np.savez(file, format=FORMAT, config=json.dumps(vars(config)), **serializer.target)
     paths = folder.snapshots()
     kept = paths[paths.index(path) :][:KEEP]
     for other in set(paths) - set(kept):
         other.unlink()
 
 
+class Found(NamedTuple):
+    """A snapshot that could be read.
+
+    Attributes:
+        path (pathlib.Path): The file.
+        config (TrainConfig): The flags of the run.
+        state (dict): Arrays by their names, for `restore`.
+    """
+
+    path: pathlib.Path
+    config: train_config.TrainConfig
+    state: dict
+
+
 def load(path):
-    """Read and check a whole snapshot.
+    """Read a whole snapshot; what can be checked without the net and the data is checked.
 
     Returns:
-        (TrainConfig, dict): and the arrays for `restore`.
+        Found
 
     Raises:
         UserError: The file is missing, damaged, or no snapshot.
     """
     try:
-        with np.load(path, allow_pickle=False) as npz:
-            state = {name: npz[name] for name in npz.files}
+        state = npz_file.read(path)
+        if 'config' not in state:
+            raise UserError(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
+        runs.require_format(int(state.pop('format', 1)))
+        values = json.loads(str(state.pop('config')))
+        if not isinstance(values, dict):
+            raise ValueError('its config is no object of JSON')
+        return Found(pathlib.Path(path), train_config.from_dict(values, path), state)
     except FileNotFoundError:
         raise UserError(f'{path}: there is no such snapshot') from None
-    except _DAMAGE as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f'{path}: damaged snapshot ({error})') from None
-    if 'config' not in state:
-        raise UserError(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
-    values = json.loads(str(state.pop('config')))
-    return train_config.from_dict(values, path), state
 
 
-def newest(folder):
+def newest(folder, before=None):
     """The newest snapshot in a RunFolder that is whole; a damaged one is reported and passed over.
 
+    Args:
+        folder (RunFolder): The run's.
+        before (pathlib.Path): Only older ones than this count.
+
     Returns:
-        (TrainConfig, dict) or None: as `load`; None where there is no snapshot at all.
+        Found or None: None where there is no snapshot at all.
     """
     paths = folder.snapshots()
-    for path in paths:
+    for path in paths[paths.index(before) + 1 :] if before else paths:
         try:
             return load(path)
         except UserError as error:
-            print(f'warning: {error}; trying the one before it', file=sys.stderr)
+            tell(f'warning: {error}; trying the one before it')
     if paths:
         raise UserError(
             f'{folder.models}: none of its {len(paths)} snapshots is whole; '
@@ -143,12 +163,29 @@ def newest(folder):
     return None
 
 
-def restore(trainer, state):
-    """Put the state that `load` read into a trainer made from the same config."""
-    try:
-        chainer.serializers.NpzDeserializer(state).load(trainer)
-    except KeyError as error:
-        raise UserError(
-            f'the snapshot has no {error}: another version of chainer-cifar wrote it; resume with '
-            f'the git revision that config.json names, or start again with --overwrite'
-        ) from None
+def restore(run, found, folder=None):
+    """Put a snapshot into a trainer that was made from its config.
+
+    Args:
+        run (chainer_cifar.training.trainer.Run): What is to go on.
+        found (Found): What `load` or `newest` gave.
+        folder (RunFolder): Where to take an older one from, with a warning, if it does not fit;
+            None: nowhere.
+
+    Raises:
+        UserError: It does not fit, nor does an older one.
+    """
+    while True:
+        try:
+            return restore_state(run, found.state)
+        except KeyError as error:
+            reason = (
+                f'has no {error}: damaged, or another version of chainer-cifar wrote it; resume '
+                f'with the git revision that config.json names, or start again with --overwrite'
+            )
+        except ValueError as error:
+            reason = f'damaged snapshot ({error})'
+        if folder is None or found.path == folder.snapshots()[-1]:
+            raise UserError(f'{found.path}: {reason}')
+        tell(f'warning: {found.path}: {reason}; trying the one before it')
+        found = newest(folder, before=found.path)

@@ -121,7 +121,7 @@ def _read(net, path):
     except OSError as error:
         raise UserError(
             f'{path}: {error.strerror}; give a run, an npz of ours, an h5 of Keras '
-            f"(the README says where MobileNet's is), or the word {IMAGENET}"
+            f"(docs/transfer.md says where MobileNet's is), or the word {IMAGENET}"
         ) from None
     if start.startswith(b'PK'):
         return npz.read(path)

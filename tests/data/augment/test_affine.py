@@ -189,11 +189,11 @@ def test_on_a_device(fill):
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('rotate', r"'rotate': its form is rotate\(degrees, fill=nearest, value=0\)"),
+        ('rotate', r"'rotate': write it as rotate\(degrees, fill=nearest, value=0\)"),
         ('rotate(200)', r"'rotate\(200\)': degrees must be a number from 0 to 180"),
         ('rotate(far)', 'degrees must be a number'),
         ('rotate(nan)', 'degrees must be a number'),
-        ('shift(0.2, 0.1, 0.1)', r'its form is shift\(vertical, horizontal=none, fill=nearest, '),
+        ('shift(0.2, 0.1, 0.1)', r'write it as shift\(vertical, horizontal=none, fill=nearest, '),
         ('shift(-0.2)', 'vertical must be a number from 0 to 1'),
         ('shift(0.2, 3)', 'horizontal must be a number from 0 to 1'),
         ('zoom(1)', 'fraction must be a number from 0 to 0.99'),

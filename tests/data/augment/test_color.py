@@ -44,7 +44,7 @@ def test_shared_adds_the_same_to_all_channels():
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('channel_shift', r'its form is channel_shift\(limit, shared=0\)'),
+        ('channel_shift', r'write it as channel_shift\(limit, shared=0\)'),
         ('channel_shift(-1)', 'limit must be a number from 0'),
         ('channel_shift(25, shared=yes)', 'shared must be a whole number from 0 to 1'),
     ],

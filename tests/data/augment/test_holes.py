@@ -75,10 +75,10 @@ def test_cutout_paints_the_mean_of_each_channel():
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('cutout', r'its form is cutout\(size\)'),
+        ('cutout', r'write it as cutout\(size\)'),
         ('cutout(0)', 'size must be a whole number from 1 to 64'),
         ('cutout(2.5)', 'size must be a whole number'),
-        ('erase(0.5)', "'erase\\(0.5\\)': its form is erase$"),
+        ('erase(0.5)', "'erase\\(0.5\\)': write it as erase$"),
     ],
 )
 def test_arguments_that_make_no_sense(text, words):

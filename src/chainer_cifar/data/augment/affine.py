@@ -1,73 +1,81 @@
-"""Rotation, shift and zoom: affine maps, of which neighbours are one matrix and one interpolation.
+"""Rotation, shift and zoom: affine maps; neighbours share one matrix and one interpolation.
 
-As in Keras' ImageDataGenerator a matrix takes the (row, column) of a pixel of the result to where
-its value is found in the image, and ``rotate|shift|zoom`` is the product R T Z. It acts about the
-true centre of the image, (H - 1) / 2, as in newer versions of Keras; 2.1.5 had H / 2 + 0.5, one
+As in Keras' ImageDataGenerator a matrix maps the (row, column) of a pixel of the result to the
+place in the image where its value is, and ``rotate|shift|zoom`` is the product R T Z. It acts about
+the true centre of the image, (H - 1) / 2, as in newer versions of Keras; 2.1.5 had H / 2 + 0.5, one
 pixel further down and right.
 """
 
 import dataclasses
 import functools
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
+from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.borders import fold, require_fill
-from chainer_cifar.data.augment.registry import augmentations
+from chainer_cifar.data.augment.registry import Augmentation, Rng, augmentations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Affine:
-    """Base class; a subclass has ``matrices(rng, n, size)``, float64 (N, 3, 3) about the centre."""
+    """Base class; a subclass defines `matrices`."""
 
     fill: str = 'nearest'  # see borders.py
     value: float = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_fill(self.fill, self.value)
 
-    def draw(self, rng, n, size):
-        """The matrices' first two rows, float32 ``(N, 2, 3)``; offsets in pixels."""
+    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
+        """Draw matrices ``(N, 3, 3)`` that act about the centre; offsets are in pixels."""
+        raise NotImplementedError
+
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+        """Draw the first two rows of the matrices, float32 ``(N, 2, 3)``."""
         return (self.matrices(rng, n, size)[:, :2].astype(np.float32),)
 
-    def apply(self, xp, x, matrices):
+    def apply(self, xp: ArrayModule, x: Array, matrices: Array) -> Array:
+        """See `interpolate`."""
         return interpolate(xp, x, matrices, self.fill, self.value)
 
 
 @augmentations.register('rotate')
 @dataclasses.dataclass(frozen=True)
 class Rotate(Affine):
-    """Rotate each image by an angle that is uniform in ±degrees."""
+    """Rotate each image by an angle uniform in ±degrees."""
 
     degrees: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require_number('degrees', self.degrees, 0, 180)
 
-    def matrices(self, rng, n, size):
+    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
         return rotation(rng.uniform(-self.degrees, self.degrees, n))
 
 
 @augmentations.register('shift')
 @dataclasses.dataclass(frozen=True)
 class Shift(Affine):
-    """Shift each image by parts of a pixel, too: uniform in ± a fraction of its size.
+    """Shift each image by a distance uniform in ± a fraction of its size, not rounded to pixels.
 
-    The fractions are of the height and of the width; the second is as the first if not given.
+    The arguments are fractions of the height and of the width; the second is by default the first.
     """
 
     vertical: float
-    horizontal: float = None
+    horizontal: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require_number('vertical', self.vertical, 0, 1)
         if self.horizontal is not None:
             require_number('horizontal', self.horizontal, 0, 1)
 
-    def matrices(self, rng, n, size):
+    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
         horizontal = self.vertical if self.horizontal is None else self.horizontal
         limits = size * np.array([[self.vertical], [horizontal]])
         return translation(*rng.uniform(-limits, limits, (2, n)))
@@ -76,58 +84,59 @@ class Shift(Affine):
 @augmentations.register('zoom')
 @dataclasses.dataclass(frozen=True)
 class Zoom(Affine):
-    """Zoom each image's rows and columns by two factors, uniform in 1 ± fraction.
+    """Zoom the rows and the columns of each image by factors uniform in 1 ± fraction.
 
-    As in Keras, a factor above 1 shows the image smaller.
+    As in Keras, a factor above 1 makes the image smaller.
     """
 
     fraction: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         require_number('fraction', self.fraction, 0, 0.99)
 
-    def matrices(self, rng, n, size):
+    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
         return scaling(*rng.uniform(1 - self.fraction, 1 + self.fraction, (2, n)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Product(Affine):
-    """Several of the above, the first applied first."""
+    """Several of the above in the order in which they are applied."""
 
-    steps: tuple
+    steps: tuple[Affine, ...]
 
-    def matrices(self, rng, n, size):
+    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
         return functools.reduce(np.matmul, (step.matrices(rng, n, size) for step in self.steps))
 
 
-def combine(steps):
-    """The list `steps` with each run of neighbouring `Affine` made one.
+def combine(steps: Iterable[Augmentation]) -> list[Augmentation]:
+    """Join each run of neighbouring `Affine` steps into one.
 
     Raises:
         ValueError: Neighbours fill differently.
     """
-    combined = []
-    for affine, group in itertools.groupby(steps, lambda step: isinstance(step, Affine)):
-        group = tuple(group)
-        combined += [_product(group)] if affine and len(group) > 1 else group
+    combined: list[Augmentation] = []
+    for _, group in itertools.groupby(steps, lambda step: isinstance(step, Affine)):
+        run = list(group)
+        affine = tuple(step for step in run if isinstance(step, Affine))
+        combined += [_product(affine)] if len(affine) > 1 else run
     return combined
 
 
-def _product(steps):
+def _product(steps: tuple[Affine, ...]) -> Product:
     fills = {(step.fill, step.value) for step in steps}
     if len(fills) > 1:
         words = ' and '.join(sorted(f'fill={fill}, value={value}' for fill, value in fills))
         raise ValueError(
-            f'neighbouring rotate, shift and zoom are one interpolation and must fill alike; '
+            f'neighbouring rotate, shift and zoom share one interpolation and must fill alike; '
             f'they have {words}'
         )
     ((fill, value),) = fills
     return Product(steps, fill=fill, value=value)
 
 
-def rotation(degrees):
-    """float64 (N, 3, 3) from angles (N,); positive ones turn the image clockwise."""
+def rotation(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make matrices ``(N, 3, 3)`` from angles ``(N,)``; positive ones turn the image clockwise."""
     angle = np.deg2rad(degrees)
     matrices = _identity(len(angle))
     matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angle)
@@ -136,36 +145,38 @@ def rotation(degrees):
     return matrices
 
 
-def translation(up, left):
-    """float64 (N, 3, 3) that shift the image by pixels (N,)."""
+def translation(up: NDArray[np.float64], left: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make matrices ``(N, 3, 3)`` that shift the image by pixels ``(N,)``."""
     matrices = _identity(len(up))
     matrices[:, 0, 2], matrices[:, 1, 2] = up, left
     return matrices
 
 
-def scaling(rows, columns):
-    """float64 (N, 3, 3) that divide the image's height and width by factors (N,)."""
+def scaling(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make matrices ``(N, 3, 3)`` that divide the image's height and width by factors ``(N,)``."""
     matrices = _identity(len(rows))
     matrices[:, 0, 0], matrices[:, 1, 1] = rows, columns
     return matrices
 
 
-def _identity(n):
+def _identity(n: int) -> NDArray[np.float64]:
     return np.tile(np.eye(3), (n, 1, 1))
 
 
-def interpolate(xp, x, matrices, fill='nearest', value=0):
-    """Transform images by linear interpolation, as scipy.ndimage.affine_transform with order=1.
+def interpolate(
+    xp: ArrayModule, x: Array, matrices: Array, fill: str = 'nearest', value: float = 0
+) -> Array:
+    """Transform images by linear interpolation, like scipy.ndimage.affine_transform with order=1.
 
     Args:
-        xp: NumPy or CuPy.
-        x (array): ``(N, C, H, W)``, H and W at least 2; float32.
-        matrices (array): See `Affine.draw`.
-        fill (str): One of `borders.FILLS`.
-        value (float): What lies beyond the border, if `fill` is constant.
+        xp: The array module of `x`.
+        x: float32 ``(N, C, H, W)``, H and W at least 2.
+        matrices: See `Affine.draw`.
+        fill: One of `borders.FILLS`.
+        value: The value beyond the border, if `fill` is constant.
 
     Returns:
-        array: Images of the same shape, C-contiguous, float32.
+        Images of the same shape, C-contiguous, float32.
     """
     n, c, h, w = x.shape
     rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]
@@ -184,9 +195,9 @@ def interpolate(xp, x, matrices, fill='nearest', value=0):
     index = (top * w + left).astype(np.intp)
     index += xp.arange(n)[:, None, None] * (c * h * w)
 
-    # One channel at a time: what is worked on then fits into a CPU's cache, and `index` serves all.
+    # One channel at a time, so that its data fit into a CPU's cache; all share `index`.
     flat = x.reshape(-1)
-    result = xp.empty((n, c, h, w), x.dtype)
+    result: Array = xp.empty((n, c, h, w), x.dtype)
     for channel in range(c):
         total = flat[channel * h * w :].take(index) * weights[0]
         for step, weight in zip(steps, weights[1:], strict=True):
@@ -197,7 +208,7 @@ def interpolate(xp, x, matrices, fill='nearest', value=0):
     return result
 
 
-def _pixel_and_rest(xp, position, size):
-    """The pixel before a position that has one after it, and how far the position lies behind."""
+def _pixel_and_rest(xp: ArrayModule, position: Array, size: int) -> tuple[Array, Array]:
+    """Return the pixel before a position, but not the last one, and the distance behind it."""
     pixel = xp.minimum(xp.floor(position), size - 2)
     return pixel, position - pixel

@@ -1,0 +1,48 @@
+"""What is printed, and what C libraries print."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+from chainer_cifar import streams
+
+
+@pytest.mark.parametrize(
+    ('text', 'printed'),
+    [
+        ('猫 ä ☃.png', '猫 ä ☃.png'),
+        ('a\nb\r\x1b[31m\0\x85', r'a\nb\r\x1b[31m\x00\x85'),
+        ('a\u2028b\u2029', r'a\u2028b\u2029'),
+        ('\u3000', '\u3000'),  # a space of Japanese
+        ('a\udcff.png', 'a\ufffd.png'),  # no UTF-8
+        ('\udce7\udc8c\udcab', '猫'),  # as the C locale has it
+        ('\ud83d', '\ufffd'),  # no byte either
+        (pathlib.Path('a', 'b'), 'a/b'),
+    ],
+)
+def test_printable(text, printed):
+    assert streams.printable(text) == printed
+
+
+def test_lines_are_told_one_by_one(capsys):
+    streams.tell('one', 'two\nthree')
+    assert capsys.readouterr().err == 'one\ntwo\\nthree\n'
+
+
+def test_nobody_reads_what_is_told(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, 'w') as file:
+        monkeypatch.setattr(sys, 'stderr', file)
+        streams.tell('one')
+        streams.tell('two')
+
+
+def test_silence(capfd):
+    os.write(2, b'before ')
+    with streams.silence():
+        os.write(2, b'inside ')
+    os.write(2, b'after')
+    assert capfd.readouterr().err == 'before after'

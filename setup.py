@@ -71,7 +71,10 @@ setup(
     package_dir={'': 'src'},
     packages=find_packages('src'),
     # The sources, too, so that kernels can be compiled after the installation.
-    package_data={'chainer_onednn.kernels': ['*.c', '*.h']},
+    package_data={
+        'chainer_onednn.kernels': ['*.c', '*.h'],
+        'chainer_cifar.pages': ['*.html', '*.css', '*.js'],
+    },
     cmdclass={'build_py': BuildWithKernels, 'bdist_wheel': Wheel},
     distclass=Platform,
     install_requires=(ROOT / 'requirements.txt').read_text(encoding='utf-8').splitlines(),

@@ -241,12 +241,14 @@ def test_sdist_and_wheel(tmp_path, path):
     with tarfile.open(sdist) as tar:
         found = [file.name.split('/', 1)[1] for file in tar.getmembers() if file.isfile()]
     assert in_kernels(found, 'src/') == kernels and 'build-constraints.txt' in found
+    page = {f'chainer_cifar/pages/{name}' for name in ('page.html', 'style.css', 'charts.js')}
+    assert {f'src/{name}' for name in page} <= set(found)
     for folder, libraries in (('with', ALL), ('without', set())):
         (wheel,) = (source / folder).iterdir()
         assert wheel.name.endswith('-py3-none-linux_x86_64.whl')
         with zipfile.ZipFile(wheel) as archive:
             assert in_kernels(archive.namelist()) == kernels | libraries
-            assert 'chainer_compat/__init__.py' in archive.namelist()
+            assert page | {'chainer_compat/__init__.py'} <= set(archive.namelist())
             for name in libraries:
                 assert archive.read(f'chainer_onednn/kernels/{name}') == b'library\n'
 

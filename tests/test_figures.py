@@ -274,3 +274,27 @@ def test_confusion(tmp_path, count):
     assert max(sheet.shape) < 1200 and (sheet == [8, 48, 107]).all(axis=2).any()  # a full share
     figures.confusion(matrix, names, r'$\title', tmp_path / 'a.png')
     assert (tmp_path / 'a.png').read_bytes() == first
+
+
+def test_the_curves_of_several_runs_are_one_picture(tmp_path):
+    """Also of many, of a name that is no formula, of several seeds, of a loss that diverged."""
+    runs = [
+        (
+            f'$run{i}^',
+            {
+                'train_error': ([1, 2], [50.0, 40.0], [5.0, 4.0] if i else None),
+                'valid_error': ([1], [30.0], None),
+                'train_loss': ([1, 2], [float('nan'), float('inf')], None),
+            },
+        )
+        for i in range(12)
+    ]
+    figures.comparison([*runs, ('begun', {})], tmp_path / 'a.png')
+    with Image.open(tmp_path / 'a.png') as picture:
+        picture.load()
+        assert picture.format == 'PNG' and picture.width == round(120 * (0.8 + 2 * 4.4))
+
+
+def test_limits_hold_the_bands():
+    log, low, high = figures.limits('error', [([1, 2], [10, 20], [0, 15]), ([1], [30], None)])
+    assert not log and low < 0 and high == pytest.approx(1.05 * 35)

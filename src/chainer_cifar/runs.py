@@ -3,8 +3,12 @@
 The run NAME has two folders. results/NAME is for people: log, curves, reports, pictures.
 models/NAME is for programs: weights, snapshots. config.json lies in both and describes the run;
 input.npz beside the weights says how to treat a new picture.
+
+The same run for several seeds is the runs NAME/seed1, NAME/seed2 …; then results/NAME holds
+seeds.json instead of config.json, and what comes out of them together.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -13,9 +17,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import filelock
+
 from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
 
@@ -29,6 +36,8 @@ INPUT_TRANSFORM = 'input.npz'
 
 # Under results/.
 LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
+SEEDS, SEEDS_TABLE = 'seeds.json', 'summary.txt'  # of a run with several seeds
+PAGE = 'report.html'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
 REPORT, CONFUSION = 'report', 'confusion'  # names of what `evaluate` writes begin with these
@@ -39,6 +48,7 @@ SNAPSHOTS = 'snapshot-*.npz'
 _FILES = {
     RESULTS: (
         *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, RATE_TEST),
+        *(SEEDS, SEEDS_TABLE, PAGE),
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png'),
         *(f'{name}*.png' for name in PICTURES),
     ),
@@ -46,6 +56,7 @@ _FILES = {
 }
 
 _SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')
+_SEED_FOLDER = re.compile(r'seed\d+')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +88,18 @@ class RunFolder:
     @property
     def summary(self) -> pathlib.Path:
         return self.results / SUMMARY
+
+    @property
+    def seeds(self) -> pathlib.Path:
+        return self.results / SEEDS
+
+    @property
+    def seeds_table(self) -> pathlib.Path:
+        return self.results / SEEDS_TABLE
+
+    @property
+    def page(self) -> pathlib.Path:
+        return self.results / PAGE
 
     @property
     def curves(self) -> tuple[pathlib.Path, ...]:
@@ -113,6 +136,7 @@ class RunFolder:
     def occupied(self) -> pathlib.Path | None:
         """Return a folder that holds something of a run already; None if neither does."""
         for folder, pattern in (
+            (self.results, SEEDS),
             (self.results, CONFIG),
             (self.models, WEIGHTS),
             (self.models, SNAPSHOTS),
@@ -121,8 +145,37 @@ class RunFolder:
                 return folder
         return None
 
+    def of_seed(self, seed: int) -> 'RunFolder':
+        """The run of one of several seeds."""
+        return RunFolder(f'{self.name}/seed{seed}')
+
+    def of_seeds(self) -> list['RunFolder']:
+        """The runs of a run with several seeds that are there; none of a run with one."""
+        if not self.seeds.exists():
+            return []
+        paths = [path for root in (self.results, self.models) for path in root.glob('seed*')]
+        names = sorted({path.name for path in paths if _SEED_FOLDER.fullmatch(path.name)})
+        return [RunFolder(f'{self.name}/{name}') for name in names]
+
+    def in_use(self) -> bool:
+        """Is a process training into it? Asking takes the lock for a moment."""
+        if not self.lock.exists():
+            return False
+        try:
+            with filelock.FileLock(self.lock, timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # somebody else's folder
+            return False
+
     def delete(self) -> None:
-        """Delete all files of the run; other files in its folders stay."""
+        """Delete all files of the run, for all seeds; other files in its folders stay."""
+        for run in self.of_seeds():
+            run.delete()
+            for folder in (run.results, run.models):
+                with contextlib.suppress(OSError):  # there is something else in it, or no folder
+                    folder.rmdir()
         for root, patterns in _FILES.items():
             for pattern in patterns:
                 for path in (root / self.name).glob(pattern):
@@ -140,11 +193,32 @@ def containing(
     path: str | os.PathLike[str], roots: Iterable[pathlib.Path] = (MODELS, RESULTS)
 ) -> RunFolder | None:
     """Return the run whose folder is `path`; None if that is not below one of `roots`."""
-    folder = pathlib.Path(path).resolve()
-    for root in roots:
-        if folder.is_relative_to(root.resolve()):
-            return RunFolder(str(folder.relative_to(root.resolve())))
+    folder = pathlib.Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
+    for root in map(os.path.realpath, roots):
+        if folder.is_relative_to(root):
+            return RunFolder(str(folder.relative_to(root)))
     return None
+
+
+def find(name: str | os.PathLike[str]) -> RunFolder:
+    """Find the run that `name` means: RUN, results/RUN or models/RUN; of one seed or of several.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    path = pathlib.Path(name)
+    inside = containing(path)
+    plain = RunFolder(str(path)) if not path.is_absolute() and '..' not in path.parts else None
+    for folder in filter(None, (inside, plain)):
+        if folder.config.is_file() or folder.seeds.is_file():
+            return folder
+    raise UserError(f'{name}: there is no such run under {RESULTS}/{nearest(str(name), names())}')
+
+
+def names() -> list[str]:
+    """List the runs under results/; one with several seeds as the whole and each seed."""
+    found = {path.parent for pattern in (CONFIG, SEEDS) for path in RESULTS.rglob(pattern)}
+    return sorted(str(path.relative_to(RESULTS)) for path in found)
 
 
 def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict[str, Any]:

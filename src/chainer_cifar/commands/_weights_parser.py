@@ -8,7 +8,7 @@ from chainer_cifar.evaluation import trained
 from chainer_cifar.runs import WEIGHTS
 
 # Flags of the run that may be given anew.
-_REPLACEABLE = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
+REPLACEABLE = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
 
 
 def weights_parser(prog, description):
@@ -19,11 +19,11 @@ def weights_parser(prog, description):
         metavar='WEIGHTS',
         help=f'a run (its {WEIGHTS}), as models/RUN or RUN; or a file of weights',
     )
-    add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
+    add_flags(parser, TrainConfig, REPLACEABLE, default='that of the run')
     return parser
 
 
 def load(given):
     """The `Trained` that the arguments name."""
-    flags = {name: value for name, value in vars(given).items() if name in _REPLACEABLE}
+    flags = {name: value for name, value in vars(given).items() if name in REPLACEABLE}
     return trained.load(given.weights, flags)

@@ -4,11 +4,12 @@ import argparse
 import shutil
 import textwrap
 
-from chainer_cifar import nets
+from chainer_cifar import nets, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
+from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.recipes import recipes
-from chainer_cifar.training import run
+from chainer_cifar.training import run, seeds
 
 TAKES_BATCH_SIZE = True
 
@@ -25,17 +26,43 @@ def main(argv, prog):
         config = TrainConfig(**{**preset, **flags})
         if given.resume is None:
             config.require_used(flags)
-        if given.dry_run:
+        if given.seeds is not None:
+            _train_seeds(given, flags, config)
+        elif given.dry_run:
             run.dry_run(config)
         elif given.find_lr:
             run.find_rate(config)
         elif given.resume is not None:
-            run.resume(config, flags, given.resume or None)
+            _resume(given, flags, config)
         else:
             run.start(config, given.overwrite, named='prefix' in flags)
 
 
-_ACTIONS = ('resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes')
+_ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes'),)
+
+
+def _train_seeds(given, flags, config):
+    with prefixed('--seeds '):
+        numbers = seeds.parse(given.seeds)
+    if 'seed' in flags:
+        raise UserError('--seeds: has no meaning beside --seed; leave one of them out')
+    if given.dry_run:
+        raise UserError('--seeds: has no meaning beside --dry_run, which any seed tells the same')
+    if given.find_lr:
+        raise UserError('--seeds: has no meaning beside --find_lr; leave one of them out')
+    if given.resume is not None:
+        raise UserError(
+            '--seeds: has no meaning beside --resume, for a run knows its seeds; leave it out'
+        )
+    seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
+
+
+def _resume(given, flags, config):
+    folder = runs.containing(given.resume) if given.resume else runs.RunFolder(config.prefix)
+    if folder is not None and folder.seeds.exists():
+        seeds.resume(folder, flags)
+    else:
+        run.resume(config, flags, given.resume or None)
 
 
 _EPILOG = """\
@@ -56,6 +83,13 @@ def _parser(prog):
         argument_default=argparse.SUPPRESS,
     )
     groups = add_flags(parser, TrainConfig, groups=GROUPS)
+    groups[RUN].add_argument(
+        '--seeds',
+        default=None,
+        metavar='N',
+        help='the same run for the seeds 1 to N, or for those of a list 1,2,5, each in a folder '
+        'seed1, seed2 … of its own; tell mean and standard deviation',
+    )
     ways = groups[RUN].add_mutually_exclusive_group()
     ways.add_argument(
         '--resume',

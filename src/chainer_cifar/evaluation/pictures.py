@@ -10,6 +10,7 @@ import functools
 import math
 import pathlib
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import chainer
 import numpy as np
@@ -49,6 +50,15 @@ class NetAndData:
         return image_sets.load(self.trained)
 
     @functools.cached_property
+    def test_logits(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """What the net says of the test images, float32 ``(N, K)``, and their labels."""
+        images, index, labels = image_sets.choose(self.trained, self.data, 'test')
+        inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
+        options: dict[str, Any] = {'unit': 'img', 'leave': False, 'disable': None}
+        with tqdm(total=len(index), desc='evaluate', **options) as bar:
+            return inference.logits(self.trained.net, inputs, advance=bar.update), labels
+
+    @functools.cached_property
     def convolutions(self) -> list[str]:
         """The paths of the convolutions in the order in which an image passes them."""
         x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
@@ -62,19 +72,28 @@ pictures = Registry[Callable[[NetAndData, pathlib.Path], bool]]('picture')
 @pictures.register('filters')
 def filters(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the first convolution's filters before and after training, each in its own range."""
+    sheets = filter_sheets(looked_at)
+    if not sheets:
+        return False
+    where = looked_at.convolutions[0]
+    size = ' x '.join(map(str, _weights(looked_at.trained.net, where).shape))
+    title = f'{looked_at.trained.config.prefix}: filters of {where}, {size}'
+    figures.panels([sheets], path, title)
+    return True
+
+
+def filter_sheets(looked_at: NetAndData) -> list[tuple[str, NDArray[np.uint8]]]:
+    """Make tiles of the filters, uint8 ``(H, W, 3)``, with captions; none if there are none."""
     trained = looked_at.trained
     if not looked_at.convolutions:
-        return False
+        return []
     where = looked_at.convolutions[0]
     shown = [('after training', _weights(trained.net, where))]
     # Weights that came from a file or from images do not follow from the seed.
     if not trained.config.init and not hasattr(trained.net, 'prepare'):
         net = initial.draw_net(trained.config, len(trained.class_names), trained.device)
         shown.insert(0, ('before training', _weights(net, where)))
-    row = [(caption, _filter_sheet(weights)) for caption, weights in shown]
-    size = ' x '.join(map(str, shown[0][1].shape))
-    figures.panels([row], path, f'{trained.config.prefix}: filters of {where}, {size}')
-    return True
+    return [(caption, _filter_sheet(weights)) for caption, weights in shown]
 
 
 def _weights(net: chainer.Chain, path: str) -> NDArray[np.float32]:
@@ -131,28 +150,47 @@ def _map_sheet(maps: Array) -> NDArray[np.uint8]:
 @pictures.register('mistakes')
 def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the misclassified test images of whose wrong class the net is most sure."""
-    trained = looked_at.trained
-    images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
-    inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
-    with tqdm(total=len(index), desc='mistakes', unit='img', leave=False, disable=None) as bar:
-        logits = inference.logits(trained.net, inputs, advance=bar.update)
+    found = surest_mistakes(looked_at)
+    if not found.wrong:
+        return False
+    captions = [
+        (f'{predicted} {100 * confidence:.0f} %', f'truth: {truth}')
+        for predicted, confidence, truth in found.told
+    ]
+    title = (
+        f'{looked_at.trained.config.prefix}: {found.wrong:,} of {found.total:,} test images are '
+        f'misclassified; the net is most sure of these'
+    )
+    figures.gallery(found.pictures, captions, path, title)
+    return True
+
+
+class Mistakes(NamedTuple):
+    """Misclassified test images.
+
+    Attributes:
+        wrong: How many there are.
+        total: Of how many test images.
+        pictures: uint8 ``(N, 3, 32, 32)``, some of them.
+        told: For each of those the predicted class, its probability (0 to 1), and the true class.
+    """
+
+    wrong: int
+    total: int
+    pictures: NDArray[np.uint8]
+    told: list[tuple[str, float, str]]
+
+
+def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
+    """Find the `most` misclassified test images of whose wrong class the net is most sure."""
+    logits, labels = looked_at.test_logits
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
     wrong = np.flatnonzero(predicted != labels)
-    if not len(wrong):
-        return False
-    shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:MISTAKES]
-    names = trained.class_names
-    captions = [
-        (f'{names[predicted[i]]} {100 * confidence[i]:.0f} %', f'truth: {names[labels[i]]}')
-        for i in shown
-    ]
-    title = (
-        f'{trained.config.prefix}: {len(wrong):,} of {len(index):,} test images are misclassified; '
-        f'the net is most sure of these'
-    )
-    figures.gallery(_test_pictures(looked_at, shown), captions, path, title)
-    return True
+    shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:most]
+    names = looked_at.trained.class_names
+    told = [(names[predicted[i]], float(confidence[i]), names[labels[i]]) for i in shown]
+    return Mistakes(len(wrong), len(labels), _test_pictures(looked_at, shown), told)
 
 
 def _test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:

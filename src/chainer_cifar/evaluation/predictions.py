@@ -12,6 +12,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import printable
+from chainer_cifar.table import aligned
 
 # `class` is a keyword, so this one cannot be written as a class.
 Guess = TypedDict('Guess', {'class': str, 'probability': float})
@@ -83,12 +84,7 @@ def table(rows: Sequence[Row]) -> str:
         texts.append(cells)
     count = max(map(len, texts))
     texts = [cells + [''] * (count - len(cells)) for cells in texts]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = [
-        '  '.join(f'{cell:{width}}' for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in texts
-    ]
-    return '\n'.join(filter(None, [*lines, score(rows)]))
+    return '\n'.join(filter(None, [aligned(texts), score(rows)]))
 
 
 @formats.register('json')

@@ -1,16 +1,28 @@
 """All figures that the commands draw."""
 
-from chainer_cifar.figures.plots import confusion, curves, rate_test
+from chainer_cifar.figures.plots import (
+    MEASURES,
+    PARTS,
+    comparison,
+    confusion,
+    curves,
+    limits,
+    rate_test,
+)
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels
 from chainer_cifar.figures.tiles import colours, image_sheet, own_range, tiled
 
 __all__ = [
     'GALLERY',
+    'MEASURES',
+    'PARTS',
     'colours',
+    'comparison',
     'confusion',
     'curves',
     'gallery',
     'image_sheet',
+    'limits',
     'own_range',
     'panels',
     'rate_test',

@@ -2,10 +2,13 @@
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -80,6 +83,85 @@ def curve(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(rows) == 1:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+    _scale(axes, log, low, high)
+    axes.legend()
+    return figure
+
+
+# Of the picture of several runs: columns and rows.
+PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (nats)'}
+
+
+# Epochs, values, and their standard deviation over seeds or None.
+Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float] | None]
+
+
+def comparison(runs: Sequence[tuple[str, Mapping[str, Curve]]], path: pathlib.Path) -> None:
+    """Draw the curves of several runs into one picture: loss and error of train, valid and test.
+
+    Args:
+        runs: Names, and curves by names such as ``valid_error``. What a run does not have is
+            missing.
+        path: The PNG file to write.
+    """
+    shown = [part for part in PARTS if any(f'{part}_error' in curves for _, curves in runs)]
+    figure = Figure(figsize=(0.8 + 4.4 * len(shown), 7.5), layout='constrained')
+    axes = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex=True)
+    colormap = colormaps['tab10' if len(runs) <= 10 else 'tab20']
+    colours = [colormap(number) for number in range(colormap.N)]
+    for measure, line in zip(MEASURES, axes, strict=True):
+        for part, each in zip(shown, line, strict=True):
+            column = f'{part}_{measure}'
+            drawn = [(i, curves[column]) for i, (_, curves) in enumerate(runs) if column in curves]
+            for number, curve in drawn:
+                _draw(each, *curve, colours[number % len(colours)])
+            each.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            _scale(each, *limits(measure, [curve for _, curve in drawn]))
+        line[0].set_ylabel(MEASURES[measure])
+    for part, top, bottom in zip(shown, axes[0], axes[-1], strict=True):
+        top.set_title(part)
+        bottom.set_xlabel('epoch')
+    handles = [Line2D([], [], color=colours[i % len(colours)]) for i in range(len(runs))]
+    names = [drawable(_shortened(name)) for name, _ in runs]
+    legend = figure.legend(handles, names, loc='outside lower center', ncols=min(len(runs), 4))
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a $ in a name is no formula
+    _write(figure, path)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= 40 else f'{name[:19]}…{name[-20:]}'
+
+
+def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
+    """Tell whether the axis of some curves is logarithmic, and its limits.
+
+    Args:
+        measure: One of `MEASURES`.
+        curves: Their bands are within the limits.
+    """
+    above = [np.add(values, 0 if sd is None else sd) for _, values, sd in curves]
+    values = np.concatenate(above) if above else np.ones(1)
+    if measure == 'loss':
+        return _axis(values, 0)
+    return _linear(values.max(initial=0, where=np.isfinite(values)))
+
+
+def _draw(
+    axes: Axes,
+    epochs: Sequence[float],
+    values: Sequence[float],
+    deviation: Sequence[float] | None,
+    colour: Any,
+) -> None:
+    marker = '.' if len(epochs) <= 50 else None
+    axes.plot(epochs, values, color=colour, marker=marker, linewidth=1.5)
+    if deviation is not None:
+        low, high = (np.array(values) + sign * np.array(deviation) for sign in (-1, 1))
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _scale(axes: Axes, log: bool, low: float, high: float) -> None:
     if log:
         axes.set_yscale('log')
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -87,8 +169,6 @@ def curve(
         axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(low, high)
     axes.grid(alpha=0.3)
-    axes.legend()
-    return figure
 
 
 def _linear(highest: float) -> tuple[bool, float, float]:

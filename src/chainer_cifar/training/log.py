@@ -11,6 +11,7 @@ from chainer.training import extension
 
 from chainer_cifar import figures, runs
 from chainer_cifar.config import TrainConfig
+from chainer_cifar.evaluation import history
 from chainer_cifar.files import atomic_write
 
 Row: TypeAlias = dict[str, float]
@@ -65,14 +66,8 @@ class Log(extension.Extension):
             json.dump(self.rows, file, indent=1)
 
     def best(self) -> Row:
-        """Return the row with the lowest validation error, the first of equals.
-
-        Without validation it is the last row. Its test error is the result of the run: the test set
-        chooses nothing.
-        """
-        if 'valid_error' not in self.rows[-1]:
-            return self.rows[-1]
-        return min(self.rows, key=lambda row: row['valid_error'])
+        """Return the row that gives the run's result."""
+        return history.best(self.rows)
 
     def epochs_since_best(self) -> float:
         """Return the epochs since the last with a lower validation error than all before it."""

@@ -33,24 +33,26 @@ FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset
 DRY_RUN = 3  # iterations that are timed
 
 
-def start(config, overwrite=False, named=True):
+def start(config, overwrite=False, named=True, begin=lambda data: None):
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
 
     Args:
         config (TrainConfig): The flags.
         overwrite (bool): Replace a run of that prefix.
         named (bool): The user chose the prefix; one that nobody chose gets a number if it is taken.
+        begin: Called with the `Dataset` when all is read and right, before anything is written.
 
     Raises:
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
     if not (named or overwrite):
-        config = _numbered(config)
+        config = numbered(config)
     folder = RunFolder(config.prefix)
-    _refuse_existing(folder, overwrite)
+    refuse_existing(folder, overwrite)
     device, data, transform, run = _build(config)
-    with _lock(folder):
-        _refuse_existing(folder, overwrite)
+    with locked(folder):
+        refuse_existing(folder, overwrite)
+        begin(data)
         folder.delete()
         description.begin(folder, config, device, data, transform)
         _train(config, run)
@@ -68,19 +70,11 @@ def resume(config, flags, path=None):
         UserError: Nothing to resume, damaged, or a flag differs that must not.
     """
     saved, found = _find(config, path)
-    for name, value in flags.items():
-        if name not in FREE_ON_RESUME and value != getattr(saved, name):
-            before = repr(getattr(saved, name)) if getattr(saved, name) != '' else 'none'
-            raise UserError(
-                f'--{name} {value}: the run to resume was started with {before}; '
-                f'leave the flag out, or start a new run with another -p'
-            )
-    free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
-    config = dataclasses.replace(saved, **free)
+    config = changed(saved, flags)
     folder = RunFolder(config.prefix)
     device, data, transform, run = _build(config, restored=found is not None)
     updater = run.trainer.updater
-    with _lock(folder):
+    with locked(folder):
         description.require_same_data(folder, config, data)
         description.add_missing(folder, transform)
         if found is not None:
@@ -99,6 +93,23 @@ def resume(config, flags, path=None):
                 else f'resuming after iteration {updater.iteration}'
             )
         _train(config, run)
+
+
+def changed(saved, flags):
+    """The config `saved` with those of the typed `flags` that may change on ``--resume``.
+
+    Raises:
+        UserError: Another flag differs.
+    """
+    for name, value in flags.items():
+        if name not in FREE_ON_RESUME and value != getattr(saved, name):
+            before = repr(getattr(saved, name)) if getattr(saved, name) != '' else 'none'
+            raise UserError(
+                f'--{name} {value}: the run to resume was started with {before}; '
+                f'leave the flag out, or start a new run with another -p'
+            )
+    free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
+    return dataclasses.replace(saved, **free)
 
 
 def dry_run(config):
@@ -196,10 +207,10 @@ def _train(config, run):
     )
 
 
-def _numbered(config):
+def numbered(config):
     """`config`, with the first of the prefixes vgg_sgd, vgg_sgd-2, vgg_sgd-3 … that is free."""
-    numbered = (f'{config.prefix}-{number}' for number in itertools.count(2))
-    for prefix in itertools.chain([config.prefix], numbered):
+    further = (f'{config.prefix}-{number}' for number in itertools.count(2))
+    for prefix in itertools.chain([config.prefix], further):
         if not RunFolder(prefix).occupied():
             break
     if prefix != config.prefix:
@@ -207,7 +218,8 @@ def _numbered(config):
     return dataclasses.replace(config, prefix=prefix)
 
 
-def _refuse_existing(folder, overwrite):
+def refuse_existing(folder, overwrite):
+    """UserError if there is a run in the folder, unless it may be replaced."""
     if not overwrite and (occupied := folder.occupied()):
         raise UserError(
             f'{occupied}: holds a run already; continue it with --resume, replace it with '
@@ -216,7 +228,8 @@ def _refuse_existing(folder, overwrite):
 
 
 @contextlib.contextmanager
-def _lock(folder):
+def locked(folder):
+    """While the block runs, no other process trains into the folder; UserError if one does."""
     folder.models.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder.lock, timeout=0):

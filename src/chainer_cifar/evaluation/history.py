@@ -1,0 +1,284 @@
+"""What a run left under results/, finished or not: flags, log, result. Nothing is computed anew."""
+
+import dataclasses
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Callable
+
+from chainer_cifar import config as train_config
+from chainer_cifar import runs
+from chainer_cifar.errors import UserError
+from chainer_cifar.runs import RunFolder
+
+SEEDS_VERSION = 1  # of seeds.json
+
+_ADVICE = 'copy it again, or leave out this run'
+
+# What the log must hold of each epoch; validation only where there is some.
+_LOGGED = ('epoch', 'train_loss', 'train_error', 'test_loss', 'test_error')
+_TIMES = ('epochs', 'seconds', 'images_per_second')  # what of summary.json is used
+
+
+def best(rows: list[dict]) -> dict:
+    """The row of the lowest validation error (the first of equals); without one, the last.
+
+    The test error of this row is the run's result: the test set chooses nothing.
+    """
+    if 'valid_error' not in rows[-1]:
+        return rows[-1]
+    return min(rows, key=lambda row: row['valid_error'])
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """A run of one seed; see `read`.
+
+    Attributes:
+        folder: Its folders.
+        description: Its config.json.
+        rows: Its log, one row an epoch (see training/log.py); empty before the end of the first.
+        summary: Its summary.json, of its last end; empty before.
+        training: A process is at it.
+    """
+
+    folder: RunFolder
+    description: dict
+    rows: list[dict]
+    summary: dict
+    training: bool
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def histories(self) -> tuple['History', ...]:
+        """This one; of `SeveralSeeds`, those of all seeds that have begun."""
+        return (self,)
+
+    @property
+    def counted(self) -> tuple['History', ...]:
+        """This one; of `SeveralSeeds`, those that its mean is of."""
+        return (self,)
+
+    @property
+    def flags(self) -> dict:
+        """Of now, if it was resumed with others; those that it does not know are at their default.
+
+        An earlier version had fewer flags.
+        """
+        last = [self.description, *self.description.get('resumed', ())][-1]
+        return {**_DEFAULTS, **last['flags']}
+
+    @property
+    def planned(self) -> int:
+        """Epochs that it shall train."""
+        return self.flags['iter']
+
+    @property
+    def best(self) -> dict | None:
+        """The row that gives the result; None before the first."""
+        return best(self.rows) if self.rows else None
+
+    @property
+    def finished(self) -> bool:
+        return self.finished_by(self.planned)
+
+    def finished_by(self, epochs: int) -> bool:
+        """Has it trained so many, and written its summary?"""
+        return len(self.rows) >= epochs and self.summary.get('epochs') == len(self.rows)
+
+    @property
+    def state(self) -> str:
+        """``finished``, or how far it is, in words."""
+        if self.finished and not self.training:
+            return 'finished'
+        word = 'training' if self.training else 'unfinished'
+        return f'{word}, {len(self.rows)} of {self.planned} epochs'
+
+    @functools.cached_property
+    def parameters(self) -> int | None:
+        """Of its net; None if that is unknown here, as one of another version may be."""
+        try:
+            config = train_config.from_dict(self.flags, self.folder.config)
+            return config.create_net(len(self.description['classes'])).count_params()
+        except (UserError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+
+_DEFAULTS = {field.name: field.default for field in dataclasses.fields(train_config.TrainConfig)}
+
+
+@dataclasses.dataclass(frozen=True)
+class SeveralSeeds:
+    """The same run for several seeds; see `read`.
+
+    Attributes:
+        folder: Of the whole.
+        seeds: All of them.
+        own_flags: Of its seeds.json.
+        histories: Of those that have begun, in this order.
+    """
+
+    folder: RunFolder
+    seeds: tuple[int, ...]
+    own_flags: dict
+    histories: tuple[History, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def flags(self) -> dict:
+        """As of one seed; `seed` is the list of all."""
+        return {**_DEFAULTS, **self.own_flags, 'seed': list(self.seeds)}
+
+    @property
+    def counted(self) -> tuple[History, ...]:
+        """Those whose mean is the result: what is unfinished counts only if all are."""
+        done = tuple(history for history in self.histories if history.finished)
+        return done or self.histories
+
+    @property
+    def finished(self) -> bool:
+        done = [history.finished for history in self.histories]
+        return len(done) == len(self.seeds) and all(done)
+
+    @property
+    def state(self) -> str:
+        count = len(self.seeds)
+        if self.finished:
+            return f'finished, {count} seeds'
+        done = sum(history.finished for history in self.histories)
+        word = 'training' if any(each.training for each in self.histories) else 'unfinished'
+        return f'{word}, {done} of {count} seeds'
+
+
+def read(name: str) -> History | SeveralSeeds:
+    """Read a run, as RUN, results/RUN or models/RUN.
+
+    Raises:
+        UserError: There is none, or a file of it is damaged.
+    """
+    folder = runs.find(name)
+    if not folder.seeds.exists():
+        return read_one(folder)
+    content = read_seeds(folder)
+    seeds = tuple(content['seeds'])
+    begun = [run for run in map(folder.of_seed, seeds) if run.config.exists()]
+    return SeveralSeeds(folder, seeds, content['flags'], tuple(map(read_one, begun)))
+
+
+def read_all(names: list[str]) -> tuple[list[History | SeveralSeeds], list[str]]:
+    """Read runs; each once, however often it is named.
+
+    Returns:
+        The runs, and a line on each that cannot be read.
+
+    Raises:
+        UserError: None can be read.
+    """
+    found, problems = {}, []
+    for name in dict.fromkeys(names):
+        try:
+            history = read(name)
+            found.setdefault(history.name, history)
+        except UserError as error:
+            problems.append(str(error))
+    if not found:
+        raise UserError(problems[0])
+    return list(found.values()), problems
+
+
+def read_one(folder: RunFolder) -> History:
+    """Read a run of one seed.
+
+    Raises:
+        UserError: There is none, or a file of it is damaged.
+    """
+    try:
+        description = runs.read_description(folder.config, {'flags'}, _ADVICE)
+    except FileNotFoundError:
+        raise UserError(f'{folder.config}: there is no such run') from None
+    _read(folder.config, lambda: _check_description(description))
+    rows = _read(folder.log_json, lambda: _rows(folder.log_json), [])
+    summary = _read(folder.summary, lambda: _summary(folder.summary), {})
+    return History(folder, description, rows, summary, folder.in_use())
+
+
+def read_seeds(folder: RunFolder) -> dict:
+    """The content of seeds.json: ``seeds`` and ``flags``, those that all of them have.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    return _read(folder.seeds, lambda: _seeds(folder.seeds))
+
+
+def _read(path: pathlib.Path, how: Callable, missing=None):
+    try:
+        return how()
+    except FileNotFoundError:
+        if missing is None:
+            raise
+        return missing
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f'{path}: cannot be read ({error}); {_ADVICE}') from None
+
+
+def _check_description(description):
+    resumed = description.get('resumed', [])
+    if not isinstance(resumed, list) or not all(isinstance(part, dict) for part in resumed):
+        raise ValueError('what it was resumed with is no list')
+    for part in (description, *resumed):
+        flags = part.get('flags')
+        epochs = flags.get('iter', 1) if isinstance(flags, dict) else None
+        if not isinstance(epochs, int) or epochs < 1:
+            raise ValueError('its flags are not those of a run')
+
+
+def _rows(path):
+    rows = json.loads(path.read_text(encoding='utf-8'))
+    if not isinstance(rows, list):
+        raise ValueError('it is no list')
+    for row in rows:
+        if not isinstance(row, dict) or not row.keys() >= set(_LOGGED):
+            raise ValueError('something is missing in it')
+        if row.keys() != rows[0].keys() or not all(map(_is_number, row.values())):
+            raise ValueError('not all of it are numbers')
+    return rows
+
+
+def _summary(path):
+    summary = json.loads(path.read_text(encoding='utf-8'))
+    if not isinstance(summary, dict) or not all(_is_number(summary.get(key)) for key in _TIMES):
+        raise ValueError('something is missing in it')
+    return summary
+
+
+def _seeds(path):
+    content = json.loads(path.read_text(encoding='utf-8'))
+    if not isinstance(content, dict) or content.get('version') != SEEDS_VERSION:
+        raise ValueError(f'it is not of version {SEEDS_VERSION}')
+    if not isinstance(content.get('flags'), dict):
+        raise ValueError('its flags are not a dictionary')
+    seeds = content.get('seeds')
+    if not isinstance(seeds, list) or not seeds or not all(_is_seed(seed) for seed in seeds):
+        raise ValueError('its seeds are not a list of numbers')
+    return content
+
+
+def _is_seed(value):
+    return isinstance(value, int) and 0 <= value < 2**32
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None if it is none: NaN and infinity, as of a loss beyond measure, too."""
+    return value if value is not None and math.isfinite(value) else None

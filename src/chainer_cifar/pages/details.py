@@ -1,0 +1,142 @@
+"""What a report tells of one run: what is in its files, and how its net does on the test set."""
+
+import base64
+import dataclasses
+import io
+import pathlib
+import shlex
+
+import numpy as np
+from PIL import Image
+
+from chainer_cifar import config as train_config
+from chainer_cifar import device as devices
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import comparison, pictures, report, trained
+from chainer_cifar.evaluation.history import History
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """Plain values for page.html; texts are as they are in the files, for the page to escape.
+
+    Attributes:
+        run: The run.
+        notes: Lines on what is missing or other than one thinks.
+        numbers: Of `report.measure`; None if the weights could not be tried on the test images.
+        cells: Of its confusion matrix: rows of pairs of count and share of the true class.
+        mistakes: A picture as data URI, predicted class, its probability in percent, true class.
+        mistakes_count: How many images are misclassified; `mistakes` are some of them.
+        total: How many test images there are.
+        filters: Captions and pictures as data URIs.
+        flags: Pairs of group and its flags: name, value, whether it is at its default.
+        environment: Pairs of what and a text.
+    """
+
+    run: History
+    notes: list[str]
+    numbers: dict | None
+    cells: list[list[tuple[int, float]]]
+    mistakes: list[tuple[str, str, float, str]]
+    mistakes_count: int
+    total: int
+    filters: list[tuple[str, str]]
+    flags: list[tuple[str, list[tuple[str, str, bool]]]]
+    environment: list[tuple[str, str]]
+
+
+def find(run: History, flags: dict) -> Details:
+    """Gather it; the net is tried on the test images, with a bar of progress.
+
+    Args:
+        run: Read by history.py.
+        flags: Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
+    """
+    notes, numbers, mistakes, filters = [], None, None, []
+    try:
+        looked_at = pictures.NetAndData(trained.load(str(run.folder.weights), flags))
+        filters = pictures.filter_sheets(looked_at)
+        logits, labels = looked_at.test_logits
+    except UserError as error:
+        # A report of what there is, as of a run that has no weights yet, is of use, too.
+        notes.append(f'The net could not be tried on the test images: {error}')
+    else:
+        numbers = report.measure(logits, labels, looked_at.trained.class_names)
+        mistakes = pictures.surest_mistakes(looked_at)
+        if looked_at.data.checksum() != looked_at.trained.data_checksum:
+            notes.append('The test images are not of the data it was trained on.')
+    return Details(
+        run,
+        notes,
+        numbers,
+        _cells(numbers['confusion']) if numbers else [],
+        _mistakes(mistakes) if mistakes else [],
+        mistakes.wrong if mistakes else 0,
+        mistakes.total if mistakes else 0,
+        [(caption, data_uri(sheet)) for caption, sheet in filters],
+        _flags(run),
+        _environment(run),
+    )
+
+
+def data_uri(picture: np.ndarray) -> str:
+    """A picture, uint8 ``(H, W, 3)``, as a PNG file inside of an address."""
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, 'PNG', optimize=True)
+    return f'data:image/png;base64,{base64.b64encode(out.getvalue()).decode("ascii")}'
+
+
+def _cells(matrix):
+    return [[(count, count / max(sum(row), 1)) for count in row] for row in matrix]
+
+
+def _mistakes(found):
+    return [
+        (data_uri(picture.transpose(1, 2, 0)), predicted, 100 * confidence, truth)
+        for picture, (predicted, confidence, truth) in zip(found.pictures, found.told, strict=True)
+    ]
+
+
+def _flags(run):
+    fields = {field.name: field for field in dataclasses.fields(train_config.TrainConfig)}
+    groups = {group: [] for group in train_config.GROUPS}
+    for name, value in run.flags.items():
+        field = fields.get(name)
+        # This version may not know the flag any more.
+        group = field.metadata['group'] if field else 'other'
+        row = f'--{name}', comparison.told(value), bool(field) and value == field.default
+        groups.setdefault(group, []).append(row)
+    return [(group, rows) for group, rows in groups.items() if rows]
+
+
+def _environment(run):
+    description = run.description
+    rows = [('command', _command(description.get('command')))]
+    parts = [('', description)]
+    for part in description.get('resumed', ()):
+        parts.append((f' after iteration {part.get("after_iteration", "?")}', part))
+    for when, part in parts:
+        rows.append((f'device{when}', _device(part.get('device'))))
+        versions = part.get('versions')
+        if isinstance(versions, dict):
+            rows.append((f'versions{when}', ', '.join(f'{k} {v}' for k, v in versions.items())))
+        rows.append((f'git revision{when}', part.get('git')))
+    rows.append(('data checksum (CRC-32)', description.get('data_checksum')))
+    classes = description.get('classes')
+    rows.append(('classes', ', '.join(map(str, classes)) if classes else None))
+    return [(what, str(text)) for what, text in rows if text]
+
+
+def _command(words):
+    known = isinstance(words, list) and all(isinstance(word, str) for word in words)
+    if not known or not words:
+        return None
+    # Not where the program lay.
+    return shlex.join([pathlib.PurePath(words[0]).name, *words[1:]])
+
+
+def _device(facts):
+    try:
+        return devices.in_words(facts)
+    except (KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,106 @@
+"""Write the page: what is in it, then page.html filled in. Nothing in it comes from elsewhere.
+
+Jinja2 escapes every text, for names of runs and classes come from anywhere. Should something slip
+through, the browser runs no script but ours: the page's policy names its checksum.
+"""
+
+import base64
+import hashlib
+import pathlib
+
+import jinja2
+from markupsafe import Markup
+
+import chainer_cifar
+from chainer_cifar.evaluation import comparison
+from chainer_cifar.evaluation.history import History, SeveralSeeds
+from chainer_cifar.files import atomic_write
+from chainer_cifar.pages import charts, details
+
+_HERE = pathlib.Path(__file__).parent
+
+
+def write(runs: list[History | SeveralSeeds], path: pathlib.Path, flags: dict) -> list[str]:
+    """Write the report of some runs; of several, with their comparison on top.
+
+    Args:
+        runs: Read by history.py.
+        path: The HTML file.
+        flags: Flags of `TrainConfig` that replace those of the runs, such as ``gpu``.
+
+    Returns:
+        Lines on what is missing in it.
+    """
+    sections = [_section(run, flags) for run in runs]
+    together = None
+    if len(runs) > 1:
+        together = {
+            'results': comparison.result_rows(runs),
+            'flags': comparison.flag_rows(runs),
+            'charts': charts.of_runs(runs),
+        }
+    title = runs[0].name if len(runs) == 1 else f'{len(runs)} runs'
+    page = _render(title=title, sections=sections, comparison=together)
+    with atomic_write(path) as file:
+        file.write(page.encode('utf-8', 'replace'))
+    found = [section['details'] for section in sections if section['details']]
+    return [f'{each.run.name}: {note}' for each in found for note in each.notes]
+
+
+def _section(run, flags):
+    several = isinstance(run, SeveralSeeds)
+    shown = _closest(run)
+    return {
+        'run': run,
+        'facts': _facts(run),
+        'charts': charts.of_run(run),
+        'seeds': comparison.result_rows(run.histories) if several and run.histories else None,
+        'details': details.find(shown, flags) if shown else None,
+    }
+
+
+def _closest(run):
+    """The run of one seed that is looked at closely: of several, that of the lowest error."""
+    with_result = [each for each in run.counted if each.rows]
+    if not with_result:
+        return run if isinstance(run, History) else None
+    key = 'valid_error' if 'valid_error' in with_result[0].best else 'epoch'
+    return min(with_result, key=lambda each: each.best[key])
+
+
+_FACTS = {
+    'test_error': ('test error', ' %'),
+    'valid_error': ('validation error', ' %'),
+    'best_epoch': ('best epoch', ''),
+    'epochs': ('epochs', ''),
+    'seconds': ('seconds', ''),
+    'images_per_second': ('images/s', ''),
+    'parameters': ('parameters', ''),
+}
+
+
+def _facts(run):
+    facts, found = [('state', run.state)], comparison.measured(run)
+    forms = {each.name: each.form for each in comparison.QUANTITIES}
+    for name, (words, unit) in _FACTS.items():
+        if found[name]:
+            facts.append((words, found[name].text(forms[name]) + unit))
+    return facts
+
+
+def _render(**values):
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(_read('page.html'))
+    script = _read('charts.js')
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template.render(
+        version=chainer_cifar.__version__,
+        style=Markup(_read('style.css')),
+        script=Markup(script),
+        script_hash=f'sha256-{digest}',
+        **values,
+    )
+
+
+def _read(name):
+    return (_HERE / name).read_text(encoding='utf-8')

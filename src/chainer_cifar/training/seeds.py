@@ -1,0 +1,189 @@
+"""The same run for several seeds, one after the other: NAME/seed1, NAME/seed2 …, and their mean.
+
+results/NAME/seeds.json tells which seeds there are; each is a run like any other, with its own log
+and snapshots. summary.json and summary.txt there are written anew whenever a seed has ended.
+"""
+
+import dataclasses
+import gc
+import json
+import signal
+
+from chainer_cifar import config as train_config
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.evaluation import comparison, history
+from chainer_cifar.files import atomic_write
+from chainer_cifar.runs import RunFolder
+from chainer_cifar.table import aligned
+from chainer_cifar.training import description, run
+from chainer_cifar.training.snapshot import Interrupted
+
+MOST = 100  # seeds
+
+
+def parse(text: str) -> tuple[int, ...]:
+    """The seeds of ``3``, which are 1 to 3, or of a list ``1,2,5``.
+
+    Raises:
+        UserError: It is neither.
+    """
+    words = [word.strip() for word in text.split(',')]
+    if not all(word.isascii() and word.isdigit() for word in words):
+        raise UserError(f'{text}: must be their number, as 3, or a list of them, as 1,2,5')
+    numbers = tuple(map(int, words))
+    if len(words) > 1:
+        if len(set(numbers)) < len(numbers):
+            raise UserError(f'{text}: names a seed twice')
+        if max(numbers) >= 2**32:
+            raise UserError(f'{text}: a seed must be a number from 0 to {2**32 - 1}')
+    count = numbers[0] if len(words) == 1 else len(words)
+    if not 2 <= count <= MOST:
+        raise UserError(f'{text}: must be 2 to {MOST} seeds; of a single one, give --seed')
+    return numbers if len(words) > 1 else tuple(range(1, count + 1))
+
+
+def start(
+    config: TrainConfig, seeds: tuple[int, ...], overwrite: bool = False, named: bool = True
+) -> None:
+    """Train for each seed from the beginning into ``results/<prefix>/seed<n>``; tell the mean.
+
+    Args:
+        config: The flags; its seed is of no account.
+        seeds: The seeds.
+        overwrite: Replace a run of that prefix.
+        named: The user chose the prefix; one that nobody chose gets a number if it is taken.
+
+    Raises:
+        UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
+    """
+    if not (named or overwrite):
+        config = run.numbered(config)
+    whole = RunFolder(config.prefix)
+    ours = [whole.of_seed(seed) for seed in seeds]
+
+    def begin(data):
+        for folder in (whole, *ours):  # `ours` may be there without a whole
+            folder.delete()
+        _describe(whole, config, seeds)
+
+    _refuse(whole, ours, overwrite)
+    with run.locked(whole):
+        _refuse(whole, ours, overwrite)
+        _train(whole, config, seeds, begin, overwrite)
+
+
+def resume(whole: RunFolder, flags: dict) -> None:
+    """Go on with the seed that was interrupted, then those not begun; finished ones are left.
+
+    Args:
+        whole: The folder that has a seeds.json.
+        flags: The flags typed beside ``--resume``.
+
+    Raises:
+        UserError: The seeds.json is damaged, a flag differs that must not, or bad input.
+    """
+    if 'seed' in flags:
+        raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
+    content = history.read_seeds(whole)
+    try:
+        saved = train_config.from_dict(content['flags'], whole.seeds)
+    except (TypeError, AttributeError, ValueError) as error:  # a number where a text belongs
+        raise UserError(f'{whole.seeds}: cannot be read ({error}); copy it again') from None
+    saved = dataclasses.replace(saved, prefix=whole.name)  # it may have been renamed since
+    config = run.changed(saved, flags)
+    seeds = tuple(content['seeds'])
+    with run.locked(whole):
+        if vars(config) != vars(saved):
+            _describe(whole, config, seeds)
+        _train(whole, config, seeds)
+
+
+def _refuse(whole, ours, overwrite):
+    for folder in (whole, *ours):
+        run.refuse_existing(folder, overwrite)
+    for folder in {*ours, *whole.of_seeds()}:
+        if folder.in_use():
+            raise UserError(f'{folder.models}: another process is training into it; wait')
+
+
+def _describe(whole, config, seeds):
+    flags = {name: value for name, value in vars(config).items() if name != 'seed'}
+    with atomic_write(whole.seeds, 'w') as file:
+        json.dump(
+            {'version': history.SEEDS_VERSION, 'seeds': list(seeds), 'flags': flags}, file, indent=1
+        )
+
+
+def _train(whole, config, seeds, begin=None, overwrite=False):
+    """Train what is not finished; `begin(data)`, if given, begins anew, before any writing."""
+    free = {name: getattr(config, name) for name in run.FREE_ON_RESUME}
+    for number, seed in enumerate(seeds, 1):
+        folder = whole.of_seed(seed)
+        print(f'{"" if number == 1 else chr(10)}seed {seed}, {number} of {len(seeds)}', flush=True)
+        own = dataclasses.replace(config, prefix=folder.name, seed=seed)
+        try:
+            with prefixed(f'seed {seed}: '):
+                if begin or not folder.occupied():
+                    first = _begun(whole, seeds)
+                    run.start(own, overwrite, begin=begin or _same_data(first, own))
+                elif history.read_one(folder).finished_by(config.iter):
+                    print('finished already')
+                else:
+                    run.resume(own, free)
+        except KeyboardInterrupt as stop:
+            if not whole.seeds.exists():  # so early that nothing is there to go on with
+                raise
+            signum = getattr(stop, 'signum', signal.SIGINT)
+            raise Interrupted(
+                f'stopped in seed {seed}, {number} of {len(seeds)}; '
+                f'continue with --resume -p {whole.name}',
+                signum,
+            ) from None
+        begin = None
+        gc.collect()  # images and net of this seed, before the next are read
+        _summarize(whole)
+    print(f'\n{whole.seeds_table.read_text(encoding="utf-8").rstrip()}\nsummary  {whole.summary}')
+
+
+def _begun(whole, seeds):
+    return next((folder for folder in map(whole.of_seed, seeds) if folder.config.exists()), None)
+
+
+def _same_data(first, config):
+    """What `run.start` does before it writes: all seeds must be of the same data."""
+    return lambda data: first and description.require_same_data(first, config, data)
+
+
+_COLUMNS = ('valid_error', 'test_error', 'best_epoch', 'seconds')
+
+
+def _summarize(whole):
+    found = history.read(whole.name)
+    rows = [
+        {'seed': each.flags['seed'], **{q.name: q.of(each) for q in comparison.QUANTITIES}}
+        for each in found.counted
+    ]
+    spreads = comparison.measured(found)
+    summary = {
+        'state': found.state,
+        'seeds': list(found.seeds),
+        'runs': rows,
+        'mean': {name: each and each.mean for name, each in spreads.items()},
+        'sd': {name: each and each.sd for name, each in spreads.items()},
+    }
+    with atomic_write(whole.summary, 'w') as file:
+        json.dump(summary, file, indent=1)
+    with atomic_write(whole.seeds_table, 'w') as file:
+        file.write(_table(found, rows, spreads) + '\n')
+
+
+def _table(found, rows, spreads):
+    shown = [q for q in comparison.QUANTITIES if q.name in _COLUMNS and spreads[q.name]]
+    units = {'valid_error': ' error %', 'test_error': ' error %'}
+    cells = [['seed', *(q.heading + units.get(q.name, '') for q in shown)]]
+    for row in rows:
+        values = ['–' if row[q.name] is None else f'{row[q.name]:{q.form}}' for q in shown]
+        cells.append([str(row['seed']), *values])
+    cells.append(['mean ± sd', *(spreads[q.name].text(q.form) for q in shown)])
+    return f'{found.name}: {found.state}; sd is the standard deviation\n{aligned(cells, 1)}'

@@ -1,0 +1,202 @@
+"""train.py --seeds: a run for several seeds, told together, stopped and resumed as a whole."""
+
+import json
+import pathlib
+import re
+import shutil
+import signal
+import statistics
+
+import pytest
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.training import seeds
+from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
+
+DATA = '-d data/image.pkl -l data/label.pkl'
+FLAGS = f'{DATA} -m residual --res_depth 1 -b 10 --iter 3 --optimizer adam'.split()
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """The finished run `many` of the seeds 1 to 3, and what was printed. Not to be changed."""
+    folder = tmp_path_factory.mktemp('seeds')
+    write_data(folder / 'data')
+    done = train(*FLAGS, '--seeds', 3, '-p', 'many', cwd=folder)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    return folder, done.stdout
+
+
+@pytest.fixture
+def own(finished, tmp_path, monkeypatch):
+    """Work in a copy of it."""
+    shutil.copytree(finished[0], tmp_path / 'own')
+    monkeypatch.chdir(tmp_path / 'own')
+    return tmp_path / 'own'
+
+
+def assert_same_seed(folder, other, seed):
+    log = pathlib.Path('results/many', f'seed{seed}', 'log.csv')
+    assert (folder / log).read_bytes() == (other / log).read_bytes()
+    best = pathlib.Path('models/many', f'seed{seed}', 'best.npz')
+    assert_same_arrays(arrays(folder / best), arrays(other / best))
+
+
+@pytest.mark.parametrize(
+    ('text', 'expected'), [('3', (1, 2, 3)), ('0,5', (0, 5)), ('2, 1', (2, 1))]
+)
+def test_parse(text, expected):
+    assert seeds.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    'text', ['', '1', '0', '-3', '1,1', '1,', 'a', '1.5', '101', '1,4294967296']
+)
+def test_parse_refuses(text):
+    with pytest.raises(UserError, match=rf'^{re.escape(text)}: '):
+        seeds.parse(text)
+
+
+def test_each_seed_is_a_run_like_any_other(finished, own, command):
+    """Also the second in one process: bit for bit that of its seed alone."""
+    assert command('train', *FLAGS, '--seed', 2, '-p', 'alone')[0] == 0
+    log = 'results/{}/log.csv'.format
+    assert pathlib.Path(log('alone')).read_bytes() == pathlib.Path(log('many/seed2')).read_bytes()
+    assert_same_arrays(arrays('models/alone/best.npz'), arrays('models/many/seed2/best.npz'))
+    flags = json.loads(pathlib.Path('results/many/seed2/config.json').read_text())['flags']
+    assert (flags['seed'], flags['prefix']) == (2, 'many/seed2')
+    assert command('evaluate', 'many/seed2')[0] == 0
+
+
+def test_mean_and_deviation(finished):
+    folder, out = finished
+    summary = json.loads((folder / 'results/many/summary.json').read_text())
+    assert summary['state'] == 'finished, 3 seeds' and summary['seeds'] == [1, 2, 3]
+    for name in ('valid_error', 'test_error'):
+        errors = []
+        for seed in (1, 2, 3):
+            own = json.loads((folder / f'results/many/seed{seed}/summary.json').read_text())
+            errors.append(own['best'][name])
+        assert [run[name] for run in summary['runs']] == errors
+        assert len(set(errors)) > 1 or name == 'test_error'  # of ten images
+        assert summary['mean'][name] == pytest.approx(statistics.mean(errors))
+        assert summary['sd'][name] == pytest.approx(statistics.stdev(errors))
+    assert summary['mean']['seconds'] > 0
+    table = (folder / 'results/many/summary.txt').read_text()
+    assert table in out
+    test = f'{summary["mean"]["test_error"]:.2f} ± {summary["sd"]["test_error"]:.2f}'
+    assert test in table.splitlines()[-1] and table.splitlines()[-1].startswith('mean ± sd')
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
+    write_data(tmp_path / 'data')
+    process = spawn(SCRIPT, *FLAGS, '--seeds', '3', '-p', 'many', env=environment(), cwd=tmp_path)
+    for line in process.stdout:
+        if line.startswith('seed 2'):
+            break
+    for line in process.stdout:
+        if re.match(' *1 ', line):  # the first epoch of the second seed
+            break
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert err.splitlines()[-1] == (
+        'train.py: stopped in seed 2, 2 of 3; continue with --resume -p many'
+    )
+    before = files(tmp_path / 'results/many/seed1') | files(tmp_path / 'models/many/seed1')
+    summary = json.loads((tmp_path / 'results/many/summary.json').read_text())
+    assert summary['state'] == 'unfinished, 1 of 3 seeds' and len(summary['runs']) == 1
+    done = train('--resume', '-p', 'many', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'finished already' in done.stdout and 'resuming after iteration' in done.stdout
+    after = files(tmp_path / 'results/many/seed1') | files(tmp_path / 'models/many/seed1')
+    assert before == after
+    for seed in (1, 2, 3):
+        assert_same_seed(tmp_path, finished[0], seed)
+
+
+def test_more_epochs_for_all(own, command):
+    status, out, err = command('train', '--resume', 'results/many', '--iter', 4)
+    assert status == 0 and out.count('resuming after iteration') == 3, err
+    summary = json.loads((own / 'results/many/summary.json').read_text())
+    assert [run['epochs'] for run in summary['runs']] == [4, 4, 4]
+    # Also where this was told before and only some went on.
+    shutil.rmtree(own / 'results/many/seed3')
+    shutil.rmtree(own / 'models/many/seed3')
+    status, out, _ = command('train', '--resume', '-p', 'many')
+    assert status == 0 and out.count('finished already') == 2
+    assert json.loads((own / 'results/many/seed3/summary.json').read_text())['epochs'] == 4
+
+
+def test_all_seeds_are_of_the_same_data(own, command):
+    shutil.rmtree(own / 'results/many/seed3')
+    shutil.rmtree(own / 'models/many/seed3')
+    write_data(own / 'data', seed=1)
+    status, _, err = command('train', '--resume', '-p', 'many')
+    assert status == 2 and err.count('\n') == 1
+    assert 'seed 3: data/image.pkl: not the data this run began with' in err
+    assert not (own / 'results/many/seed3').exists()
+
+
+def test_overwrite(own, command, refused):
+    for flags in (['--seeds', 2], []):
+        message = refused('train', *FLAGS, *flags, '-p', 'many')
+        assert 'results/many: holds a run already' in message
+    kept = own / 'results/many/notes.txt'
+    kept.write_text('mine')
+    assert (
+        command('train', *FLAGS, '--iter', 1, '--seeds', '4,5', '-p', 'many', '--overwrite')[0] == 0
+    )
+    names = sorted(path.name for path in (own / 'results/many').iterdir())
+    assert names == ['notes.txt', 'seed4', 'seed5', 'seeds.json', 'summary.json', 'summary.txt']
+    # A run of one seed in its place.
+    assert command('train', *FLAGS, '--iter', 1, '-p', 'many', '--overwrite')[0] == 0
+    assert (
+        not (own / 'results/many/seed4').exists() and not (own / 'results/many/seeds.json').exists()
+    )
+    assert kept.read_text() == 'mine'
+
+
+def test_bad_data_costs_nothing(own, command):
+    before = files(own)
+    bad = [*FLAGS, '-d', 'data/none.pkl', '--seeds', 2, '-p', 'many', '--overwrite']
+    status, _, err = command('train', *bad)
+    assert status == 2 and 'data/none.pkl' in err
+    assert {k: v for k, v in files(own).items() if not k.endswith('.lock')} == {
+        k: v for k, v in before.items() if not k.endswith('.lock')
+    }
+
+
+@pytest.mark.parametrize(
+    ('flags', 'told'),
+    [
+        (['--seeds', '3', '--seed', '1'], '--seeds: has no meaning beside --seed'),
+        (['--seeds', '3', '--dry_run'], '--seeds: has no meaning beside --dry_run'),
+        (['--seeds', '3', '--resume'], '--seeds: has no meaning beside --resume'),
+        (['--seeds', 'x'], '--seeds x: must be'),
+        (['--resume', '--seed', '2'], '--seed: has no meaning for a run with several seeds'),
+        (['--resume', '-b', '5'], '--batch_size 5: the run to resume was started with 10'),
+    ],
+)
+def test_refusals(own, refused, flags, told):
+    before = files(own)
+    assert told in refused('train', '-p', 'many', *flags)
+    assert files(own) == before
+
+
+TYPES = '{"version": 1, "flags": {"lr_shape": 3}, "seeds": [1, 2]}'
+
+
+def test_damaged_seeds_file(own, refused):
+    for text in (
+        '',
+        '{}',
+        '[]',
+        '{"version": 1, "flags": {}, "seeds": ["x"]}',
+        '{"version": 2}',
+        TYPES,
+    ):
+        (own / 'results/many/seeds.json').write_text(text)
+        reason = 'lr_shape must be a text, not 3' if text == TYPES else 'cannot be read'
+        assert f'results/many/seeds.json: {reason}' in refused('train', '--resume', '-p', 'many')

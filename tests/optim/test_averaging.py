@@ -86,7 +86,7 @@ def test_none():
         ('ema|lookahead', 'one at a time'),
         ('lookahead(0)', 'every must be a whole number'),
         ('lookahead(2.5)', 'every must be a whole number'),
-        ('ema(1,2,3)', r'its form is ema\(decay=0.999\)'),
+        ('ema(1,2,3)', r'write it as ema\(decay=0.999\)'),
     ],
 )
 def test_refused(text, reason):

@@ -85,7 +85,8 @@ def test_what_is_not_finished_is_told(runs, command):
 
 
 def test_a_resumed_run_has_the_flags_of_now(runs, command):
-    later = {'flags': json.loads(pathlib.Path('results/run/config.json').read_text())['flags']}
+    config = json.loads(pathlib.Path('results/run/config.json').read_text())
+    later = {name: config[name] for name in ('flags', 'versions', 'device')}
     later['flags']['iter'] = 3
     change('run', 'config', lambda config: config.update(resumed=[later]))
     _, out, _ = command('compare', 'run', 'other')

@@ -188,6 +188,12 @@ def test_refusals(own, refused, flags, told):
 TYPES = '{"version": 1, "flags": {"lr_shape": 3}, "seeds": [1, 2]}'
 
 
+def test_a_seeds_file_with_a_value_of_another_type(own, refused):
+    (own / 'results/many/seeds.json').write_text(TYPES)
+    message = refused('train', '--resume', '-p', 'many')
+    assert 'results/many/seeds.json: lr_shape must be a text, not 3' in message
+
+
 def test_damaged_seeds_file(own, refused):
     for text in (
         '',
@@ -195,9 +201,19 @@ def test_damaged_seeds_file(own, refused):
         '[]',
         '{"version": 1, "flags": {}, "seeds": ["x"]}',
         '{"version": 2}',
-        TYPES,
     ):
         (own / 'results/many/seeds.json').write_text(text)
         assert 'results/many/seeds.json: cannot be read' in refused(
             'train', '--resume', '-p', 'many'
         )
+
+
+def test_a_run_that_nobody_named_gets_a_number(own, command):
+    """As one of a single seed does; what is there is left."""
+    flags = [*FLAGS, '--iter', 1, '--seeds', 2]
+    before = files(own)
+    assert command('train', *flags)[0] == command('train', *flags)[0] == 0
+    new = {path.parent.name for path in (own / 'results').glob('*/seeds.json')} - {'many'}
+    first, second = sorted(new)
+    assert second == f'{first}-2'
+    assert {name: files(own)[name] for name in before} == before

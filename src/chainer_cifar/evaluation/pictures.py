@@ -150,14 +150,14 @@ def _map_sheet(maps: Array) -> NDArray[np.uint8]:
 def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the misclassified test images of whose wrong class the net is most sure."""
     found = surest_mistakes(looked_at)
-    if not found.count:
+    if not found.wrong:
         return False
     captions = [
         (f'{predicted} {100 * confidence:.0f} %', f'truth: {truth}')
         for predicted, confidence, truth in found.told
     ]
     title = (
-        f'{looked_at.trained.config.prefix}: {found.count:,} of {found.total:,} test images are '
+        f'{looked_at.trained.config.prefix}: {found.wrong:,} of {found.total:,} test images are '
         f'misclassified; the net is most sure of these'
     )
     figures.gallery(found.pictures, captions, path, title)
@@ -168,13 +168,13 @@ class Mistakes(NamedTuple):
     """Misclassified test images.
 
     Attributes:
-        count: How many there are.
+        wrong: How many there are.
         total: Of how many test images.
         pictures: uint8 ``(N, 3, 32, 32)``, some of them.
         told: For each of those the predicted class, its probability (0 to 1), and the true class.
     """
 
-    count: int
+    wrong: int
     total: int
     pictures: NDArray[np.uint8]
     told: list[tuple[str, float, str]]

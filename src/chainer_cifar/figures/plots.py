@@ -1,11 +1,13 @@
 """Plots: curves of a run, confusion matrix. They use Figure, not pyplot, and need no display."""
 
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
@@ -87,23 +89,29 @@ def curve(
     return figure
 
 
+# Epochs, values, and their standard deviation over seeds, None for one seed.
+Curve: TypeAlias = tuple[Sequence[int], Sequence[float], Sequence[float] | None]
+
 # Of the picture of several runs: columns and rows.
 PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (nats)'}
 
 
-def comparison(runs, path):
+def comparison(
+    runs: Sequence[tuple[str, Mapping[str, Curve]]], path: str | os.PathLike[str]
+) -> None:
     """Draw the curves of several runs into one picture: loss and error of train, valid and test.
 
     Args:
-        runs (list): Pairs of a run's name and a dictionary from ``valid_error`` and the like to
+        runs: Pairs of a run's name and a dictionary from ``valid_error`` and the like to
             its epochs, values, and their standard deviation over seeds or None. What a run does
             not have is missing in it.
-        path (pathlib.Path): The PNG file.
+        path: The PNG file.
     """
     shown = [part for part in PARTS if any(f'{part}_error' in curves for _, curves in runs)]
     figure = Figure(figsize=(0.8 + 4.4 * len(shown), 7.5), layout='constrained')
     axes = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex=True)
-    colours = colormaps['tab10' if len(runs) <= 10 else 'tab20'].colors
+    count = 10 if len(runs) <= 10 else 20
+    colours = colormaps[f'tab{count}'](range(count))
     for measure, line in zip(MEASURES, axes, strict=True):
         for part, each in zip(shown, line, strict=True):
             column = f'{part}_{measure}'
@@ -128,12 +136,12 @@ def _shortened(name: str) -> str:
     return name if len(name) <= 40 else f'{name[:19]}…{name[-20:]}'
 
 
-def limits(measure, curves):
+def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
     """Whether the axis of some curves is logarithmic, and its limits.
 
     Args:
-        measure (str): One of `MEASURES`.
-        curves (list): Triples as those of `comparison`; their bands are within the limits.
+        measure: One of `MEASURES`.
+        curves: Triples as those of `comparison`; their bands are within the limits.
     """
     above = [np.add(values, 0 if sd is None else sd) for _, values, sd in curves]
     values = np.concatenate(above) if above else np.ones(1)
@@ -142,7 +150,13 @@ def limits(measure, curves):
     return _linear(values.max(initial=0, where=np.isfinite(values)))
 
 
-def _draw(axes, epochs, values, deviation, colour):
+def _draw(
+    axes: Axes,
+    epochs: Sequence[int],
+    values: Sequence[float],
+    deviation: Sequence[float] | None,
+    colour: Any,
+) -> None:
     marker = '.' if len(epochs) <= 50 else None
     axes.plot(epochs, values, color=colour, marker=marker, linewidth=1.5)
     if deviation is not None:
@@ -150,7 +164,7 @@ def _draw(axes, epochs, values, deviation, colour):
         axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _scale(axes, log, low, high):
+def _scale(axes: Axes, log: bool, low: float, high: float) -> None:
     if log:
         axes.set_yscale('log')
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -216,6 +230,6 @@ def confusion(
     _write(figure, path)
 
 
-def _write(figure: Figure, path: pathlib.Path) -> None:
+def _write(figure: Figure, path: str | os.PathLike[str]) -> None:
     with atomic_write(path) as file:
         figure.savefig(file, format='png', dpi=120)

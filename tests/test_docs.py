@@ -86,7 +86,7 @@ def cases(kind):
 
 
 def kind_of(command):
-    """``ours`` (one of the seven commands), ``benchmark``, ``module``, ``make`` or ``foreign``."""
+    """``ours`` (one of the nine commands), ``benchmark``, ``module``, ``make`` or ``foreign``."""
     first, second = (command[0], *command[1:2], '')[:2]
     if first in FOREIGN:
         return 'foreign'
@@ -100,7 +100,7 @@ def kind_of(command):
 
 
 def split_ours(command):
-    """The name of one of the seven commands and its arguments, or None."""
+    """The name of one of the nine commands and its arguments, or None."""
     words = [*command]
     if '>' in words:  # the rest is a file
         words = words[: words.index('>')]
@@ -194,7 +194,9 @@ def test_training_has_all_it_needs_but_the_data(command, folder, capsys):
     assert cli.run(name, argv, name) == 2
     # Every flag was accepted: the first complaint is of a file that an empty folder lacks, or of
     # the GPU.
-    assert re.search(r'error: ((dataset|models|results)\b|--?g(pu)? 0:)', capsys.readouterr().err)
+    assert re.search(
+        r'error: (seed \d+: )?((dataset|models|results)\b|--?g(pu)? 0:)', capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize('command', cases('benchmark'))

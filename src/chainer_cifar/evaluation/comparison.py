@@ -5,8 +5,8 @@ import io
 import json
 import os
 import statistics
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,9 @@ from chainer_cifar.registry import Registry
 from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
 
-formats = Registry('format')
+Runs: TypeAlias = Sequence[History | SeveralSeeds]
+
+formats = Registry[Callable[[Runs], str]]('format')
 
 # Flags that say what a run is called, not what it is. Several seeds are told as such.
 _NAMES = ('prefix', 'recipe')
@@ -38,11 +40,11 @@ class Quantity(NamedTuple):
     of: Callable[[History], float | None]
 
 
-def _of_best(column):
-    return lambda run: run.best.get(column) if run.rows else None
+def _of_best(column: str) -> Callable[[History], float | None]:
+    return lambda run: run.best.get(column) if run.best else None
 
 
-def _of_last(column):
+def _of_last(column: str) -> Callable[[History], float | None]:
     return lambda run: run.rows[-1].get(column) if run.rows else None
 
 
@@ -73,7 +75,7 @@ class Spread(NamedTuple):
         return f'{mean} ± {self.sd:{".1f" if form == "g" else form}}'
 
 
-def spread(values: list) -> Spread | None:
+def spread(values: Sequence[float | None]) -> Spread | None:
     """Of the numbers among `values`; None if there are none."""
     numbers = [value for value in map(finite, values) if value is not None]
     if not numbers:
@@ -114,12 +116,12 @@ def course(run: History | SeveralSeeds, column: str) -> Course | None:
     epochs = [same_epoch[0]['epoch'] for same_epoch in rows]
     if len(logs) == 1:
         return Course(epochs, [value for (value,) in values], None)
-    values = np.array(values, np.float64)
+    table = np.array(values, np.float64)
     with np.errstate(invalid='ignore'):  # a loss may be infinite
-        return Course(epochs, values.mean(axis=1).tolist(), values.std(axis=1, ddof=1).tolist())
+        return Course(epochs, table.mean(axis=1).tolist(), table.std(axis=1, ddof=1).tolist())
 
 
-def draw(histories: list[History | SeveralSeeds], path: str | os.PathLike) -> None:
+def draw(histories: Runs, path: str | os.PathLike[str]) -> None:
     """Draw the curves of all runs into one PNG file."""
     columns = [f'{part}_{measure}' for part in figures.PARTS for measure in figures.MEASURES]
     drawn = []
@@ -129,7 +131,7 @@ def draw(histories: list[History | SeveralSeeds], path: str | os.PathLike) -> No
     figures.comparison(drawn, path)
 
 
-def differing(histories: list[History | SeveralSeeds]) -> dict[str, list]:
+def differing(histories: Runs) -> dict[str, list[Any]]:
     """The flags that are not the same in all runs: of each, its value in every run.
 
     Of several seeds, `seed` is their list. A flag that a run does not know is None.
@@ -151,7 +153,7 @@ def told(value: object) -> str:
     return f'{value:g}' if isinstance(value, float) else printable(value) or "''"
 
 
-def result_rows(histories: list[History | SeveralSeeds]) -> list[list[str]]:
+def result_rows(histories: Runs) -> list[list[str]]:
     """Heading, and a row for each run; errors in percent. What no run has gets no column."""
     columns = [['run', *(printable(run.name) for run in histories)]]
     columns.append(['state', *(run.state for run in histories)])
@@ -164,7 +166,7 @@ def result_rows(histories: list[History | SeveralSeeds]) -> list[list[str]]:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def flag_rows(histories: list[History | SeveralSeeds]) -> list[list[str]]:
+def flag_rows(histories: Runs) -> list[list[str]]:
     """Heading, and a row for each flag that differs; empty if none does."""
     found = differing(histories)
     if not found:
@@ -174,7 +176,7 @@ def flag_rows(histories: list[History | SeveralSeeds]) -> list[list[str]]:
 
 
 @formats.register('table')
-def table(histories: list[History | SeveralSeeds]) -> str:
+def table(histories: Runs) -> str:
     """Aligned columns for a reader."""
     notes = 'errors in percent, of the epoch with the lowest validation error and of the last'
     if any(isinstance(run, SeveralSeeds) for run in histories):
@@ -188,7 +190,7 @@ def table(histories: list[History | SeveralSeeds]) -> str:
     return '\n\n'.join(parts)
 
 
-def records(histories: list[History | SeveralSeeds]) -> list[dict]:
+def records(histories: Runs) -> list[dict[str, Any]]:
     """Plain values of each run: state, quantities, their ``_sd`` (None for one seed), flags."""
     flags = differing(histories)
     found = []
@@ -204,13 +206,13 @@ def records(histories: list[History | SeveralSeeds]) -> list[dict]:
 
 
 @formats.register('json')
-def as_json(histories: list[History | SeveralSeeds]) -> str:
+def as_json(histories: Runs) -> str:
     """A list of the `records`; ``flags`` are those that differ."""
     return json.dumps(records(histories), indent=1)
 
 
 @formats.register('csv')
-def as_csv(histories: list[History | SeveralSeeds]) -> str:
+def as_csv(histories: Runs) -> str:
     """A line for each run; a flag that differs is a column ``--name``."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator='\n')

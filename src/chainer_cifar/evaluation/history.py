@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from chainer_cifar import config as train_config
 from chainer_cifar import runs
@@ -14,6 +15,8 @@ from chainer_cifar.runs import RunFolder
 
 SEEDS_VERSION = 1  # of seeds.json
 
+T = TypeVar('T')
+
 _ADVICE = 'copy it again, or leave out this run'
 
 # What the log must hold of each epoch; validation only where there is some.
@@ -21,7 +24,7 @@ _LOGGED = ('epoch', 'train_loss', 'train_error', 'test_loss', 'test_error')
 _TIMES = ('epochs', 'seconds', 'images_per_second')  # what of summary.json is used
 
 
-def best(rows: list[dict]) -> dict:
+def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The row of the lowest validation error (the first of equals); without one, the last.
 
     The test error of this row is the run's result: the test set chooses nothing.
@@ -44,9 +47,9 @@ class History:
     """
 
     folder: RunFolder
-    description: dict
-    rows: list[dict]
-    summary: dict
+    description: dict[str, Any]
+    rows: list[dict[str, Any]]
+    summary: dict[str, Any]
     training: bool
 
     @property
@@ -64,7 +67,7 @@ class History:
         return (self,)
 
     @property
-    def flags(self) -> dict:
+    def flags(self) -> dict[str, Any]:
         """Of now, if it was resumed with others; those that it does not know are at their default.
 
         An earlier version had fewer flags.
@@ -78,7 +81,7 @@ class History:
         return self.flags['iter']
 
     @property
-    def best(self) -> dict | None:
+    def best(self) -> dict[str, Any] | None:
         """The row that gives the result; None before the first."""
         return best(self.rows) if self.rows else None
 
@@ -124,7 +127,7 @@ class SeveralSeeds:
 
     folder: RunFolder
     seeds: tuple[int, ...]
-    own_flags: dict
+    own_flags: dict[str, Any]
     histories: tuple[History, ...]
 
     @property
@@ -132,7 +135,7 @@ class SeveralSeeds:
         return self.folder.name
 
     @property
-    def flags(self) -> dict:
+    def flags(self) -> dict[str, Any]:
         """As of one seed; `seed` is the list of all."""
         return {**_DEFAULTS, **self.own_flags, 'seed': list(self.seeds)}
 
@@ -166,6 +169,15 @@ def read(name: str) -> History | SeveralSeeds:
     folder = runs.find(name)
     if not folder.seeds.exists():
         return read_one(folder)
+    return read_several(folder)
+
+
+def read_several(folder: RunFolder) -> SeveralSeeds:
+    """Read a run with several seeds.
+
+    Raises:
+        UserError: A file of it is damaged.
+    """
     content = read_seeds(folder)
     seeds = tuple(content['seeds'])
     begun = [run for run in map(folder.of_seed, seeds) if run.config.exists()]
@@ -181,7 +193,8 @@ def read_all(names: list[str]) -> tuple[list[History | SeveralSeeds], list[str]]
     Raises:
         UserError: None can be read.
     """
-    found, problems = {}, []
+    found: dict[str, History | SeveralSeeds] = {}
+    problems = []
     for name in dict.fromkeys(names):
         try:
             history = read(name)
@@ -204,12 +217,14 @@ def read_one(folder: RunFolder) -> History:
     except FileNotFoundError:
         raise UserError(f'{folder.config}: there is no such run') from None
     _read(folder.config, lambda: _check_description(description))
-    rows = _read(folder.log_json, lambda: _rows(folder.log_json), [])
-    summary = _read(folder.summary, lambda: _summary(folder.summary), {})
+    no_rows: list[dict[str, Any]] = []
+    nothing: dict[str, Any] = {}
+    rows = _read(folder.log_json, lambda: _rows(folder.log_json), no_rows)
+    summary = _read(folder.summary, lambda: _summary(folder.summary), nothing)
     return History(folder, description, rows, summary, folder.in_use())
 
 
-def read_seeds(folder: RunFolder) -> dict:
+def read_seeds(folder: RunFolder) -> dict[str, Any]:
     """The content of seeds.json: ``seeds`` and ``flags``, those that all of them have.
 
     Raises:
@@ -218,7 +233,7 @@ def read_seeds(folder: RunFolder) -> dict:
     return _read(folder.seeds, lambda: _seeds(folder.seeds))
 
 
-def _read(path: pathlib.Path, how: Callable, missing=None):
+def _read(path: pathlib.Path, how: Callable[[], T], missing: T | None = None) -> T:
     try:
         return how()
     except FileNotFoundError:
@@ -229,18 +244,14 @@ def _read(path: pathlib.Path, how: Callable, missing=None):
         raise UserError(f'{path}: cannot be read ({error}); {_ADVICE}') from None
 
 
-def _check_description(description):
-    resumed = description.get('resumed', [])
-    if not isinstance(resumed, list) or not all(isinstance(part, dict) for part in resumed):
-        raise ValueError('what it was resumed with is no list')
-    for part in (description, *resumed):
-        flags = part.get('flags')
-        epochs = flags.get('iter', 1) if isinstance(flags, dict) else None
+def _check_description(description: dict[str, Any]) -> None:
+    for part in (description, *description.get('resumed', ())):
+        epochs = part['flags'].get('iter', 1)
         if not isinstance(epochs, int) or epochs < 1:
             raise ValueError('its flags are not those of a run')
 
 
-def _rows(path):
+def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     rows = json.loads(path.read_text(encoding='utf-8'))
     if not isinstance(rows, list):
         raise ValueError('it is no list')
@@ -252,14 +263,14 @@ def _rows(path):
     return rows
 
 
-def _summary(path):
+def _summary(path: pathlib.Path) -> dict[str, Any]:
     summary = json.loads(path.read_text(encoding='utf-8'))
     if not isinstance(summary, dict) or not all(_is_number(summary.get(key)) for key in _TIMES):
         raise ValueError('something is missing in it')
     return summary
 
 
-def _seeds(path):
+def _seeds(path: pathlib.Path) -> dict[str, Any]:
     content = json.loads(path.read_text(encoding='utf-8'))
     if not isinstance(content, dict) or content.get('version') != SEEDS_VERSION:
         raise ValueError(f'it is not of version {SEEDS_VERSION}')
@@ -271,11 +282,11 @@ def _seeds(path):
     return content
 
 
-def _is_seed(value):
+def _is_seed(value: object) -> bool:
     return isinstance(value, int) and 0 <= value < 2**32
 
 
-def _is_number(value):
+def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

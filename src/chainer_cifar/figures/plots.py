@@ -1,5 +1,6 @@
 """Plots: curves of a run, confusion matrix. They use Figure, not pyplot, and need no display."""
 
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -96,7 +97,9 @@ PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'lo
 Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float] | None]
 
 
-def comparison(runs: Sequence[tuple[str, Mapping[str, Curve]]], path: pathlib.Path) -> None:
+def comparison(
+    runs: Sequence[tuple[str, Mapping[str, Curve]]], path: str | os.PathLike[str]
+) -> None:
     """Draw the curves of several runs into one picture: loss and error of train, valid and test.
 
     Args:
@@ -253,6 +256,6 @@ def confusion(
     _write(figure, path)
 
 
-def _write(figure: Figure, path: pathlib.Path) -> None:
+def _write(figure: Figure, path: str | os.PathLike[str]) -> None:
     with atomic_write(path) as file:
         figure.savefig(file, format='png', dpi=120)

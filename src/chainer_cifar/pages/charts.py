@@ -4,9 +4,10 @@ Places are shares of the plot, in percent from the left and from the top: so the
 width, and letters keep their size on a phone. charts.js tells the numbers under the pointer.
 """
 
+import itertools
 import math
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
@@ -56,7 +57,7 @@ class Chart(NamedTuple):
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
     ring: tuple[float, float] | None
-    data: dict
+    data: dict[str, Any]
 
 
 def of_run(run: History | SeveralSeeds) -> list[Chart]:
@@ -81,7 +82,12 @@ def of_runs(runs: Iterable[History | SeveralSeeds]) -> list[Chart]:
     return [chart for chart in charts if chart]
 
 
-def _chart(title, measure, found, ring=None):
+def _chart(
+    title: str,
+    measure: str,
+    found: Sequence[tuple[str, Course | None]],
+    ring: tuple[float, float] | None = None,
+) -> Chart | None:
     numbered = [(i, name, course) for i, (name, course) in enumerate(found) if course]
     if not numbered:
         return None
@@ -91,7 +97,7 @@ def _chart(title, measure, found, ring=None):
     left, right = (first, last) if first < last else (first - 0.5, last + 0.5)
     vertical = _Vertical(*figures.limits(measure, courses))
 
-    def across(epoch):
+    def across(epoch: float) -> float:
         return _place((epoch - left) / (right - left))
 
     lines = [
@@ -124,10 +130,10 @@ def _chart(title, measure, found, ring=None):
 class _Vertical:
     """From values to places, percent from the top."""
 
-    def __init__(self, log, low, high):
+    def __init__(self, log: bool, low: float, high: float) -> None:
         self.log, self.low, self.high = log, low, high
 
-    def __call__(self, value):
+    def __call__(self, value: float) -> float:
         if self.log:
             low, high, value = (math.log(max(x, 1e-300)) for x in (self.low, self.high, value))
         else:
@@ -135,24 +141,31 @@ class _Vertical:
         # What lies far beyond the limits is not drawn; SVG takes only so large numbers.
         return _place(min(max((high - value) / (high - low), -2), 3))
 
-    def ticks(self):
+    def ticks(self) -> list[float]:
         locator = LogLocator(subs=(1, 2, 5)) if self.log else MaxNLocator(5)
         ticks = locator.tick_values(self.low, self.high)
         return [float(tick) for tick in ticks if self.low <= tick <= self.high]
 
 
-def _place(share):
+def _place(share: float) -> float:
     return round(100 * share, 3)
 
 
-def _line(number, name, course, across, vertical, few):
+def _line(
+    number: int,
+    name: str,
+    course: Course,
+    across: Callable[[float], float],
+    vertical: Callable[[float], float],
+    few: bool,
+) -> Line:
     points = [
         (across(epoch), vertical(mean)) if finite(mean) is not None else None
         for epoch, mean in zip(course.epochs, course.mean, strict=True)
     ]
     band = ''
     if course.sd is not None:
-        edges = [[], []]
+        edges: tuple[list[tuple[float, float]], ...] = ([], [])
         for epoch, mean, sd in zip(course.epochs, course.mean, course.sd, strict=True):
             if finite(mean) is not None and finite(sd) is not None:
                 edges[0].append((across(epoch), vertical(mean + sd)))
@@ -163,7 +176,7 @@ def _line(number, name, course, across, vertical, few):
     return Line(name, number % COLOURS, dashed, _path(points), band, dots)
 
 
-def _path(points):
+def _path(points: Sequence[tuple[float, float] | None]) -> str:
     words, move = [], True
     for point in points:
         if point is None:
@@ -174,10 +187,10 @@ def _path(points):
     return ''.join(words)
 
 
-def _texts(course: Course, epochs, digits):
+def _texts(course: Course, epochs: range, digits: int) -> list[str]:
     """What is told of each epoch; empty where the curve has none."""
     texts = dict.fromkeys(epochs, '')
-    deviations = course.sd or [None] * len(course.epochs)
+    deviations = course.sd or itertools.repeat(None, len(course.epochs))
     for epoch, mean, sd in zip(course.epochs, course.mean, deviations, strict=True):
         form = f'.{digits}f' if not np.isfinite(mean) or abs(mean) < 1000 else '.3g'
         texts[epoch] = f'{mean:{form}}' + (f' ± {sd:{form}}' if sd is not None else '')

@@ -5,8 +5,10 @@ import dataclasses
 import io
 import pathlib
 import shlex
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from chainer_cifar import config as train_config
@@ -35,7 +37,7 @@ class Details:
 
     run: History
     notes: list[str]
-    numbers: dict | None
+    numbers: report.Report | None
     cells: list[list[tuple[int, float]]]
     mistakes: list[tuple[str, str, float, str]]
     mistakes_count: int
@@ -45,7 +47,7 @@ class Details:
     environment: list[tuple[str, str]]
 
 
-def find(run: History, flags: dict) -> Details:
+def find(run: History, flags: dict[str, Any]) -> Details:
     """Gather it; the net is tried on the test images, with a bar of progress.
 
     Args:
@@ -79,37 +81,37 @@ def find(run: History, flags: dict) -> Details:
     )
 
 
-def data_uri(picture: np.ndarray) -> str:
+def data_uri(picture: NDArray[np.uint8]) -> str:
     """A picture, uint8 ``(H, W, 3)``, as a PNG file inside of an address."""
     out = io.BytesIO()
     Image.fromarray(picture).save(out, 'PNG', optimize=True)
     return f'data:image/png;base64,{base64.b64encode(out.getvalue()).decode("ascii")}'
 
 
-def _cells(matrix):
+def _cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
     return [[(count, count / max(sum(row), 1)) for count in row] for row in matrix]
 
 
-def _mistakes(found):
+def _mistakes(found: pictures.Mistakes) -> list[tuple[str, str, float, str]]:
     return [
         (data_uri(picture.transpose(1, 2, 0)), predicted, 100 * confidence, truth)
         for picture, (predicted, confidence, truth) in zip(found.pictures, found.told, strict=True)
     ]
 
 
-def _flags(run):
+def _flags(run: History) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     fields = {field.name: field for field in dataclasses.fields(train_config.TrainConfig)}
-    groups = {group: [] for group in train_config.GROUPS}
+    groups: dict[str, list[tuple[str, str, bool]]] = {group: [] for group in train_config.GROUPS}
     for name, value in run.flags.items():
         field = fields.get(name)
         # This version may not know the flag any more.
         group = field.metadata['group'] if field else 'other'
-        row = f'--{name}', comparison.told(value), bool(field) and value == field.default
+        row = f'--{name}', comparison.told(value), field is not None and value == field.default
         groups.setdefault(group, []).append(row)
     return [(group, rows) for group, rows in groups.items() if rows]
 
 
-def _environment(run):
+def _environment(run: History) -> list[tuple[str, str]]:
     description = run.description
     rows = [('command', _command(description.get('command')))]
     parts = [('', description)]
@@ -127,15 +129,16 @@ def _environment(run):
     return [(what, str(text)) for what, text in rows if text]
 
 
-def _command(words):
-    known = isinstance(words, list) and all(isinstance(word, str) for word in words)
-    if not known or not words:
+def _command(words: object) -> str | None:
+    if not isinstance(words, list) or not words:
+        return None
+    if not all(isinstance(word, str) for word in words):
         return None
     # Not where the program lay.
     return shlex.join([pathlib.PurePath(words[0]).name, *words[1:]])
 
 
-def _device(facts):
+def _device(facts: Any) -> str | None:
     try:
         return devices.in_words(facts)
     except (KeyError, TypeError, AttributeError):

@@ -7,6 +7,7 @@ through, the browser runs no script but ours: the page's policy names its checks
 import base64
 import hashlib
 import pathlib
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -20,7 +21,9 @@ from chainer_cifar.pages import charts, details
 _HERE = pathlib.Path(__file__).parent
 
 
-def write(runs: list[History | SeveralSeeds], path: pathlib.Path, flags: dict) -> list[str]:
+def write(
+    runs: list[History | SeveralSeeds], path: pathlib.Path, flags: dict[str, Any]
+) -> list[str]:
     """Write the report of some runs; of several, with their comparison on top.
 
     Args:
@@ -47,7 +50,7 @@ def write(runs: list[History | SeveralSeeds], path: pathlib.Path, flags: dict) -
     return [f'{each.run.name}: {note}' for each in found for note in each.notes]
 
 
-def _section(run, flags):
+def _section(run: History | SeveralSeeds, flags: dict[str, Any]) -> dict[str, Any]:
     several = isinstance(run, SeveralSeeds)
     shown = _closest(run)
     return {
@@ -59,13 +62,13 @@ def _section(run, flags):
     }
 
 
-def _closest(run):
+def _closest(run: History | SeveralSeeds) -> History | None:
     """The run of one seed that is looked at closely: of several, that of the lowest error."""
-    with_result = [each for each in run.counted if each.rows]
+    with_result = [(each, each.best) for each in run.counted if each.best]
     if not with_result:
         return run if isinstance(run, History) else None
-    key = 'valid_error' if 'valid_error' in with_result[0].best else 'epoch'
-    return min(with_result, key=lambda each: each.best[key])
+    key = 'valid_error' if 'valid_error' in with_result[0][1] else 'epoch'
+    return min(with_result, key=lambda each: each[1][key])[0]
 
 
 _FACTS = {
@@ -79,16 +82,16 @@ _FACTS = {
 }
 
 
-def _facts(run):
+def _facts(run: History | SeveralSeeds) -> list[tuple[str, str]]:
     facts, found = [('state', run.state)], comparison.measured(run)
     forms = {each.name: each.form for each in comparison.QUANTITIES}
     for name, (words, unit) in _FACTS.items():
-        if found[name]:
-            facts.append((words, found[name].text(forms[name]) + unit))
+        if value := found[name]:
+            facts.append((words, value.text(forms[name]) + unit))
     return facts
 
 
-def _render(**values):
+def _render(**values: Any) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(_read('page.html'))
     script = _read('charts.js')
@@ -102,5 +105,5 @@ def _render(**values):
     )
 
 
-def _read(name):
+def _read(name: str) -> str:
     return (_HERE / name).read_text(encoding='utf-8')

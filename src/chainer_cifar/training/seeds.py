@@ -8,9 +8,12 @@ import dataclasses
 import gc
 import json
 import signal
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from chainer_cifar import config as train_config
 from chainer_cifar.config import TrainConfig
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import comparison, history
 from chainer_cifar.files import atomic_write
@@ -20,6 +23,9 @@ from chainer_cifar.training import description, run
 from chainer_cifar.training.snapshot import Interrupted
 
 MOST = 100  # seeds
+
+# Called when the data are read, before anything is written.
+Begin: TypeAlias = Callable[[Dataset], object]
 
 
 def parse(text: str) -> tuple[int, ...]:
@@ -62,7 +68,7 @@ def start(
     whole = RunFolder(config.prefix)
     ours = [whole.of_seed(seed) for seed in seeds]
 
-    def begin(data):
+    def begin(data: Dataset) -> None:
         for folder in (whole, *ours):  # `ours` may be there without a whole
             folder.delete()
         _describe(whole, config, seeds)
@@ -73,7 +79,7 @@ def start(
         _train(whole, config, seeds, begin, overwrite)
 
 
-def resume(whole: RunFolder, flags: dict) -> None:
+def resume(whole: RunFolder, flags: dict[str, Any]) -> None:
     """Go on with the seed that was interrupted, then those not begun; finished ones are left.
 
     Args:
@@ -86,10 +92,7 @@ def resume(whole: RunFolder, flags: dict) -> None:
     if 'seed' in flags:
         raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
     content = history.read_seeds(whole)
-    try:
-        saved = train_config.from_dict(content['flags'], whole.seeds)
-    except (TypeError, AttributeError, ValueError) as error:  # a number where a text belongs
-        raise UserError(f'{whole.seeds}: cannot be read ({error}); copy it again') from None
+    saved = train_config.from_dict(content['flags'], whole.seeds)
     saved = dataclasses.replace(saved, prefix=whole.name)  # it may have been renamed since
     config = run.changed(saved, flags)
     seeds = tuple(content['seeds'])
@@ -99,7 +102,7 @@ def resume(whole: RunFolder, flags: dict) -> None:
         _train(whole, config, seeds)
 
 
-def _refuse(whole, ours, overwrite):
+def _refuse(whole: RunFolder, ours: Sequence[RunFolder], overwrite: bool) -> None:
     for folder in (whole, *ours):
         run.refuse_existing(folder, overwrite)
     for folder in {*ours, *whole.of_seeds()}:
@@ -107,7 +110,7 @@ def _refuse(whole, ours, overwrite):
             raise UserError(f'{folder.models}: another process is training into it; wait')
 
 
-def _describe(whole, config, seeds):
+def _describe(whole: RunFolder, config: TrainConfig, seeds: Sequence[int]) -> None:
     flags = {name: value for name, value in vars(config).items() if name != 'seed'}
     with atomic_write(whole.seeds, 'w') as file:
         json.dump(
@@ -115,7 +118,13 @@ def _describe(whole, config, seeds):
         )
 
 
-def _train(whole, config, seeds, begin=None, overwrite=False):
+def _train(
+    whole: RunFolder,
+    config: TrainConfig,
+    seeds: Sequence[int],
+    begin: Begin | None = None,
+    overwrite: bool = False,
+) -> None:
     """Train what is not finished; `begin(data)`, if given, begins anew, before any writing."""
     free = {name: getattr(config, name) for name in run.FREE_ON_RESUME}
     for number, seed in enumerate(seeds, 1):
@@ -146,11 +155,11 @@ def _train(whole, config, seeds, begin=None, overwrite=False):
     print(f'\n{whole.seeds_table.read_text(encoding="utf-8").rstrip()}\nsummary  {whole.summary}')
 
 
-def _begun(whole, seeds):
+def _begun(whole: RunFolder, seeds: Sequence[int]) -> RunFolder | None:
     return next((folder for folder in map(whole.of_seed, seeds) if folder.config.exists()), None)
 
 
-def _same_data(first, config):
+def _same_data(first: RunFolder | None, config: TrainConfig) -> Begin:
     """What `run.start` does before it writes: all seeds must be of the same data."""
     return lambda data: first and description.require_same_data(first, config, data)
 
@@ -158,8 +167,8 @@ def _same_data(first, config):
 _COLUMNS = ('valid_error', 'test_error', 'best_epoch', 'seconds')
 
 
-def _summarize(whole):
-    found = history.read(whole.name)
+def _summarize(whole: RunFolder) -> None:
+    found = history.read_several(whole)
     rows = [
         {'seed': each.flags['seed'], **{q.name: q.of(each) for q in comparison.QUANTITIES}}
         for each in found.counted
@@ -178,12 +187,17 @@ def _summarize(whole):
         file.write(_table(found, rows, spreads) + '\n')
 
 
-def _table(found, rows, spreads):
-    shown = [q for q in comparison.QUANTITIES if q.name in _COLUMNS and spreads[q.name]]
+def _table(
+    found: history.SeveralSeeds,
+    rows: Sequence[dict[str, Any]],
+    spreads: dict[str, comparison.Spread | None],
+) -> str:
+    columns = [(q, spreads[q.name]) for q in comparison.QUANTITIES if q.name in _COLUMNS]
+    shown = [(q, total) for q, total in columns if total]
     units = {'valid_error': ' error %', 'test_error': ' error %'}
-    cells = [['seed', *(q.heading + units.get(q.name, '') for q in shown)]]
+    cells = [['seed', *(q.heading + units.get(q.name, '') for q, _ in shown)]]
     for row in rows:
-        values = ['–' if row[q.name] is None else f'{row[q.name]:{q.form}}' for q in shown]
+        values = ['–' if row[q.name] is None else f'{row[q.name]:{q.form}}' for q, _ in shown]
         cells.append([str(row['seed']), *values])
-    cells.append(['mean ± sd', *(spreads[q.name].text(q.form) for q in shown)])
+    cells.append(['mean ± sd', *(total.text(q.form) for q, total in shown)])
     return f'{found.name}: {found.state}; sd is the standard deviation\n{aligned(cells, 1)}'

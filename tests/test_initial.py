@@ -24,7 +24,7 @@ def test_the_seed_decides_all_that_is_drawn():
 
 def test_batches_are_of_the_training_images():
     drawn = draw(batch_size=45)
-    assert sorted(drawn.iterator.next()) == sorted(drawn.split.train)
+    assert sorted(drawn.iterator.next()) == [(i, 0) for i in sorted(drawn.split.train)]
     assert len(drawn.split.valid) == 5
     assert len(draw(batch_size=45, no_valid_data=True).split.valid) == 0
 

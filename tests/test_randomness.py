@@ -4,7 +4,7 @@ import types
 import chainer
 import numpy as np
 
-from chainer_cifar.randomness import INITIAL, seed_all
+from chainer_cifar.randomness import INITIAL, fixed_state, seed_all
 
 CPU = chainer.get_device('@numpy')
 
@@ -57,3 +57,9 @@ def test_cupy_state_is_made_once_and_seeded_each_time():
         seed_all(1, iteration, device)
     assert len(states) == 1
     assert seeds[0] == seeds[2] != seeds[1]
+
+
+def test_a_fixed_state_is_a_function_of_the_seed_and_no_iterations():
+    draws = [fixed_state(seed, purpose).rand() for seed in range(4) for purpose in (1, 2)]
+    assert draws[0] == fixed_state(0, 1).rand() and len(set(draws)) == len(draws)
+    assert not set(draws) & {draw(seed, i)[1] for seed in range(4) for i in range(INITIAL, 9)}

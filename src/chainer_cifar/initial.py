@@ -18,7 +18,7 @@ class Initial(NamedTuple):
 
     net: chainer.Chain  # on the host, with its initial weights
     split: batches.Split
-    iterator: chainer.iterators.SerialIterator  # gives mini-batches of indices into the images
+    iterator: chainer.iterators.SerialIterator  # see batches.training_iterator
 
 
 def draw(

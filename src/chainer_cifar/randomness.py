@@ -18,6 +18,9 @@ from chainer_cifar.arrays import ArrayModule
 # Iterations count from 0. This one seeds what happens before them: initial weights, first order.
 INITIAL = -1
 
+# What is drawn once for a whole run, beside that; a number each, from 1.
+COINS = 1  # of altflip
+
 
 def seed_all(seed: int, iteration: int, device: chainer.backend.Device) -> None:
     """Set the states of `random`, NumPy and, on a GPU, CuPy.
@@ -33,6 +36,17 @@ def seed_all(seed: int, iteration: int, device: chainer.backend.Device) -> None:
     np.random.seed(state)
     if isinstance(device, chainer.backend.GpuDevice):
         _cupy_state(device.xp, device.device.id).seed(int(state[0]))
+
+
+def fixed_state(seed: int, purpose: int) -> np.random.RandomState:
+    """A NumPy random state that is the same in every iteration of a run.
+
+    Args:
+        seed: The run's seed.
+        purpose: One of the numbers above, such as `COINS`.
+    """
+    # 0 where `seed_all` has the iteration: the third number sets it apart.
+    return np.random.RandomState(np.random.SeedSequence((seed, 0, purpose)).generate_state(4))
 
 
 @functools.cache

@@ -411,6 +411,10 @@ MISTAKES = {
     'no pickle': ([*NEW, '-d', 'data/classes.json'], ['data/classes.json']),
     'path out': ([*NEW, '-p', '../x'], ['--prefix ../x']),
     'augment': ([*NEW, '--augment', 'crops'], ['crops', "'crop'"]),
+    'augment of colours': (
+        [*NEW, '--augment', 'mirror|jitter'],
+        ["--augment 'jitter': acts on colours of 0 to 255", 'dataset.py --only raw,mean'],
+    ),
     'no file of flags': ([*NEW, '@none.txt'], ['@none.txt', 'no file none.txt']),
     'option of another net': (
         [*DATA, '-b', '10', '-m', 'cnn', '--skip_depth'],

@@ -49,7 +49,7 @@ def test_bytes_become_floats():
     (x, _), *_ = data.batches([1, 0], 2)
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
-    x, _ = data.augmenting_converter(augment.create('none'))([1, 0], None)
+    x, _ = data.augmenting_converter(augment.create('none'))([(1, 0), (0, 0)], None)
     np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
 
 
@@ -62,15 +62,50 @@ def test_converter_on_a_device():
     data, *_ = make(device=StrictDevice)
     convert = data.augmenting_converter(augment.create('crop,mirror,erase'))
     np.random.seed(0)
-    x, t = convert([np.int64(5), np.int64(2)], None)
+    x, t = convert([(np.int64(5), 0), (np.int64(2), 1)], None)
     assert x.shape == (2, 3, 32, 32) and t.get().tolist() == [5, 2]
 
 
 def test_iterator_visits_each_image_once_an_epoch_in_another_order():
     iterator = batches.training_iterator(np.arange(10) * 7, 4)
-    drawn = [i for _ in range(5) for i in iterator.next()]
-    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(0, 70, 7))
-    assert drawn[:10] != drawn[10:]
+    drawn = [example for _ in range(5) for example in iterator.next()]
+    first, second = ([image for image, epoch in drawn if epoch == i] for i in (0, 1))
+    assert sorted(first) == sorted(second) == list(range(0, 70, 7))
+    assert first != second and [epoch for _, epoch in drawn] == [0] * 10 + [1] * 10
+
+
+def test_the_images_of_an_iterator_are_those_of_chainers():
+    for make in (batches.training_iterator, chainer.iterators.SerialIterator):
+        np.random.seed(3)
+        iterator = make(np.arange(50), 8)
+        if make is batches.training_iterator:
+            ours = [[image for image, _ in iterator.next()] for _ in range(20)]
+    assert ours == [iterator.next() for _ in range(20)]
+
+
+@pytest.mark.parametrize('batch_size', [3, 10])
+def test_an_iterator_that_goes_on_knows_its_epochs(batch_size):
+    iterator = batches.training_iterator(np.arange(10), batch_size)
+    epochs = []
+    for _ in range(12):
+        state = chainer.serializers.DictionarySerializer()
+        state.save(iterator)
+        again = batches.training_iterator(np.arange(10), batch_size)
+        chainer.serializers.NpzDeserializer(state.target).load(again)
+        np.random.seed(0)
+        examples = iterator.next()
+        np.random.seed(0)
+        assert again.next() == examples
+        epochs += [epoch for _, epoch in examples]
+    assert epochs == [i // 10 for i in range(12 * batch_size)]
+
+
+def test_a_batch_knows_which_images_it_holds_and_their_epochs():
+    data, images, labels = make()
+    batch = data.batch([(7, 2), (3, 3)])
+    assert batch.number.tolist() == [7, 3] and batch.epoch.tolist() == [2, 3]
+    np.testing.assert_array_equal(batch.x.reshape(2, 3072), images[[7, 3]])
+    assert batch.t.tolist() == labels[[7, 3]].tolist()
 
 
 def test_batch_larger_than_the_data():

@@ -26,8 +26,20 @@ def test_is_what_dataset_and_training_did(name, pictures, tmp_path):
     np.testing.assert_array_equal(treated, NORMALIZATION(np, stored))
 
 
+@pytest.mark.parametrize('name', preprocessing)
+def test_black_is_the_value_of_a_black_pixel(name, pictures):
+    fitted = preprocessing[name].fit(pictures, 0.1)
+    black = input_transform.InputTransform(fitted, NORMALIZATION).black
+    if 'zca' in name:
+        assert black is None
+    else:
+        flat = np.array([[[[0]]], [[[255]]]], np.uint8) + np.zeros((1, 3, 32, 32), np.uint8)
+        np.testing.assert_allclose(fitted(flat)[:, 0], [black, black + 255], rtol=1e-6)
+
+
 def test_images_without_statistics(pictures, tmp_path):
     transform = input_transform.from_dataset(tmp_path / 'image.pkl', NORMALIZATION)
+    assert transform.black is None
     transform.write(tmp_path / 'input.npz')
     found = input_transform.read(tmp_path / 'input.npz')
     np.testing.assert_array_equal(found.normalization.std, NORMALIZATION.std)

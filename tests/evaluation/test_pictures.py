@@ -34,7 +34,7 @@ def test_each_picture_belongs_to_the_run():
 
 def test_what_training_began_with(make_net_and_data, monkeypatch):
     """The initial weights and the first augmented batch are bit for bit those of the trainer."""
-    looked_at = make_net_and_data(augment='crop,mirror', batch_size=12, seed=3)
+    looked_at = make_net_and_data(augment='crop,altflip,cutmix', batch_size=12, seed=3)
     trained = looked_at.trained
     normalization = trained.input_transform.normalization
     run = trainer.create(trained.config, looked_at.data, trained.device, normalization)
@@ -54,7 +54,7 @@ def test_what_training_began_with(make_net_and_data, monkeypatch):
     monkeypatch.setattr('chainer_cifar.figures.tiled', lambda images, *_: images)
     assert pictures.batch(looked_at, 'batch.png')
     (_, plain), (caption, augmented) = drawn
-    assert caption == '--augment crop,mirror' and augmented.shape == (12, 3, 32, 32)
+    assert caption == '--augment crop,altflip,cutmix' and augmented.shape == (12, 3, 32, 32)
     np.testing.assert_array_equal(augmented.astype(np.float32) / 255, seen[0])
     assert (plain != augmented).any()
 

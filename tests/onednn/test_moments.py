@@ -42,8 +42,9 @@ def test_against_float64(geo, threads, offset, seed):
     np.testing.assert_array_equal(y, plain)
     exact = y.astype(np.float64)
     mean, var = exact.mean(axis=(0, 2, 3)), exact.var(axis=(0, 2, 3))
-    np.testing.assert_allclose(found.mean, mean, rtol=1e-6, atol=1e-6 * y.std())
-    np.testing.assert_allclose(found.var, var, rtol=1e-5, atol=1e-10 * offset**2)
+    # A block's first number may be an outlier, which costs a digit.
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-6, atol=5e-6 * y.std())
+    np.testing.assert_allclose(found.var, var, rtol=5e-5, atol=1e-10 * offset**2)
     again = measured(geo, x, w, b, threads)[1]
     np.testing.assert_array_equal([found.mean, found.var], [again.mean, again.var])
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import damage as damages
+from augmented import EVERY
 from chainer_cifar import nets
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
@@ -108,14 +109,14 @@ def stop_after(run, iteration, c):
 @pytest.mark.parametrize('optimizer', ['sgd', 'adam'])
 @pytest.mark.parametrize('iteration', [1, 5, 6, 14])
 def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, optimizer):
-    c = config(optimizer=optimizer, augment='crop,mirror,erase', lr_shape='cosine')
-    whole = trainer.create(c, data(), CPU, NONE)
+    c = config(optimizer=optimizer, augment=EVERY, label_smoothing=0.1, lr_shape='cosine')
+    whole = trainer.create(c, data(), CPU, NONE, black=0)
     whole.trainer.run()
-    stop_after(trainer.create(c, data(), CPU, NONE), iteration, c)
+    stop_after(trainer.create(c, data(), CPU, NONE, black=0), iteration, c)
 
     found = snapshot.newest(RunFolder(c.prefix))
     assert found.config == c
-    resumed = trainer.create(found.config, data(), CPU, NONE)
+    resumed = trainer.create(found.config, data(), CPU, NONE, black=0)
     snapshot.restore(resumed, found)
     assert resumed.trainer.updater.iteration == iteration
     np.random.seed(99)  # whatever was drawn in between
@@ -124,6 +125,23 @@ def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, opti
     assert expected.keys() == found.keys()
     for key in expected:
         np.testing.assert_array_equal(expected[key], found[key], err_msg=key)
+
+
+def test_train_accuracy_of_mixed_images_counts_the_larger_share(tiny):
+    run = trainer.create(config(augment='mixup(5)'), data(), CPU, NONE)
+    model = run.trainer.updater.get_optimizer('main').target
+    loss, seen = model.lossfun, []
+    model.lossfun = lambda logits, labels: seen.append((logits, labels)) or loss(logits, labels)
+    run.trainer.updater.update()
+    ((logits, shares),) = seen
+    assert shares.shape == (8, 3) and ((shares > 0.01) & (shares < 0.99)).any()
+    right = logits.array.argmax(axis=1) == shares.argmax(axis=1)
+    assert float(model.accuracy.array) == pytest.approx(right.mean())
+
+
+def test_steps_on_colours_need_some(tiny):
+    with pytest.raises(UserError, match=r"^--augment 'jitter': acts on colours"):
+        trainer.create(config(augment='jitter'), data(), CPU, NONE)
 
 
 def test_seed_decides_everything(tiny):

@@ -9,7 +9,7 @@ from chainer.dataset import converter
 from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.data.augment import Augment
+from chainer_cifar.data.augment import Augment, Batch
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 
@@ -75,14 +75,24 @@ class DeviceImages:
             yield self.normalization(self.xp, x), t
 
     def augmenting_converter(self, augment: Augment) -> Callable[..., tuple[Array, Array]]:
-        """Make a Chainer converter from indices to augmented, normalized images and labels."""
+        """Make a Chainer converter from what `training_iterator` gives to images and labels.
+
+        The images are augmented and normalized; the labels are those of `augment.create`.
+        """
 
         @converter()
-        def convert(index: Index, device: chainer.backend.Device) -> tuple[Array, Array]:
-            x, t = self.take(index)
-            return self.normalization(self.xp, augment(self.xp, x, np.random)), t
+        def convert(
+            examples: Sequence[tuple[int, int]], device: chainer.backend.Device
+        ) -> tuple[Array, Array]:
+            x, t = augment(self.xp, self.batch(examples), np.random)
+            return self.normalization(self.xp, x), t
 
         return convert
+
+    def batch(self, examples: Sequence[tuple[int, int]]) -> Batch:
+        """The `Batch` of some ``(index, epoch)``, as a step of `training_iterator` gives them."""
+        index, epoch = np.asarray(examples).T
+        return Batch(*self.take(index), index, epoch)
 
 
 def _send(images: Array, device: chainer.backend.Device) -> Array:
@@ -96,7 +106,21 @@ def _send(images: Array, device: chainer.backend.Device) -> Array:
 
 
 def training_iterator(index: Index, batch_size: int) -> chainer.iterators.SerialIterator:
-    """Make an iterator over shuffled `index`, which draws each epoch's order from NumPy's state."""
+    """Make an iterator over shuffled `index`, which draws each epoch's order from NumPy's state.
+
+    A mini-batch is a list of ``(index, epoch)``. Epochs count from 0, and the mini-batch that ends
+    one epoch may begin the next.
+    """
     if batch_size > len(index):
         raise UserError(f'{batch_size}: there are only {len(index)} training images')
-    return chainer.iterators.SerialIterator(index, batch_size)
+    return _EpochIterator(index, batch_size)
+
+
+class _EpochIterator(chainer.iterators.SerialIterator):
+    def __next__(self) -> list[tuple[int, int]]:
+        count = len(self.dataset)
+        given = self.epoch * count + self.current_position  # images before this mini-batch
+        index = super().__next__()
+        return [(image, (given + i) // count) for i, image in enumerate(index)]
+
+    next = __next__

@@ -38,6 +38,14 @@ class InputTransform:
         images = self.preprocessing(pictures).astype(np.float32, copy=False)
         return self.normalization(np, images.reshape(-1, 3, 32, 32))
 
+    @property
+    def black(self) -> float | None:
+        """The value of a black pixel before normalization; None if not known, or if there is none.
+
+        White is 255 more.
+        """
+        return None if self.preprocessing is None else self.preprocessing.black
+
     def write(self, path: store.Path) -> None:
         """Write it as an npz file."""
         arrays = {f'normalization/{k}': v for k, v in vars(self.normalization).items()}

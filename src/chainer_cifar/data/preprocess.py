@@ -2,7 +2,8 @@
 
 Each preprocessing is a class (`Preprocessing`): `fit` looks at training images only and returns an
 instance, which treats all images alike when called. Its fields are saved. Images are uint8
-``(N, 3, 32, 32)`` or ``(N, 3072)``, the result is ``(N, 3072)`` of the class's `dtype`.
+``(N, 3, 32, 32)`` or ``(N, 3072)``, the result is ``(N, 3072)`` of the class's `dtype`. `black` is
+what 0 has become, where white is 255 more, or None where pixels are no colours any more.
 
 Everything goes by chunks, so that memory holds the uint8 images, one float32 result, little more.
 """
@@ -28,6 +29,11 @@ class Preprocessing(Protocol):
     """A fitted preprocessing; the classes in this module are of this form."""
 
     dtype: ClassVar[DType]  # of the result
+
+    @property
+    def black(self) -> float | None:
+        """What 0 has become, where white is 255 more; None if pixels are no colours any more."""
+        ...
 
     @classmethod
     def fit(cls, images: Array, eps: float, done: Done = ...) -> 'Preprocessing':
@@ -74,6 +80,11 @@ class Mean:
     mean: np.float32 | NDArray[np.float32]  # ()
     dtype: ClassVar[DType] = np.float32
 
+    @property
+    def black(self) -> float:
+        """What 0 has become."""
+        return -float(self.mean)
+
     def __post_init__(self) -> None:
         _require_finite(self.mean, ())
 
@@ -113,6 +124,7 @@ class Zca:
     mean: NDArray[np.float32]  # (3072,)
     matrix: NDArray[np.float32]  # (3072, 3072), symmetric
     dtype: ClassVar[DType] = np.float32
+    black: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _require_finite(self.mean, (PIXELS,))
@@ -167,6 +179,7 @@ class Raw:
     """Leave the pictures as they are, bytes, for normalizations that expect 0 to 255."""
 
     dtype: ClassVar[DType] = np.uint8
+    black: ClassVar[float] = 0.0
 
     @classmethod
     def fit(cls, images: Array, eps: float = 0, done: Done = _ignore) -> 'Raw':

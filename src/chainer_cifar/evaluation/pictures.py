@@ -165,15 +165,16 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     # The batch size of the run: another may have been given for this command.
     config = dataclasses.replace(trained.config, batch_size=trained.batch_size)
     n_class, n_image = len(trained.class_names), len(data.train_labels)
-    index = initial.draw(config, n_class, n_image, trained.device).iterator.next()
+    examples = initial.draw(config, n_class, n_image, trained.device).iterator.next()
     seed_all(config.seed, 0, trained.device)
     images = batches.DeviceImages(
         data.train_images, data.train_labels, trained.device, trained.input_transform.normalization
     )
-    x, _ = images.take(index)
-    changed = augment.create(config.augment)(images.xp, x, np.random)
+    before = images.batch(examples)
+    create = augment.create(config.augment, config.seed, n_class, trained.input_transform.black)
+    changed, _ = create(images.xp, before, np.random)
     row = []
-    for caption, values in (('images', x), (f'--augment {config.augment}', changed)):
+    for caption, values in (('images', before.x), (f'--augment {config.augment}', changed)):
         values = cuda.to_cpu(values)[:BATCH]
         if data.train_images.dtype == np.uint8:
             values = np.rint(values).clip(0, 255).astype(np.uint8)

@@ -21,9 +21,10 @@ class Log(extension.Extension):
 
     A row holds ``epoch``, ``iteration``, ``lr`` (in the last iteration), and loss (nats) and error
     (percent) on ``train``, ``valid`` and ``test``. Those on ``train`` are means over the epoch's
-    augmented batches, in training mode; with label smoothing the loss is the smoothed one. The
-    others come after the epoch. There are no times, so the files of a resumed run equal those of an
-    uninterrupted one, byte for byte.
+    augmented batches, in training mode; with label smoothing the loss is the smoothed one, and in
+    images mixed by mixup or cutmix the label with the larger share counts. The others come after
+    the epoch. There are no times, so the files of a resumed run equal those of an uninterrupted
+    one, byte for byte.
 
     Attributes:
         rows: The log so far.

@@ -123,7 +123,7 @@ def _build(config, restored=False):
     with prefixed('--normalize '):
         normalization = normalize.fit(config.normalize, data.train_images)
     transform = input_transform.from_dataset(config.dataset, normalization)
-    run = trainer.create(config, data, device, normalization)
+    run = trainer.create(config, data, device, normalization, transform.black)
     net = run.net
     n_train = len(run.trainer.updater.get_iterator('main').dataset)
     n_valid = len(data.train_labels) - n_train

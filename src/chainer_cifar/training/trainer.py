@@ -16,9 +16,10 @@ from chainer.training import extension
 from chainer_cifar import initial
 from chainer_cifar.data import augment, batches
 from chainer_cifar.device import synchronize
+from chainer_cifar.errors import prefixed
 from chainer_cifar.evaluation.metrics import loss_and_error
 from chainer_cifar.optim import optimizers, schedules
-from chainer_cifar.optim.losses import smoothed_cross_entropy
+from chainer_cifar.optim.losses import accuracy, smoothed_cross_entropy
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance
@@ -36,7 +37,7 @@ class Run(NamedTuple):
     progress: Progress
 
 
-def create(config, data, device, normalization):
+def create(config, data, device, normalization, black=None):
     """Everything a run needs, ready for ``trainer.run()``.
 
     Args:
@@ -44,22 +45,25 @@ def create(config, data, device, normalization):
         data (chainer_cifar.data.dataset.Dataset): Images, labels and class names.
         device (chainer.backend.Device): Where to train.
         normalization (Normalization): What is done to each batch, after augmentation.
+        black (float): Of the images' pixels before that, if known; see `InputTransform.black`.
 
     Returns:
         Run
     """
     net, split, iterator = initial.draw(config, data.n_class, len(data.train_labels), device)
-    model = L.Classifier(net, smoothed_cross_entropy(config.label_smoothing))
+    model = L.Classifier(net, smoothed_cross_entropy(config.label_smoothing), accuracy)
     model.to_device(device)
     optimizer, rate_name = optimizers.create(config, model)
 
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
+    with prefixed('--augment '):
+        augmentation = augment.create(config.augment, config.seed, data.n_class, black)
     log = Log()
     updater = Updater(
         iterator,
         optimizer,
-        converter=train.augmenting_converter(augment.create(config.augment)),
+        converter=train.augmenting_converter(augmentation),
         device=device,
         config=config,
         rate_name=rate_name,

@@ -239,18 +239,14 @@ INLINE moments moments_of(const job *j, int thread) {
                      (char *)start + moments_size(p)};
 }
 
-// Note `count` numbers of each channel (OUT, if there are more).
-INLINE void note(deviations *d, const vf *value, int64_t count, int first) {
-    if (first) *d = (deviations){value[0], {0}, {0}};
-    vf reference = d->first, sum = d->sum, square = d->square;
+// Note up to OUT numbers of each channel, `count` of them, in the sums of a tile.
+INLINE void note(const vf *value, int64_t count, vf reference, vf *sum, vf *square) {
     UNROLL for (int j = 0; j < OUT; j++)
         if (j < count) {
             vf x = value[j] - reference;
-            sum += x;
-            square = multiply_add(x, x, square);
+            *sum += x;
+            *square = multiply_add(x, x, *square);
         }
-    d->sum = sum;
-    d->square = square;
 }
 
 // All threads' moments become mean and variance, for a share of the channels.

@@ -160,6 +160,9 @@ INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int v
             UNROLL for (int i = 0; i < OUT; i++) half[v][i][j] = o[i];
         }
     }
+    // A tile's sums are added to those of the block when they are whole, which keeps errors small.
+    vf sum[LINE], square[LINE];
+    UNROLL for (int v = 0; v < vectors; v++) sum[v] = square[v] = ZERO;
     UNROLL for (int i = 0; i < OUT; i++) {
         if (i >= rows) break;
         vf o[LINE][OUT];
@@ -176,8 +179,16 @@ INLINE void NAME(output_tile)(const float *m, int64_t pitch, int64_t step, int v
                     else store_some(to, o[v][j], some);
                 }
         if (found)
-            UNROLL for (int v = 0; v < vectors; v++) note(found + v, o[v], columns, first && i == 0);
+            UNROLL for (int v = 0; v < vectors; v++) {
+                if (first && i == 0) found[v] = (deviations){o[v][0], ZERO, ZERO};
+                note(o[v], columns, found[v].first, sum + v, square + v);
+            }
     }
+    if (found)
+        UNROLL for (int v = 0; v < vectors; v++) {
+            found[v].sum += sum[v];
+            found[v].square += square[v];
+        }
 }
 
 // … from m[POINTS][vectors][block][VL], of output channels from vector `first`. The number of pixels.

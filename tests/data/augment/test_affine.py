@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from augmented import augmented
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.affine import (
     Product,
@@ -91,7 +92,7 @@ def test_each_image_has_its_own_matrix(fill):
 def test_nothing_drawn_changes_nothing(steps, fill):
     text = '|'.join(f'{step}(0, fill={fill})' for step in steps)
     x = images(3)
-    np.testing.assert_array_equal(augment.create(text)(np, x, np.random.RandomState(0)), x)
+    np.testing.assert_array_equal(augmented(text, x, np.random.RandomState(0)), x)
 
 
 def test_a_quarter_turn_is_that_of_numpy():
@@ -122,7 +123,7 @@ def test_neighbours_are_one_interpolation():
         @ translation(*rng.uniform(-6.4, 6.4, (2, 4)))
         @ scaling(*rng.uniform(0.9, 1.1, (2, 4)))
     )
-    result = augment.create('rotate(20)|shift(0.2)|zoom(0.1)')(np, x, np.random.RandomState(7))
+    result = augmented('rotate(20)|shift(0.2)|zoom(0.1)', x, np.random.RandomState(7))
     np.testing.assert_array_equal(result, interpolate(np, x, first_rows(matrices)))
 
 

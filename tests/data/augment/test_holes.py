@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.holes import Cutout, Erase
 from chainer_cifar.errors import UserError
+from strict_array import xp as strict
 
 
 def images(n):
@@ -36,6 +39,53 @@ def test_erase_paints_one_value_over_all_channels():
     expected = x.copy()
     expected[0, :, 3:10, 5:9] = x.mean() - 1.5 * x.std()
     np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+@given(
+    probability=st.floats(0, 1),
+    sizes=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
+    aspect=st.floats(1, 10),
+    noise=st.integers(0, 1),
+    size=st.sampled_from([8, 32]),
+)
+@settings(max_examples=60, deadline=None)
+def test_erase_draws_what_it_is_asked_for(probability, sizes, aspect, noise, size):
+    step = Erase(probability, min(sizes), max(sizes), aspect, noise)
+    top, left, bottom, right, value = step.draw(np.random.RandomState(0), 400, size)
+    height, width = (bottom - top).astype(float), (right - left).astype(float)
+    assert (top >= 0).all() and (left >= 0).all()
+    assert (bottom <= size).all() and (right <= size).all()
+    assert (height * width <= max(sizes) * size**2).all()
+    large = (height > 0) & (width > 0)  # cut off to whole pixels
+    assert ((height + 1) * (width + 1) >= min(sizes) * size**2)[large].all()
+    assert (height[large] / (width[large] + 1) <= aspect).all()
+    assert (width[large] / (height[large] + 1) <= aspect).all()
+    if min(sizes) * size**2 / aspect > 1:
+        assert abs(large.mean() - probability) <= 5 * 0.5 / 20
+    assert len(value) == (3 * (height * width).sum() if noise else 400)
+    assert value.dtype == np.float32 and (not len(value) or np.abs(value).max() <= 2)
+
+
+def test_erase_paints_noise_into_the_rectangles_only():
+    x = images(40)
+    *box, value = Erase(1, noise=1).draw(np.random.RandomState(0), 40, 32)
+    result = Erase(1, noise=1).apply(np, x, *box, value)
+    expected, used = x.copy(), 0
+    for image, *edges in zip(expected, *box, strict=True):
+        for channel in image:
+            part = channel[edges[0] : edges[2], edges[1] : edges[3]]
+            values = value[used : used + part.size].reshape(part.shape)
+            part[...] = x.mean() + values * x.std()
+            used += part.size
+    np.testing.assert_allclose(result, expected, rtol=1e-6)
+    assert used == len(value) and result.dtype == np.float32
+
+
+def test_erase_noise_on_a_device():
+    x, step = images(8), Erase(1, noise=1)
+    choices = step.draw(np.random.RandomState(0), 8, 32)
+    on_device = step.apply(strict, strict.asarray(x), *map(strict.asarray, choices))
+    np.testing.assert_array_equal(on_device.get(), step.apply(np, x, *choices))
 
 
 @pytest.mark.parametrize('size', [1, 7, 16])
@@ -78,7 +128,10 @@ def test_cutout_paints_the_mean_of_each_channel():
         ('cutout', r'write it as cutout\(size\)'),
         ('cutout(0)', 'size must be a whole number from 1 to 64'),
         ('cutout(2.5)', 'size must be a whole number'),
-        ('erase(0.5)', "'erase\\(0.5\\)': write it as erase$"),
+        ('erase(2)', 'probability must be a number from 0 to 1'),
+        ('erase(1, 0.3, 0.2)', 'most must be a number from 0.3 to 0.5'),
+        ('erase(aspect=0.3)', 'aspect must be a number from 1 to 10'),
+        ('erase(noise=2)', 'noise must be a whole number from 0 to 1'),
     ],
 )
 def test_arguments_that_make_no_sense(text, words):

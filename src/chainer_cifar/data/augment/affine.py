@@ -179,11 +179,7 @@ def interpolate(
         Images of the same shape, C-contiguous, float32.
     """
     n, c, h, w = x.shape
-    rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]
-    columns = xp.arange(w, dtype=x.dtype) - (w - 1) / 2
-    m = matrices[:, :, :, None, None]
-    row = m[:, 0, 0] * rows + (m[:, 0, 1] * columns + (m[:, 0, 2] + (h - 1) / 2))
-    column = m[:, 1, 0] * rows + (m[:, 1, 1] * columns + (m[:, 1, 2] + (w - 1) / 2))
+    row, column = _positions(xp, x, matrices)
     if fill == 'constant':
         inside = (row >= 0) & (row <= h - 1) & (column >= 0) & (column <= w - 1)
 
@@ -206,6 +202,36 @@ def interpolate(
             total += tap
         result[:, channel] = xp.where(inside, total, value) if fill == 'constant' else total
     return result
+
+
+def nearest_pixel(xp: ArrayModule, x: Array, matrices: Array, value: float = 0) -> Array:
+    """Transform images; each pixel of the result is the nearest one of the image.
+
+    Arguments and result are those of `interpolate`, with `value` beyond the border.
+    """
+    n, c, h, w = x.shape
+    padded = xp.full((n, c, h + 2, w + 2), value, x.dtype)
+    padded[:, :, 1:-1, 1:-1] = x
+    row, column = (xp.rint(position) for position in _positions(xp, x, matrices))
+    size = (h + 2) * (w + 2)
+    index = (xp.clip(row, -1, h) * (w + 2) + xp.clip(column, -1, w)).astype(np.intp)
+    index += xp.arange(n)[:, None, None] * (c * size) + (w + 3)
+    flat = padded.reshape(-1)
+    result = xp.empty(x.shape, x.dtype)
+    for channel in range(c):  # as in `interpolate`
+        result[:, channel] = flat[channel * size :].take(index)
+    return result
+
+
+def _positions(xp: ArrayModule, x: Array, matrices: Array) -> tuple[Array, Array]:
+    """Return the row and the column in the image of each pixel of the result, float32 (N, H, W)."""
+    h, w = x.shape[2:]
+    rows = (xp.arange(h, dtype=x.dtype) - (h - 1) / 2)[:, None]
+    columns = xp.arange(w, dtype=x.dtype) - (w - 1) / 2
+    m = matrices[:, :, :, None, None]
+    row = m[:, 0, 0] * rows + (m[:, 0, 1] * columns + (m[:, 0, 2] + (h - 1) / 2))
+    column = m[:, 1, 0] * rows + (m[:, 1, 1] * columns + (m[:, 1, 2] + (w - 1) / 2))
+    return row, column
 
 
 def _pixel_and_rest(xp: ArrayModule, position: Array, size: int) -> tuple[Array, Array]:

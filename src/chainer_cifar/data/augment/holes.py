@@ -6,31 +6,51 @@ import math
 import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
-from chainer_cifar.checks import require_whole
+from chainer_cifar.checks import require_number, require_whole
 from chainer_cifar.data.augment.registry import Rng, augmentations
 
 
 @augmentations.register('erase')
 @dataclasses.dataclass(frozen=True)
 class Erase:
-    """With probability 1/2, paint a rectangle of one random value (Zhong et al., 2017).
+    """With `probability`, paint a random rectangle (random erasing, Zhong et al., 2017).
 
-    As in the original project the rectangle covers 2 to 40 % of the image and its aspect ratio is
-    log-uniform in 1/3 to 3. The value is uniform in ±128 there, for mean-subtracted CIFAR-10. Here
-    it is uniform in ±2 standard deviations about the mean of the batch, which is the same for those
-    images and suits images of any scale.
+    It covers `least` to `most` of the image, and its aspect ratio is log-uniform in 1/aspect to
+    aspect. It has one random value; with `noise` 1 a random value for each pixel and channel, which
+    the paper finds best. The defaults are the original project's, whose value is uniform in ±128
+    for mean-subtracted CIFAR-10. That is ±2 standard deviations about the mean of the batch, which
+    suits images of any scale.
     """
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
-        """Draw top, left, bottom, right, integers, and value in standard deviations, ``(N,)`` each.
+    probability: float = 0.5
+    least: float = 0.02
+    most: float = 0.4
+    aspect: float = 3
+    noise: int = 0
 
-        An image that stays as it is has an empty rectangle.
+    def __post_init__(self) -> None:
+        require_number('probability', self.probability, 0, 1)
+        require_number('least', self.least, 0, 0.5)
+        if self.most != self.least:
+            require_number('most', self.most, self.least, 0.5)
+        require_number('aspect', self.aspect, 1, 10)
+        require_whole('noise', self.noise, 0, 1)
+
+    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+        """Top, left, bottom, right, integers ``(N,)``, and values in standard deviations.
+
+        An image that stays whole has an empty rectangle. The values are float32: one an image
+        ``(N,)``; of noise those of all rectangles, one after another.
         """
         box = np.zeros((4, n), np.int64)
-        todo = np.flatnonzero(rng.randint(2, size=n))
+        if self.probability == 0.5:  # the default draws what it always drew
+            chosen = rng.randint(2, size=n)
+        else:
+            chosen = rng.uniform(size=n) < self.probability
+        todo = np.flatnonzero(chosen)
         while len(todo):
-            area = rng.uniform(0.02, 0.4, len(todo)) * size * size
-            aspect = np.exp(rng.uniform(-math.log(3), math.log(3), len(todo)))
+            area = rng.uniform(self.least, self.most, len(todo)) * size * size
+            aspect = np.exp(rng.uniform(-math.log(self.aspect), math.log(self.aspect), len(todo)))
             height = np.sqrt(area * aspect).astype(np.int64)
             width = np.sqrt(area / aspect).astype(np.int64)
             top, left = rng.randint(size, size=(2, len(todo)))
@@ -38,7 +58,11 @@ class Erase:
             found = np.stack([top, left, top + height, left + width])
             box[:, todo[fits]] = found[:, fits]
             todo = todo[~fits]
-        return (*box, rng.uniform(-2, 2, n).astype(np.float32))
+        count = n
+        if self.noise:
+            top, left, bottom, right = box
+            count = 3 * int(((bottom - top) * (right - left)).sum())
+        return (*box, rng.uniform(-2, 2, count).astype(np.float32))
 
     def apply(
         self,
@@ -52,7 +76,13 @@ class Erase:
     ) -> Array:
         """Paint the rectangles."""
         value = x.mean() + value * x.std()
-        return _paint(xp, x, (top, left, bottom, right), value[:, None, None, None])
+        if not self.noise:
+            return paint(xp, x, (top, left, bottom, right), value[:, None, None, None])
+        x = x.copy()
+        # The places of the pixels in x, channel after channel.
+        inside = xp.broadcast_to(_inside(xp, x, (top, left, bottom, right)), x.shape)
+        x.reshape(-1)[xp.flatnonzero(inside)] = value
+        return x
 
 
 @augmentations.register('cutout')
@@ -79,15 +109,20 @@ class Cutout:
         self, xp: ArrayModule, x: Array, top: Array, left: Array, bottom: Array, right: Array
     ) -> Array:
         """Paint the squares."""
-        return _paint(xp, x, (top, left, bottom, right), x.mean(axis=(0, 2, 3), keepdims=True))
+        return paint(xp, x, (top, left, bottom, right), x.mean(axis=(0, 2, 3), keepdims=True))
 
 
-def _paint(xp: ArrayModule, x: Array, box: tuple[Array, ...], value: Array) -> Array:
+def paint(xp: ArrayModule, x: Array, box: tuple[Array, ...], value: Array) -> Array:
     """Return `x` ``(N, C, H, W)`` with `value`, broadcast to it, in the box of each image."""
+    painted: Array = xp.where(_inside(xp, x, box), value, x)
+    return painted
+
+
+def _inside(xp: ArrayModule, x: Array, box: tuple[Array, ...]) -> Array:
+    """Tell which pixels are in their image's box, ``(N, 1, H, W)``."""
     top, left, bottom, right = (edge[:, None] for edge in box)
     rows, columns = xp.arange(x.shape[2]), xp.arange(x.shape[3])
     in_rows = (rows >= top) & (rows < bottom)
     in_columns = (columns >= left) & (columns < right)
-    inside = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    painted: Array = xp.where(inside, value, x)
-    return painted
+    inside: Array = in_rows[:, None, :, None] & in_columns[:, None, None, :]
+    return inside

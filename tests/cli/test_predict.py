@@ -101,8 +101,8 @@ def test_labels_of_other_pictures(in_run, command, refused, folder, tmp_path):
     status, out, err = command(*arguments)
     assert status == 0 and out.splitlines()[-1].endswith('of 1 right')
     assert err == (
-        f'warning: --labels {labels}: 2 of 3 names are of none of these pictures, '
-        f"the first of them 'none.png'\n"
+        f'warning: --labels {labels}: 2 of 3 names belong to none of these pictures, '
+        f"such as 'none.png'\n"
     )
     labels.write_text('none.png,2\n')
     assert "names none of these pictures, the first name is 'none.png'" in refused(*arguments)

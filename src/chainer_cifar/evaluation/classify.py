@@ -1,14 +1,16 @@
-"""Classify pictures with trained weights: read them, ask the net, draw a sheet of both."""
+"""Classify pictures with trained weights: read them, run the net, draw both."""
 
 import pathlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from chainer_cifar import figures
+from chainer_cifar.arrays import Array
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import (
@@ -24,43 +26,45 @@ from chainer_cifar.streams import printable, tell
 
 
 class PicturesToClassify(NamedTuple):
-    """What is classified; `from_files` and `first_test_images` make it.
+    """Pictures and what goes with them; `from_files` and `first_test_images` make it.
 
     Attributes:
-        names: Of the pictures.
-        short: Names for captions.
-        pictures: uint8 ``(N, 3, 32, 32)``.
-        labels: Class numbers, None where not known; or None.
+        names: Names of the pictures.
+        short: Short names for captions.
+        pictures: The pictures ``(N, 3, 32, 32)``.
+        labels: A class number for each, None for an unknown one; or None.
         inputs: Batches of what the net takes.
-        unread: How many other files could not be read.
+        unread: How many other files were unreadable.
     """
 
     names: list[str]
     short: list[str]
-    pictures: np.ndarray
-    labels: list | None
-    inputs: Iterable
+    pictures: NDArray[np.uint8]
+    labels: list[int | None] | None
+    inputs: Iterable[Array]
     unread: int = 0
 
 
-def from_files(found: list[Found], labels: list | None, model: Trained) -> PicturesToClassify:
-    """Read picture files. A warning tells of each that cannot be read, unless it is the only one.
+def from_files(
+    found: list[Found], labels: list[int | None] | None, model: Trained
+) -> PicturesToClassify:
+    """Read picture files; warn of each that is unreadable, unless it is the only one.
 
     Args:
         found: The files.
-        labels: The class number of each, None where not known; or None.
-        model: The net and what it takes.
+        labels: A class number for each, None for an unknown one; or None.
+        model: The net and its input transform.
 
     Raises:
-        UserError: None of the files can be read.
+        UserError: All files are unreadable.
     """
-    pictures = _read([picture.path for picture in found])
-    read = [i for i, picture in enumerate(pictures) if picture is not None]
+    readable = _read([picture.path for picture in found])
+    read = list(readable)
     if not read:
         raise UserError(f'none of the {len(found)} pictures could be read')
     names = [printable(found[i].path) for i in read]
     short = [printable(found[i].short) for i in read]
-    pictures = np.stack([pictures[i] for i in read])
+    pictures = np.stack(list(readable.values()))
     labels = labels and [labels[i] for i in read]
     size = model.config.batch_size
     inputs = (
@@ -70,32 +74,33 @@ def from_files(found: list[Found], labels: list | None, model: Trained) -> Pictu
     return PicturesToClassify(names, short, pictures, labels, inputs, len(found) - len(read))
 
 
-def _read(paths):
-    """The pictures; None, and a warning, for what is none. Of one path that is an error."""
-    pictures = []
+def _read(paths: list[pathlib.Path]) -> dict[int, NDArray[np.uint8]]:
+    """Read pictures by their place in the list; warn of unreadable ones, refuse a single one."""
+    pictures: dict[int, NDArray[np.uint8]] = {}
     with tqdm(paths, desc='read', unit='img', leave=False, disable=None) as bar:
-        for path in bar:
+        for i, path in enumerate(bar):
             try:
-                pictures.append(picture_files.read(path))
+                pictures[i] = picture_files.read(path)
             except UserError as error:
                 if len(paths) == 1:
                     raise
-                pictures.append(None)
                 with tqdm.external_write_mode(sys.stderr):
                     tell(f'warning: {error}')
     return pictures
 
 
-def true_labels(path: str, found: list[Found], class_names: list[str]) -> tuple[list, str | None]:
-    """The class number of each picture, None where `path` has none; and a warning, or None.
+def true_labels(
+    path: str, found: list[Found], class_names: list[str]
+) -> tuple[list[int | None], str | None]:
+    """Read the class number of each picture, None if `path` has none; and a warning, or None.
 
     Args:
         path: A CSV file; see picture_labels.py.
         found: The pictures.
-        class_names: In the order of their numbers.
+        class_names: The names of the classes, in the order of their numbers.
 
     Raises:
-        UserError: The file cannot be read, is malformed, or names none of the pictures.
+        UserError: The file is unreadable or malformed, or names none of the pictures.
     """
     lines = picture_labels.read(path, class_names)
     labels, unmatched = picture_labels.assign(lines, found, path)
@@ -105,35 +110,37 @@ def true_labels(path: str, found: list[Found], class_names: list[str]) -> tuple[
     if not unmatched:
         return labels, None
     return labels, (
-        f'{path}: {len(unmatched)} of {len(lines)} names are of none of these pictures, '
-        f'the first of them {unmatched[0]!r}'
+        f'{path}: {len(unmatched)} of {len(lines)} names belong to none of these pictures, '
+        f'such as {unmatched[0]!r}'
     )
 
 
 def first_test_images(count: int, data: Dataset, model: Trained) -> PicturesToClassify:
-    """The first `count` test images, whose labels are known.
+    """Take the first `count` test images, with their labels.
 
     Raises:
-        UserError: There are not as many.
+        UserError: There are fewer.
     """
     images, index, labels = image_sets.choose(model, data, 'test')
     if count > len(index):
         raise UserError(f'{count}: there are only {len(index)} test images')
-    index, labels = index[:count], labels[:count].tolist()
+    index = index[:count]
     pictures = figures.colours(data.test_images[index].reshape(-1, 3, 32, 32))
     inputs = (x for x, _ in images.batches(index, model.config.batch_size))
     names = [f'test {number}' for number in index]
-    return PicturesToClassify(names, names, pictures, labels, inputs)
+    return PicturesToClassify(names, names, pictures, labels[:count].tolist(), inputs)
 
 
-def predict(chosen: PicturesToClassify, model: Trained, tta: str, top: int) -> list[dict]:
-    """What the net says of each picture, as `predictions.rows`.
+def predict(
+    chosen: PicturesToClassify, model: Trained, tta: str, top: int
+) -> list[predictions.Row]:
+    """Predict the class of each picture.
 
     Args:
         chosen: The pictures.
         model: The net.
         tta: A name in `inference.views`.
-        top: How many classes are told.
+        top: How many classes to list.
     """
     count = len(chosen.names)
     with tqdm(total=count, desc='predict', unit='img', leave=False, disable=None) as bar:
@@ -141,9 +148,9 @@ def predict(chosen: PicturesToClassify, model: Trained, tta: str, top: int) -> l
     return predictions.rows(chosen.names, logits, model.class_names, top, chosen.labels)
 
 
-def draw(rows: list[dict], chosen: PicturesToClassify, path: str | pathlib.Path) -> None:
-    """Draw the pictures with their predictions, `rows` of `predict`, into a PNG file."""
-    captions = []
+def draw(rows: Sequence[predictions.Row], chosen: PicturesToClassify, path: pathlib.Path) -> None:
+    """Draw the pictures with their predictions, the `rows` from `predict`, into a PNG file."""
+    captions: list[tuple[str, ...]] = []
     for name, row in zip(chosen.short, rows, strict=True):
         best = row['top'][0]
         truth = [f'truth: {row["label"]}'] if row.get('right') is False else []

@@ -1,24 +1,31 @@
-"""The images that trained weights are tried on: test, valid or train, of the run's own split."""
+"""Choose the images to evaluate weights on: the test, valid or train set of their own run."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainer_cifar import initial
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import batches, dataset, input_transform
-from chainer_cifar.data.preprocess import Raw, name_of
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.preprocess import Preprocessing, Raw, name_of
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.registry import Registry
 
-choices = Registry('set')
+Index: TypeAlias = NDArray[np.integer[Any]]
+Labels: TypeAlias = NDArray[np.int32]
+
+# Images (N, 3072), their labels (N,), and the indices of those in the set.
+Choice: TypeAlias = tuple[Array, Labels, Index]
+
+choices = Registry[Callable[[Trained, Dataset], Choice]]('set')
 
 
-def load(trained):
-    """The data that ``--dataset`` and ``--label`` of the run name, checked to be of its kind.
-
-    Args:
-        trained (Trained): See trained.py.
-
-    Returns:
-        Dataset
+def load(trained: Trained) -> Dataset:
+    """Load ``--dataset`` and ``--label`` of a run, and check that they are of its kind.
 
     Raises:
         UserError: The files are missing or damaged, or have other classes or another preprocessing
@@ -31,20 +38,21 @@ def load(trained):
     return data
 
 
-def choose(trained, data, name):
-    """One set, on the device.
+def choose(
+    trained: Trained, data: Dataset, name: str
+) -> tuple[batches.DeviceImages, Index, Labels]:
+    """Choose one set and put its images on the device.
 
     Args:
-        trained (Trained): See trained.py.
-        data (Dataset): What `load` gave.
-        name (str): test, valid or train.
+        trained: The net, on its device, and its run.
+        data: The data from `load`.
+        name: test, valid or train.
 
     Returns:
-        (DeviceImages, numpy.ndarray, numpy.ndarray): images, the indices of those in the set, and
-        their labels, int32 ``(N,)``.
+        The images, the indices of those in the set, and their labels ``(N,)``.
 
     Raises:
-        UserError: The run has no such images, or they cannot be told.
+        UserError: The run has no such images, or nobody knows which they are.
     """
     images, labels, index = choices[name](trained, data)
     normalization = trained.input_transform.normalization
@@ -52,23 +60,23 @@ def choose(trained, data, name):
 
 
 @choices.register('test')
-def _test(trained, data):
+def _test(trained: Trained, data: Dataset) -> Choice:
     return data.test_images, data.test_labels, np.arange(len(data.test_labels))
 
 
 @choices.register('valid')
-def _valid(trained, data):
+def _valid(trained: Trained, data: Dataset) -> Choice:
     if trained.config.no_valid_data:
         raise UserError('valid: this run set no images aside (--no_valid_data)')
     return data.train_images, data.train_labels, _split(trained, data, 'valid').valid
 
 
 @choices.register('train')
-def _train(trained, data):
+def _train(trained: Trained, data: Dataset) -> Choice:
     return data.train_images, data.train_labels, _split(trained, data, 'train').train
 
 
-def _split(trained, data, name):
+def _split(trained: Trained, data: Dataset, name: str) -> batches.Split:
     config = trained.config
     if data.checksum() != trained.data_checksum:
         raise UserError(
@@ -79,7 +87,7 @@ def _split(trained, data, name):
     return initial.split_images(config, len(data.train_labels))
 
 
-def _compare_names(trained, data):
+def _compare_names(trained: Trained, data: Dataset) -> None:
     ours, theirs = trained.class_names, list(data.class_names)
     where = f'{trained.config.label}: not the classes of {trained.weights}'
     for number, (our, their) in enumerate(zip(ours, theirs, strict=False)):
@@ -89,14 +97,14 @@ def _compare_names(trained, data):
         raise UserError(f'{where}: there are {len(theirs)} there and {len(ours)} in the run')
 
 
-def _equal(one, other):
-    """Are they the same preprocessing, fitted to the same numbers?"""
+def _equal(one: Preprocessing, other: Preprocessing) -> bool:
+    """Say whether both are the same preprocessing, fitted to the same numbers."""
     return type(one) is type(other) and all(
         np.array_equal(value, getattr(other, name)) for name, value in vars(one).items()
     )
 
 
-def _compare_preprocessing(trained, data):
+def _compare_preprocessing(trained: Trained, data: Dataset) -> None:
     path = trained.config.dataset
     ours = trained.input_transform.preprocessing
     theirs = input_transform.from_dataset(path, trained.input_transform.normalization).preprocessing

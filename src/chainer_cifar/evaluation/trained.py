@@ -1,22 +1,26 @@
-"""A trained net as evaluate, predict and visualize need it: all they ask is its weights file."""
+"""Load a trained net for evaluate, predict and visualize, given only its weights file."""
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import chainer
 import numpy as np
 
 from chainer_cifar import config as train_config
 from chainer_cifar import runs
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import input_transform
 from chainer_cifar.data.input_transform import InputTransform
-from chainer_cifar.data.preprocess import name_of
+from chainer_cifar.data.preprocess import Preprocessing, name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
 from chainer_cifar.weights import npz
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
-SUGGESTED = 5  # runs, where no weights are found
+SUGGESTED = 5  # how many runs to suggest if there are no such weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,19 +28,19 @@ class Trained:
     """What a run left behind, ready to use.
 
     Attributes:
-        weights (pathlib.Path): The file.
-        config (TrainConfig): The flags of the run, or those given instead.
-        class_names (list of str): In the order of the logits.
-        input_transform (InputTransform): From pictures to what the net takes.
-        net (chainer.Chain): On `device`, with these weights.
-        device (chainer.backend.Device): Where it is.
-        data_checksum (str): Of the data it was trained on (`Dataset.checksum`); empty if unknown.
-        batch_size (int): That it was trained with.
+        weights: Their file.
+        config: The flags of the run, except for those that the user replaced.
+        class_names: The names of the classes in the order of the logits.
+        input_transform: Turns pictures into what the net takes.
+        net: The net on `device`, with these weights.
+        device: Where the net is.
+        data_checksum: `Dataset.checksum` of the data it was trained on; empty if unknown.
+        batch_size: The batch size that it was trained with.
     """
 
     weights: pathlib.Path
     config: train_config.TrainConfig
-    class_names: list
+    class_names: list[str]
     input_transform: InputTransform
     net: chainer.Chain
     device: chainer.backend.Device
@@ -44,29 +48,29 @@ class Trained:
     batch_size: int
 
     @property
-    def results(self):
-        """The folder under results/ for what is found out about these weights."""
+    def results(self) -> pathlib.Path:
+        """The folder under results/ for reports and pictures of these weights."""
         folder = self.weights.parent
-        run = runs.containing(folder, [MODELS])  # it may have been renamed since
+        run = runs.containing(folder, [MODELS])  # the user may have renamed it
         if run is None or folder.resolve() == MODELS.resolve():
             run = RunFolder(self.config.prefix)
         return run.results
 
-    def name(self, *words):
-        """A file name for that: the words, and the weights' name unless that is best.npz."""
+    def name(self, *words: str) -> str:
+        """Make a file name for there: the words, and the weights' name unless that is best.npz."""
         epoch = [] if self.weights.name == WEIGHTS else [self.weights.stem]
         return '-'.join([*words, *epoch])
 
 
-def load(path, flags=None):
+def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -> Trained:
     """Read a weights file, and beside it the run's config.json and input.npz.
 
     Args:
-        path (str): A weights file or snapshot, or a run; see `find`.
-        flags (dict): Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
+        path: A weights file or snapshot, or a run; see `find`.
+        flags: Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
 
     Raises:
-        UserError: A file is missing or damaged, or the weights are those of another net.
+        UserError: A file is missing or damaged, or the weights belong to another net.
     """
     weights = find(path)
     arrays = npz.read(weights)
@@ -84,8 +88,12 @@ def load(path, flags=None):
     return Trained(weights, config, classes, found, net, device, checksum, batch_size)
 
 
-def find(name):
-    """The weights file that `name` means (see `runs.find_weights`); UserError if there is none."""
+def find(name: str | os.PathLike[str]) -> pathlib.Path:
+    """Find the weights file that a user means by `name`; see `runs.find_weights`.
+
+    Raises:
+        UserError: There is none.
+    """
     path = runs.find_weights(name)
     if not path.is_file():
         known = [str(folder) for folder in runs.with_weights()[:SUGGESTED]]
@@ -94,18 +102,20 @@ def find(name):
     return path
 
 
-def other_input(weights, preprocessing, normalize):
-    """In what the images that weights were trained on differ from those of another run.
+def other_input(
+    weights: pathlib.Path, preprocessing: Preprocessing | None, normalize: str
+) -> list[str]:
+    """Tell how the images that weights were trained on differ from those of another run.
 
-    Means and the like are not compared: they differ between any two data sets.
+    It does not compare means and the like, which differ between any two data sets.
 
     Args:
-        weights (pathlib.Path): The file; config.json and input.npz of its run lie beside it.
-        preprocessing: Of the other run, as `InputTransform` has it.
-        normalize (str): Its ``--normalize``.
+        weights: The file; config.json and input.npz of its run lie beside it.
+        preprocessing: That of the other run; None if unknown.
+        normalize: ``--normalize`` of the other run.
 
     Returns:
-        list of str: Such as ``preprocessing raw, not mean``; empty if those files are missing.
+        Texts such as ``preprocessing raw, not mean``; none if those two files are missing.
 
     Raises:
         UserError: One of them is damaged.
@@ -121,20 +131,20 @@ def other_input(weights, preprocessing, normalize):
     return [f'{what} {old}, not {new}' for what, (old, new) in pairs.items() if old != new]
 
 
-def _read_description(path):
+def _read_description(path: pathlib.Path) -> dict[str, Any]:
     try:
         return runs.read_description(path, {'flags', 'classes'}, 'copy it again')
     except FileNotFoundError:
         raise UserError(
-            f'{path}: no such file; it tells what net the weights are of, and lies beside them'
+            f'{path}: no such file; it must lie beside the weights, to say which net they belong to'
         ) from None
 
 
-def _fill(net, arrays, path, model):
+def _fill(net: chainer.Chain, arrays: Mapping[str, Array], path: pathlib.Path, model: str) -> None:
     wanted = chainer.serializers.DictionarySerializer()
     wanted.save(net)
     for name, array in wanted.target.items():
-        shape = np.shape(arrays.get(name))
+        shape = arrays[name].shape if name in arrays else None
         if name not in arrays or shape != np.shape(array):
             found = f'it has shape {shape} there' if name in arrays else 'there is none there'
             raise UserError(

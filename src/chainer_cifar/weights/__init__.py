@@ -1,1 +1,1 @@
-"""Initial weights from files: of ours, of Keras, of PyTorch; and links that do not train."""
+"""Start from the weights in files of ours, of Keras or of PyTorch, and freeze parts of a net."""

@@ -1,24 +1,29 @@
-"""Chainer's reader of saved state, which believes nothing before it is checked."""
+"""Read saved state as Chainer does, but check its types and shapes."""
+
+from typing import Any
 
 import chainer
 
-# The kinds of NumPy's dtypes that stand for a value of Python.
-_KINDS = {bool: 'b', int: 'iu', float: 'f', str: 'U'}
+# The kinds of NumPy's dtypes that can hold a value of this type of Python's.
+_KINDS: dict[type, str] = {bool: 'b', int: 'iu', float: 'f', str: 'U'}
 
 
 class CheckedDeserializer(chainer.serializers.NpzDeserializer):
-    """Chainer's, but an array of another shape or dtype than what it replaces is a ValueError.
+    """Do as Chainer's, but refuse an array with another shape or dtype than what it replaces.
 
-    Chainer would stretch a single number over a whole array, and round what is of another dtype.
+    Chainer would stretch a single number over a whole array, and round values of another dtype.
+
+    Raises:
+        ValueError: An array does not fit.
     """
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: str) -> 'CheckedDeserializer':
         return type(self)(self.npz, f'{self.path}{key.strip("/")}/')
 
-    def __call__(self, key, value):
+    def __call__(self, key: str, value: Any) -> Any:
         name = self.path + key.lstrip('/')
         found = self.npz[name]
-        if hasattr(value, 'dtype') and getattr(value, 'ndim', 0):
+        if hasattr(value, 'dtype') and getattr(value, 'ndim', 0) > 0:
             if (found.shape, found.dtype) != (value.shape, value.dtype):
                 raise ValueError(
                     f'{name} is {found.dtype} {found.shape}, not {value.dtype} {value.shape}'
@@ -30,8 +35,8 @@ class CheckedDeserializer(chainer.serializers.NpzDeserializer):
         return super().__call__(key, value)
 
 
-def require_finite(link):
-    """ValueError that names the first parameter of `link` that holds NaN or infinity."""
+def require_finite(link: chainer.Link) -> None:
+    """Raise ValueError if a parameter of `link` holds NaN or infinity, and name the first."""
     for name, param in link.namedparams():
         if not link.xp.isfinite(param.array).all():
             raise ValueError(f'{name[1:]} holds NaN or infinity')

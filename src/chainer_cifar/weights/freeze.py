@@ -1,45 +1,45 @@
-"""Keep parts of a net as they are while the rest trains."""
+"""Keep parts of a net unchanged while the rest trains."""
 
 import fnmatch
 
 import chainer
 import chainer.links as L
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 from chainer_cifar.registry import nearest
 
 
-def freeze(net, patterns):
+def freeze(net: chainer.Chain, patterns: str) -> list[str]:
     """Exclude the links and parameters that match from training.
 
-    Call it when the net is on its device, has its initial weights, and the optimizer is set up on
-    it, and, on resuming, before the snapshot is restored. The optimizer then passes over them, and
-    over their weight decay. A link all of whose parameters are frozen is computed without keeping
-    anything for backpropagation where nothing before it trains, and if it is a batch normalization,
-    with its stored statistics, which stay as they are.
+    Call it when the net is on its device and has its initial weights, and its optimizer is set up;
+    when resuming, before restoring the snapshot. The optimizer then leaves the parameters alone,
+    and does not decay them. If all parameters of a link are frozen and nothing before it trains,
+    the link keeps nothing for backpropagation. A frozen batch normalization uses its stored
+    statistics and leaves them unchanged.
 
-    Names, serialization and ``copy.deepcopy`` of the net are as before.
+    Names, serialization and ``copy.deepcopy`` of the net stay as before.
 
     Args:
-        net (chainer.Chain): One of `chainer_cifar.nets`.
-        patterns (str): Shell patterns with commas between them, ``stem*,blocks/[0-9],*_bn``, each
-            matched with the whole name of every link (``blocks/3``, ``blocks/3/expand``) and
-            parameter (``blocks/3/expand/W``); ``*`` matches ``/`` too. What matches is frozen with
-            all that is in it.
+        net: One of `chainer_cifar.nets`.
+        patterns: Shell patterns with commas between them, ``stem*,blocks/[0-9],*_bn``. Each must
+            match the whole name of a link (``blocks/3``, ``blocks/3/expand``), to freeze all that
+            is in it, or of a parameter (``blocks/3/expand/W``); ``*`` matches ``/``, too.
 
     Returns:
-        list of str: Names of the frozen parameters, such as ``conv1/W``.
+        The names of the frozen parameters, such as ``conv1/W``.
 
     Raises:
-        UserError: A pattern matches nothing, or everything is frozen.
-        ValueError: The optimizer has not been set up on the net.
+        UserError: A pattern matches nothing, or all parameters would be frozen.
+        ValueError: The net has no optimizer yet.
     """
     parameters = {name.lstrip('/'): parameter for name, parameter in net.namedparams()}
     links = {name.lstrip('/'): link for name, link in net.namedlinks(skipself=True)}
     if any(parameter.update_rule is None for parameter in parameters.values()):
         raise ValueError('freeze the net after the optimizer has been set up on it')
-    frozen = set()
+    frozen: set[str] = set()
     for pattern in filter(None, (text.strip() for text in patterns.split(','))):
         matching = [
             name for name in (*links, *parameters) if fnmatch.fnmatchcase(name, pattern.lstrip('/'))
@@ -57,24 +57,24 @@ def freeze(net, patterns):
         _stop_training(parameters[name])
     for link in links.values():
         if type(link) in _FROZEN and not any(p.update_rule.enabled for p in link.params()):
-            # The link stays the one that its parent, the optimizer and a snapshot know.
+            # Its parent, the optimizer and snapshots know this link, so it cannot be a new one.
             link.__class__ = _FROZEN[type(link)]
         if isinstance(link, WeightNormalizedConvolution2D) and not link.g.update_rule.enabled:
             link.initialized = True  # or the first batch would set its parameters
     return [name for name in parameters if name in frozen]
 
 
-def _stop_training(parameter):
+def _stop_training(parameter: chainer.Parameter) -> None:
     parameter.update_rule.enabled = False
-    # Then no gradient is computed, and none counts when gradients are clipped. Chainer has no
-    # public way to say so of a parameter.
+    # Then nobody computes its gradient, or counts it when clipping gradients. Chainer has no public
+    # way to set this on a parameter.
     parameter._requires_grad = parameter.node._requires_grad = False
 
 
-class _Frozen:
-    """Mixed into a link: forward as in a test, and outside of the graph where that can be."""
+class _Frozen(chainer.Link):
+    """A mixin: compute as in a test, and outside of the graph if nothing before trains."""
 
-    def forward(self, x):
+    def forward(self, x: Array | chainer.Variable) -> chainer.Variable:
         x = chainer.as_variable(x)
         with chainer.using_config('train', False):
             if x.requires_grad:

@@ -1,14 +1,18 @@
-"""Start a net from the weights in a file: what fits by name and shape, and a report of the rest."""
+"""Start a net from the weights in a file: load those with a fitting name and shape."""
 
 import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable
 
 import chainer
 import numpy as np
 
 from chainer_cifar import nets, runs
+from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.weights import keras_h5, npz
-from chainer_cifar.weights.pretrained import PRETRAINED
+from chainer_cifar.weights.pretrained import PRETRAINED, Pretrained
 
 IMAGENET = 'imagenet'
 
@@ -18,21 +22,21 @@ class Report:
     """What `initialize` did.
 
     Attributes:
-        source (str): The file.
-        loaded (tuple of str): Names of the net's arrays that it gave, such as ``conv1/W``.
-        missing (tuple of str): Those of the net that keep their initial values.
-        skipped (dict): From names in the file that were not used to the reason.
-        values (int): Numbers loaded.
+        source: The file.
+        loaded: Names of the net's arrays that came from it, such as ``conv1/W``.
+        missing: Names of the net's arrays that keep their initial values.
+        skipped: Why an array of the file was not loaded, by its name there.
+        values: How many numbers were loaded.
     """
 
     source: str
-    loaded: tuple
-    missing: tuple
-    skipped: dict
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    skipped: dict[str, str]
     values: int
 
-    def __str__(self):
-        """A line on what was loaded, and one each on what was skipped and what is missing."""
+    def __str__(self) -> str:
+        """Tell in a line each what was loaded, what was skipped and what is missing."""
         n_array = len(self.loaded) + len(self.missing)
         lines = [
             f'loaded {len(self.loaded)} of {n_array} arrays ({self.values:,} values) '
@@ -46,18 +50,15 @@ class Report:
         return '\n'.join(lines)
 
 
-def initialize(net, source):
-    """Load into `net` what `source` has of the right name and shape.
+def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
+    """Load into `net` the arrays in `source` that have the right name and shape.
 
-    The classifier of another number of classes is so left out, and keeps its initial values.
+    A classifier for another number of classes does not fit, so it keeps its initial values.
 
     Args:
-        net (chainer.Chain): One of `chainer_cifar.nets`, on any device.
-        source (str or path): Weights or a snapshot of ours (npz), a run (see `runs.find_weights`),
-            weights of Keras (h5; see `keras_h5.read`), or the word ``imagenet`` (see `PRETRAINED`).
-
-    Returns:
-        Report
+        net: One of `chainer_cifar.nets`, on any device.
+        source: Weights or a snapshot of ours (npz), a run (see `runs.find_weights`), weights of
+            Keras (h5; see `keras_h5.read`), or the word ``imagenet`` (see `PRETRAINED`).
 
     Raises:
         UserError: The file is missing or damaged, holds NaN or infinity, or nothing in it fits.
@@ -69,22 +70,22 @@ def initialize(net, source):
         arrays = _read(net, source)
     of_net = chainer.serializers.DictionarySerializer()
     of_net.save(net)
-    # Scalars of a net are not weights, but what happened to them: batches counted, initialized.
+    # The scalars of a net are no weights, but tell of them: batches counted, initialized.
     wanted = {name: array for name, array in of_net.target.items() if array.ndim}
     scalars = {
         name: array
         for name, array in arrays.items()
         if not array.ndim and name in of_net.target and name not in wanted
     }
-    skipped = {}
-    fitting = {}
-    for name in sorted(arrays.keys() - scalars.keys()):  # in Chainer's files they have no order
+    skipped: dict[str, str] = {}
+    fitting: dict[str, Array] = {}
+    for name in sorted(arrays.keys() - scalars.keys()):  # Chainer's files have no order
         array = arrays[name]
         reason = _misfit(array, wanted.get(name))
         if reason:
             skipped[name] = reason
             continue
-        with np.errstate(over='ignore'):  # a float64 may be beyond float32; it is found out next
+        with np.errstate(over='ignore'):  # a float64 may be beyond float32; see next
             fitting[name] = np.ascontiguousarray(array, wanted[name].dtype)
         if not np.isfinite(fitting[name]).all():
             raise UserError(f'{source}: {name} holds NaN or infinity; choose another file')
@@ -103,7 +104,7 @@ def initialize(net, source):
     )
 
 
-def _pretrained(net):
+def _pretrained(net: chainer.Chain) -> Pretrained:
     try:
         return PRETRAINED[type(net)]
     except KeyError:
@@ -114,7 +115,7 @@ def _pretrained(net):
         ) from None
 
 
-def _read(net, path):
+def _read(net: chainer.Chain, path: pathlib.Path) -> dict[str, Array]:
     try:
         with open(path, 'rb') as file:
             start = file.read(8)
@@ -130,8 +131,8 @@ def _read(net, path):
     raise UserError(f'{path}: neither an npz file of ours nor an h5 file of Keras')
 
 
-def _misfit(array, wanted):
-    """Why an array cannot be loaded; None where it can."""
+def _misfit(array: Array, wanted: Array | None) -> str | None:
+    """Say why an array cannot be loaded; None if it can."""
     if wanted is None:
         return 'not in the net'
     if array.shape != wanted.shape:
@@ -141,7 +142,7 @@ def _misfit(array, wanted):
     return None
 
 
-def _few(names, limit=5):
+def _few(names: Iterable[str], limit: int = 5) -> str:
     names = list(names)
     more = f' and {len(names) - limit} more' if len(names) > limit else ''
     return ', '.join(names[:limit]) + more

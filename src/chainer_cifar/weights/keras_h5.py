@@ -1,9 +1,15 @@
-"""Read the weights of a Keras model from its h5 file, for a net whose links are named alike."""
+"""Read the weights of a Keras model from its h5 file, for a net whose links have the same names."""
 
+import os
+from collections.abc import Container
+from typing import Any
+
+import chainer
 import chainer.links as L
 import h5py
 import numpy as np
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 
 _BATCH_NORMALIZATION = {
@@ -16,24 +22,24 @@ _OTHER = {'kernel': 'W', 'depthwise_kernel': 'W', 'bias': 'b'}
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 
 
-def read(path, net):
-    """The weights in the h5 file `path`, named and laid out as `net` has them.
+def read(path: str | os.PathLike[str], net: chainer.Chain) -> dict[str, Array]:
+    """Read the weights in an h5 file, with the names and layouts of `net`.
 
     Convolution kernels (H, W, in, out) become (out, in, H, W), depthwise ones (H, W, C, 1) become
-    (C, 1, H, W), dense ones (in, out) become (out, in). Where a dense layer follows a flatten,
-    Keras counts its inputs by row, column, channel, and Chainer by channel, row, column: such a net
-    says so by an attribute ``flattened = {'fc1': (C, H, W)}``.
+    (C, 1, H, W), dense ones (in, out) become (out, in). If a dense layer follows a flatten, Keras
+    counts its inputs by row, column, channel, and Chainer by channel, row, column: such a net has
+    an attribute ``flattened = {'fc1': (C, H, W)}``.
 
     Args:
-        path: Written by ``save_weights('….h5')`` of Keras 2 or ``save('….h5')`` of Keras 2 or 3.
-        net (chainer.Chain): Layers are looked up in it by name, at any depth of nested models.
+        path: A file from ``save_weights('….h5')`` of Keras 2 or ``save('….h5')`` of Keras 2 or 3.
+        net: The net whose links have the names of the layers, at any depth of nested models.
 
     Returns:
-        dict: From names such as ``conv1/W`` to arrays; what the net has no link for is under
-        Keras' name, ``conv1/kernel``.
+        The arrays by names such as ``conv1/W``; those without a link in the net have Keras' name,
+        ``conv1/kernel``.
 
     Raises:
-        UserError: The file is missing or damaged, no h5, or in the layout of Keras 3's
+        UserError: The file is missing or damaged, is no h5 file, or has the layout of Keras 3's
             ``.weights.h5``, which does not keep the names.
     """
     links = {name.lstrip('/'): link for name, link in net.namedlinks(skipself=True)}
@@ -49,7 +55,7 @@ def read(path, net):
             f"in Keras, load it and write model.save('model.h5')"
         )
     flattened = getattr(net, 'flattened', {})
-    arrays = {}
+    arrays: dict[str, Array] = {}
     for layer, weights in layers.items():
         for weight, array in weights.items():
             name, converted = weight, array
@@ -59,12 +65,12 @@ def read(path, net):
     return arrays
 
 
-def _layers(root, known):
-    """{layer: {weight: array}}, from ``layer/layer/weight:0`` or ``model/layer/weight``."""
-    layers = {}
+def _layers(root: h5py.Group, known: Container[str]) -> dict[str, dict[str, Array]]:
+    """Return {layer: {weight: array}} from ``layer/layer/weight:0`` or ``model/layer/weight``."""
+    layers: dict[str, dict[str, Array]] = {}
 
-    def visit(name, item):
-        # Groups are skipped; links to other files and names are not followed by h5py.
+    def visit(name: str, item: Any) -> None:
+        # h5py follows no links to other files and names.
         if isinstance(item, h5py.Dataset):
             *groups, weight = name.split('/')
             # TensorFlow 1 wrote conv1/conv1_1/kernel:0 for a model that was built a second time.
@@ -76,8 +82,10 @@ def _layers(root, known):
     return layers
 
 
-def _convert(link, weight, array, flattened):
-    """Name and layout of one weight in Chainer; as it was where there is no rule for it."""
+def _convert(
+    link: chainer.Link, weight: str, array: Array, flattened: tuple[int, int, int] | None
+) -> tuple[str, Array]:
+    """Give a weight its name and layout in Chainer; without a rule for it, leave it unchanged."""
     names = _BATCH_NORMALIZATION if isinstance(link, L.BatchNormalization) else _OTHER
     name = names.get(weight, weight)
     if isinstance(link, L.Convolution2D) and array.ndim == 4:

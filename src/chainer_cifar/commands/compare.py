@@ -1,8 +1,10 @@
 """Compare runs: flags that differ, errors, times, and all curves in one picture."""
 
 import pathlib
+from collections.abc import Sequence
 
 from chainer_cifar import runs
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._runs_parser import runs_parser, tell_unread
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import comparison, history
@@ -11,7 +13,7 @@ from chainer_cifar.streams import printable, tell
 PICTURE = runs.RESULTS / 'compare.png'
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     comparison.formats.require(given.format)
     path = pathlib.Path(given.out)
@@ -29,17 +31,17 @@ def main(argv, prog):
     tell_unread(problems, len(found))
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = runs_parser(prog, __doc__)
     parser.add_argument(
         '--format',
         default='table',
-        help=f'of what is printed: {", ".join(comparison.formats)} (default: table)',
+        help=f'format of the output: {", ".join(comparison.formats)} (default: table)',
     )
     parser.add_argument(
         '--out',
         default=str(PICTURE),
         metavar='FILE.png',
-        help=f'the picture of the curves (default: {PICTURE})',
+        help=f'where to draw the curves (default: {PICTURE})',
     )
     return parser

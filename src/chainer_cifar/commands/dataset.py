@@ -1,11 +1,12 @@
 """Precompute the preprocessed pictures.
 
-Written are label.pkl, classes.json, image*.pkl, their statistics and samples.
+This writes label.pkl, classes.json, image*.pkl, their statistics and samples.
 """
 
 import argparse
 import math
 import pathlib
+from collections.abc import Sequence
 
 from chainer_cifar import figures
 from chainer_cifar.arguments import ArgumentParser
@@ -15,7 +16,7 @@ from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     args = parse(argv, prog)
     names = args.only.split(',')
     for name in names:  # before anything takes time
@@ -25,7 +26,8 @@ def main(argv, prog):
     prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
 
 
-def parse(argv, prog):
+def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
+    """Parse and check the arguments."""
     parser = ArgumentParser(
         prog=prog,
         description=__doc__,
@@ -54,6 +56,6 @@ def parse(argv, prog):
     return args
 
 
-def default_out(source):
-    """A folder of its own for each source, so that digits never replace CIFAR-10."""
+def default_out(source: str) -> str:
+    """Give each source its own folder, so that digits never replace CIFAR-10."""
     return 'dataset' if source == 'cifar10' else f'dataset/{source}'

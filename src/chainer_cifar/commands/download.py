@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Sequence
 
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data.archive import ARCHIVES, obtain
@@ -11,13 +12,13 @@ from chainer_cifar.streams import tell
 DESCRIPTION = """\
 Fetch CIFAR-10 or CIFAR-100 (170 MB), verify and extract it.
 
-What is in --dir already and has the right md5 is not fetched or extracted again. A download that
-was cut off or interrupted goes on where it ended. Without a network, fetch the archive elsewhere,
+Files in --dir that have the right md5 are not fetched or extracted again. An interrupted download
+continues where it stopped. Without a network, fetch the archive elsewhere,
 put it into --dir under its own name (cifar-10-python.tar.gz) and run this command.
 """
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     args = parse(argv, prog)
     archive = ARCHIVES[args.set]
     url = archive.url if args.url == 'official' else args.url
@@ -35,10 +36,11 @@ WARNING = (
 
 
 class Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Defaults in the help, and its paragraphs as they are."""
+    """Show defaults in the help, and keep its paragraphs."""
 
 
-def parse(argv, prog):
+def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
+    """Parse the arguments."""
     parser = ArgumentParser(prog=prog, description=DESCRIPTION, formatter_class=Formatter)
     parser.add_argument('--set', default='cifar10', help=f'which archive: {", ".join(ARCHIVES)}')
     parser.add_argument(
@@ -68,13 +70,15 @@ def parse(argv, prog):
     return parser.parse_args(argv)
 
 
-def md5(text):
+def md5(text: str) -> str:
+    """Read ``--md5``."""
     if text not in ('official', 'skip') and not re.fullmatch('[0-9a-fA-F]{32}', text):
         raise argparse.ArgumentTypeError(f"'{text}' is not skip or 32 hexadecimal digits")
     return text.lower()
 
 
-def count(text):
+def count(text: str) -> int:
+    """Read ``--retries``."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of 0 or more")
     return int(text)

@@ -1,23 +1,28 @@
 """Measure trained weights: loss, error, per-class numbers and confusion matrix."""
 
+import argparse
 import json
 import pathlib
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tqdm import tqdm
 
 from chainer_cifar import environment, figures, runs
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.errors import prefixed
 from chainer_cifar.evaluation import image_sets, inference, report
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.files import atomic_write
 
 TAKES_BATCH_SIZE = True
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
-    # Before anything takes time.
+    # Check these before anything takes time.
     inference.views.require(given.tta)
     image_sets.choices.require(given.set)
     model = load(given)
@@ -46,7 +51,13 @@ def main(argv, prog):
     _write(given, model, facts, numbers, report.text(numbers, logits, labels, model.class_names))
 
 
-def _write(given, model, facts, numbers, text):
+def _write(
+    given: argparse.Namespace,
+    model: Trained,
+    facts: Mapping[str, Any],
+    numbers: report.Report,
+    text: str,
+) -> None:
     title = f'{facts["weights"]}: {facts["images"]:,} {given.set} images of {facts["dataset"]}'
     if given.tta != 'none':
         title += f', --tta {given.tta}'
@@ -70,7 +81,7 @@ def _write(given, model, facts, numbers, text):
     print(f'report     {folder / name}.txt  {folder / name}.json\nconfusion  {picture}')
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = weights_parser(prog, __doc__)
     parser.add_argument(
         '--set',

@@ -3,10 +3,13 @@
 A picture is cut to the square in its middle, resized to 32x32 and treated as in training.
 """
 
+import argparse
 import pathlib
 import zipfile
+from collections.abc import Sequence
 
 from chainer_cifar import figures
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import (
@@ -17,12 +20,14 @@ from chainer_cifar.evaluation import (
     predictions,
     trained,
 )
+from chainer_cifar.evaluation.classify import PicturesToClassify
+from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.streams import tell
 
 TAKES_BATCH_SIZE = True
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     _check(given, prog)
     model = load(given)
@@ -30,7 +35,7 @@ def main(argv, prog):
     rows = classify.predict(chosen, model, given.tta, given.top)
     print(predictions.formats[given.format](rows), flush=True)
     if given.gallery:
-        classify.draw(rows, chosen, given.gallery)
+        classify.draw(rows, chosen, pathlib.Path(given.gallery))
         if given.format == 'table':
             print(f'gallery  {given.gallery}', flush=True)
     if chosen.unread:
@@ -38,8 +43,8 @@ def main(argv, prog):
         raise UserError(f'{chosen.unread} of {count} pictures could not be read')
 
 
-def _check(given, prog):
-    # Before anything takes time.
+def _check(given: argparse.Namespace, prog: str) -> None:
+    # This comes before anything takes time.
     predictions.formats.require(given.format)
     inference.views.require(given.tta)
     weights = trained.find(given.weights)
@@ -61,7 +66,7 @@ def _check(given, prog):
         raise UserError(f'--gallery {given.gallery}: is a folder')
 
 
-def _files(given, model):
+def _files(given: argparse.Namespace, model: Trained) -> PicturesToClassify:
     found = picture_files.find(given.images)
     _check_gallery(given, len(found))
     labels = None
@@ -73,7 +78,7 @@ def _files(given, model):
     return classify.from_files(found, labels, model)
 
 
-def _test_images(given, model):
+def _test_images(given: argparse.Namespace, model: Trained) -> PicturesToClassify:
     data = image_sets.load(model)
     with prefixed('--first '):
         chosen = classify.first_test_images(given.first, data, model)
@@ -81,35 +86,35 @@ def _test_images(given, model):
     return chosen
 
 
-def _check_gallery(given, count):
+def _check_gallery(given: argparse.Namespace, count: int) -> None:
     if given.gallery and count > figures.GALLERY:
         raise UserError(
             f'--gallery: {count} pictures are too many for one sheet; at most {figures.GALLERY}'
         )
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = weights_parser(prog, __doc__)
     parser.add_argument(
         'images',
         nargs='*',
         default=[],
         metavar='IMAGE',
-        help='picture files, or folders, in and below which they are searched',
+        help='picture files, or folders to search for them',
     )
     parser.add_argument(
         '--first', type=int, default=None, metavar='N', help='the first N test images of the run'
     )
     parser.add_argument(
-        '--top', type=int, default=3, metavar='K', help='classes that are told (default: 3)'
+        '--top', type=int, default=3, metavar='K', help='how many classes to list (default: 3)'
     )
     parser.add_argument(
         '--format',
         default='table',
-        help=f'of what is printed: {", ".join(predictions.formats)} (default: table)',
+        help=f'format of the output: {", ".join(predictions.formats)} (default: table)',
     )
     parser.add_argument(
-        '--gallery', default='', metavar='FILE.png', help='draw the pictures with predictions'
+        '--gallery', default='', metavar='FILE.png', help='draw the pictures with their predictions'
     )
     parser.add_argument(
         '--labels',

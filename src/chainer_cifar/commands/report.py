@@ -1,9 +1,10 @@
 """Write a report of runs as one HTML page: curves, confusion matrix, mistakes."""
 
 import pathlib
+from collections.abc import Sequence
 
 from chainer_cifar import runs
-from chainer_cifar.arguments import add_flags
+from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.commands._runs_parser import runs_parser, tell_unread
 from chainer_cifar.commands._weights_parser import REPLACEABLE
 from chainer_cifar.config import TrainConfig
@@ -15,7 +16,7 @@ from chainer_cifar.streams import printable, tell
 TAKES_BATCH_SIZE = True
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     out = given.out and pathlib.Path(given.out)
     if out and (out.suffix.lower() not in ('.html', '.htm') or out.is_dir()):
@@ -29,14 +30,14 @@ def main(argv, prog):
     tell_unread(problems, len(found))
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = runs_parser(prog, __doc__)
     add_flags(parser, TrainConfig, REPLACEABLE, default='that of the run')
     parser.add_argument(
         '--out',
         default='',
         metavar='FILE.html',
-        help=f'where to write (default: results/RUN/{runs.PAGE}; of several runs, '
+        help=f'where to write (default: results/RUN/{runs.PAGE}; for several runs, '
         f'{runs.RESULTS / runs.PAGE})',
     )
     return parser

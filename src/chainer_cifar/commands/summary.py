@@ -1,7 +1,10 @@
 """Show the layers of a net, their output shapes, parameters and multiply-adds."""
 
 import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import chainer
 import numpy as np
 
 from chainer_cifar import nets
@@ -11,7 +14,7 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import layers, trained
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _OWN}
     if given.depth is not None and given.depth < 1:
@@ -20,14 +23,14 @@ def main(argv, prog):
     print(layers.table(*layers.trace(net, np.zeros((1, 3, 32, 32), np.float32)), given.depth))
 
 
-def _from_run(given, flags):
+def _from_run(given: argparse.Namespace, flags: Mapping[str, Any]) -> chainer.Chain:
     if flags or given.n_class is not None:
         flag = next(iter(flags), 'n_class')
-        raise UserError(f'--{flag}: {given.weights} tells which net it is of; leave the flag out')
+        raise UserError(f'--{flag}: {given.weights} says which net to show; leave the flag out')
     return trained.load(given.weights, {'gpu': -1, 'cpu_engine': 'chainer'}).net
 
 
-def _by_name(given, flags):
+def _by_name(given: argparse.Namespace, flags: Mapping[str, Any]) -> chainer.Chain:
     if 'model' not in flags:
         raise UserError('give a net with -m (train.py --list_models tells them), or a run')
     n_class = 10 if given.n_class is None else given.n_class
@@ -40,7 +43,7 @@ def _by_name(given, flags):
 _OWN = ('weights', 'n_class', 'depth')
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
     parser.add_argument(
         'weights',
@@ -58,7 +61,7 @@ def _parser(prog):
         type=int,
         default=None,
         metavar='INT',
-        help='names of a path that are told apart: 1 shows the direct children of the net only '
-        f'(default: what fits into {layers.LINES} lines)',
+        help='how deep to go into the net: 1 shows its direct children only '
+        f'(default: as deep as {layers.LINES} lines allow)',
     )
     return parser

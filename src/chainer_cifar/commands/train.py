@@ -3,6 +3,8 @@
 import argparse
 import shutil
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chainer_cifar import nets, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
@@ -14,7 +16,7 @@ from chainer_cifar.training import run, seeds
 TAKES_BATCH_SIZE = True
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
     if given.list_models:
@@ -41,7 +43,7 @@ def main(argv, prog):
 _ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes'),)
 
 
-def _train_seeds(given, flags, config):
+def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
     with prefixed('--seeds '):
         numbers = seeds.parse(given.seeds)
     if 'seed' in flags:
@@ -57,7 +59,7 @@ def _train_seeds(given, flags, config):
     seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
 
 
-def _resume(given, flags, config):
+def _resume(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
     folder = runs.containing(given.resume) if given.resume else runs.RunFolder(config.prefix)
     if folder is not None and folder.seeds.exists():
         seeds.resume(folder, flags)
@@ -66,20 +68,20 @@ def _resume(given, flags, config):
 
 
 _EPILOG = """\
-@FILE reads flags from a file, as if they were typed there (# starts a comment).
+@FILE reads flags from a file, as if you had typed them (# starts a comment).
 
 example: {prog} -m residual --skip_depth --res_depth 12 -b 128 --lr 0.1 -p my_run
 """
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog=prog,
         description='Train a net on CIFAR images; write its log, curves and weights.',
         epilog=_EPILOG.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         fromfile_prefix_chars='@',
-        # Only what is typed is in the result; defaults and recipes come from TrainConfig.
+        # The result holds only what the user typed; TrainConfig adds defaults and recipes.
         argument_default=argparse.SUPPRESS,
     )
     groups = add_flags(parser, TrainConfig, groups=GROUPS)
@@ -87,8 +89,8 @@ def _parser(prog):
         '--seeds',
         default=None,
         metavar='N',
-        help='the same run for the seeds 1 to N, or for those of a list 1,2,5, each in a folder '
-        'seed1, seed2 … of its own; tell mean and standard deviation',
+        help='train with each of the seeds 1 to N, or of a list 1,2,5, in folders seed1, seed2 …; '
+        'print mean and standard deviation',
     )
     ways = groups[RUN].add_mutually_exclusive_group()
     ways.add_argument(
@@ -97,10 +99,10 @@ def _parser(prog):
         const='',
         default=None,
         metavar='PATH',
-        help='continue the run of this prefix, or of PATH: its folder, or one snapshot of it',
+        help='continue the run with this prefix, or the one at PATH: its folder, or a snapshot',
     )
     for action, text in (
-        ('overwrite', 'replace an earlier run of the same prefix'),
+        ('overwrite', 'replace an earlier run with the same prefix'),
         ('dry_run', 'build the net, count its parameters, time a few batches; write nothing'),
         ('find_lr', 'try learning rates from low to high: a table, a picture, a suggestion'),
         ('list_models', 'list the nets with their numbers of parameters'),
@@ -110,13 +112,13 @@ def _parser(prog):
     return parser
 
 
-def _list_models():
+def _list_models() -> None:
     for name in nets.registry:
-        text = nets.describe(name).replace('`', '')  # markup is for the table in docs
+        text = nets.describe(name).replace('`', '')  # the table in docs needs this markup
         print(f'{name:18} {nets.create(name).count_params():>10,}  {text}')
 
 
-def _list_recipes():
+def _list_recipes() -> None:
     indent = ' ' * 15
     width = max(shutil.get_terminal_size().columns, 60)
     for name, recipe in recipes.items():

@@ -1,7 +1,9 @@
 """Draw filters, activations, mistakes and a training batch of trained weights."""
 
 import pathlib
+from collections.abc import Sequence
 
+from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.pictures import NetAndData, pictures
@@ -9,7 +11,7 @@ from chainer_cifar.evaluation.pictures import NetAndData, pictures
 TAKES_BATCH_SIZE = True
 
 
-def main(argv, prog):
+def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     names = [name.strip() for name in given.only.split(',') if name.strip()]
     if not names:
@@ -23,7 +25,7 @@ def main(argv, prog):
         print(f'{name:12} {path if function(looked_at, path) else "nothing to show"}', flush=True)
 
 
-def _parser(prog):
+def _parser(prog: str) -> ArgumentParser:
     parser = weights_parser(prog, __doc__)
     everything = ','.join(pictures)
     parser.add_argument(

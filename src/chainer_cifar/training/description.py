@@ -1,19 +1,31 @@
-"""Describes a run when it begins and when it is resumed: config.json, input.npz."""
+"""Describe a run when it begins and when it is resumed: config.json, input.npz."""
 
 import sys
+from typing import Any
+
+import chainer
 
 from chainer_cifar import environment, runs
-from chainer_cifar.config import FORMAT
+from chainer_cifar.config import FORMAT, TrainConfig
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
 
-# What config.json must hold for a run to be resumed.
+# The keys that config.json must have for a run to resume.
 _NEEDED = {'flags', 'versions', 'device', 'data_checksum'}
 
 
-def begin(folder, config, device, data, input_transform):
-    """Describe a run that begins, beside its results and, for whoever uses them, its weights."""
+def begin(
+    folder: RunFolder,
+    config: TrainConfig,
+    device: chainer.backend.Device,
+    data: Dataset,
+    input_transform: InputTransform,
+) -> None:
+    """Describe a run that begins, both beside its results and beside its weights."""
     input_transform.write(folder.input_transform)
     folder.write_description(
         {
@@ -27,8 +39,8 @@ def begin(folder, config, device, data, input_transform):
     )
 
 
-def add_missing(folder, input_transform):
-    """Write beside the weights what a run of an earlier version, or a copied one, has not there."""
+def add_missing(folder: RunFolder, input_transform: InputTransform) -> None:
+    """Write beside the weights what is missing there, as in runs of earlier versions, or copied."""
     beside = folder.models / runs.CONFIG
     if not beside.exists():
         with atomic_write(beside) as file:
@@ -37,8 +49,8 @@ def add_missing(folder, input_transform):
         input_transform.write(folder.input_transform)
 
 
-def read(folder):
-    """The description of a run that is to be resumed.
+def read(folder: RunFolder) -> dict[str, Any]:
+    """Read the description of a run that shall resume.
 
     Raises:
         UserError: There is no such run, or its config.json is damaged.
@@ -51,8 +63,8 @@ def read(folder):
         ) from None
 
 
-def require_same_data(folder, config, data):
-    """UserError if a run is to go on with other data than it began with."""
+def require_same_data(folder: RunFolder, config: TrainConfig, data: Dataset) -> None:
+    """Raise UserError unless a run resumes with the data that it began with."""
     if read(folder)['data_checksum'] != data.checksum():
         raise UserError(
             f'{config.dataset}: not the data this run began with (its checksum differs); '
@@ -60,16 +72,18 @@ def require_same_data(folder, config, data):
         )
 
 
-def add_resumption(folder, config, device, iteration):
-    """Keep in config.json with which flags and on what a run goes on; warn of the latter.
+def add_resumption(
+    folder: RunFolder, config: TrainConfig, device: chainer.backend.Device, iteration: int
+) -> None:
+    """Add to config.json what changed when a run resumes; warn of new versions and devices.
 
-    There, `resumed` is a list of such changes, each after how many iterations it came, and what
-    flags, versions and device are since then.
+    `resumed` there is a list of such changes. Each holds the number of iterations before it, and
+    flags, versions and device from then on.
     """
     description = read(folder)
     changes = description.setdefault('resumed', [])
     old = changes[-1] if changes else description
-    new = {'flags': vars(config), **environment.describe(device)}
+    new: dict[str, Any] = {'flags': vars(config), **environment.describe(device)}
     different = [
         f'{name} {old[key].get(name)} -> {value}'
         for key in ('versions', 'device')

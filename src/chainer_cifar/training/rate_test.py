@@ -1,7 +1,7 @@
-"""Learning-rate range test: at what rates a net learns, and from which on it diverges.
+"""Run a learning-rate range test: at which rates does a net learn, and where does it diverge?
 
 Smith, Cyclical Learning Rates for Training Neural Networks, 2017. The learning rate rises from
-iteration to iteration by a constant factor, while the net trains as ever.
+iteration to iteration by a constant factor, while the net trains as usual.
 """
 
 import math
@@ -14,19 +14,20 @@ from chainer_cifar.training.trainer import Run
 
 LOW, HIGH = 1e-6, 10.0
 STEPS = 200  # from one to the other
-KEPT = 0.9  # of the smoothed loss, in each step
-DIVERGED = 3.0  # times the lowest loss: enough is seen
-LINES = 15  # of the table
+KEPT = 0.9  # share of the smoothed loss that each step keeps
+DIVERGED = 3.0  # times the lowest loss: stop here
+LINES = 15  # in the table
 
 
 def measure(run: Run) -> list[tuple[float, float]]:
     """Train a new run with rising learning rates, until the loss has grown beyond all bounds.
 
     Returns:
-        Pairs of a learning rate and the loss (nats) there: the exponential mean of those so far,
-        without the bias of its beginning.
+        Pairs of a learning rate and the loss (nats) there, as the exponential mean of all losses so
+        far, without the bias of its beginning.
     """
-    updater, rows, mean = run.trainer.updater, [], 0.0
+    updater, mean = run.trainer.updater, 0.0
+    rows: list[tuple[float, float]] = []
     model = updater.get_optimizer('main').target
     updater.rate = lambda position: LOW * (HIGH / LOW) ** (position.iteration / (STEPS - 1))
     with np.errstate(over='ignore', invalid='ignore'):
@@ -41,20 +42,20 @@ def measure(run: Run) -> list[tuple[float, float]]:
                 break
             rows.append((rate, loss))
     if len(rows) < 3:
-        raise UserError('the loss is no number from the beginning; look at the images')
+        raise UserError('the loss is not a number from the start; look at the images')
     return rows
 
 
 def suggest(rows: list[tuple[float, float]]) -> float:
-    """A tenth of the learning rate at which the loss was lowest.
+    """Return a tenth of the learning rate at which the loss was lowest.
 
-    Where it falls fastest would be another choice, but chance decides that in small batches.
+    The rate at which it falls fastest would be another choice, but small batches make it random.
     """
     return min(rows, key=lambda row: row[1])[0] / 10
 
 
 def table(rows: list[tuple[float, float]]) -> str:
-    """Some of the rows of `measure`, evenly apart, as text."""
+    """Write some of the rows of `measure`, evenly apart, as text."""
     shown = np.unique(np.linspace(0, len(rows) - 1, LINES).round().astype(int))
     return '\n'.join(
         ['learning rate    loss', *(f'{rows[i][0]:13.3g}{rows[i][1]:8.4f}' for i in shown)]

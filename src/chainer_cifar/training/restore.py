@@ -1,20 +1,35 @@
-"""Put the state in a snapshot into a trainer, and check that it can be one."""
+"""Put the state in a snapshot into a trainer, and check that it makes sense."""
 
+from collections.abc import Mapping
+from typing import Protocol
+
+import chainer
 import numpy as np
 
+from chainer_cifar.arrays import Array
+from chainer_cifar.training.log import Log
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
 
-def restore(run, state):
+class Restorable(Protocol):
+    """What `restore` needs of a `trainer.Run`, whose module imports this one."""
+
+    @property
+    def trainer(self) -> chainer.training.Trainer: ...
+    @property
+    def log(self) -> Log: ...
+
+
+def restore(run: Restorable, state: Mapping[str, Array]) -> None:
     """Put `state` into a run that was made from the same flags and data.
 
     Args:
-        run (chainer_cifar.training.trainer.Run): See trainer.py.
-        state (dict): Arrays by their names, as `snapshot.load` gives them.
+        run: The run, see trainer.py.
+        state: Arrays by name, from `snapshot.load`.
 
     Raises:
-        KeyError: Something is missing in it.
-        ValueError: Something in it cannot be; the trainer must not be used, but may be filled anew.
+        KeyError: An array is missing.
+        ValueError: The state makes no sense; do not use the trainer, except to restore another one.
     """
     model = run.trainer.updater.get_optimizer('main').target
     for param in model.params():
@@ -29,8 +44,8 @@ def restore(run, state):
     _check_arrays(model)
 
 
-def _check_place(updater, log, state):
-    """ValueError unless the numbers that say where a run is agree with each other."""
+def _check_place(updater: chainer.training.Updater, log: Log, state: Mapping[str, Array]) -> None:
+    """Raise ValueError unless the numbers for the place in the run agree with each other."""
     iterator, count = updater.get_iterator('main'), len(updater.get_iterator('main').dataset)
     order = np.sort(state['updater/iterator:main/order'])
     if not np.array_equal(order, np.arange(count)):
@@ -43,8 +58,8 @@ def _check_place(updater, log, state):
         raise ValueError(f'the log has {len(log.rows)} rows after {iterator.epoch} epochs')
 
 
-def _check_arrays(model):
-    """ValueError unless all parameters are finite and have an optimizer state of their shape."""
+def _check_arrays(model: chainer.Link) -> None:
+    """Raise ValueError unless all parameters are finite and fit their optimizer state."""
     require_finite(model)
     for name, param in model.namedparams():
         states = param.update_rule.state or {}

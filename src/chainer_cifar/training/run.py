@@ -1,4 +1,4 @@
-"""One run in its folders: start or continue it, and write down what came out."""
+"""Start or continue a run in its folders, and write down its result."""
 
 import contextlib
 import dataclasses
@@ -7,14 +7,20 @@ import itertools
 import math
 import pathlib
 import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+import chainer
 import filelock
 import numpy as np
 
 from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
 from chainer_cifar import figures, runs
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import dataset, input_transform, normalize
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.files import remove_leftovers
@@ -26,24 +32,36 @@ from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
 
-# Flags that may change when a run is resumed. The data may have moved; that it is the same data is
-# checked by its checksum. Of another number of epochs, `_compare_rates` warns where it matters.
+# Flags that may change when a run resumes. The user may have moved the data; its checksum tells if
+# it is the same. `_compare_rates` warns if another number of epochs changes the learning rate.
 FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label')
 
-DRY_RUN = 3  # iterations that are timed
+DRY_RUN = 3  # iterations to time
 
 
-def start(config, overwrite=False, named=True, begin=lambda data: None):
+class _Built(NamedTuple):
+    device: chainer.backend.Device
+    data: Dataset
+    transform: InputTransform
+    run: trainer.Run
+
+
+def start(
+    config: TrainConfig,
+    overwrite: bool = False,
+    named: bool = True,
+    begin: Callable[[Dataset], object] = lambda data: None,
+) -> None:
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
 
     Args:
-        config (TrainConfig): The flags.
-        overwrite (bool): Replace a run of that prefix.
-        named (bool): The user chose the prefix; one that nobody chose gets a number if it is taken.
-        begin: Called with the `Dataset` when all is read and right, before anything is written.
+        config: The flags.
+        overwrite: Replace a run with that prefix.
+        named: The user chose the prefix; otherwise it gets a number if it is taken.
+        begin: Called with the data after all checks, before anything is written.
 
     Raises:
-        UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
+        UserError: There is a run with that prefix, and `overwrite` is false; or the input is bad.
     """
     if not (named or overwrite):
         config = numbered(config)
@@ -58,16 +76,16 @@ def start(config, overwrite=False, named=True, begin=lambda data: None):
         _train(config, run)
 
 
-def resume(config, flags, path=None):
+def resume(config: TrainConfig, flags: Mapping[str, Any], path: str | None = None) -> None:
     """Continue a run from its newest whole snapshot, bit for bit as if it had not stopped.
 
     Args:
-        config (TrainConfig): Its prefix says which run, if `path` does not.
-        flags (dict): The flags typed beside ``--resume``.
-        path (str): A snapshot, or a run's folder under models/ or results/.
+        config: Its prefix says which run, if `path` does not.
+        flags: The flags that the user typed beside ``--resume``.
+        path: A snapshot, or a run's folder under models/ or results/.
 
     Raises:
-        UserError: Nothing to resume, damaged, or a flag differs that must not.
+        UserError: There is nothing to resume, it is damaged, or a flag differs that must not.
     """
     saved, found = _find(config, path)
     config = changed(saved, flags)
@@ -95,8 +113,8 @@ def resume(config, flags, path=None):
         _train(config, run)
 
 
-def changed(saved, flags):
-    """The config `saved` with those of the typed `flags` that may change on ``--resume``.
+def changed(saved: TrainConfig, flags: Mapping[str, Any]) -> TrainConfig:
+    """Put those of the typed `flags` that may change on ``--resume`` into the config `saved`.
 
     Raises:
         UserError: Another flag differs.
@@ -112,7 +130,7 @@ def changed(saved, flags):
     return dataclasses.replace(saved, **free)
 
 
-def dry_run(config):
+def dry_run(config: TrainConfig) -> None:
     """Build everything and train on a few batches; write nothing."""
     device, *_, run = _build(config)
     updater = run.trainer.updater
@@ -131,8 +149,8 @@ def dry_run(config):
     )
 
 
-def find_rate(config):
-    """Learning-rate range test: a table on standard output and ``find_lr.png``, nothing else."""
+def find_rate(config: TrainConfig) -> None:
+    """Run a learning-rate range test: print a table, draw ``find_lr.png``, write nothing else."""
     *_, run = _build(config)
     with prefixed('--find_lr: '):
         rows = rate_test.measure(run)
@@ -146,7 +164,7 @@ def find_rate(config):
     )
 
 
-def _build(config, restored=False):
+def _build(config: TrainConfig, restored: bool = False) -> _Built:
     device = config.open_device()
     data = dataset.load(config.dataset, config.label)
     with prefixed('--normalize '):
@@ -163,7 +181,7 @@ def _build(config, restored=False):
         f'on {devices.in_words(devices.describe(device))}',
         flush=True,
     )
-    # After the optimizer is set up, and before a snapshot is restored.
+    # This comes after setting up the optimizer and before restoring a snapshot.
     if config.init and not restored:
         with prefixed('--init '):
             report = initialize(net, config.init)
@@ -173,10 +191,10 @@ def _build(config, restored=False):
         with prefixed('--freeze '):
             frozen = freeze(net, config.freeze)
         print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} arrays', flush=True)
-    return device, data, transform, run
+    return _Built(device, data, transform, run)
 
 
-def _compare_input(net, config, transform):
+def _compare_input(net: chainer.Chain, config: TrainConfig, transform: InputTransform) -> None:
     source = runs.find_weights(config.init)
     if config.init != IMAGENET and source.suffix == '.npz':
         different = trained.other_input(source, transform.preprocessing, config.normalize)
@@ -188,8 +206,8 @@ def _compare_input(net, config, transform):
         tell(f'warning: the weights were trained on images of {", of ".join(different)}')
 
 
-def _train(config, run):
-    # What overflows is told by FailOnNonNumber, once.
+def _train(config: TrainConfig, run: trainer.Run) -> None:
+    # FailOnNonNumber tells of overflows, once.
     with np.errstate(over='ignore', invalid='ignore'):
         run.trainer.run(show_loop_exception_msg=False)
     rate = run.progress.images_per_second(run.trainer)
@@ -207,8 +225,8 @@ def _train(config, run):
     )
 
 
-def numbered(config):
-    """`config`, with the first of the prefixes vgg_sgd, vgg_sgd-2, vgg_sgd-3 … that is free."""
+def numbered(config: TrainConfig) -> TrainConfig:
+    """Give `config` the first of the prefixes vgg_sgd, vgg_sgd-2, vgg_sgd-3 … that is free."""
     further = (f'{config.prefix}-{number}' for number in itertools.count(2))
     for prefix in itertools.chain([config.prefix], further):
         if not RunFolder(prefix).occupied():
@@ -218,8 +236,8 @@ def numbered(config):
     return dataclasses.replace(config, prefix=prefix)
 
 
-def refuse_existing(folder, overwrite):
-    """UserError if there is a run in the folder, unless it may be replaced."""
+def refuse_existing(folder: RunFolder, overwrite: bool) -> None:
+    """Raise UserError if the folder holds a run, unless `overwrite` is true."""
     if not overwrite and (occupied := folder.occupied()):
         raise UserError(
             f'{occupied}: holds a run already; continue it with --resume, replace it with '
@@ -228,8 +246,8 @@ def refuse_existing(folder, overwrite):
 
 
 @contextlib.contextmanager
-def locked(folder):
-    """While the block runs, no other process trains into the folder; UserError if one does."""
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes from training into the folder; raise UserError if one does already."""
     folder.models.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder.lock, timeout=0):
@@ -241,15 +259,15 @@ def locked(folder):
         ) from None
 
 
-def _find(config, path):
-    """The config and the snapshot (None: before its first) of the run to resume."""
+def _find(config: TrainConfig, path: str | None) -> tuple[TrainConfig, snapshot.Found | None]:
+    """Find the config and the snapshot (None: it has none yet) of the run to resume."""
     folder = RunFolder(config.prefix) if path is None else _folder_of(path)
     if path is not None and pathlib.Path(path).suffix == '.npz':
-        found = snapshot.load(path)
+        found: snapshot.Found | None = snapshot.load(path)
     else:
         found = snapshot.newest(folder)
     if found is None:
-        # Of one epoch, a line below the header, there may be a log and no snapshot yet.
+        # After one epoch, a line below the header, there may be a log but no snapshot yet.
         if folder.log.exists() and len(folder.log.read_bytes().splitlines()) > 2:
             raise UserError(
                 f'{folder.models}: holds no snapshot of the run that {folder.log} tells of; '
@@ -258,11 +276,11 @@ def _find(config, path):
         saved = train_config.from_dict(description.read(folder)['flags'], folder.config)
     else:
         saved = found.config
-    # The folder may have been renamed since.
+    # The user may have renamed the folder.
     return dataclasses.replace(saved, prefix=folder.name), found
 
 
-def _folder_of(path):
+def _folder_of(path: str) -> RunFolder:
     folder = pathlib.Path(path).resolve()
     found = runs.containing(folder.parent if folder.suffix == '.npz' else folder)
     if found is None:
@@ -273,7 +291,7 @@ def _folder_of(path):
     return found
 
 
-def _compare_rates(saved, config, updater):
+def _compare_rates(saved: TrainConfig, config: TrainConfig, updater: trainer.Updater) -> None:
     old, new = (schedules.create(each)(updater.position) for each in (saved, config))
     if not math.isclose(old, new):
         tell(

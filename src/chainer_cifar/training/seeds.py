@@ -1,4 +1,4 @@
-"""The same run for several seeds, one after the other: NAME/seed1, NAME/seed2 …, and their mean.
+"""Repeat a run for several seeds, one after the other: NAME/seed1, NAME/seed2 …, and their mean.
 
 results/NAME/seeds.json tells which seeds there are; each is a run like any other, with its own log
 and snapshots. summary.json and summary.txt there are written anew whenever a seed has ended.
@@ -8,7 +8,7 @@ import dataclasses
 import gc
 import json
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from chainer_cifar import config as train_config
@@ -29,7 +29,7 @@ Begin: TypeAlias = Callable[[Dataset], object]
 
 
 def parse(text: str) -> tuple[int, ...]:
-    """The seeds of ``3``, which are 1 to 3, or of a list ``1,2,5``.
+    """Read seeds: ``3`` means 1 to 3; a list ``1,2,5`` means these.
 
     Raises:
         UserError: It is neither.
@@ -79,8 +79,8 @@ def start(
         _train(whole, config, seeds, begin, overwrite)
 
 
-def resume(whole: RunFolder, flags: dict[str, Any]) -> None:
-    """Go on with the seed that was interrupted, then those not begun; finished ones are left.
+def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
+    """Continue the interrupted seed, then train those not begun; leave finished ones alone.
 
     Args:
         whole: The folder that has a seeds.json.
@@ -160,8 +160,13 @@ def _begun(whole: RunFolder, seeds: Sequence[int]) -> RunFolder | None:
 
 
 def _same_data(first: RunFolder | None, config: TrainConfig) -> Begin:
-    """What `run.start` does before it writes: all seeds must be of the same data."""
-    return lambda data: first and description.require_same_data(first, config, data)
+    """Make what `run.start` does before it writes: require the same data for all seeds."""
+
+    def begin(data: Dataset) -> None:
+        if first is not None:
+            description.require_same_data(first, config, data)
+
+    return begin
 
 
 _COLUMNS = ('valid_error', 'test_error', 'best_epoch', 'seconds')

@@ -1,15 +1,16 @@
-"""All state of a run in one file, so that ``--resume`` continues bit for bit.
+"""Save all state of a run in one file, so that ``--resume`` continues bit for bit.
 
 A snapshot (`Snapshot` writes it, `newest` reads it) is an npz of what Chainer's Trainer serializes
-— net, optimizer, place in the shuffled order, log so far — and the config. There is no random
-state in it: see randomness.py. The newest two are kept; a torn one is told by its checksums.
+— net, optimizer, place in the shuffled order, log so far — and the config. It needs no random
+state: see randomness.py. We keep the newest two; checksums in them tell if one is torn.
 """
 
 import json
+import os
 import pathlib
 import signal
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import chainer
 import numpy as np
@@ -17,12 +18,14 @@ from chainer.training import extension
 
 from chainer_cifar import config as train_config
 from chainer_cifar import npz_file, runs
-from chainer_cifar.config import FORMAT
+from chainer_cifar.arrays import Array
+from chainer_cifar.config import FORMAT, TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training.divergence import require_finite
+from chainer_cifar.training.restore import Restorable
 from chainer_cifar.training.restore import restore as restore_state
 
 KEEP = 2
@@ -30,47 +33,47 @@ SECONDS = 600  # between snapshots inside a long epoch
 
 
 class Interrupted(KeyboardInterrupt):
-    """Stopped on request, with a snapshot on disk."""
+    """The user stopped the run, and there is a snapshot of it."""
 
-    def __init__(self, message, signum):
+    def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
         self.signum = signum
 
 
 class Snapshot(extension.Extension):
-    """Writes a snapshot after each epoch, every ten minutes inside one, and on Ctrl-C or SIGTERM.
+    """Write a snapshot after each epoch, every ten minutes inside one, and on Ctrl-C or SIGTERM.
 
-    The signal is acted on when the iteration is complete, so the snapshot is whole; a second one
-    stops at once, and the snapshot before it stays usable.
+    A signal takes effect after the iteration, so the snapshot is whole. A second one stops at once,
+    and the last snapshot stays usable.
 
     Args:
-        config (TrainConfig): Of the run.
-        net (chainer.Chain): Its net.
+        config: The flags of the run.
+        net: The net that is trained.
     """
 
     priority = -100
 
-    def __init__(self, config, net):
+    def __init__(self, config: TrainConfig, net: chainer.Chain) -> None:
         self.config = config
         self.net = net
-        self._signal = None
-        self._handlers = {}
+        self._signal: int | None = None
+        self._handlers: dict[signal.Signals, Any] = {}
         self._last = time.monotonic()
 
-    def initialize(self, trainer):
+    def initialize(self, trainer: chainer.training.Trainer) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._on_signal)
 
-    def finalize(self):
+    def finalize(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _on_signal(self, number, frame):
+    def _on_signal(self, number: int, frame: object) -> None:
         self._signal = number
         self.finalize()
         tell('', 'stopping after this iteration … (again: at once, from the last snapshot)')
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         due = time.monotonic() - self._last > SECONDS
         if trainer.updater.is_new_epoch or due or self._signal:
             require_finite(self.net, trainer.updater.iteration)
@@ -84,10 +87,10 @@ class Snapshot(extension.Extension):
             )
 
 
-def save(trainer, config):
+def save(trainer: chainer.training.Trainer, config: TrainConfig) -> None:
     """Write ``models/<prefix>/snapshot-<iteration>.npz`` and keep only it and the one before it.
 
-    One of a later iteration goes, too: the run was resumed from an earlier one, or it is damaged.
+    Delete those of later iterations, too: they are damaged, or the run resumed from an earlier one.
     """
     serializer = chainer.serializers.DictionarySerializer()
     serializer.save(trainer)
@@ -102,24 +105,21 @@ def save(trainer, config):
 
 
 class Found(NamedTuple):
-    """A snapshot that could be read.
+    """A readable snapshot.
 
     Attributes:
-        path (pathlib.Path): The file.
-        config (TrainConfig): The flags of the run.
-        state (dict): Arrays by their names, for `restore`.
+        path: The file.
+        config: The flags of the run.
+        state: Arrays by name, for `restore`.
     """
 
     path: pathlib.Path
-    config: train_config.TrainConfig
-    state: dict
+    config: TrainConfig
+    state: dict[str, Array]
 
 
-def load(path):
-    """Read a whole snapshot; what can be checked without the net and the data is checked.
-
-    Returns:
-        Found
+def load(path: str | os.PathLike[str]) -> Found:
+    """Read a snapshot, and check it as far as that needs neither the net nor the data.
 
     Raises:
         UserError: The file is missing, damaged, or no snapshot.
@@ -131,7 +131,7 @@ def load(path):
         runs.require_format(int(state.pop('format', 1)))
         values = json.loads(str(state.pop('config')))
         if not isinstance(values, dict):
-            raise ValueError('its config is no object of JSON')
+            raise ValueError('its config is not a JSON object')
         return Found(pathlib.Path(path), train_config.from_dict(values, path), state)
     except FileNotFoundError:
         raise UserError(f'{path}: there is no such snapshot') from None
@@ -139,15 +139,18 @@ def load(path):
         raise UserError(f'{path}: damaged snapshot ({error})') from None
 
 
-def newest(folder, before=None):
-    """The newest snapshot in a RunFolder that is whole; a damaged one is reported and passed over.
+def newest(folder: RunFolder, before: pathlib.Path | None = None) -> Found | None:
+    """Read the newest snapshot of a run that is whole; warn of damaged ones.
 
     Args:
-        folder (RunFolder): The run's.
-        before (pathlib.Path): Only older ones than this count.
+        folder: The folders of the run.
+        before: Read only snapshots older than this one.
 
     Returns:
-        Found or None: None where there is no snapshot at all.
+        None if there is no snapshot at all.
+
+    Raises:
+        UserError: All snapshots are damaged.
     """
     paths = folder.snapshots()
     for path in paths[paths.index(before) + 1 :] if before else paths:
@@ -163,19 +166,19 @@ def newest(folder, before=None):
     return None
 
 
-def restore(run, found, folder=None):
-    """Put a snapshot into a trainer that was made from its config.
+def restore(run: Restorable, found: Found | None, folder: RunFolder | None = None) -> None:
+    """Put a snapshot into a run that was made from its config.
 
     Args:
-        run (chainer_cifar.training.trainer.Run): What is to go on.
-        found (Found): What `load` or `newest` gave.
-        folder (RunFolder): Where to take an older one from, with a warning, if it does not fit;
-            None: nowhere.
+        run: The run that shall continue.
+        found: The snapshot from `load` or `newest`.
+        folder: The folders with older snapshots, to use with a warning if `found` does not fit;
+            None: use no other.
 
     Raises:
-        UserError: It does not fit, nor does an older one.
+        UserError: Neither this snapshot nor an older one fits.
     """
-    while True:
+    while found is not None:
         try:
             return restore_state(run, found.state)
         except KeyError as error:

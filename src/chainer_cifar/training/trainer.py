@@ -1,25 +1,29 @@
-"""The training loop, put together from Chainer's parts. Read this file first.
+"""Put the training loop together from Chainer's parts. Read this file first.
 
     indices (shuffled) -> gather + augment on the device -> net -> loss -> optimizer   `Updater`
                                         -> average of the weights, if there is one
     after each epoch: evaluate -> log -> best weights -> curves -> table -> snapshot   extensions
 
-Whatever changes with time is a pure function of it: the learning rate of the epoch, every random
-number of (seed, iteration). So the snapshot of any iteration continues bit for bit.
+Whatever changes with time is a pure function of it: the learning rate is one of the epoch, every
+random number one of (seed, iteration). So any snapshot continues bit for bit.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import chainer
 import chainer.links as L
 from chainer.training import extension
 
 from chainer_cifar import initial
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.device import synchronize
 from chainer_cifar.errors import prefixed
 from chainer_cifar.evaluation.metrics import loss_and_errors
-from chainer_cifar.optim import averaging, optimizers, schedules
+from chainer_cifar.optim import averaging, groups, optimizers, schedules
 from chainer_cifar.optim.losses import accuracy, balancing_weights, smoothed_cross_entropy
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.runs import RunFolder
@@ -28,11 +32,11 @@ from chainer_cifar.training.log import BestWeights, Curves, Log
 from chainer_cifar.training.progress import Progress
 from chainer_cifar.training.snapshot import Snapshot
 
-PREPARE = 5000  # images from which a net computes its first weights, where it does
+PREPARE = 5000  # images from which a net with a method `prepare` computes its first weights
 
 
 class Run(NamedTuple):
-    """A run in this process: what drives it, and what it is asked for; see `create`."""
+    """The parts of a run in this process; see `create`."""
 
     trainer: chainer.training.Trainer
     net: chainer.Chain
@@ -40,18 +44,24 @@ class Run(NamedTuple):
     progress: Progress
 
 
-def create(config, data, device, normalization, black=None):
-    """Everything a run needs, ready for ``trainer.run()``.
+def create(
+    config: TrainConfig,
+    data: Dataset,
+    device: chainer.backend.Device,
+    normalization: Normalization,
+    black: float | None = None,
+) -> Run:
+    """Make the parts of a run, ready for ``trainer.run()``.
 
     Args:
-        config (TrainConfig): The flags.
-        data (chainer_cifar.data.dataset.Dataset): Images, labels and class names.
-        device (chainer.backend.Device): Where to train.
-        normalization (Normalization): What is done to each batch, after augmentation.
-        black (float): Of the images' pixels before that, if known; see `InputTransform.black`.
+        config: The flags.
+        data: Images, labels and class names.
+        device: Where to train.
+        normalization: What to do to each batch after augmentation.
+        black: The value of black pixels before that, if known; see `InputTransform.black`.
 
-    Returns:
-        Run
+    Raises:
+        UserError: A flag does not fit the data.
     """
     with prefixed('--augment '):
         augmentation = augment.create(config.augment, config.seed, data.n_class, black)
@@ -81,7 +91,10 @@ def create(config, data, device, normalization, black=None):
         log=log,
     )
 
-    evaluated = {'valid': (train, split.valid), 'test': (test, range(len(test)))}
+    evaluated: dict[str, tuple[batches.DeviceImages, batches.Index]] = {
+        'valid': (train, split.valid),
+        'test': (test, range(len(test))),
+    }
     if config.no_valid_data:
         del evaluated['valid']
 
@@ -89,10 +102,10 @@ def create(config, data, device, normalization, black=None):
     trainer = chainer.training.Trainer(
         updater, lambda trainer: is_over(config, updater, log), out=folder.results
     )
-    # What is judged, and kept as the result.
+    # Evaluate this net, and keep its weights as the result.
     judged = average.net if average else net
     progress = Progress(log, config.iter)
-    # Those of the same priority run in this order; `Snapshot` has the lowest and sees it all done.
+    # Extensions of equal priority run in this order; `Snapshot` has the lowest, so it runs last.
     trainer.extend(FailOnNonNumber(net))
     trainer.extend(Evaluate(judged, evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
     trainer.extend(log)
@@ -104,47 +117,55 @@ def create(config, data, device, normalization, black=None):
     return Run(trainer, net, log, progress)
 
 
-def is_over(config, updater, log):
-    """Are all epochs done, or was none of the last ``--patience`` better than those before?"""
+def is_over(config: TrainConfig, updater: chainer.training.Updater, log: Log) -> bool:
+    """Say whether all epochs are done, or the last ``--patience`` ones brought no new best."""
     if updater.epoch >= config.iter:
         return True
     return bool(config.patience) and log.epochs_since_best() >= config.patience
 
 
 class Updater(chainer.training.updaters.StandardUpdater):
-    """Chainer's updater, which first sets the random states and the learning rates for this step.
+    """Do as Chainer's updater, but first set the random states and learning rates for the step.
 
     Args:
-        config (TrainConfig): The flags.
-        rates (groups.Rates): Sets the learning rates.
-        average (averaging.Average): Follows the weights; or None.
-        log (Log): Of the run, for its schedule.
+        config: The flags.
+        rates: Sets the learning rates.
+        average: Follows the weights; or None.
+        log: The log of the run, for its schedule.
 
     Attributes:
-        rate: A function of a `Position` that gives the learning rate.
+        rate: A function from a `Position` to the learning rate.
     """
 
-    def __init__(self, *args, config, rates, average, log, **kwargs):
+    def __init__(
+        self,
+        *args: Any,
+        config: TrainConfig,
+        rates: groups.Rates,
+        average: averaging.Average | None,
+        log: Log,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.config = config
         self.rates = rates
         self.average = average
         self.log = log
         factor = schedules.create(config)
-        self.rate = lambda position: config.initial_rate * factor(position)
+        self.rate: schedules.Factor = lambda position: config.initial_rate * factor(position)
 
     @property
-    def position(self):
-        """Where the run is, for its schedule."""
+    def position(self) -> schedules.Position:
+        """The place in the run, for its schedule."""
         return schedules.Position(self.epoch_detail, self.iteration, self.log.rows)
 
-    def update_core(self):
+    def update_core(self) -> None:
         seed_all(self.config.seed, self.iteration, self.device)
         rate = self.rate(self.position)
         self.rates.set(rate, self.epoch_detail)
         chainer.report({'lr': rate})
         if self.average and self.iteration == 0:
-            self.average.begin()  # not before: weights may have come from a file
+            self.average.begin()  # not earlier, since the weights may come from a file
         if self.config.accumulate == 1:
             super().update_core()
         else:
@@ -153,8 +174,8 @@ class Updater(chainer.training.updaters.StandardUpdater):
             done = min(self.epoch_detail / self.config.iter, 1)
             self.average.after_update(self.iteration + 1, done)
 
-    def _update_in_parts(self):
-        """An update by the sum of the gradients of ``--accumulate`` parts of the batch."""
+    def _update_in_parts(self) -> None:
+        """Update by the sum of the gradients of ``--accumulate`` parts of the batch."""
         optimizer, batch = self.get_optimizer('main'), self.get_iterator('main').next()
         inputs = self.converter(batch, self.device)
         model, n = optimizer.target, len(batch)
@@ -171,35 +192,40 @@ class Updater(chainer.training.updaters.StandardUpdater):
         chainer.report(sums, model)
         optimizer.update()
 
-    def serialize(self, serializer):
+    def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         super().serialize(serializer)
         if self.average:
             self.average.serialize(serializer['average'])
 
 
 class Evaluate(extension.Extension):
-    """Loss and errors on each of `sets` after an epoch, reported as ``valid/loss`` and so on.
+    """Report loss and errors on each of `sets` after an epoch, as ``valid/loss`` and so on.
 
     Args:
-        net (chainer.Chain): The net that is trained, or the average of its weights.
-        sets (dict): From a name to `DeviceImages` and the indices of those that count.
-        batch_size (int): Images at a time.
-        progress (Progress): Shows how far it is.
+        net: The net that is trained, or the average of its weights.
+        sets: Images, and the indices of those that count, by name.
+        batch_size: Images at a time.
+        progress: Shows how far the evaluation is.
     """
 
     priority = extension.PRIORITY_WRITER
 
-    def __init__(self, net, sets, batch_size, progress):
+    def __init__(
+        self,
+        net: chainer.Chain,
+        sets: Mapping[str, tuple[batches.DeviceImages, batches.Index]],
+        batch_size: int,
+        progress: Progress,
+    ) -> None:
         self.net = net
         self.sets = sets
         self.batch_size = batch_size
         self.progress = progress
 
-    def __call__(self, trainer):
+    def __call__(self, trainer: chainer.training.Trainer) -> None:
         n = sum(len(index) for _, index in self.sets.values())
-        synchronize(trainer.updater.device)  # what is under way is still training
+        synchronize(trainer.updater.device)  # finish the training first
         with self.progress.evaluating(n) as advance:
             for name, (images, index) in self.sets.items():
-                batches = images.batches(index, self.batch_size)
-                found = loss_and_errors(self.net, batches, advance)
+                found = loss_and_errors(self.net, images.batches(index, self.batch_size), advance)
                 chainer.report({f'{name}/{what}': value for what, value in found.items()})

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import chainer
 import numpy as np
+from numpy.typing import NDArray
 
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import batches
@@ -23,7 +24,7 @@ class Initial(NamedTuple):
 
 
 def draw(
-    config: TrainConfig, n_class: int, labels: np.ndarray, device: chainer.backend.Device
+    config: TrainConfig, n_class: int, labels: NDArray[np.int32], device: chainer.backend.Device
 ) -> Initial:
     """Draw it from the seed of the run, and leave NumPy's random state as it is in training.
 

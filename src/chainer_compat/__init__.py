@@ -4,7 +4,7 @@
     import chainer
 
 Importing this package applies the patches; `chainer_onednn` and `chainer_cifar` import it first.
-Each gives back a name that Chainer reads and that its dependencies have since removed, or loads the
+Each restores a name that Chainer reads and that its dependencies have removed since, or loads the
 libraries that CuPy looks for; none changes a class or a result of Chainer. (`chainer_onednn` does
 replace methods of Chainer's classes, while it is enabled.)
 """
@@ -17,12 +17,13 @@ import pathlib
 import sys
 import types
 import warnings
+from typing import Any
 
 
-def apply():
-    """Patch once; calling it again does nothing more."""
+def apply() -> None:
+    """Apply the patches; a second call does nothing."""
     if 'chainer' in sys.modules or importlib.util.find_spec('numpy') is None:
-        return  # without NumPy nothing will run, and who imports Chainer is told so
+        return  # without NumPy nothing runs, and importing Chainer will say so
     _restore_numpy_names()
     _stub_environment_check()
     if importlib.util.find_spec('pkg_resources') is None:
@@ -30,11 +31,13 @@ def apply():
     _preload_cuda_libraries()
 
 
-def _restore_numpy_names():
+def _restore_numpy_names() -> None:
     import numpy as np
 
+    names: Any = np  # which mypy knows without what was removed
+
     if not hasattr(np, 'sctypes'):  # removed in NumPy 2.0; chainer.functions.as_strided
-        np.sctypes = {  # noqa: NPY201
+        names.sctypes = {
             'int': [np.int8, np.int16, np.int32, np.int64],
             'uint': [np.uint8, np.uint16, np.uint32, np.uint64],
             'float': [np.float16, np.float32, np.float64, np.longdouble],
@@ -42,29 +45,29 @@ def _restore_numpy_names():
             'others': [bool, object, bytes, str, np.void],
         }
     if 'float' not in vars(np):  # removed in NumPy 1.24; chainer.functions.resize_images
-        np.float = float  # noqa: NPY001
+        names.float = float
 
 
-def _stub_environment_check():
+def _stub_environment_check() -> None:
     # Chainer's start-up check for clashing installs imports numpy.distutils and pkg_resources,
     # both gone from current releases.
-    stub = types.ModuleType('chainer._environment_check')
+    stub: Any = types.ModuleType('chainer._environment_check')
     stub.check = lambda: None
     sys.modules['chainer._environment_check'] = stub
 
 
-def _stub_pkg_resources():
+def _stub_pkg_resources() -> None:
     # chainer.testing, and through it chainer.gradient_check, asks pkg_resources whether a
     # requirement is installed. setuptools 82 removed it; importlib.metadata knows the same.
     from packaging.requirements import Requirement
 
-    stub = types.ModuleType('pkg_resources')
+    stub: Any = types.ModuleType('pkg_resources')
     stub.ResolutionError = type('ResolutionError', (Exception,), {})
     stub.DistributionNotFound = type('DistributionNotFound', (stub.ResolutionError,), {})
     stub.VersionConflict = type('VersionConflict', (stub.ResolutionError,), {})
 
     class WorkingSet:
-        def require(self, *requirements):
+        def require(self, *requirements: str) -> None:
             for text in requirements:
                 requirement = Requirement(text)
                 try:
@@ -79,14 +82,15 @@ def _stub_pkg_resources():
     sys.modules['pkg_resources'] = stub
 
 
-def _preload_cuda_libraries():
+def _preload_cuda_libraries() -> None:
     # CuPy 13 asks the loader for libcudnn.so.8, libcublas.so.12 … by name and does not look into
     # the nvidia-* packages that pip installs them with; what is loaded already is found.
-    if importlib.util.find_spec('cupy') is None or importlib.util.find_spec('nvidia') is None:
+    nvidia = importlib.util.find_spec('nvidia')
+    if importlib.util.find_spec('cupy') is None or nvidia is None:
         return
     # NCCL, for several GPUs, is not among them, and CuPy would warn of it at each start.
     warnings.filterwarnings('ignore', message=r'\s*nccl library could not be loaded')
-    for root in importlib.util.find_spec('nvidia').submodule_search_locations:
+    for root in nvidia.submodule_search_locations or ():
         # Two rounds, since a library may need one that comes later in the alphabet.
         libraries = sorted(
             path for path in pathlib.Path(root).glob('*/lib/lib*.so.*') if '.alt.' not in path.name

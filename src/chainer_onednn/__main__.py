@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import chainer
 import chainer.functions as F
@@ -12,6 +13,7 @@ import numpy as np
 
 import chainer_onednn
 from chainer_onednn import dnnl, kernels, library, threads
+from chainer_onednn.hints import Arrays, Shape
 
 # name, function of (x, w), shape of x, shape of w, arithmetic of one forward pass
 _CASES = (
@@ -40,7 +42,7 @@ _CASES = (
 )
 
 
-def main():
+def main() -> int:
     """Print what there is and whether it works; return the exit status."""
     try:
         found = dnnl.onednn()
@@ -79,7 +81,7 @@ def main():
     return int(wrong)
 
 
-def _times_without_kernels():
+def _times_without_kernels() -> dict[str, float]:
     """Name of each case -> its time, from a process that does without; {} if that fails."""
     program = 'from chainer_onednn import __main__; __main__.print_times()'
     here = [path or os.curdir for path in sys.path]  # so that it finds what this one found
@@ -88,14 +90,16 @@ def _times_without_kernels():
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
-def print_times():
+def print_times() -> None:
     """Print the engine's time of each case, as JSON."""
     with chainer_onednn.enable():
         times = {name: _run(function, x, w)[0] for name, function, x, w, _ in _CASES}
     print(json.dumps(times))
 
 
-def _run(function, x_shape, w_shape, seconds=0.6):
+def _run(
+    function: Callable[..., chainer.Variable], x_shape: Shape, w_shape: Shape, seconds: float = 0.6
+) -> tuple[float, Arrays]:
     """Best time of forward and backward in seconds, and output and gradients."""
     rng = np.random.RandomState(0)
     x = chainer.Variable(rng.standard_normal(x_shape).astype(np.float32))

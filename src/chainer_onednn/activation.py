@@ -1,6 +1,7 @@
 """ReLU, clipped ReLU (ReLU6), and their gradients."""
 
 import weakref
+from typing import Any
 
 import chainer
 import numpy as np
@@ -8,13 +9,16 @@ from chainer.functions.activation.clipped_relu import ClippedReLU, ClippedReLUGr
 from chainer.functions.activation.relu import ReLU, ReLUGrad2
 
 from chainer_onednn import arrays, elementwise, graph, kernels, pending, threads
+from chainer_onednn.hints import Array, Arrays, Inputs, Original, Variables
 from chainer_onednn.replace import replaces
 
-_unsettled = weakref.WeakSet()  # ReLUs that Chainer's own code does not know to go back through
+_unsettled: weakref.WeakSet[Any] = (
+    weakref.WeakSet()
+)  # ReLUs that Chainer's own code does not know to go back through
 
 
 @replaces(ReLU, 'apply')
-def apply_relu(original, self, inputs):
+def apply_relu(original: Original, self: ReLU, inputs: Inputs) -> Variables:
     variables = graph.inputs_of(self, inputs)
     if variables is None or not kernels.available() or type(self) is not ReLU:
         return original(self, inputs)
@@ -27,7 +31,7 @@ def apply_relu(original, self, inputs):
     return graph.connect(self, variables, (self._work,))
 
 
-def _source(x):
+def _source(x: Any) -> pending.Work | Array | None:
     """What a ReLU that is pending may be computed from: a work, an array, or None."""
     work = pending.work_of(x)
     if isinstance(work, pending.Normalized | pending.Sum):
@@ -38,7 +42,9 @@ def _source(x):
 
 
 @replaces(ReLU, 'backward')
-def relu_backward(original, self, indexes, grad_outputs):
+def relu_backward(
+    original: Original, self: ReLU, indexes: tuple[int, ...], grad_outputs: Variables
+) -> Variables:
     work, (gy,) = vars(self).get('_work'), grad_outputs
     if work is None or gy is None:
         return original(self, indexes, grad_outputs)
@@ -53,25 +59,25 @@ def relu_backward(original, self, indexes, grad_outputs):
 
 
 @replaces(ReLU, 'get_retained_outputs')
-def get_retained_outputs(original, self):
+def get_retained_outputs(original: Original, self: ReLU) -> Variables:
     if vars(self).get('_work') is not None:
         _settle(self)
     return original(self)
 
 
 @replaces(chainer.Variable, '_set_array')
-def set_array(original, self, d, **kwargs):
+def set_array(original: Original, self: chainer.Variable, d: Any, **kwargs: Any) -> None:
     # A user's array may change, and it is what a ReLU's gradient is masked by from now on.
     original(self, d, **kwargs)
     vars(self).pop('_chainer_onednn', None)
-    function = None if self._has_chainerx_array else self.creator_node
+    function: Any = None if self._has_chainerx_array else self.creator_node
     if type(function) is ReLU and vars(function).get('_work') is not None:
         _settle(function)
         self.node.data, function._work = d, None
         _unsettled.discard(function)
 
 
-def _settle(function):
+def _settle(function: Any) -> None:
     """Do what Chainer expects of a function that has retained its output."""
     y = function._work.result()
     if function.outputs is not None:
@@ -81,25 +87,25 @@ def _settle(function):
             node.data = y
 
 
-def settle_all():
+def settle_all() -> None:
     """Make graphs that are still alive usable without the engine."""
     while _unsettled:
         _settle(_unsettled.pop())
 
 
-def gradient_of(gy, rectified):
+def gradient_of(gy: Any, rectified: pending.Rectified) -> pending.Masked | None:
     """The work of masking a gradient (a variable), or None where our kernel can't."""
     work = pending.work_of(gy)
-    if not isinstance(work, pending.Sum):
-        work = gy.array
-        if not arrays.is_float32(work) or work.shape != rectified.shape:
-            return None
-        work = arrays.ours(work)
-    return pending.Masked(work, rectified)
+    if isinstance(work, pending.Sum):
+        return pending.Masked(work, rectified)
+    array = gy.array
+    if not arrays.is_float32(array) or array.shape != rectified.shape:
+        return None
+    return pending.Masked(arrays.ours(array), rectified)
 
 
 @replaces(ReLU, 'forward_cpu')
-def relu(original, self, inputs):
+def relu(original: Original, self: ReLU, inputs: Arrays) -> Arrays:
     (x,) = inputs
     if not arrays.is_float32(x) or not arrays.is_ours(x):
         return original(self, inputs)
@@ -110,7 +116,7 @@ def relu(original, self, inputs):
 
 
 @replaces(ReLUGrad2, 'forward_cpu')
-def relu_gradient(original, self, inputs):
+def relu_gradient(original: Original, self: ReLUGrad2, inputs: Arrays) -> Arrays:
     (gy,) = inputs
     if not arrays.is_float32(gy, self.b) or gy.shape != self.b.shape or not arrays.is_ours(self.b):
         return original(self, inputs)
@@ -120,7 +126,7 @@ def relu_gradient(original, self, inputs):
 
 
 @replaces(ClippedReLU, 'forward_cpu')
-def clipped_relu(original, self, inputs):
+def clipped_relu(original: Original, self: ClippedReLU, inputs: Arrays) -> Arrays:
     (x,) = inputs
     if not arrays.is_float32(x) or not arrays.is_ours(x):
         return original(self, inputs)
@@ -128,7 +134,7 @@ def clipped_relu(original, self, inputs):
     y = arrays.empty(x.shape)
     source, target = elementwise.flat(x, y)
 
-    def clip(part):
+    def clip(part: slice) -> None:
         np.maximum(0, source[part], out=target[part])
         np.minimum(target[part], self.cap, out=target[part])
 
@@ -137,14 +143,14 @@ def clipped_relu(original, self, inputs):
 
 
 @replaces(ClippedReLUGrad2, 'forward_cpu')
-def clipped_relu_gradient(original, self, inputs):
+def clipped_relu_gradient(original: Original, self: ClippedReLUGrad2, inputs: Arrays) -> Arrays:
     (gy,) = inputs
     if not arrays.is_float32(gy, self.x) or gy.shape != self.x.shape or not arrays.is_ours(self.x):
         return original(self, inputs)
     gx = arrays.empty(gy.shape)
     x, above, target = elementwise.flat(self.x, arrays.ours(gy), gx)
 
-    def mask(part):
+    def mask(part: slice) -> None:
         passes = x[part] > 0
         passes &= x[part] < self.cap
         np.multiply(above[part], passes, out=target[part])

@@ -3,6 +3,9 @@
 And what only moves numbers: joining, padding with zeros, reshaping.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from chainer.functions.array.concat import Concat
 from chainer.functions.array.pad import Pad
@@ -10,6 +13,7 @@ from chainer.functions.array.reshape import Reshape
 from chainer.functions.math.basic_math import Add, MultiAdd
 
 from chainer_onednn import arrays, dnnl, elementwise, graph, kernels, pending
+from chainer_onednn.hints import Arrays, Inputs, Original, Shape, Variables
 from chainer_onednn.replace import replaces
 
 _SMALL = 2**14  # elements, below which NumPy is as fast
@@ -17,7 +21,7 @@ _SMALL = 2**14  # elements, below which NumPy is as fast
 
 @replaces(Add, 'apply')
 @replaces(MultiAdd, 'apply')
-def apply_sum(original, self, inputs):
+def apply_sum(original: Original, self: Any, inputs: Inputs) -> Variables:
     variables = graph.inputs_of(self, inputs)
     if variables is None or not all(_is_alike(x, variables[0]) for x in variables):
         return original(self, inputs)
@@ -32,11 +36,11 @@ def apply_sum(original, self, inputs):
     return graph.compute(original, self, variables)
 
 
-def _is_alike(x, first):
+def _is_alike(x: Any, first: Any) -> bool:
     return x.shape == first.shape and x.dtype == first.dtype
 
 
-def _work(variables):
+def _work(variables: Sequence[Any]) -> pending.Sum | None:
     """The sum of two variables as a work, or None where our kernel can't."""
     a, b = variables
     if isinstance(pending.work_of(b), pending.Normalized):
@@ -52,7 +56,7 @@ def _work(variables):
 
 
 @replaces(Add, 'forward')
-def add(original, self, inputs):
+def add(original: Original, self: Add, inputs: Arrays) -> Arrays:
     if not _usable(inputs):
         return original(self, inputs)
     y = arrays.empty(inputs[0].shape)
@@ -61,7 +65,7 @@ def add(original, self, inputs):
 
 
 @replaces(MultiAdd, 'forward')
-def add_several(original, self, inputs):
+def add_several(original: Original, self: MultiAdd, inputs: Arrays) -> Arrays:
     if len(inputs) < 2 or not _usable(inputs):
         return original(self, inputs)
     self.len = len(inputs)
@@ -74,7 +78,7 @@ def add_several(original, self, inputs):
 
 
 @replaces(Concat, 'forward')
-def concat(original, self, inputs):
+def concat(original: Original, self: Concat, inputs: Arrays) -> Arrays:
     if self.axis not in (1, -3) or not arrays.is_float32(*inputs) or inputs[0].ndim != 4:
         return original(self, inputs)
     run = _concat(*(x.shape for x in inputs))
@@ -85,7 +89,7 @@ def concat(original, self, inputs):
 
 
 @dnnl.cached
-def _concat(*shapes):
+def _concat(*shapes: Shape) -> dnnl.Primitive:
     n, _, h, w = shapes[0]
     sources = [arrays.layout(shape) for shape in shapes]
     target = arrays.layout((n, sum(shape[1] for shape in shapes), h, w))
@@ -103,7 +107,7 @@ def _concat(*shapes):
 
 
 @replaces(Pad, 'forward')
-def pad(original, self, inputs):
+def pad(original: Original, self: Pad, inputs: Arrays) -> Arrays:
     (x,) = inputs
     width, zeros = self.pad_bw, self.mode == 'constant' and not self.keywords
     if not zeros or x.ndim != 4 or not _usable(inputs) or width.shape != (4, 2):
@@ -118,7 +122,7 @@ def pad(original, self, inputs):
 
 
 @replaces(Reshape, 'forward')
-def reshape(original, self, inputs):
+def reshape(original: Original, self: Reshape, inputs: Arrays) -> Arrays:
     # To make a vector of a channels-last image, NumPy would gather its numbers one by one.
     (x,) = inputs
     if not _usable(inputs) or x.ndim != 4 or x.flags.c_contiguous:
@@ -128,7 +132,7 @@ def reshape(original, self, inputs):
     return (plain.reshape(self.shape),)
 
 
-def _usable(inputs):
+def _usable(inputs: Arrays) -> bool:
     first = inputs[0]
     return (
         arrays.is_float32(*inputs)

@@ -8,18 +8,19 @@ import math
 import numpy as np
 
 from chainer_onednn import dnnl
+from chainer_onednn.hints import Array, Shape
 
 FLOAT32 = np.dtype(np.float32)
 
 
-def is_float32(*arrays):
+def is_float32(*arrays: object) -> bool:
     """Are they all plain, non-empty float32 ndarrays?"""
     return all(
         type(array) is np.ndarray and array.dtype == FLOAT32 and array.size for array in arrays
     )
 
 
-def empty(shape):
+def empty(shape: Shape) -> Array:
     """An uninitialised float32 array, channels-last if it has four dimensions."""
     block = dnnl.aligned_empty(4 * math.prod(shape))
     if len(shape) != 4:
@@ -28,7 +29,7 @@ def empty(shape):
     return np.ndarray(shape, FLOAT32, block, 0, (4 * h * w * c, 4, 4 * w * c, 4 * c))
 
 
-def layout(shape):
+def layout(shape: Shape) -> dnnl.Layout:
     """oneDNN's description of what `empty` gives."""
     if len(shape) != 4:
         return plain_layout(shape)
@@ -36,19 +37,19 @@ def layout(shape):
     return dnnl.Layout(shape, (h * w * c, 1, w * c, c))
 
 
-def plain_layout(shape):
+def plain_layout(shape: Shape) -> dnnl.Layout:
     """oneDNN's description of a C-contiguous array."""
     return dnnl.Layout(shape, [math.prod(shape[i + 1 :]) for i in range(len(shape))])
 
 
-def is_ours(array):
+def is_ours(array: Array) -> bool:
     """Does its memory have the order of `empty`?"""
     if array.ndim == 4:
         array = array.transpose(0, 2, 3, 1)
     return array.flags.c_contiguous
 
 
-def ours(array):
+def ours(array: Array) -> Array:
     """The array itself, or a copy of it, in the order of `empty`."""
     if is_ours(array):
         return array
@@ -57,7 +58,7 @@ def ours(array):
     return copy
 
 
-def copy_to(source, target):
+def copy_to(source: Array, target: Array) -> None:
     """``target[...] = source``, in parallel where oneDNN can."""
     steps = _steps(source), _steps(target)
     if source.size > 4096 and None not in steps:
@@ -69,7 +70,7 @@ def copy_to(source, target):
     np.copyto(target, source)
 
 
-def _steps(array):
+def _steps(array: Array) -> Shape | None:
     """Strides in elements, or None where oneDNN could not take them."""
     if any(stride <= 0 or stride % 4 for stride in array.strides):
         return None
@@ -77,5 +78,5 @@ def _steps(array):
 
 
 @dnnl.cached
-def _copier(shape, source, target):
+def _copier(shape: Shape, source: Shape, target: Shape) -> dnnl.Primitive:
     return dnnl.reorder(dnnl.Layout(shape, source), dnnl.Layout(shape, target))

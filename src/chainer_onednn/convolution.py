@@ -5,7 +5,8 @@ in Chainer as in oneDNN, so three primitives serve both and their gradients of a
 """
 
 import functools
-import typing
+from collections.abc import Iterable
+from typing import Any
 
 import chainer
 import numpy as np
@@ -13,39 +14,12 @@ from chainer.functions.connection.convolution_2d import Convolution2DFunction, C
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 
 from chainer_onednn import arrays, dnnl, first_layer, graph, moments, winograd
+from chainer_onednn.hints import Array, Arrays, Original, Run, Shape, Variables
 from chainer_onednn.replace import replaces
-from chainer_onednn.windows import output_size, right_padding
+from chainer_onednn.windows import Geometry, output_size
 
 
-class Geometry(typing.NamedTuple):
-    """What fixes a convolution: shapes of image ``x`` and output ``y``, filters and steps."""
-
-    x: tuple  # (N, C, H, W)
-    y: tuple  # (N, C', H', W')
-    kernel: tuple
-    stride: tuple
-    pad: tuple
-    dilate: tuple
-    groups: int
-
-    @property
-    def weight_shape(self):
-        """With the groups apart where there are any."""
-        if self.groups == 1:
-            return self.y[1], self.x[1], *self.kernel
-        groups = self.groups
-        return groups, self.y[1] // groups, self.x[1] // groups, *self.kernel
-
-    @property
-    def arguments(self):
-        """Strides, dilations and paddings as oneDNN wants them."""
-        right = right_padding(
-            self.x[2:], self.y[2:], self.kernel, self.stride, self.pad, self.dilate
-        )
-        return self.stride, tuple(step - 1 for step in self.dilate), self.pad, right
-
-
-def _geometry(function, x, y, kernel):
+def _geometry(function: Any, x: Shape, y: Shape, kernel: Iterable[int]) -> Geometry:
     return Geometry(
         x,
         y,
@@ -58,7 +32,7 @@ def _geometry(function, x, y, kernel):
 
 
 @replaces(Convolution2DFunction, 'forward_cpu')
-def convolution(original, self, inputs):
+def convolution(original: Original, self: Convolution2DFunction, inputs: Arrays) -> Arrays:
     x, w = inputs[:2]
     fits = w.ndim == x.ndim == 4 and x.shape[1] == w.shape[1] * self.groups
     if not _usable(self, *inputs) or not fits or any(b.shape != (len(w),) for b in inputs[2:]):
@@ -86,7 +60,7 @@ def convolution(original, self, inputs):
 
 
 @replaces(Deconvolution2DFunction, 'forward_cpu')
-def deconvolution(original, self, inputs):
+def deconvolution(original: Original, self: Deconvolution2DFunction, inputs: Arrays) -> Arrays:
     y, w = inputs[:2]
     fits = w.ndim == y.ndim == 4 and y.shape[1] == len(w)
     if not _usable(self, *inputs) or not fits:
@@ -100,7 +74,7 @@ def deconvolution(original, self, inputs):
     return (x,)
 
 
-def _gradient_of_image(geometry, gy, w):
+def _gradient_of_image(geometry: Geometry, gy: Array, w: Array) -> Array:
     run = winograd.backward_data(geometry) or _backward_data(geometry)
     gx = arrays.empty(geometry.x)
     run(gy, np.ascontiguousarray(w), gx)
@@ -108,7 +82,7 @@ def _gradient_of_image(geometry, gy, w):
 
 
 @replaces(Convolution2DGradW, 'forward_cpu')
-def gradient_of_weights(original, self, inputs):
+def gradient_of_weights(original: Original, self: Convolution2DGradW, inputs: Arrays) -> Arrays:
     x, gy = inputs
     if self.W_dtype != arrays.FLOAT32 or not arrays.is_float32(*inputs):
         return original(self, inputs)
@@ -123,7 +97,12 @@ def gradient_of_weights(original, self, inputs):
 
 
 @replaces(Convolution2DFunction, 'backward')
-def gradients(original, self, indexes, grad_outputs):
+def gradients(
+    original: Original,
+    self: Convolution2DFunction,
+    indexes: tuple[int, ...],
+    grad_outputs: Variables,
+) -> Variables:
     # One primitive gives the gradients of weights and bias together. Only what is to be
     # differentiated again needs the graph that Chainer's own method builds.
     if 1 not in indexes or not graph.is_final():
@@ -143,7 +122,7 @@ def gradients(original, self, indexes, grad_outputs):
     return tuple([graph.make_variable(found[index]) for index in indexes])
 
 
-def _usable(function, *inputs):
+def _usable(function: Any, *inputs: Array) -> bool:
     return (
         arrays.is_float32(*inputs)
         and not getattr(function, 'cudnn_fast', False)
@@ -152,13 +131,15 @@ def _usable(function, *inputs):
 
 
 @dnnl.cached
-def _forward(geometry, bias):
+def _forward(geometry: Geometry, bias: bool) -> dnnl.Reordered:
     primitive = _forward_primitive(geometry, bias)
     return dnnl.Reordered(primitive, dnnl.WEIGHTS, arrays.plain_layout(geometry.weight_shape))
 
 
 @dnnl.cached
-def _forward_primitive(geometry, bias):  # also the hint that oneDNN wants for the gradients
+def _forward_primitive(
+    geometry: Geometry, bias: bool
+) -> dnnl.Primitive:  # also the hint that oneDNN wants for the gradients
     x, w, b, y = _layouts(geometry, bias)
     primitive = dnnl.Primitive(
         'convolution_forward',
@@ -172,7 +153,7 @@ def _forward_primitive(geometry, bias):  # also the hint that oneDNN wants for t
 
 
 @dnnl.cached
-def _backward_data(geometry):
+def _backward_data(geometry: Geometry) -> dnnl.Reordered:
     x, w, _, y = _layouts(geometry, False)
     primitive = dnnl.Primitive(
         'convolution_backward_data',
@@ -187,7 +168,7 @@ def _backward_data(geometry):
 
 
 @dnnl.cached
-def _backward_weights(geometry, bias):
+def _backward_weights(geometry: Geometry, bias: bool) -> Run:
     if first_layer.fits(geometry):
         return first_layer.backward_weights(geometry)
     primitive = _backward_weights_primitive(geometry, bias)
@@ -202,7 +183,9 @@ def _backward_weights(geometry, bias):
     return dnnl.Reordered(primitive, dnnl.DIFF_WEIGHTS, plain)
 
 
-def _depthwise_gradient(geometry, x, gy, gw, gb=None):
+def _depthwise_gradient(
+    geometry: Geometry, x: Array, gy: Array, gw: Array, gb: Array | None = None
+) -> None:
     """Gradients of one filter a channel, tap by tap; of the bias, too, if `gb` is given."""
     x, gy = x.transpose(0, 2, 3, 1), gy.transpose(0, 2, 3, 1)
     steps = geometry.kernel, geometry.stride, geometry.pad, geometry.dilate
@@ -218,7 +201,7 @@ def _depthwise_gradient(geometry, x, gy, gw, gb=None):
         np.sum(gy, axis=(0, 1, 2), out=gb)
 
 
-def _overlap(size, size_of_y, offset, stride):
+def _overlap(size: int, size_of_y: int, offset: int, stride: int) -> tuple[slice, slice]:
     """Slices of pixels of x, and of y, for which ``x = y * stride + offset`` is inside x."""
     first = max(0, -(offset // stride))
     last = min(size_of_y - 1, (size - 1 - offset) // stride)
@@ -228,7 +211,7 @@ def _overlap(size, size_of_y, offset, stride):
     return slice(start, stop, stride), slice(first, last + 1)
 
 
-def _backward_weights_primitive(geometry, bias):
+def _backward_weights_primitive(geometry: Geometry, bias: bool) -> dnnl.Primitive:
     x, w, b, y = _layouts(geometry, bias)
     primitive = dnnl.Primitive(
         'convolution_backward_weights',
@@ -246,7 +229,9 @@ def _backward_weights_primitive(geometry, bias):
     return _compiled(primitive)
 
 
-def _layouts(geometry, bias):
+def _layouts(
+    geometry: Geometry, bias: bool
+) -> tuple[dnnl.Layout, dnnl.Layout, dnnl.Layout | None, dnnl.Layout]:
     """Of image, weights (as the primitive likes them), bias (or None) and output."""
     return (
         arrays.layout(geometry.x),
@@ -256,7 +241,7 @@ def _layouts(geometry, bias):
     )
 
 
-def _compiled(primitive):
+def _compiled(primitive: dnnl.Primitive) -> dnnl.Primitive:
     # oneDNN's reference loops are slower than Chainer's im2col.
     if primitive.implementation.startswith('ref'):
         raise dnnl.Unsupported(primitive.implementation)

@@ -9,10 +9,15 @@ import ctypes
 import functools
 import os
 import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from chainer_onednn import library, memory
+from chainer_onednn.hints import Array, Shape
+
+T = TypeVar('T')
 
 _LIMIT = 4096  # primitives a thread keeps; a training run of the deepest net needs some hundreds
 
@@ -48,13 +53,13 @@ class Unsupported(Exception):
 class _Library:
     """The loaded library and its CPU engine."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.handle, self.path = library.load()
         self.engine = ctypes.c_void_p()
         if self.handle.dnnl_engine_create(ctypes.byref(self.engine), 1, ctypes.c_size_t(0)):
             raise library.Unavailable(f'{self.path} makes no CPU engine')
 
-    def check(self, status, what='oneDNN'):
+    def check(self, status: int, what: str = 'oneDNN') -> None:
         if status == 0:
             return
         reason = _STATUS.get(status, f'status {status}')
@@ -62,7 +67,7 @@ class _Library:
 
 
 @functools.cache
-def onednn():
+def onednn() -> _Library:
     """The library, loaded at first use.
 
     Raises:
@@ -72,32 +77,32 @@ def onednn():
 
 
 class _PerThread(threading.local):
-    def __init__(self):
+    def __init__(self) -> None:
         self.stream = ctypes.c_void_p()
         dnnl = onednn()
         dnnl.check(dnnl.handle.dnnl_stream_create(ctypes.byref(self.stream), dnnl.engine, 1))
-        self.caches = {}
+        self.caches: dict[Any, Any] = {}  # by the function that creates and its arguments
         self._scratch = aligned_empty(0)
 
-    def scratch(self, nbytes):
+    def scratch(self, nbytes: int) -> Array:
         """Memory for use within one call; there is one block of it for all."""
         if self._scratch.size < nbytes:
             self._scratch = aligned_empty(nbytes)
         return self._scratch
 
 
-_per_thread = None
-_abandoned = []
+_per_thread: _PerThread | None = None
+_abandoned: list[_PerThread | None] = []
 
 
-def _thread():
+def _thread() -> _PerThread:
     global _per_thread
     if _per_thread is None:
         _per_thread = _PerThread()
     return _per_thread
 
 
-def _forget_after_fork():
+def _forget_after_fork() -> None:
     # GNU OpenMP's threads do not survive a fork, and the first parallel region of the child would
     # wait for them for ever. With one thread it does without them; primitives are made anew, since
     # they are compiled for a number of threads.
@@ -112,7 +117,7 @@ if hasattr(os, 'register_at_fork'):
     os.register_at_fork(after_in_child=_forget_after_fork)
 
 
-def scratch(nbytes):
+def scratch(nbytes: int) -> Array:
     """Memory of this thread, at least so much, until the next call of something that works in it.
 
     Returns:
@@ -121,12 +126,12 @@ def scratch(nbytes):
     return _thread().scratch(nbytes)
 
 
-def forget():
+def forget() -> None:
     """Drop what `cached` keeps for this thread."""
     _thread().caches.clear()
 
 
-def cached(create):
+def cached(create: Callable[..., T]) -> Callable[..., T]:
     """Decorator: keep what ``create(*key)`` returned, for each thread; and that it cannot be.
 
     Primitives hold the addresses of the arrays they work on while they run, so no two threads may
@@ -134,7 +139,7 @@ def cached(create):
     """
 
     @functools.wraps(create)
-    def get(*key):
+    def get(*key: Any) -> T:
         caches = _thread().caches
         try:
             found = caches[create, key]
@@ -161,7 +166,7 @@ class Layout:
         strides (tuple of int or None): In elements; ``None`` leaves the choice to the primitive.
     """
 
-    def __init__(self, shape, strides=None):
+    def __init__(self, shape: Shape, strides: Sequence[int] | None = None) -> None:
         self.handle = ctypes.c_void_p()
         dnnl = onednn()
         self._destroy = dnnl.handle.dnnl_memory_desc_destroy
@@ -173,7 +178,7 @@ class Layout:
         dnnl.check(status, f'layout {shape} {strides}')
 
     @classmethod
-    def chosen_by(cls, descriptor, index):
+    def chosen_by(cls, descriptor: ctypes.c_void_p, index: int) -> 'Layout':
         """The layout of an argument that a primitive was free to choose."""
         dnnl = onednn()
         query = dnnl.handle.dnnl_primitive_desc_query_md
@@ -187,17 +192,17 @@ class Layout:
         dnnl.check(dnnl.handle.dnnl_memory_desc_clone(ctypes.byref(layout.handle), found))
         return layout
 
-    def __del__(self):
+    def __del__(self) -> None:
         if self.handle:
             self._destroy(self.handle)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         size = onednn().handle.dnnl_memory_desc_get_size
         size.restype = ctypes.c_size_t
         return size(self.handle)
 
-    def equals(self, other):
+    def equals(self, other: 'Layout') -> bool:
         return bool(onednn().handle.dnnl_memory_desc_equal(self.handle, other.handle))
 
 
@@ -220,7 +225,13 @@ class Primitive:
         Unsupported: oneDNN does not do this.
     """
 
-    def __init__(self, name, *arguments, layouts, attributes=None):
+    def __init__(
+        self,
+        name: str,
+        *arguments: Any,
+        layouts: Mapping[int, Layout | None],
+        attributes: ctypes.c_void_p | None = None,
+    ) -> None:
         self._owned = []  # what to destroy, and by which function
         dnnl = onednn()
         self.name = name
@@ -260,11 +271,11 @@ class Primitive:
             self._memories.append(memory)
             self._owned.append((dnnl.handle.dnnl_memory_destroy, memory))
 
-    def __del__(self):
+    def __del__(self) -> None:
         for destroy, handle in reversed(self._owned):
             destroy(handle)
 
-    def __call__(self, *arrays):
+    def __call__(self, *arrays: Array) -> None:
         """Run on arrays whose memory has the promised layouts; nothing is checked."""
         for slot, array in zip(self._memories, arrays, strict=True):
             self._set(slot, pointer(array))
@@ -273,7 +284,7 @@ class Primitive:
             raise RuntimeError(f'oneDNN: {_STATUS.get(status, status)}')
 
     @property
-    def implementation(self):
+    def implementation(self) -> str:
         """oneDNN's name of the code it chose, such as ``jit:avx2``."""
         name = ctypes.c_char_p()
         onednn().handle.dnnl_primitive_desc_query(
@@ -282,7 +293,7 @@ class Primitive:
         return (name.value or b'').decode()
 
 
-def _to_c(value):
+def _to_c(value: Any) -> Any:
     if value is ENGINE:
         return onednn().engine
     if isinstance(value, Layout):
@@ -296,12 +307,12 @@ def _to_c(value):
     return value
 
 
-def handles(layouts):
+def handles(layouts: Sequence[Layout]) -> Any:
     """A C array of memory descriptors."""
     return (ctypes.c_void_p * len(layouts))(*(layout.handle.value for layout in layouts))
 
 
-def reorder(source, target):
+def reorder(source: Layout, target: Layout) -> Primitive:
     """A primitive that copies an array from one layout to another."""
     return Primitive('reorder', source, ENGINE, target, ENGINE, layouts={SRC: source, DST: target})
 
@@ -315,7 +326,7 @@ class Reordered:
         plain (Layout): The layout of the caller's array.
     """
 
-    def __init__(self, primitive, index, plain):
+    def __init__(self, primitive: Primitive, index: int, plain: Layout) -> None:
         self._primitive = primitive
         self.implementation = primitive.implementation
         self._position = list(primitive.layouts).index(index)
@@ -328,7 +339,7 @@ class Reordered:
             else:
                 self._after = reorder(chosen, plain)
 
-    def __call__(self, *arrays):
+    def __call__(self, *arrays: Array) -> None:
         if not (self._before or self._after):
             self._primitive(*arrays)
             return
@@ -341,7 +352,7 @@ class Reordered:
             self._after(buffer, plain)
 
 
-def post_op(kind, *arguments):
+def post_op(kind: str, *arguments: Any) -> ctypes.c_void_p:
     """Attributes with one operation fused behind the primitive's own; ``kind`` as 'binary'."""
     dnnl = onednn()
     attributes, operations = ctypes.c_void_p(), ctypes.c_void_p()
@@ -354,11 +365,11 @@ def post_op(kind, *arguments):
     return attributes
 
 
-def _pointer_by_protocol(array):
+def _pointer_by_protocol(array: Array) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.__array_interface__['data'][0])
 
 
-def _pointer_by_object(array):
+def _pointer_by_object(array: Array) -> ctypes.c_void_p:
     # The pointer to the memory is the first field of an ndarray, behind what every object has.
     return ctypes.c_void_p.from_address(id(array) + _HEAD)
 
@@ -366,7 +377,7 @@ def _pointer_by_object(array):
 _HEAD = object.__basicsize__
 
 
-def _choose_pointer():
+def _choose_pointer() -> Callable[[Array], ctypes.c_void_p]:
     # Thousands of addresses are asked for in a step, and the protocol takes 0.8 µs to answer.
     probe = np.empty(1)
     same = _pointer_by_object(probe).value == _pointer_by_protocol(probe).value
@@ -376,12 +387,12 @@ def _choose_pointer():
 pointer = _choose_pointer()  # to an array's memory, as an argument for C; while the array lives
 
 
-def address(array):
+def address(array: Array) -> int:
     """Where an array's memory begins: ``array.ctypes.data``."""
     return pointer(array).value or 0
 
 
-def aligned_empty(nbytes):
+def aligned_empty(nbytes: int) -> Array:
     """Uninitialised memory that starts at a cache line, as the widest vectors like it.
 
     Returns:

@@ -3,11 +3,13 @@
 import ctypes
 import functools
 import math
+from typing import Any
 
 import numpy as np
 from chainer.functions.noise.dropout import Dropout, DropoutGrad
 
 from chainer_onednn import arrays, elementwise, kernels
+from chainer_onednn.hints import Array, Arrays, Original
 from chainer_onednn.replace import replaces
 
 _BLOCK = 2**16  # elements; the random numbers of a block stay in the cache
@@ -15,7 +17,7 @@ _WORDS = 624  # of a Mersenne Twister's state
 
 
 @replaces(Dropout, 'forward_cpu')
-def dropout(original, self, inputs):
+def dropout(original: Original, self: Dropout, inputs: Arrays) -> Arrays:
     (x,) = inputs
     if not arrays.is_float32(x) or self.mask is not None:
         return original(self, inputs)
@@ -28,14 +30,14 @@ def dropout(original, self, inputs):
 
 
 @replaces(DropoutGrad, 'forward')
-def dropout_gradient(original, self, inputs):
+def dropout_gradient(original: Original, self: DropoutGrad, inputs: Arrays) -> Arrays:
     (gy,) = inputs
     if not arrays.is_float32(gy, self.mask) or gy.shape != self.mask.shape:
         return original(self, inputs)
     return (_product(gy, self.mask),)
 
 
-def _by_numpy(self, x):
+def _by_numpy(self: Any, x: Array) -> Arrays:
     mask = np.empty(x.shape, np.float32)
     flat = mask.reshape(-1)
     for start in range(0, flat.size, _BLOCK):
@@ -47,7 +49,7 @@ def _by_numpy(self, x):
     return (_product(x, self.mask),)
 
 
-def _by_kernel(generator, x, ratio, y, mask):
+def _by_kernel(generator: Any, x: Array, ratio: float, y: Array, mask: Array) -> None:
     n, c, h, w = x.shape if x.ndim == 4 else (1, 1, 1, x.size)
     bits = np.empty(x.size // 8 + 128, np.uint8)
     # NumPy's numbers are k / 2**53; the product is exact, so this is `number >= ratio`.
@@ -58,11 +60,11 @@ def _by_kernel(generator, x, ratio, y, mask):
         )
 
 
-def _scale(ratio):
+def _scale(ratio: float) -> np.float32:
     return np.float32(1.0 / (1 - ratio))
 
 
-def _twister():
+def _twister() -> Any:
     """What NumPy's global functions draw from, if our kernel can; else None."""
     if not (kernels.available() and _state_is_known()):
         return None
@@ -71,14 +73,14 @@ def _twister():
     return generator if type(generator) is np.random.MT19937 else None
 
 
-def _state(generator):
+def _state(generator: Any) -> Array:
     """Its memory: 624 words and the place of the next, uint32 ``(625,)``."""
-    memory = (ctypes.c_uint32 * (_WORDS + 1)).from_address(generator.ctypes.state_address)
+    memory: Any = (ctypes.c_uint32 * (_WORDS + 1)).from_address(generator.ctypes.state_address)
     return np.frombuffer(memory, np.uint32)
 
 
 @functools.cache
-def _state_is_known():
+def _state_is_known() -> bool:
     """Does NumPy keep the state as our kernel expects it? Nothing promises so."""
     try:
         generator = np.random.MT19937(0)
@@ -90,7 +92,7 @@ def _state_is_known():
         return False
 
 
-def _product(x, mask):
+def _product(x: Array, mask: Array) -> Array:
     y = arrays.empty(x.shape)
     elementwise.multiply(*elementwise.flat(arrays.ours(x), arrays.ours(mask), y))
     return y

@@ -1,13 +1,16 @@
 """The first layer: gradients of the weights where images have few channels, by our own kernel."""
 
 import functools
+from collections.abc import Callable
 
 from chainer_onednn import dnnl, kernels
+from chainer_onednn.hints import Array, Run, Shape
+from chainer_onednn.windows import Geometry
 
 _LANES = 16  # floats in the widest vector
 
 
-def fits(geometry):
+def fits(geometry: Geometry) -> bool:
     """Is there a kernel for it: stride 1, up to 4 channels in and a multiple of 16 out?"""
     return (
         kernels.available()
@@ -19,7 +22,7 @@ def fits(geometry):
     )
 
 
-def backward_weights(geometry):
+def backward_weights(geometry: Geometry) -> Run:
     """What computes the gradients of weights and bias.
 
     Returns:
@@ -34,7 +37,15 @@ def backward_weights(geometry):
     return functools.partial(_run, kernel, scratch, numbers)
 
 
-def _run(kernel, scratch, numbers, x, gy, gw, gb=None):
+def _run(
+    kernel: Run,
+    scratch: Callable[..., int],
+    numbers: Shape,
+    x: Array,
+    gy: Array,
+    gw: Array,
+    gb: Array | None = None,
+) -> None:
     _, channels, _, _, filters, *sizes = numbers
     floats = scratch(channels, filters, *sizes[:4])
     kernel(x, gy, dnnl.scratch(4 * floats), gw, gb, *numbers)

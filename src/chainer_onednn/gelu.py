@@ -5,12 +5,15 @@ called with x and retains it; the function of its gradient says ``cpu_kernel = '
 is called with x and the gradient of the output.
 """
 
+from typing import Any
+
 from chainer_onednn import arrays, dnnl, elementwise
+from chainer_onednn.hints import Arrays, Original
 from chainer_onednn.replace import replaces_marked
 
 
 @replaces_marked('gelu', 'forward_cpu')
-def gelu(original, self, inputs):
+def gelu(original: Original, self: Any, inputs: Arrays) -> Arrays:
     (x,) = inputs
     if not arrays.is_float32(x) or not arrays.is_ours(x):
         return original(self, inputs)
@@ -21,7 +24,7 @@ def gelu(original, self, inputs):
 
 
 @replaces_marked('gelu_gradient', 'forward_cpu')
-def gelu_gradient(original, self, inputs):
+def gelu_gradient(original: Original, self: Any, inputs: Arrays) -> Arrays:
     x, gy = inputs
     if not arrays.is_float32(x, gy) or x.shape != gy.shape or not arrays.is_ours(x):
         return original(self, inputs)
@@ -31,7 +34,7 @@ def gelu_gradient(original, self, inputs):
 
 
 @dnnl.cached
-def _forward(size):
+def _forward(size: int) -> dnnl.Primitive:
     vector = arrays.layout((size,))
     return dnnl.Primitive(
         'eltwise_forward',
@@ -44,7 +47,7 @@ def _forward(size):
 
 
 @dnnl.cached
-def _backward(size):
+def _backward(size: int) -> dnnl.Primitive:
     vector = arrays.layout((size,))
     return dnnl.Primitive(
         'eltwise_backward',

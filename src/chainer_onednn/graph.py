@@ -10,6 +10,8 @@ straight away when nobody is going to differentiate again.
 import heapq
 import threading
 import weakref
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import chainer
 import numpy as np
@@ -27,10 +29,11 @@ from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, Avera
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingNDGrad
 
 from chainer_onednn import pending
+from chainer_onednn.hints import Array, Inputs, Original, Variables
 from chainer_onednn.replace import replaces
 
 
-def is_watched():
+def is_watched() -> bool:
     """Would somebody see the arrays between functions?"""
     return chainer.is_debug() or bool(chainer.get_function_hooks())
 
@@ -38,7 +41,7 @@ def is_watched():
 # ---- forward -------------------------------------------------------------------------------------
 
 
-def inputs_of(node, inputs):
+def inputs_of(node: Any, inputs: Inputs) -> list[Any] | None:
     """The inputs of a function as variables, if `connect` may be used for it; else None.
 
     Looks at no array, and does what `FunctionNode.apply` does before the function's own work.
@@ -67,12 +70,12 @@ def inputs_of(node, inputs):
 @replaces(LinearFunction, 'apply')
 @replaces(Pad, 'apply')
 @replaces(Reshape, 'apply')
-def apply(original, self, inputs):
+def apply(original: Original, self: Any, inputs: Inputs) -> Variables:
     variables = inputs_of(self, inputs)
     return original(self, inputs) if variables is None else compute(original, self, variables)
 
 
-def compute(original, node, variables):
+def compute(original: Original, node: Any, variables: Sequence[Any]) -> Variables:
     """Apply a function to what `inputs_of` gave, by its own forward pass."""
     given = tuple([x._data[0] for x in variables])
     if not all(type(x) is np.ndarray for x in given):
@@ -82,24 +85,25 @@ def compute(original, node, variables):
     return connect(node, variables, node.forward(given))
 
 
-def connect(node, variables, outputs):
+def connect(
+    node: Any, variables: Sequence[Any], outputs: tuple[Array | pending.Work, ...]
+) -> Variables:
     """Make variables of a function's outputs, and the edges of the graph.
 
     Args:
-        node (chainer.FunctionNode): Has called `retain_inputs` and `retain_outputs` as it wants.
-        variables (list of chainer.Variable): Its inputs.
-        outputs (tuple): Arrays, or one work (`pending.Work`).
+        node: The function, which has called `retain_inputs` and `retain_outputs` as it wants.
+        variables: Its inputs.
+        outputs: Arrays, or one work.
 
     Returns:
-        tuple of chainer.Variable
+        Variables of the outputs.
     """
     node._output_count = len(outputs)
     node._output_layouts = (None,) * len(outputs)
     requires_grad = any(x.requires_grad for x in variables)
     work = outputs[0] if isinstance(outputs[0], pending.Work) else None
-    if work is not None:
-        outputs = (pending.placeholder(work.shape),)
-    ret = tuple([make_variable(y, requires_grad) for y in outputs])
+    given: Any = outputs if work is None else (pending.placeholder(work.shape),)
+    ret = tuple([make_variable(y, requires_grad) for y in given])
     if type(node) is not Reshape or pending.is_ours(variables[0]):
         for y in ret:
             y.__dict__['_chainer_onednn'] = True
@@ -117,7 +121,7 @@ def connect(node, variables, outputs):
             for index in node._output_indexes_to_retain:
                 ret[index].retain_data()
             node._retained_output_data = tuple(
-                [outputs[index] for index in node._output_indexes_to_retain]
+                [given[index] for index in node._output_indexes_to_retain]
             )
         node.lazy_grad_sum = chainer.config.lazy_grad_sum
     if work is not None:
@@ -125,14 +129,14 @@ def connect(node, variables, outputs):
     return ret
 
 
-def make_variable(array, requires_grad=True):
+def make_variable(array: Array, requires_grad: bool = True) -> chainer.Variable:
     """A new variable of a NumPy array, without the checks of what a caller might pass."""
     return chainer.Variable._init_unchecked(
         array, requires_grad=requires_grad, is_chainerx_array=False
     )
 
 
-def make_gradient(work, requires_grad=True):
+def make_gradient(work: pending.Work, requires_grad: bool = True) -> chainer.Variable:
     """A gradient that is pending."""
     variable = make_variable(pending.placeholder(work.shape), requires_grad)
     return pending.make_pending(variable, work)
@@ -142,8 +146,11 @@ def make_gradient(work, requires_grad=True):
 
 _thread = threading.local()
 
+# The gradients found so far for each variable's node.
+Found: TypeAlias = dict[Any, list[chainer.Variable]]
 
-def is_walking():
+
+def is_walking() -> bool:
     """Is this within `backpropagate`, and not within a graph that is made there (`F.forget`)?
 
     Then all arrays are gradients.
@@ -159,7 +166,7 @@ def is_walking():
 @replaces(LinearGradWeight, 'apply')
 @replaces(MaxPoolingNDGrad, 'apply')
 @replaces(ReLUGrad2, 'apply')
-def apply_gradient(original, self, inputs):
+def apply_gradient(original: Original, self: Any, inputs: Inputs) -> Variables:
     arrays = None if not is_final() else [getattr(x, 'array', None) for x in inputs]
     if arrays is None or not all(type(array) is np.ndarray for array in arrays):
         return original(self, inputs)
@@ -168,13 +175,15 @@ def apply_gradient(original, self, inputs):
     return tuple([make_variable(y, requires_grad) for y in self.forward(tuple(arrays))])
 
 
-def is_final():
+def is_final() -> bool:
     """Is this a backward pass whose gradients nobody differentiates, and nobody watches?"""
     return not chainer.config.enable_backprop and not is_watched()
 
 
 @replaces(_backprop, '_backprop_to_all')
-def backpropagate(original, outputs, retain_grad, loss_scale):
+def backpropagate(
+    original: Original, outputs: Any, retain_grad: bool, loss_scale: float | None
+) -> None:
     """The loop of `Variable.backward`; see chainer/_backprop.py, whose order it keeps."""
     if retain_grad or not is_final():
         return original(outputs, retain_grad, loss_scale)
@@ -185,11 +194,13 @@ def backpropagate(original, outputs, retain_grad, loss_scale):
         _thread.walking = before
 
 
-def _backpropagate(outputs, loss_scale):
-    waiting, seen, leaves = [], set(), set()
+def _backpropagate(outputs: Any, loss_scale: float | None) -> None:
+    waiting: list[tuple[int, int, Any]] = []  # by rank, the latest first
+    seen: set[Any] = set()
+    leaves: set[Any] = set()
     grads = _backprop_utils.GradTable(accumulate_grad_inputs=True)
 
-    def visit(node):
+    def visit(node: Any) -> None:
         function = node.creator_node
         if function is None:
             leaves.add(node)
@@ -230,11 +241,11 @@ def _backpropagate(outputs, loss_scale):
     grads.assert_no_grads()
 
 
-def _pop(grads, node):
+def _pop(grads: Any, node: Any) -> Any:
     return grads.pop(node) if node is not None and node.creator_node is not None else None
 
 
-def _is_plain(function, gradients):
+def _is_plain(function: Any, gradients: Variables) -> bool:
     """Is a step on NumPy's arrays all that is to be done for this function?"""
     return (
         not function._n_local_function_hooks
@@ -246,7 +257,7 @@ def _is_plain(function, gradients):
     )  # fmt: skip
 
 
-def _step(function, indexes, given, found):
+def _step(function: Any, indexes: tuple[int, ...], given: Variables, found: Found) -> None:
     try:
         gradients = function.backward(indexes, given)
     except Exception as error:
@@ -268,7 +279,7 @@ def _step(function, indexes, given, found):
             _backprop_utils._reduce(gx)
 
 
-def _watched_step(function, indexes, given, found):
+def _watched_step(function: Any, indexes: tuple[int, ...], given: Variables, found: Found) -> None:
     """As Chainer does it: on the array's device, with hooks."""
     seen = [x.data for x in function.inputs], [None if g is None else g.raw_array for g in given]
     hooks = list(function.local_function_hooks.values()) if function._n_local_function_hooks else []

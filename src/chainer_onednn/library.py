@@ -3,6 +3,7 @@
 import ctypes
 import importlib.metadata
 import os
+import pathlib
 import platform
 
 PACKAGE = 'onednn-cpu-gomp'  # on PyPI: oneDNN for CPUs with GNU OpenMP and nothing else
@@ -40,7 +41,7 @@ class _Version(ctypes.Structure):
     )
 
 
-def load():
+def load() -> tuple[ctypes.CDLL, str]:
     """Load oneDNN.
 
     Returns:
@@ -61,24 +62,24 @@ def load():
     return library, path
 
 
-def version(library):
+def version(library: ctypes.CDLL) -> tuple[int, int, int]:
     """``(major, minor, patch)`` of a loaded library."""
     library.dnnl_version.restype = ctypes.POINTER(_Version)
     found = library.dnnl_version().contents
     return found.major, found.minor, found.patch
 
 
-def version_text(library):
+def version_text(library: ctypes.CDLL) -> str:
     """The version as one writes it, such as ``3.2.0``."""
     return '.'.join(map(str, version(library)))
 
 
-def instruction_set(library):
+def instruction_set(library: ctypes.CDLL) -> str:
     """Name of the widest instruction set that oneDNN uses on this CPU."""
     return INSTRUCTION_SETS.get(library.dnnl_get_effective_cpu_isa(), 'unknown')
 
 
-def _open():
+def _open() -> tuple[ctypes.CDLL, str]:
     chosen = os.environ.get(VARIABLE)
     reasons = []
     for path in [chosen] if chosen else _candidates():
@@ -94,11 +95,12 @@ def _open():
     raise Unavailable(reasons[0] if len(reasons) > 1 else f'no library (pip install {PACKAGE})')
 
 
-def _candidates():
+def _candidates() -> list[str]:
     # The wheel puts libdnnl.so.3 into <prefix>/lib, wherever that is for this installation.
     try:
-        files = importlib.metadata.files(PACKAGE) or ()
+        files = importlib.metadata.files(PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:
-        files = ()
-    found = [str(file.locate().resolve()) for file in files if file.name == 'libdnnl.so.3']
+        files = []
+    paths = [pathlib.Path(file.locate()) for file in files if file.name == 'libdnnl.so.3']
+    found = [str(path.resolve()) for path in paths]
     return [*found, 'libdnnl.so.3']

@@ -6,11 +6,12 @@ import numpy as np
 from chainer.functions.connection.linear import LinearFunction, LinearGradData, LinearGradWeight
 
 from chainer_onednn import arrays, dnnl
+from chainer_onednn.hints import Array, Arrays, Original
 from chainer_onednn.replace import replaces
 
 
 @replaces(LinearFunction, 'forward')
-def linear(original, self, inputs):
+def linear(original: Original, self: LinearFunction, inputs: Arrays) -> Arrays:
     x, w = inputs[:2]
     fits = x.ndim == w.ndim == 2 and x.shape[1] == w.shape[1]
     if not arrays.is_float32(*inputs) or not fits or any(b.shape != (len(w),) for b in inputs[2:]):
@@ -25,7 +26,7 @@ def linear(original, self, inputs):
 
 
 @replaces(LinearGradData, 'forward')
-def gradient_of_data(original, self, inputs):
+def gradient_of_data(original: Original, self: LinearGradData, inputs: Arrays) -> Arrays:
     w, gy = inputs
     if not arrays.is_float32(*inputs) or gy.shape[1] != len(w):
         return original(self, inputs)
@@ -37,7 +38,7 @@ def gradient_of_data(original, self, inputs):
 
 
 @replaces(LinearGradWeight, 'forward')
-def gradient_of_weight(original, self, inputs):
+def gradient_of_weight(original: Original, self: LinearGradWeight, inputs: Arrays) -> Arrays:
     x, gy = inputs
     if not arrays.is_float32(*inputs) or self._w_dtype != arrays.FLOAT32 or len(gy) != len(x):
         return original(self, inputs)
@@ -48,7 +49,7 @@ def gradient_of_weight(original, self, inputs):
     return (gw,)
 
 
-def matmul(a, b, c, accumulate=False):
+def matmul(a: Array, b: Array, c: Array, accumulate: bool = False) -> None:
     """``c = a @ b``, or ``c += a @ b``.
 
     Args:
@@ -76,7 +77,7 @@ def matmul(a, b, c, accumulate=False):
         raise dnnl.Unsupported('sgemm')
 
 
-def _operand(matrix):
+def _operand(matrix: Array) -> tuple[Array, bytes, int]:
     """The matrix (or its copy), whether its memory is that of its transpose, and the row length."""
     for transpose, seen in ((b'N', matrix), (b'T', matrix.T)):
         columns = seen.shape[1]

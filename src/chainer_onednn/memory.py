@@ -6,13 +6,14 @@ Both are for glibc on Linux and do nothing elsewhere.
 import contextlib
 import ctypes
 import mmap
+from collections.abc import Callable
 
 LARGE = 2**20  # bytes, from which on `advise` is worth its call
 
 _MISSING = AttributeError, OSError, TypeError  # macOS, musl, Windows
 
 
-def keep_freed():
+def keep_freed() -> None:
     """Tell glibc to keep and reuse large blocks.
 
     By default each array of more than a few hundred kB comes as fresh pages from the kernel and is
@@ -27,7 +28,7 @@ def keep_freed():
         _heap.start(libc)
 
 
-def advise():
+def advise() -> None:
     """Ask for huge pages for what the heap has grown by; to be called between getting and using.
 
     A pass over an image array of 4 kB pages spends a part of its time in looking up addresses.
@@ -38,17 +39,18 @@ def advise():
 class _Heap:
     """The process's heap, as far as it goes now; a fork inherits the advice with the pages."""
 
-    def __init__(self):
-        self._end = None  # nobody has asked for huge pages
+    def __init__(self) -> None:
+        self._end: int | None = None  # until somebody asks for huge pages
 
-    def start(self, libc):
+    def start(self, libc: ctypes.CDLL) -> None:
         libc.sbrk.restype = ctypes.c_void_p
-        self._sbrk, self._madvise = libc.sbrk, libc.madvise
+        self._sbrk: Callable[[int], int] = libc.sbrk
+        self._madvise = libc.madvise
         self._madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
         if self._end is None:
             self._end = self._sbrk(0)
 
-    def advise(self):
+    def advise(self) -> None:
         if self._end is None or (end := self._sbrk(0)) <= self._end:
             return
         start = self._end - self._end % mmap.PAGESIZE

@@ -1,22 +1,25 @@
 """Mean and variance that a convolution found in passing, for the batch normalization behind it."""
 
 import weakref
+from typing import Any
 
 import numpy as np
+
+from chainer_onednn.hints import Array
 
 
 class Moments:
     """Mean and (biased) variance of each channel of an array; who made the array fills them in."""
 
-    def __init__(self, array):
+    def __init__(self, array: Array) -> None:
         self.mean, self.var = np.empty((2, array.shape[1]), np.float32)
         self._array = weakref.ref(array)
 
-    def are_of(self, array):
+    def are_of(self, array: Array) -> bool:
         return self._array() is array
 
 
-def of(variable, array):
+def of(variable: Any, array: Array) -> Moments | None:
     """The moments of a variable's array, if the function that made it has found them; else None."""
     function = variable.creator_node
     found = None if function is None else vars(function).get('_moments')

@@ -4,6 +4,8 @@ By our own kernels, of which the ReLU behind and the sum between the two are par
 where there are none, by oneDNN.
 """
 
+from typing import Any
+
 import numpy as np
 from chainer.functions.normalization import batch_normalization as chainers
 from chainer.functions.normalization.batch_normalization import (
@@ -12,6 +14,7 @@ from chainer.functions.normalization.batch_normalization import (
 )
 
 from chainer_onednn import arrays, dnnl, graph, kernels, moments, pending
+from chainer_onednn.hints import Array, Arrays, Inputs, Original, Shape, Variables
 from chainer_onednn.replace import replaces
 
 _AFFINE = dnnl.USE_SCALE | dnnl.USE_SHIFT
@@ -21,7 +24,7 @@ _AFFINE = dnnl.USE_SCALE | dnnl.USE_SHIFT
 
 
 @replaces(BatchNormalization, 'apply')
-def apply(original, self, inputs):
+def apply(original: Original, self: BatchNormalization, inputs: Inputs) -> Variables:
     variables = graph.inputs_of(self, inputs)
     if variables is None or not kernels.available() or type(self) is not BatchNormalization:
         return original(self, inputs)
@@ -40,7 +43,7 @@ def apply(original, self, inputs):
     return graph.connect(self, variables, (self._work if later else self._work.result(),))
 
 
-def _statistics(function, x, found):
+def _statistics(function: Any, x: Array, found: moments.Moments | None) -> tuple[Array, Array]:
     """Mean and ``1 / sqrt(var + eps)`` of each channel; the running statistics go on.
 
     `found` are the `Moments` of x, or None.
@@ -60,12 +63,12 @@ def _statistics(function, x, found):
     return mean, inv_std
 
 
-def _inv_std(var, eps):
+def _inv_std(var: Array, eps: float) -> Array:
     return np.reciprocal(np.sqrt(var + np.float32(eps)))
 
 
-def _go_on(running, found, decay, count):
-    """Update running mean and variance by those of a batch of `count`, in place as Chainer does."""
+def _go_on(running: tuple[Any, Any], found: tuple[Array, Array], decay: float, count: int) -> None:
+    """Update the running statistics (or None) in place by those of a batch of `count`."""
     (running_mean, running_var), (mean, var) = running, found
     if running_mean is not None:
         adjust = count / max(count - 1.0, 1.0)  # unbiased estimate
@@ -76,7 +79,9 @@ def _go_on(running, found, decay, count):
 
 
 @replaces(BatchNormalization, 'backward')
-def backward(original, self, indexes, grad_outputs):
+def backward(
+    original: Original, self: BatchNormalization, indexes: tuple[int, ...], grad_outputs: Variables
+) -> Variables:
     work, (gradient,) = vars(self).get('_work'), grad_outputs
     if work is None or gradient is None or not graph.is_final():
         return original(self, indexes, grad_outputs)
@@ -94,7 +99,7 @@ def backward(original, self, indexes, grad_outputs):
     return tuple([graph.make_variable(array) for array in (gx, ggamma, gbeta)])
 
 
-def _gradient_of_output(gradient, work):
+def _gradient_of_output(gradient: Any, work: pending.Normalized) -> tuple[Array, bool]:
     """An array, and whether it is the gradient of the ReLU behind, which is still to be masked."""
     masked = pending.work_of(gradient)
     if isinstance(masked, pending.Masked) and masked.rectified.source is work:
@@ -104,7 +109,7 @@ def _gradient_of_output(gradient, work):
 
 
 @replaces(BatchNormalization, 'forward')
-def forward(original, self, inputs):
+def forward(original: Original, self: BatchNormalization, inputs: Arrays) -> Arrays:
     # Chainer asks a selector which implementation does the arithmetic, and does the rest itself.
     x = inputs[0]
     if self._impl_selector is chainers._impl_selector and _usable(self, *inputs):
@@ -118,8 +123,19 @@ class _ByOneDNN(chainers._BatchNormalizationImpl):
     """The arithmetic of one call, forward and backward."""
 
     def forward(
-        self, axis, gamma, x, x_layout, xp, expander, beta, eps, decay, running_mean, running_var
-    ):
+        self,
+        axis: Any,
+        gamma: Any,
+        x: Any,
+        x_layout: Any,
+        xp: Any,
+        expander: Any,
+        beta: Any,
+        eps: Any,
+        decay: Any,
+        running_mean: Any,
+        running_var: Any,
+    ) -> tuple[Any, ...]:
         x, gamma, beta = arrays.ours(x), gamma.copy(), beta.copy()
         y, mean, var = arrays.empty(x.shape), np.empty_like(gamma), np.empty_like(gamma)
         _training(_as_image(x.shape), float(eps))(x, gamma, beta, mean, var, y)
@@ -128,8 +144,20 @@ class _ByOneDNN(chainers._BatchNormalizationImpl):
         return y, x_layout, running_mean, running_var, mean, var, inv_std, var
 
     def backward(
-        self, axis, gamma, gy, x, x_layout, xp, expander, mean, inv_std, eps, var, forward_data
-    ):
+        self,
+        axis: Any,
+        gamma: Any,
+        gy: Any,
+        x: Any,
+        x_layout: Any,
+        xp: Any,
+        expander: Any,
+        mean: Any,
+        inv_std: Any,
+        eps: Any,
+        var: Any,
+        forward_data: Any,
+    ) -> tuple[Any, ...]:
         if gy.shape != x.shape:
             return chainers.GeneralBatchNormalizationImpl().backward(
                 axis, gamma, gy, x, x_layout, xp, expander, mean, inv_std, eps, var, None
@@ -146,7 +174,7 @@ class _ByOneDNN(chainers._BatchNormalizationImpl):
 
 
 @replaces(FixedBatchNormalization, 'apply')
-def apply_fixed(original, self, inputs):
+def apply_fixed(original: Original, self: FixedBatchNormalization, inputs: Inputs) -> Variables:
     variables = graph.inputs_of(self, inputs)
     if variables is None or not kernels.available() or type(self) is not FixedBatchNormalization:
         return original(self, inputs)
@@ -162,7 +190,9 @@ def apply_fixed(original, self, inputs):
 
 
 @replaces(FixedBatchNormalization, 'forward')
-def fixed_normalization(original, self, inputs):
+def fixed_normalization(
+    original: Original, self: FixedBatchNormalization, inputs: Arrays
+) -> Arrays:
     if not _usable(self, *inputs):
         return original(self, inputs)
     x = inputs[0]
@@ -174,14 +204,14 @@ def fixed_normalization(original, self, inputs):
     return (y,)
 
 
-def _set_axes(function, ndim):
+def _set_axes(function: Any, ndim: int) -> None:
     """What Chainer's own backward passes want to know."""
     function.axis = chainers._compute_axis(ndim, 1, function.axis)
     function.key_axis = chainers._compute_key_axis(ndim, 1, function.axis)
     function.expander = (None, slice(None)) + (None,) * (ndim - 2)
 
 
-def _usable(function, x, *vectors):
+def _usable(function: Any, x: Array, *vectors: Array) -> bool:
     return (
         arrays.is_float32(x, *vectors)
         and x.ndim in (2, 4)
@@ -191,20 +221,20 @@ def _usable(function, x, *vectors):
     )
 
 
-def _as_image(shape):
+def _as_image(shape: Shape) -> Shape:
     return shape if len(shape) == 4 else (*shape, 1, 1)
 
 
-def _training(shape, eps):
+def _training(shape: Shape, eps: float) -> dnnl.Primitive:
     return _forward(shape, eps, dnnl.FORWARD, 0)
 
 
-def _inference(shape, eps):
+def _inference(shape: Shape, eps: float) -> dnnl.Primitive:
     return _forward(shape, eps, dnnl.INFERENCE, dnnl.USE_GLOBAL_STATS)
 
 
 @dnnl.cached
-def _forward(shape, eps, kind, flags):
+def _forward(shape: Shape, eps: float, kind: int, flags: int) -> dnnl.Primitive:
     image, vector = arrays.layout(shape), arrays.layout(shape[1:2])
     return dnnl.Primitive(
         'batch_normalization_forward',
@@ -225,7 +255,7 @@ def _forward(shape, eps, kind, flags):
 
 
 @dnnl.cached
-def _gradient(shape, eps):
+def _gradient(shape: Shape, eps: float) -> dnnl.Primitive:
     image, vector = arrays.layout(shape), arrays.layout(shape[1:2])
     return dnnl.Primitive(
         'batch_normalization_backward',

@@ -5,6 +5,7 @@ For where `updates` has no kernel: AMSGrad, AdaBound, unusual hooks, or no kerne
 
 import copy
 import types
+from typing import Any
 
 from chainer.optimizer_hooks.weight_decay import WeightDecay
 from chainer.optimizers.adam import AdamRule
@@ -12,18 +13,19 @@ from chainer.optimizers.momentum_sgd import MomentumSGDRule
 from chainer.optimizers.nesterov_ag import NesterovAGRule
 
 from chainer_onednn import arrays, threads
+from chainer_onednn.hints import Array, Original
 from chainer_onednn.replace import replaces
 
 
 @replaces(MomentumSGDRule, 'update_core_cpu')
 @replaces(NesterovAGRule, 'update_core_cpu')
 @replaces(AdamRule, 'update_core_cpu')
-def update(original, self, param):
+def update(original: Original, self: Any, param: Any) -> None:
     # There is no state yet where the parameter has no size yet.
     if self.state is None or not _usable(param, *self.state.values()):
         return original(self, param)
 
-    def update_part(part):
+    def update_part(part: slice) -> None:
         rule = copy.copy(self)
         rule._state = {name: array.reshape(-1)[part] for name, array in self.state.items()}
         original(rule, _part_of(param, part))
@@ -32,13 +34,13 @@ def update(original, self, param):
 
 
 @replaces(WeightDecay, '__call__')
-def weight_decay(original, self, rule, param):
+def weight_decay(original: Original, self: WeightDecay, rule: Any, param: Any) -> None:
     if param.data is None or not _usable(param):
         return original(self, rule, param)
     threads.in_blocks(lambda part: original(self, rule, _part_of(param, part)), param.data.size)
 
 
-def _part_of(param, part):
+def _part_of(param: Any, part: slice) -> types.SimpleNamespace:
     """What an update rule wants of a parameter, for some of its elements."""
     return types.SimpleNamespace(
         data=param.data.reshape(-1)[part],
@@ -49,7 +51,7 @@ def _part_of(param, part):
     )
 
 
-def _usable(param, *states):
+def _usable(param: Any, *states: Array) -> bool:
     every = (param.data, param.grad, *states)
     return arrays.is_float32(*every) and all(
         array.flags.c_contiguous and array.size > threads.BLOCK and array.size == every[0].size

@@ -20,28 +20,34 @@ Invariants:
 
 import functools
 import math
+from typing import Any, TypeAlias, Union
 
 import chainer
 import numpy as np
 
 from chainer_onednn import arrays, dnnl, elementwise, kernels, threads
+from chainer_onednn.hints import Array, Shape
 
 ON = True  # may anything be pending? The benchmark tells what it gains.
+
+
+# What a work starts from: an array, or the result of another work.
+Source: TypeAlias = Union[Array, 'Work']
 
 
 class Work:
     """What has to be done to get an array; `write` does it.
 
     Attributes:
-        shape (tuple of int): Of the array, float32.
+        shape: The shape of the array, which is float32.
     """
 
-    done = None  # the result, once somebody has looked
+    done: Array | None = None  # the result, once somebody has looked
 
-    def __init__(self, shape):
+    def __init__(self, shape: Shape) -> None:
         self.shape = shape
 
-    def result(self):
+    def result(self) -> Array:
         """The array; computed now unless it has been."""
         if self.done is None:
             y = arrays.empty(self.shape)
@@ -50,15 +56,15 @@ class Work:
             self.forget()
         return self.done
 
-    def write(self, y, relu):
+    def write(self, y: Array, relu: bool) -> None:
         """Write the result, or ``relu(result)``, into an array of `arrays.empty`."""
         raise NotImplementedError
 
-    def forget(self):
+    def forget(self) -> None:
         """Drop what is of no more use."""
 
 
-def _now(source):
+def _now(source: Source) -> Any:
     """What a work is to be computed from: the result of another one, if it is there."""
     return source.done if isinstance(source, Work) and source.done is not None else source
 
@@ -66,11 +72,12 @@ def _now(source):
 class Normalized(Work):
     """``(x - mean) * scale + shift``, a number of each for every channel."""
 
-    def __init__(self, x, mean, scale, shift):
+    def __init__(self, x: Array, mean: Array, scale: Array, shift: Array) -> None:
         super().__init__(x.shape)
-        self.x, self.mean, self.scale, self.shift = x, mean, scale, shift
+        self.x: Any = x  # an array; None after `forget`, as below
+        self.mean, self.scale, self.shift = mean, scale, shift
 
-    def write(self, y, relu, other=None):
+    def write(self, y: Array, relu: bool, other: Array | None = None) -> None:
         x = self.x
         channels = x.shape[1]
         kernels.function('bn_forward', 'pllppppipp')(
@@ -78,43 +85,44 @@ class Normalized(Work):
             scratch_for(channels),
         )
 
-    def forget(self):
+    def forget(self) -> None:
         self.x = None
 
 
 class Sum(Work):
     """``a + b``: arrays of one shape and order of memory; a may be a `Normalized`."""
 
-    def __init__(self, a, b):
+    def __init__(self, a: Source, b: Array) -> None:
         super().__init__(b.shape)
-        self.a, self.b = a, b
+        self.a: Any = a
+        self.b: Any = b
 
-    def write(self, y, relu):
+    def write(self, y: Array, relu: bool) -> None:
         a = _now(self.a)
         if isinstance(a, Normalized):
             a.write(y, relu, self.b)
         else:
             elementwise.by_kernel('add_relu' if relu else 'add', a, self.b, y)
 
-    def forget(self):
+    def forget(self) -> None:
         self.a = self.b = None
 
 
 class Rectified(Work):
     """``relu(source)``, of a work or an array."""
 
-    def __init__(self, source):
+    def __init__(self, source: Source) -> None:
         super().__init__(source.shape)
-        self.source = source
+        self.source: Any = source
 
-    def write(self, y, relu):
+    def write(self, y: Array, relu: bool) -> None:
         source = _now(self.source)
         if isinstance(source, Work):
             source.write(y, relu=True)
         else:
             elementwise.by_kernel('relu', source, y)
 
-    def forget(self):
+    def forget(self) -> None:
         if not isinstance(self.source, Normalized):  # which `normalization` wants to recognize
             self.source = None
 
@@ -123,22 +131,23 @@ class Masked(Work):
     """The gradient of a ReLU's input: ``gy * (y > 0)``.
 
     Args:
-        gy (numpy.ndarray or Sum): The gradient of its output.
-        rectified (Rectified): y.
+        gy: The gradient of its output, an array or a `Sum`.
+        rectified: y.
     """
 
-    def __init__(self, gy, rectified):
+    def __init__(self, gy: Source, rectified: Rectified) -> None:
         super().__init__(gy.shape)
-        self.gy, self.rectified = gy, rectified
+        self.gy: Any = gy
+        self.rectified: Any = rectified
 
-    def write(self, y, relu):
+    def write(self, y: Array, relu: bool) -> None:
         of, gy = self.rectified.result(), _now(self.gy)
         if isinstance(gy, Sum):
             elementwise.by_kernel('relu_gradient_of_sum', of, gy.a, gy.b, y)
         else:
             elementwise.by_kernel('relu_gradient', of, gy, y)
 
-    def forget(self):
+    def forget(self) -> None:
         self.gy = self.rectified = None
 
 
@@ -146,68 +155,68 @@ class Pending(chainer.Variable):
     """A variable whose array nobody has looked at yet; made by `make_pending`."""
 
     @property
-    def _data(self):  # all of chainer.Variable reads the array through this list
+    def _data(self) -> Any:  # all of chainer.Variable reads the array through this list
         self._data = [self.__dict__['_work'].result()]
         return self._data
 
     @_data.setter
-    def _data(self, value):
+    def _data(self, value: Any) -> Any:
         del self.__dict__['_work']
         self.__class__ = chainer.Variable
         self._data = value
 
     @property
-    def shape(self):
+    def shape(self) -> Shape:
         return self.__dict__['_work'].shape
 
     @property
-    def ndim(self):
+    def ndim(self) -> int:
         return len(self.shape)
 
     @property
-    def size(self):
+    def size(self) -> int:
         return math.prod(self.shape)
 
     @property
-    def dtype(self):
+    def dtype(self) -> np.dtype[np.float32]:
         return arrays.FLOAT32
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __copy__(self):
+    def __copy__(self) -> chainer.Variable:
         self._data  # noqa: B018 - a copy of the attributes would hold the placeholder
         return chainer.Variable.__copy__(self)
 
 
 @functools.lru_cache(maxsize=256)
-def placeholder(shape):
+def placeholder(shape: Shape) -> Array:
     """An array of that shape with no memory of its own, for what Chainer notes of an array."""
     return np.broadcast_to(np.float32(0), shape)
 
 
-def make_pending(variable, work):
+def make_pending(variable: Any, work: Work) -> chainer.Variable:
     """Let a new variable of a `placeholder` stand for what the work will give."""
     variable.__dict__['_work'] = work
     variable.__class__ = Pending
     return variable
 
 
-def work_of(variable):
+def work_of(variable: Any) -> Work | None:
     """The work of a pending variable, else None."""
     return variable.__dict__['_work'] if type(variable) is Pending else None
 
 
-def is_ours(variable):
+def is_ours(variable: Any) -> bool:
     """Was its array made by a function of the engine, so that nobody is likely to change it?"""
     return ON and (type(variable) is Pending or '_chainer_onednn' in variable.__dict__)
 
 
-def scratch_for(channels):
+def scratch_for(channels: int) -> Array:
     """Memory that the kernels of normalization work in."""
     return dnnl.scratch(8 * threads.count() * _scratch_size(channels))
 
 
 @functools.cache
-def _scratch_size(channels):
+def _scratch_size(channels: int) -> int:
     return kernels.function('bn_scratch', 'l', 'l')(channels)

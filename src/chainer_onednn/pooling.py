@@ -1,29 +1,31 @@
 """Max and average pooling of images ``(N, C, H, W)``."""
 
 import math
-import typing
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D, AveragePooling2DGrad
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND, MaxPoolingNDGrad
 
 from chainer_onednn import arrays, dnnl, elementwise, graph, kernels, pending, threads
+from chainer_onednn.hints import Array, Arrays, Inputs, Original, Shape, Variables
 from chainer_onednn.linear import matmul
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import output_size, right_padding
 
 
-class Windows(typing.NamedTuple):
+class Windows(NamedTuple):
     """Shapes of input and output, and where the windows are."""
 
-    x: tuple
-    y: tuple
-    kernel: tuple
-    stride: tuple
-    pad: tuple
+    x: Shape
+    y: Shape
+    kernel: Shape
+    stride: Shape
+    pad: Shape
 
     @property
-    def miss_the_image(self):
+    def miss_the_image(self) -> bool:
         """Is there a window that holds nothing but padding?"""
         return any(
             pad >= kernel or (out - 1) * stride - pad >= size
@@ -33,24 +35,30 @@ class Windows(typing.NamedTuple):
         )
 
     @property
-    def arguments(self):
+    def arguments(self) -> tuple[Shape, ...]:
         """Strides, kernel, dilations and paddings as oneDNN wants them."""
         right = right_padding(self.x[2:], self.y[2:], self.kernel, self.stride, self.pad)
         return self.stride, self.kernel, (0, 0), self.pad, right
 
     @property
-    def sizes(self):
+    def sizes(self) -> Shape:
         """Images, height, width, channels, height and width of what comes out: for our kernels."""
         n, c, h, w = self.x
         return n, h, w, c, *self.y[2:]
 
     @property
-    def numbers(self):
+    def numbers(self) -> Array:
         """Kernel, stride and padding, for our kernels; int32 (6,)."""
         return np.array((*self.kernel, *self.stride, *self.pad), np.int32)
 
 
-def _windows(x_shape, kernel, stride, pad, cover_all):
+def _windows(
+    x_shape: Shape,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    cover_all: bool,
+) -> Windows:
     size = output_size(x_shape[2:], kernel, stride, pad, cover_all=cover_all)
     return Windows(x_shape, (*x_shape[:2], *size), tuple(kernel), tuple(stride), tuple(pad))
 
@@ -59,7 +67,7 @@ def _windows(x_shape, kernel, stride, pad, cover_all):
 
 
 @replaces(MaxPoolingND, 'apply')
-def apply_max(original, self, inputs):
+def apply_max(original: Original, self: MaxPoolingND, inputs: Inputs) -> Variables:
     variables = graph.inputs_of(self, inputs)
     if variables is None or not kernels.available() or type(self) is not MaxPoolingND:
         return original(self, inputs)
@@ -86,7 +94,7 @@ def apply_max(original, self, inputs):
 _CODES = 128  # largest window of the kernel; CLOSED in max_pool.c
 
 
-def _what_is_pooled(x):
+def _what_is_pooled(x: Any) -> tuple[pending.Rectified | None, Any, tuple[Any, Any, Any]]:
     """The work of the ReLU in front, or None; an array; mean, scale and shift of its channels."""
     rectified, nothing = pending.work_of(x), (None, None, None)
     if not isinstance(rectified, pending.Rectified):
@@ -100,14 +108,16 @@ def _what_is_pooled(x):
 
 
 @replaces(MaxPoolingND, 'backward')
-def max_pooling_backward(original, self, indexes, grad_outputs):
+def max_pooling_backward(
+    original: Original, self: MaxPoolingND, indexes: tuple[int, ...], grad_outputs: Variables
+) -> Variables:
     gradients = original(self, indexes, grad_outputs)
     if _is_masked(self):
         gradients[0].__dict__['_masked_by'] = self._masks
     return gradients
 
 
-def _is_masked(function):
+def _is_masked(function: Any) -> bool:
     """Does only the ReLU in front see the gradient, so that it may be masked for it?"""
     rectified = getattr(function, '_masks', None)
     if rectified is None or not graph.is_walking():
@@ -118,7 +128,7 @@ def _is_masked(function):
 
 
 @replaces(MaxPoolingND, 'forward_cpu')
-def max_pooling(original, self, inputs):
+def max_pooling(original: Original, self: MaxPoolingND, inputs: Arrays) -> Arrays:
     (x,) = inputs
     self._onednn = None
     if self.ndim != 2 or self.return_indices or not arrays.is_float32(x) or kernels.available():
@@ -144,7 +154,7 @@ class _Indexes:
     An attribute of the instance, which Chainer's own forward pass sets, goes before this one.
     """
 
-    def __get__(self, function, owner=None):
+    def __get__(self, function: Any, owner: Any = None) -> Array:
         if function is None or getattr(function, '_onednn', None) is None:
             raise AttributeError('indexes')
         windows, indexes = function._onednn
@@ -167,7 +177,7 @@ MaxPoolingND.indexes = _Indexes()
 
 
 @replaces(MaxPoolingNDGrad, 'forward_cpu')
-def max_pooling_gradient(original, self, inputs):
+def max_pooling_gradient(original: Original, self: MaxPoolingNDGrad, inputs: Arrays) -> Arrays:
     (gy,) = inputs
     if getattr(self.func, '_onednn', None) is None or not arrays.is_float32(gy):
         return original(self, inputs)
@@ -191,7 +201,7 @@ def max_pooling_gradient(original, self, inputs):
 
 
 @replaces(AveragePooling2D, 'forward_cpu')
-def average_pooling(original, self, inputs):
+def average_pooling(original: Original, self: AveragePooling2D, inputs: Arrays) -> Arrays:
     (x,) = inputs
     if not arrays.is_float32(x):
         return original(self, inputs)
@@ -204,7 +214,9 @@ def average_pooling(original, self, inputs):
 
 
 @replaces(AveragePooling2DGrad, 'forward_cpu')
-def average_pooling_gradient(original, self, inputs):
+def average_pooling_gradient(
+    original: Original, self: AveragePooling2DGrad, inputs: Arrays
+) -> Arrays:
     (gy,) = inputs
     if not arrays.is_float32(gy) or self._in_dtype != arrays.FLOAT32:
         return original(self, inputs)
@@ -219,7 +231,7 @@ def average_pooling_gradient(original, self, inputs):
     return (gx,)
 
 
-def _all_finite(x):
+def _all_finite(x: Array) -> bool:
     # A sum over the memory is finite unless an element is not (or the sum overflows, which costs
     # time only). The matrix product is the fastest way to sum.
     (flat,) = elementwise.flat(x)
@@ -230,7 +242,7 @@ def _all_finite(x):
 
 
 @dnnl.cached
-def _forward(windows, kind):
+def _forward(windows: Windows, kind: int) -> dnnl.Primitive:
     x, y = arrays.layout(windows.x), arrays.layout(windows.y)
     workspace = {dnnl.WORKSPACE: None} if kind == dnnl.POOLING_MAX else {}
     return dnnl.Primitive(
@@ -245,7 +257,7 @@ def _forward(windows, kind):
 
 
 @dnnl.cached
-def _backward(windows, kind):
+def _backward(windows: Windows, kind: int) -> dnnl.Primitive:
     x, y = arrays.layout(windows.x), arrays.layout(windows.y)
     workspace = {dnnl.WORKSPACE: None} if kind == dnnl.POOLING_MAX else {}
     return dnnl.Primitive(

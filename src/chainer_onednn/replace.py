@@ -6,40 +6,48 @@ behaves as if this package were not there.
 """
 
 import functools
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, TypeVar
 
 from chainer_onednn.dnnl import Unsupported
+from chainer_onednn.hints import Original
 
-_replacements = []  # (class, name of the method, our function)
-_marked = []  # (mark, name of the method, our function)
-_replaced = []  # (class, name, what was there; _INHERITED if nothing), while installed
+T = TypeVar('T', bound=Callable[..., Any])
+Replacement: TypeAlias = tuple[Any, str, Callable[..., Any]]
+
+_replacements: list[Replacement] = []  # (class, name of the method, our function)
+_marked: list[tuple[str, str, Callable[..., Any]]] = []  # (mark, name of the method, our function)
+_replaced: list[
+    tuple[Any, str, Any]
+] = []  # (class, name, what was there; _INHERITED if nothing), while installed
 _INHERITED = object()
 
 
-def replaces(owner, name):
+def replaces(owner: Any, name: str) -> Callable[[T], T]:
     """Decorator: register a replacement of the method ``name`` of a class."""
 
-    def register(ours):
+    def register(ours: T) -> T:
         _replacements.append((owner, name, ours))
         return ours
 
     return register
 
 
-def replaces_marked(mark, name):
+def replaces_marked(mark: str, name: str) -> Callable[[T], T]:
     """Decorator, as `replaces`, for functions of other packages.
 
     Their classes, subclasses of `chainer.FunctionNode` made before `install`, say
     ``cpu_kernel = mark``, and define the method.
     """
 
-    def register(ours):
+    def register(ours: T) -> T:
         _marked.append((mark, name, ours))
         return ours
 
     return register
 
 
-def _of_other_packages():
+def _of_other_packages() -> Iterator[Replacement]:
     from chainer import FunctionNode
 
     for owner in FunctionNode.__subclasses__():
@@ -48,14 +56,14 @@ def _of_other_packages():
                 yield owner, name, ours
 
 
-def install():
+def install() -> None:
     """Put all replacements in place."""
     for owner, name, ours in (*_replacements, *_of_other_packages()):
         _replaced.append((owner, name, vars(owner).get(name, _INHERITED)))
         setattr(owner, name, _method(ours, getattr(owner, name)))
 
 
-def remove():
+def remove() -> None:
     """Give every class its own methods back."""
     while _replaced:
         owner, name, original = _replaced.pop()
@@ -65,11 +73,11 @@ def remove():
             setattr(owner, name, original)
 
 
-def _method(ours, original):
+def _method(ours: Callable[..., Any], original: Original) -> Callable[..., Any]:
     from chainer import config  # not at the top: the package can be asked what it finds without it
 
     @functools.wraps(original)
-    def method(*args, **kwargs):
+    def method(*args: Any, **kwargs: Any) -> Any:
         if config.schedule_func is not None:  # Chainer records a static graph
             return original(*args, **kwargs)
         try:

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from typing import Any
 
 from chainer_onednn import dnnl, kernels, library, memory, replace, threads
 from chainer_onednn.winograd import allow, is_allowed
@@ -22,28 +23,28 @@ _REPLACING = (
     'updates',
 )
 
-_blas_limit = None
-_told = set()
+_blas_limit: Any = None  # of threadpoolctl, while the engine is enabled
+_told: set[str] = set()
 
 
 class _Enabled:
     """Returned by `enable`: a context manager that ends what it began."""
 
-    def __init__(self, began, winograd_before=None):
+    def __init__(self, began: bool, winograd_before: bool | None = None) -> None:
         self._began = began
         self._winograd_before = winograd_before
 
-    def __enter__(self):
+    def __enter__(self) -> '_Enabled':
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         if self._began:
             disable()
         elif self._winograd_before is not None:
             allow(self._winograd_before)
 
 
-def enable(winograd=None):
+def enable(winograd: bool | None = None) -> _Enabled:
     """Let oneDNN do Chainer's work on the CPU from now on.
 
     Where that is impossible (no library, another kind of CPU), one line on standard error says why,
@@ -79,13 +80,13 @@ def enable(winograd=None):
     return _Enabled(began=True)
 
 
-def _tell(line):
+def _tell(line: str) -> None:
     if line not in _told:
         print(f'chainer_onednn: {line}', file=sys.stderr)
         _told.add(line)
 
 
-def disable():
+def disable() -> None:
     """Give Chainer its own code back. Arrays, nets and graphs made meanwhile remain valid."""
     global _blas_limit
     if not is_enabled():
@@ -96,12 +97,12 @@ def disable():
     _blas_limit = None
 
 
-def is_enabled():
+def is_enabled() -> bool:
     """Does oneDNN do Chainer's work just now?"""
     return _blas_limit is not None
 
 
-def describe():
+def describe() -> str | None:
     """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while it is not enabled.
 
     ``direct convolution`` behind it where Winograd's algorithm is switched off.

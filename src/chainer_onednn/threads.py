@@ -3,6 +3,8 @@
 import concurrent.futures
 import functools
 import os
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import threadpoolctl
@@ -12,17 +14,17 @@ from chainer_onednn import dnnl
 BLOCK = 2**18  # elements; in smaller blocks, Python's threads wait for each other too often
 
 
-def count():
+def count() -> int:
     """Threads that oneDNN uses: OMP_NUM_THREADS, or the machine's cores."""
     return dnnl.onednn().handle.omp_get_max_threads()
 
 
-def described():
+def described() -> str:
     """``1 thread``, ``2 threads`` …, of `count`."""
     return f'{count()} thread{"s" if count() > 1 else ""}'
 
 
-def quiet_blas():
+def quiet_blas() -> Any:
     """Keep NumPy's BLAS to one thread.
 
     Its threads wait busily for their next task and take the cores from oneDNN's: cnn trained at
@@ -34,7 +36,7 @@ def quiet_blas():
     return threadpoolctl.threadpool_limits(1, user_api='blas')
 
 
-def in_blocks(work, size):
+def in_blocks(work: Callable[[slice], object], size: int) -> None:
     """Call ``work(slice)`` for blocks that together cover ``range(size)``, on all threads.
 
     ``work`` should spend its time in NumPy's operations on that slice of flat arrays: NumPy lets
@@ -46,7 +48,7 @@ def in_blocks(work, size):
     shares = [slices[i::workers] for i in range(workers)]
     errors = np.geterr()  # each thread has settings of its own
 
-    def work_through(share):
+    def work_through(share: Iterable[slice]) -> None:
         with np.errstate(**errors):
             for part in share:
                 work(part)
@@ -58,7 +60,7 @@ def in_blocks(work, size):
 
 
 @functools.cache
-def _pool():
+def _pool() -> concurrent.futures.ThreadPoolExecutor:
     return concurrent.futures.ThreadPoolExecutor(max(1, count() - 1), 'chainer_onednn')
 
 

@@ -10,7 +10,8 @@ A rule of another package has a kernel, too, if its class says so: ``cpu_kernel 
 import functools
 import itertools
 import numbers
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from chainer import Parameter
@@ -22,21 +23,25 @@ from chainer.optimizers.momentum_sgd import MomentumSGDRule
 from chainer.optimizers.nesterov_ag import NesterovAGRule
 
 from chainer_onednn import arrays, dnnl, kernels
+from chainer_onednn.hints import Original
 from chainer_onednn.replace import replaces
+
+Scalars: TypeAlias = tuple[float, ...]
+Key: TypeAlias = tuple[str, Scalars, Scalars]  # kernel, its numbers, rates of weight decays
 
 _ARRAYS, _SCALARS = 4, 6  # that a kernel takes: a parameter, its gradient, two states; numbers
 
 
-def _momentum_sgd(hyperparam, t):
+def _momentum_sgd(hyperparam: Any, t: int) -> Scalars:
     return hyperparam.lr, hyperparam.momentum
 
 
-def _nesterov_ag(hyperparam, t):
+def _nesterov_ag(hyperparam: Any, t: int) -> Scalars:
     rate, momentum = hyperparam.lr, hyperparam.momentum
     return rate, momentum, momentum * momentum, (1 + momentum) * rate
 
 
-def _adam(hyperparam, t):
+def _adam(hyperparam: Any, t: int) -> Scalars | None:
     if hyperparam.amsgrad or hyperparam.adabound:
         return None
     if hyperparam.eps != 0 and np.float32(hyperparam.eps) == 0:
@@ -53,8 +58,9 @@ def _adam(hyperparam, t):
 
 class _Rule(NamedTuple):
     kernel: str
-    states: tuple  # names in the rule's state
-    scalars: object  # function of the hyperparameters and the number of the update, from 1
+    states: tuple[str, ...]  # names in the rule's state
+    # From the hyperparameters and the number of the update, from 1; None: Chainer must do it.
+    scalars: Callable[[Any, int], Scalars | None]
 
 
 _KERNELS = {
@@ -71,13 +77,16 @@ _OF_CHAINER = {
 
 
 @functools.cache
-def _rule(owner):
-    # A subclass may compute something else.
-    return _KERNELS.get(_OF_CHAINER.get(owner) or vars(owner).get('cpu_kernel'))
+def _rule(owner: type) -> _Rule | None:
+    # A subclass may compute something else, so only the class itself counts.
+    name: Any = _OF_CHAINER.get(owner) or vars(owner).get('cpu_kernel')
+    return _KERNELS.get(name)
 
 
 @replaces(GradientMethod, 'update')
-def update(original, self, lossfun=None, *args, **kwds):
+def update(
+    original: Original, self: GradientMethod, lossfun: Any = None, *args: Any, **kwds: Any
+) -> None:
     if not (kernels.available() and _is_ordinary(self)):
         return original(self, lossfun, *args, **kwds)
     # Chainer's own steps, but that weight decays that come last become part of the updates.
@@ -100,7 +109,7 @@ def update(original, self, lossfun=None, *args, **kwds):
     if others:  # in Chainer's order
         for hook in decays:
             self.call_hook(hook)
-        decays = ()
+        decays = []
     self.t += 1
     for (kernel, scalars, rates), group in plan.items():
         _run(kernel, scalars, (*(hook.rate for hook in decays), *rates), group)
@@ -112,7 +121,7 @@ def update(original, self, lossfun=None, *args, **kwds):
     self.update_loss_scale()
 
 
-def _is_ordinary(optimizer):
+def _is_ordinary(optimizer: Any) -> bool:
     """Do its steps between the gradients and the update do what Chainer's do?"""
     owner = type(optimizer)
     return (
@@ -125,11 +134,11 @@ def _is_ordinary(optimizer):
     )
 
 
-def _is_decay(hook):
+def _is_decay(hook: Any) -> bool:
     return type(hook) is WeightDecay and isinstance(hook.rate, numbers.Real)
 
 
-def _with_gradients(optimizer):
+def _with_gradients(optimizer: Any) -> list[Any]:
     """Its parameters, after `reallocate_cleared_grads` where that has something to do."""
     params = list(optimizer.target.params())
     for param in params:
@@ -142,24 +151,26 @@ def _with_gradients(optimizer):
 class _Group:
     """Parameters that are updated with the same numbers."""
 
-    def __init__(self):
-        self.rules = []
-        self.rows = []  # of the kernel's table
+    def __init__(self) -> None:
+        self.rules: list[Any] = []
+        self.rows: list[list[int]] = []  # of the kernel's table
 
 
-def _plan(params):
+def _plan(params: list[Any]) -> tuple[dict[Key, _Group], list[Any]]:
     """Which parameters the kernels update.
 
     Returns:
         A dict from (name of the kernel, scalars, rates of a parameter's own weight decays) to
         `_Group`; and the list of the other parameters.
     """
-    plan, others, known = {}, [], {}
+    plan: dict[Key, _Group] = {}
+    others: list[Any] = []
+    known: dict[Any, Scalars | None] = {}
     for param in params:
         rule = param.update_rule
         key = _key(param, rule, known)
         row = key and _row(param, rule, _KERNELS[key[0]].states)
-        if row is None:
+        if key is None or row is None:
             others.append(param)
             continue
         if key not in plan:
@@ -171,8 +182,9 @@ def _plan(params):
     return plan, others
 
 
-def _key(param, rule, known):
-    kind = _rule(type(rule))
+def _key(param: Any, rule: Any, known: dict[Any, Scalars | None]) -> Key | None:
+    owner: Any = type(rule)
+    kind = _rule(owner)
     if (
         kind is None
         or type(param) is not Parameter
@@ -199,7 +211,7 @@ def _key(param, rule, known):
     return kind.kernel, scalars, tuple(hook.rate for hook in decays)
 
 
-def _row(param, rule, names):
+def _row(param: Any, rule: Any, names: Iterable[str]) -> list[int] | None:
     p = param.raw_array
     if type(p) is not np.ndarray or p.dtype != arrays.FLOAT32:
         return None
@@ -220,7 +232,7 @@ def _row(param, rule, names):
     return row
 
 
-def _overlap(rows):
+def _overlap(rows: Iterable[list[int]]) -> bool:
     """Does any number lie at two places of the table?"""
     table = np.array(list(rows), np.int64).reshape(-1, _ARRAYS + 1)
     starts, sizes = table[:, :_ARRAYS].ravel(), np.repeat(table[:, _ARRAYS], _ARRAYS)
@@ -230,7 +242,7 @@ def _overlap(rows):
     return bool((starts[:-1] + 4 * sizes[:-1] > starts[1:]).any())
 
 
-def _run(kernel, scalars, rates, group):
+def _run(kernel: str, scalars: Scalars, rates: Scalars, group: _Group) -> None:
     for each in group.rules:
         each.t += 1
     table = np.array(group.rows, np.int64)

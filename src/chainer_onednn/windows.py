@@ -1,11 +1,22 @@
-"""Where the windows of convolutions and poolings lie."""
+"""Compute where the windows of convolutions and poolings lie."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from chainer.utils.conv import get_conv_outsize
 
 from chainer_onednn.dnnl import Unsupported
+from chainer_onednn.hints import Shape
 
 
-def output_size(size, kernel, stride, pad, dilate=(1, 1), cover_all=False):
+def output_size(
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    dilate: Sequence[int] = (1, 1),
+    cover_all: bool = False,
+) -> Shape:
     """Height and width of what comes out; each argument but the last is such a pair.
 
     Raises:
@@ -20,7 +31,14 @@ def output_size(size, kernel, stride, pad, dilate=(1, 1), cover_all=False):
     return out
 
 
-def right_padding(size, out, kernel, stride, pad, dilate=(1, 1)):
+def right_padding(
+    size: Sequence[int],
+    out: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    dilate: Sequence[int] = (1, 1),
+) -> Shape:
     """The padding below and to the right that an output of ``out`` needs.
 
     That is more than ``pad`` for Chainer's `cover_all`, and less than none where the last window
@@ -32,3 +50,31 @@ def right_padding(size, out, kernel, stride, pad, dilate=(1, 1)):
             size, out, kernel, stride, pad, dilate, strict=True
         )
     )
+
+
+class Geometry(NamedTuple):
+    """What fixes a convolution: shapes of image ``x`` and output ``y``, filters and steps."""
+
+    x: Shape  # (N, C, H, W)
+    y: Shape  # (N, C', H', W')
+    kernel: Shape
+    stride: Shape
+    pad: Shape
+    dilate: Shape
+    groups: int
+
+    @property
+    def weight_shape(self) -> Shape:
+        """With the groups apart where there are any."""
+        if self.groups == 1:
+            return self.y[1], self.x[1], *self.kernel
+        groups = self.groups
+        return groups, self.y[1] // groups, self.x[1] // groups, *self.kernel
+
+    @property
+    def arguments(self) -> tuple[Shape, ...]:
+        """Strides, dilations and paddings as oneDNN wants them."""
+        right = right_padding(
+            self.x[2:], self.y[2:], self.kernel, self.stride, self.pad, self.dilate
+        )
+        return self.stride, tuple(step - 1 for step in self.dilate), self.pad, right

@@ -21,6 +21,8 @@ import threading
 import numpy as np
 
 from chainer_onednn import dnnl, kernels, threads
+from chainer_onednn.hints import Array, Run, Shape
+from chainer_onednn.windows import Geometry
 
 VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: direct convolution everywhere
 TILE = 4  # outputs on a side
@@ -31,7 +33,7 @@ _BYTES, _PARTS = 12, 16  # two of the planned ones
 _allowed = True
 
 
-def allow(wanted):
+def allow(wanted: bool) -> bool:
     """Allow Winograd's algorithm, unless the environment forbids it; or do not.
 
     Returns:
@@ -43,11 +45,11 @@ def allow(wanted):
     return before
 
 
-def is_allowed():
+def is_allowed() -> bool:
     return _allowed
 
 
-def forward(geometry, bias, keep=False):
+def forward(geometry: Geometry, bias: bool, keep: bool = False) -> Run | None:
     """``run(x, w, [bias,] y)``, as `convolution._forward`; None where direct convolution is better.
 
     ``run.measures``: may it be called with ``moments=(mean, var)``, too, which become those of y's
@@ -63,17 +65,17 @@ def forward(geometry, bias, keep=False):
     return _chosen(geometry, 'forward', keep)
 
 
-def backward_data(geometry):
+def backward_data(geometry: Geometry) -> Run | None:
     """``run(gy, w, gx)``, as `convolution._backward_data`, or None."""
     return _chosen(geometry, 'data')
 
 
-def backward_weights(geometry):
+def backward_weights(geometry: Geometry) -> Run | None:
     """``run(x, gy, gw, [gb])``, as `convolution._backward_weights`, or None."""
     return _chosen(geometry, 'weights')
 
 
-def _chosen(geometry, direction, keep=False):
+def _chosen(geometry: Geometry, direction: str, keep: bool = False) -> Run | None:
     count = threads.count()
     if not (_allowed and kernels.available() and suits(geometry, direction, count)):
         return None
@@ -82,7 +84,7 @@ def _chosen(geometry, direction, keep=False):
     return _convolution(geometry, direction, keep, count)
 
 
-def suits(geometry, direction, count=1):
+def suits(geometry: Geometry, direction: str, count: int = 1) -> bool:
     """Is Winograd's algorithm faster than the direct one? By these arguments alone.
 
     Args:
@@ -99,7 +101,7 @@ def suits(geometry, direction, count=1):
     )
 
 
-def _pays(geometry, direction, count):
+def _pays(geometry: Geometry, direction: str, count: int) -> bool:
     # Measured with AVX2 and with AVX-512; where it says yes, the gain is mostly 1.2 and more.
     n, _, *size = geometry.x if direction == 'data' else geometry.y
     channels = geometry.x[1], geometry.y[1]
@@ -118,7 +120,7 @@ def _pays(geometry, direction, count):
 
 
 @dnnl.cached
-def _convolution(geometry, direction, keep, count):
+def _convolution(geometry: Geometry, direction: str, keep: bool, count: int) -> Run:
     data = direction == 'data'
     problem, suffix = _problem(geometry, data, count), f'_{geometry.kernel[0]}'
     kernels.function('winograd_plan' + suffix, 'p')(problem)
@@ -127,7 +129,12 @@ def _convolution(geometry, direction, keep, count):
     work_size = int(problem[_BYTES])
     convolve = kernels.function('winograd_convolve' + suffix, 'pppippippppp')
 
-    def run(image, w, *rest, moments=(None, None)):
+    def run(
+        image: Array,
+        w: Array,
+        *rest: Array | None,
+        moments: tuple[Array | None, Array | None] = (None, None),
+    ) -> None:
         bias, result = rest if len(rest) == 2 else (None, *rest)
         entry = _kept.find(w, u_size) if keep else None
         if entry is None:
@@ -140,24 +147,24 @@ def _convolution(geometry, direction, keep, count):
         convolve(problem, image, w, data, *kept, bias, result, *moments, work)
         entry.stale = False
 
-    run.measures = problem[_PARTS] == 1
+    run.measures = problem[_PARTS] == 1  # type: ignore[attr-defined]  # functions take any
     return run
 
 
 @dnnl.cached
-def _gradient(geometry, count):
+def _gradient(geometry: Geometry, count: int) -> Run:
     problem, suffix = _problem(geometry, False, count), f'_{geometry.kernel[0]}'
     kernels.function('winograd_gradient_plan' + suffix, 'p')(problem)
     work_size = int(problem[_BYTES])
     gradient = kernels.function('winograd_gradient' + suffix, 'pppppp')
 
-    def run(x, gy, gw, gb=None):
+    def run(x: Array, gy: Array, gw: Array, gb: Array | None = None) -> None:
         gradient(problem, x, gy, gw, gb, dnnl.scratch(work_size))
 
     return run
 
 
-def _problem(geometry, data, count):
+def _problem(geometry: Geometry, data: bool, count: int) -> Array:
     x, y, pad = geometry.x, geometry.y, geometry.pad
     if data:  # a convolution of gy with the filters turned by half a turn
         x, y = y, x
@@ -167,14 +174,14 @@ def _problem(geometry, data, count):
 
 
 @functools.cache
-def _caches():
+def _caches() -> tuple[int, int]:
     """Bytes of a core's own cache, and of the last one."""
     size = kernels.function('winograd_cache', 'i', 'l')
     return min(max(size(2) or 1 << 20, 1 << 18), 1 << 21), size(3) or 1 << 25
 
 
 class _Entry:
-    def __init__(self, w, u_size):
+    def __init__(self, w: Array, u_size: int) -> None:
         self.u, self.w = dnnl.aligned_empty(u_size), np.empty_like(w)
         self.nbytes = u_size + w.nbytes
         self.stale = True  # nothing is in them yet
@@ -191,15 +198,19 @@ class _Kept(threading.local):
     LIMIT = 256 << 20  # bytes
     LONG_AGO = 1000  # calls: what was not used since then gives way
 
-    def __init__(self):
-        self._entries = {}  # address and shape of the weights -> entry
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        # By address and shape of the weights.
+        self._entries: dict[tuple[int, Shape], _Entry] = {}
         self._size = self._time = 0
 
-    def forget(self):
+    def forget(self) -> None:
         if self._entries:
-            self.__init__()
+            self._clear()
 
-    def find(self, w, u_size):
+    def find(self, w: Array, u_size: int) -> _Entry | None:
         """The entry for these weights; None if there is no room."""
         key = dnnl.address(w), w.shape
         self._time += 1
@@ -213,7 +224,7 @@ class _Kept(threading.local):
         self._entries[key].last_use = self._time
         return self._entries[key]
 
-    def _forget_old(self):
+    def _forget_old(self) -> None:
         for key, entry in list(self._entries.items()):
             if entry.last_use < self._time - self.LONG_AGO:
                 del self._entries[key]

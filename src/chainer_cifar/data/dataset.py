@@ -53,7 +53,7 @@ def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str])
                 f'in {image_path}; the two must come from one run of dataset.py'
             )
     names = store.read_class_names(label_path)
-    largest = max(int(labels[part].max()) for part in labels)
+    largest = max(int(np.max(labels[part])) for part in labels)
     if names is None:  # the original project's files have no names
         if largest >= MOST_CLASSES:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The pictures of a source, preprocessed, into the files of a folder (see store.py)."""
+"""Preprocess the pictures of a source and write them into a folder (see store.py)."""
 
 import contextlib
 import pathlib
@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from tqdm import tqdm
 
+from chainer_cifar.arrays import Array
 from chainer_cifar.data import store
 from chainer_cifar.data.preprocess import PIXELS, preprocessing
 from chainer_cifar.data.sources import RawImages
 from chainer_cifar.errors import UserError
 
-SAMPLES = 100  # pictures of the training set that are drawn
+SAMPLES = 100  # pictures of the training set to draw
 
 
 def write(
@@ -21,7 +22,7 @@ def write(
     names: Iterable[str],
     folder: pathlib.Path,
     eps: float,
-    draw: Callable[[np.ndarray, pathlib.Path], None],
+    draw: Callable[[Array, pathlib.Path], None],
 ) -> None:
     """Write label.pkl, classes.json, and for each preprocessing its images, statistics, samples.
 
@@ -29,9 +30,9 @@ def write(
 
     Args:
         raw: The pictures.
-        names: Of the preprocessings.
-        folder: Where to.
-        eps: For whitening; see `preprocess.Zca`.
+        names: The names of the preprocessings.
+        folder: Where to write.
+        eps: A constant of whitening; see `preprocess.Zca`.
         draw: Draws some preprocessed pictures, float32 or uint8 ``(N, 3, 32, 32)``, into a file.
 
     Raises:
@@ -46,7 +47,7 @@ def write(
     with _reported(folder / store.CLASSES_FILE) as path:
         store.write_class_names(path, raw.class_names)
 
-    # Most of the memory, so all preprocessings of one dtype share it.
+    # These arrays take most of the memory, so all preprocessings of one dtype share them.
     memory = {
         dtype: [np.empty((len(images), PIXELS), dtype) for images in (train, test)]
         for dtype in {method.dtype for method in methods.values()}
@@ -68,7 +69,7 @@ def write(
 
 @contextlib.contextmanager
 def _reported(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Make `path` inside; then one line tells its size and time, or UserError why it failed."""
+    """Print the size of the file that the block writes, and its time; UserError if it fails."""
     start = time.perf_counter()
     try:
         yield path

@@ -1,7 +1,7 @@
 """Loss and errors of a net on a set of images."""
 
 from collections.abc import Callable, Iterable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import chainer
 import chainer.functions as F
@@ -47,8 +47,9 @@ def loss_and_errors(
     # The sums stay on the device, so that it never waits for the host.
     n: int = 0
     loss: float | Array = 0.0
-    correct: int | Array = 0
-    in_top_5: int | Array = 0
+    # Arrays on the device, so that nobody waits for it after each batch.
+    correct: Any = 0
+    in_top_5: Any = 0
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         for x, t in batches:
             logits = net(x)

@@ -147,7 +147,7 @@ def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
     values = np.concatenate(above) if above else np.ones(1)
     if measure == 'loss':
         return _axis(values, 0)
-    return _linear(values.max(initial=0, where=np.isfinite(values)))
+    return _linear(float(np.max(values[np.isfinite(values)], initial=0)))
 
 
 def _draw(

@@ -7,6 +7,7 @@ an eps of next to nothing and forgets fast; and logits are divided by nine.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import chainer
 import chainer.functions as F
@@ -53,9 +54,10 @@ class Whitening(chainer.Link):
 
     def prepare(self, images: Array) -> None:
         """Compute the filters from float32 images ``(N, C, H, W)``."""
-        x = cuda.to_cpu(images)
+        x: Array = cuda.to_cpu(images)
         _, channels, ksize, _ = self.W.shape
-        patches = np.lib.stride_tricks.sliding_window_view(x, (ksize, ksize), (2, 3))
+        windows: Any = np.lib.stride_tricks.sliding_window_view  # old types lack pairs of axes
+        patches: Array = windows(x, (ksize, ksize), (2, 3))
         moment = np.zeros((channels * ksize**2,) * 2)
         for part in np.array_split(patches, max(1, len(x) // 500)):  # a copy of all is large
             rows = part.transpose(0, 2, 3, 1, 4, 5).reshape(-1, len(moment)).astype(np.float64)

@@ -8,8 +8,11 @@ an installation without a compiler may have no kernels.
 import ctypes
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 from chainer_onednn import dnnl, library
+from chainer_onednn.hints import Array
 
 VARIABLE = 'CHAINER_ONEDNN_KERNELS'  # 0: do without
 COMMAND = 'python -m chainer_onednn.kernels.compile'
@@ -31,7 +34,7 @@ class _Array:
     """An argument of a kernel: a NumPy array, of which it gets the address; or None."""
 
     @classmethod
-    def from_param(cls, array):
+    def from_param(cls, array: Array | None) -> ctypes.c_void_p:
         return _NOTHING if array is None else dnnl.pointer(array)
 
 
@@ -45,7 +48,7 @@ _TYPES = {
 
 
 @functools.cache
-def _load():
+def _load() -> tuple[Any, str | None]:
     """``(library, reason why there is none)``."""
     if not wanted():
         return None, f'{VARIABLE}=0'
@@ -70,7 +73,7 @@ def _load():
     return found, None
 
 
-def instruction_set():
+def instruction_set() -> str:
     """Which library suits this CPU, ``avx2`` or ``avx512``: as wide as oneDNN itself goes.
 
     So ``ONEDNN_MAX_CPU_ISA=AVX2`` in the environment holds for both.
@@ -79,22 +82,22 @@ def instruction_set():
     return 'avx512' if wide else 'avx2'
 
 
-def available():
+def available() -> bool:
     """Are there kernels to call?"""
     return _load()[0] is not None
 
 
-def missing():
+def missing() -> str | None:
     """Why there are none, in a few words; None where there are."""
     return _load()[1]
 
 
-def wanted():
+def wanted() -> bool:
     """Has nobody chosen to do without?"""
     return os.environ.get(VARIABLE) != '0'
 
 
-def describe():
+def describe() -> str:
     """Such as ``avx512.so, built by GCC 12.2.0``, or ``none (avx512.so was not built)``."""
     found, reason = _load()
     if not found:
@@ -104,7 +107,7 @@ def describe():
 
 
 @functools.cache
-def function(name, arguments, result=None):
+def function(name: str, arguments: str, result: str | None = None) -> Callable[..., Any]:
     """A kernel, to be called with NumPy arrays and numbers; nothing is checked.
 
     Args:

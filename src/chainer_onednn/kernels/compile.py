@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 SOURCES = sorted(path.name for path in FOLDER.glob('*.c'))
@@ -48,7 +49,7 @@ class Failed(Exception):
     """There are no new libraries; the message is one line that says why."""
 
 
-def version():
+def version() -> str:
     """A digest of sources and flags, by which a library is known to be of these sources."""
     digest = hashlib.sha256(repr((LIBRARIES, FLAGS)).encode())
     for name in (*SOURCES, *HEADERS):
@@ -56,7 +57,7 @@ def version():
     return digest.hexdigest()[:12]
 
 
-def command(compiler, library, target):
+def command(compiler: Sequence[str], library: str, target: pathlib.Path) -> list[str]:
     """The compiler's command line.
 
     Args:
@@ -70,7 +71,7 @@ def command(compiler, library, target):
     return [*compiler, *zig, *FLAGS, *LIBRARIES[library], defined, *sources, '-o', str(target)]
 
 
-def compile_all(compiler, folder=FOLDER):
+def compile_all(compiler: Sequence[str], folder: pathlib.Path = FOLDER) -> str:
     """Write all libraries into a folder, or leave it as it is.
 
     Returns:
@@ -84,7 +85,7 @@ def compile_all(compiler, folder=FOLDER):
         caches = {'ZIG_GLOBAL_CACHE_DIR': scratch, 'ZIG_LOCAL_CACHE_DIR': scratch}
         targets = {library: pathlib.Path(scratch, library) for library in LIBRARIES}
 
-        def compile_one(library):
+        def compile_one(library: str) -> str:
             line = command(compiler, library, targets[library])
             return _run(line, named(compiler), {**caches, **os.environ})
 
@@ -98,7 +99,7 @@ def compile_all(compiler, folder=FOLDER):
     return warnings
 
 
-def build(folder=FOLDER):
+def build(folder: pathlib.Path = FOLDER) -> tuple[str, str]:
     """Write all libraries into a folder by the first compiler that can.
 
     Returns:
@@ -122,12 +123,12 @@ def build(folder=FOLDER):
     raise Failed('; '.join(reasons))
 
 
-def suitable():
+def suitable() -> bool:
     """Is this a machine that the kernels are for?"""
     return sys.platform == 'linux' and platform.machine() == 'x86_64'
 
 
-def compilers():
+def compilers() -> list[list[str]]:
     """Those that are here, best first; each a list, as it begins a command line."""
     named = [os.environ.get('CC', '').split(), *([name] for name in COMPILERS)]
     found = [words for words in named if words and shutil.which(words[0])]
@@ -136,12 +137,12 @@ def compilers():
     return found
 
 
-def named(compiler):
+def named(compiler: Sequence[str]) -> str:
     """Its command without the folder, for people."""
     return ' '.join([pathlib.Path(compiler[0]).name, *compiler[1:]])
 
 
-def fetch(folder):
+def fetch(folder: str | pathlib.Path) -> list[str]:
     """Install `ZIG` into an empty folder; return the compiler.
 
     Asked for here and not as a requirement of the build, because pip ends an installation whose
@@ -160,8 +161,8 @@ def fetch(folder):
         _run([*python, '-m', 'venv', str(folder / 'pip')], 'venv')
         python = [str(folder / 'pip/bin/python'), '-E']
     # Settings of the installation going on, which do not concern this one.
-    ours = ('CONSTRAINT', 'BUILD_CONSTRAINT', 'REQUIREMENT', 'PREFIX', 'ROOT', 'USER')
-    ours = [f'PIP_{name}' for name in ours]
+    names = ('CONSTRAINT', 'BUILD_CONSTRAINT', 'REQUIREMENT', 'PREFIX', 'ROOT', 'USER')
+    ours = [f'PIP_{name}' for name in names]
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     options = ['--quiet', '--no-deps', '--only-binary=:all:', '--no-compile', '--no-input']
     target = f'--target={folder / "zig"}'
@@ -169,7 +170,7 @@ def fetch(folder):
     return [str(folder / 'zig/ziglang/zig'), 'cc']
 
 
-def _run(line, name, environment=None):
+def _run(line: Sequence[str], name: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a command; return what it wrote to standard error."""
     try:
         done = subprocess.run(
@@ -186,7 +187,7 @@ def _run(line, name, environment=None):
     return done.stderr
 
 
-def main(compiler):
+def main(compiler: Sequence[str]) -> int:
     """Compile, and say by what or why not; return the exit status."""
     try:
         name, warnings = (named(compiler), compile_all(compiler)) if compiler else build()

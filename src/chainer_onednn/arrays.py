@@ -1,6 +1,6 @@
-"""Channels-last arrays: ordinary ``(N, C, H, W)`` ndarrays whose memory is ``(N, H, W, C)``.
+"""Make channels-last arrays: ordinary ``(N, C, H, W)`` ndarrays in memory as ``(N, H, W, C)``.
 
-To NumPy and to Chainer the order of the memory does not matter; to oneDNN it is the whole game.
+The order in memory does not matter to NumPy and Chainer, but oneDNN's speed depends on it.
 """
 
 import math
@@ -14,14 +14,14 @@ FLOAT32 = np.dtype(np.float32)
 
 
 def is_float32(*arrays: object) -> bool:
-    """Are they all plain, non-empty float32 ndarrays?"""
+    """Say whether all are plain, non-empty float32 ndarrays."""
     return all(
         type(array) is np.ndarray and array.dtype == FLOAT32 and array.size for array in arrays
     )
 
 
 def empty(shape: Shape) -> Array:
-    """An uninitialised float32 array, channels-last if it has four dimensions."""
+    """Make an uninitialised float32 array, channels-last if it has four dimensions."""
     block = dnnl.aligned_empty(4 * math.prod(shape))
     if len(shape) != 4:
         return np.ndarray(shape, FLOAT32, block)
@@ -30,7 +30,7 @@ def empty(shape: Shape) -> Array:
 
 
 def layout(shape: Shape) -> dnnl.Layout:
-    """oneDNN's description of what `empty` gives."""
+    """Describe to oneDNN what `empty` returns."""
     if len(shape) != 4:
         return plain_layout(shape)
     _, c, h, w = shape
@@ -38,19 +38,19 @@ def layout(shape: Shape) -> dnnl.Layout:
 
 
 def plain_layout(shape: Shape) -> dnnl.Layout:
-    """oneDNN's description of a C-contiguous array."""
+    """Describe to oneDNN a C-contiguous array."""
     return dnnl.Layout(shape, [math.prod(shape[i + 1 :]) for i in range(len(shape))])
 
 
 def is_ours(array: Array) -> bool:
-    """Does its memory have the order of `empty`?"""
+    """Say whether its memory has the order of `empty`."""
     if array.ndim == 4:
         array = array.transpose(0, 2, 3, 1)
     return array.flags.c_contiguous
 
 
 def ours(array: Array) -> Array:
-    """The array itself, or a copy of it, in the order of `empty`."""
+    """Return the array, or a copy of it in the order of `empty`."""
     if is_ours(array):
         return array
     copy = empty(array.shape)
@@ -59,7 +59,7 @@ def ours(array: Array) -> Array:
 
 
 def copy_to(source: Array, target: Array) -> None:
-    """``target[...] = source``, in parallel where oneDNN can."""
+    """Do ``target[...] = source``, in parallel if oneDNN can."""
     steps = _steps(source), _steps(target)
     if source.size > 4096 and None not in steps:
         try:
@@ -71,7 +71,7 @@ def copy_to(source: Array, target: Array) -> None:
 
 
 def _steps(array: Array) -> Shape | None:
-    """Strides in elements, or None where oneDNN could not take them."""
+    """Return the strides in elements, or None if oneDNN cannot take them."""
     if any(stride <= 0 or stride % 4 for stride in array.strides):
         return None
     return tuple(stride // 4 for stride in array.strides)

@@ -1,8 +1,8 @@
-"""oneDNN's C API as three Python objects: memory layouts, primitives, and a cache of them.
+"""Wrap oneDNN's C API in three Python objects: memory layouts, primitives, and a cache of them.
 
 A *primitive* is one operation compiled for fixed shapes, layouts and arguments. Making one costs
-up to milliseconds, calling one some microseconds beside the work itself; so they are kept, by
-`cached`. The names of oneDNN's own documentation are used throughout.
+up to milliseconds, calling one some microseconds beside the work itself, so `cached` keeps them.
+All names are those of oneDNN's own documentation.
 """
 
 import ctypes
@@ -68,10 +68,10 @@ class _Library:
 
 @functools.cache
 def onednn() -> _Library:
-    """The library, loaded at first use.
+    """Return the library, loaded at first use.
 
     Raises:
-        chainer_onednn.library.Unavailable: it cannot be.
+        chainer_onednn.library.Unavailable: It cannot be loaded.
     """
     return _Library()
 
@@ -85,7 +85,7 @@ class _PerThread(threading.local):
         self._scratch = aligned_empty(0)
 
     def scratch(self, nbytes: int) -> Array:
-        """Memory for use within one call; there is one block of it for all."""
+        """Return memory for use within one call; all calls share one block."""
         if self._scratch.size < nbytes:
             self._scratch = aligned_empty(nbytes)
         return self._scratch
@@ -104,8 +104,8 @@ def _thread() -> _PerThread:
 
 def _forget_after_fork() -> None:
     # GNU OpenMP's threads do not survive a fork, and the first parallel region of the child would
-    # wait for them for ever. With one thread it does without them; primitives are made anew, since
-    # they are compiled for a number of threads.
+    # wait for them for ever. With one thread it needs none. Primitives are compiled for a number of
+    # threads, so the child makes new ones.
     global _per_thread
     _abandoned.append(_per_thread)  # other threads' primitives must not be destroyed by this one
     _per_thread = None
@@ -118,10 +118,9 @@ if hasattr(os, 'register_at_fork'):
 
 
 def scratch(nbytes: int) -> Array:
-    """Memory of this thread, at least so much, until the next call of something that works in it.
+    """Return memory of this thread, uint8, at least `nbytes`, which begins at a cache line.
 
-    Returns:
-        numpy.ndarray: uint8; it begins at a cache line.
+    It is free until the next call of a function that works in it.
     """
     return _thread().scratch(nbytes)
 
@@ -132,7 +131,7 @@ def forget() -> None:
 
 
 def cached(create: Callable[..., T]) -> Callable[..., T]:
-    """Decorator: keep what ``create(*key)`` returned, for each thread; and that it cannot be.
+    """Decorate ``create(*key)``: keep its result, or that it is unsupported, for each thread.
 
     Primitives hold the addresses of the arrays they work on while they run, so no two threads may
     share one.
@@ -162,8 +161,8 @@ class Layout:
     """A oneDNN memory descriptor: shape, and where each element lies.
 
     Args:
-        shape (tuple of int): Logical shape; for images ``(N, C, H, W)``.
-        strides (tuple of int or None): In elements; ``None`` leaves the choice to the primitive.
+        shape: Logical shape; for images ``(N, C, H, W)``.
+        strides: Strides in elements; None leaves the choice to the primitive.
     """
 
     def __init__(self, shape: Shape, strides: Sequence[int] | None = None) -> None:
@@ -179,7 +178,7 @@ class Layout:
 
     @classmethod
     def chosen_by(cls, descriptor: ctypes.c_void_p, index: int) -> 'Layout':
-        """The layout of an argument that a primitive was free to choose."""
+        """Return the layout that a primitive has chosen for an argument."""
         dnnl = onednn()
         query = dnnl.handle.dnnl_primitive_desc_query_md
         query.restype = ctypes.c_void_p
@@ -214,11 +213,11 @@ class Primitive:
     """One compiled operation.
 
     Args:
-        name (str): As in ``dnnl_<name>_primitive_desc_create``.
+        name: The name in ``dnnl_<name>_primitive_desc_create``.
         *arguments: What that function takes between the new descriptor and the attributes; the
             engine is put first where `ENGINE` is not among them.
-        layouts (dict): Index of each argument of the execution -> its `Layout`; ``None`` where the
-            primitive has chosen one. A call takes arrays in this order.
+        layouts: The layout of each argument of the execution by its index; None if the primitive
+            has chosen it. A call takes arrays in this order.
         attributes: A handle from `post_op`, which is used up, or None.
 
     Raises:
@@ -276,7 +275,7 @@ class Primitive:
             destroy(handle)
 
     def __call__(self, *arrays: Array) -> None:
-        """Run on arrays whose memory has the promised layouts; nothing is checked."""
+        """Run on arrays whose memory has the promised layouts; check nothing."""
         for slot, array in zip(self._memories, arrays, strict=True):
             self._set(slot, pointer(array))
         status = self._run(self._primitive, self._stream, len(self._arguments), self._arguments)
@@ -285,7 +284,7 @@ class Primitive:
 
     @property
     def implementation(self) -> str:
-        """oneDNN's name of the code it chose, such as ``jit:avx2``."""
+        """oneDNN's name for the code it chose, such as ``jit:avx2``."""
         name = ctypes.c_char_p()
         onednn().handle.dnnl_primitive_desc_query(
             self.descriptor, _QUERY_IMPLEMENTATION, 0, ctypes.byref(name)
@@ -308,22 +307,22 @@ def _to_c(value: Any) -> Any:
 
 
 def handles(layouts: Sequence[Layout]) -> Any:
-    """A C array of memory descriptors."""
+    """Make a C array of memory descriptors."""
     return (ctypes.c_void_p * len(layouts))(*(layout.handle.value for layout in layouts))
 
 
 def reorder(source: Layout, target: Layout) -> Primitive:
-    """A primitive that copies an array from one layout to another."""
+    """Make a primitive that copies an array from one layout to another."""
     return Primitive('reorder', source, ENGINE, target, ENGINE, layouts={SRC: source, DST: target})
 
 
 class Reordered:
-    """A primitive of which one argument lives in the layout that the primitive likes best.
+    """A primitive with one argument in the layout that the primitive likes best.
 
     Args:
-        primitive (Primitive): Has chosen the layout of the argument ``index``.
-        index (int): Such as WEIGHTS (an input) or DIFF_WEIGHTS (an output).
-        plain (Layout): The layout of the caller's array.
+        primitive: The primitive, which has chosen the layout of the argument `index`.
+        index: Such as WEIGHTS (an input) or DIFF_WEIGHTS (an output).
+        plain: The layout of the caller's array.
     """
 
     def __init__(self, primitive: Primitive, index: int, plain: Layout) -> None:
@@ -353,7 +352,7 @@ class Reordered:
 
 
 def post_op(kind: str, *arguments: Any) -> ctypes.c_void_p:
-    """Attributes with one operation fused behind the primitive's own; ``kind`` as 'binary'."""
+    """Make attributes with one operation, such as 'binary', fused behind the primitive's own."""
     dnnl = onednn()
     attributes, operations = ctypes.c_void_p(), ctypes.c_void_p()
     dnnl.check(dnnl.handle.dnnl_primitive_attr_create(ctypes.byref(attributes)))
@@ -378,7 +377,7 @@ _HEAD = object.__basicsize__
 
 
 def _choose_pointer() -> Callable[[Array], ctypes.c_void_p]:
-    # Thousands of addresses are asked for in a step, and the protocol takes 0.8 µs to answer.
+    # A step needs thousands of addresses, and the protocol takes 0.8 µs for each.
     probe = np.empty(1)
     same = _pointer_by_object(probe).value == _pointer_by_protocol(probe).value
     return _pointer_by_object if same else _pointer_by_protocol
@@ -388,16 +387,12 @@ pointer = _choose_pointer()  # to an array's memory, as an argument for C; while
 
 
 def address(array: Array) -> int:
-    """Where an array's memory begins: ``array.ctypes.data``."""
+    """Return where an array's memory begins: ``array.ctypes.data``."""
     return pointer(array).value or 0
 
 
 def aligned_empty(nbytes: int) -> Array:
-    """Uninitialised memory that starts at a cache line, as the widest vectors like it.
-
-    Returns:
-        numpy.ndarray: uint8.
-    """
+    """Make uninitialised memory, uint8, that starts at a cache line, which suits wide vectors."""
     block = np.empty(nbytes + 64, np.uint8)
     if nbytes >= memory.LARGE:
         memory.advise()

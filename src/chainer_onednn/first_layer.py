@@ -1,4 +1,4 @@
-"""The first layer: gradients of the weights where images have few channels, by our own kernel."""
+"""Compute the gradients of the first layer's weights, where images have few channels."""
 
 import functools
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _LANES = 16  # floats in the widest vector
 
 
 def fits(geometry: Geometry) -> bool:
-    """Is there a kernel for it: stride 1, up to 4 channels in and a multiple of 16 out?"""
+    """Say whether there is a kernel: for stride 1, up to 4 channels in and a multiple of 16 out."""
     return (
         kernels.available()
         and geometry.groups == 1
@@ -23,11 +23,11 @@ def fits(geometry: Geometry) -> bool:
 
 
 def backward_weights(geometry: Geometry) -> Run:
-    """What computes the gradients of weights and bias.
+    """Make the function that computes the gradients of weights and bias.
 
     Returns:
-        ``run(x, gy, gw, gb=None)``: images and gradients of the output channels-last, the
-        gradients of weights and bias to be written.
+        ``run(x, gy, gw, gb=None)``, which takes images and gradients of the output, channels-last,
+        and writes the gradients of weights and bias.
     """
     n, channels, height, width = geometry.x
     _, filters, *out = geometry.y

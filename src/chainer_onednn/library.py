@@ -1,4 +1,4 @@
-"""Find oneDNN's shared library, load it, and say in one line why if that cannot be done."""
+"""Find and load oneDNN's shared library, or say in one line why that is impossible."""
 
 import ctypes
 import importlib.metadata
@@ -27,7 +27,7 @@ INSTRUCTION_SETS = {
 
 
 class Unavailable(Exception):
-    """oneDNN cannot be used here; the message is one line that says why."""
+    """oneDNN is of no use here; the message is one line that says why."""
 
 
 class _Version(ctypes.Structure):
@@ -45,10 +45,10 @@ def load() -> tuple[ctypes.CDLL, str]:
     """Load oneDNN.
 
     Returns:
-        tuple: ``(library, path)``: a `ctypes.CDLL` and what it was loaded from.
+        The library, and the path that it was loaded from.
 
     Raises:
-        Unavailable: no library, a wrong one, or a CPU that it is not fast on.
+        Unavailable: There is no library, it is a wrong one, or it is slow on this CPU.
     """
     if platform.machine() not in ('x86_64', 'AMD64'):
         raise Unavailable(f'{platform.machine()} is not x86-64')
@@ -63,19 +63,19 @@ def load() -> tuple[ctypes.CDLL, str]:
 
 
 def version(library: ctypes.CDLL) -> tuple[int, int, int]:
-    """``(major, minor, patch)`` of a loaded library."""
+    """Return ``(major, minor, patch)`` of a loaded library."""
     library.dnnl_version.restype = ctypes.POINTER(_Version)
     found = library.dnnl_version().contents
     return found.major, found.minor, found.patch
 
 
 def version_text(library: ctypes.CDLL) -> str:
-    """The version as one writes it, such as ``3.2.0``."""
+    """Return the version as text, such as ``3.2.0``."""
     return '.'.join(map(str, version(library)))
 
 
 def instruction_set(library: ctypes.CDLL) -> str:
-    """Name of the widest instruction set that oneDNN uses on this CPU."""
+    """Name the widest instruction set that oneDNN uses on this CPU."""
     return INSTRUCTION_SETS.get(library.dnnl_get_effective_cpu_isa(), 'unknown')
 
 
@@ -91,7 +91,7 @@ def _open() -> tuple[ctypes.CDLL, str]:
             reasons.append(str(error))
     if chosen:
         raise Unavailable(f'{VARIABLE}: {reasons[0]}')
-    # A file that is there and does not load (libgomp.so.1 may be missing) beats one that is not.
+    # A file that does not load (libgomp.so.1 may be missing) says more than a missing one.
     raise Unavailable(reasons[0] if len(reasons) > 1 else f'no library (pip install {PACKAGE})')
 
 

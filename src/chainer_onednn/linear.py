@@ -1,4 +1,4 @@
-"""Linear layers, by oneDNN's matrix product."""
+"""Compute linear layers by oneDNN's matrix product."""
 
 import ctypes
 
@@ -50,12 +50,12 @@ def gradient_of_weight(original: Original, self: LinearGradWeight, inputs: Array
 
 
 def matmul(a: Array, b: Array, c: Array, accumulate: bool = False) -> None:
-    """``c = a @ b``, or ``c += a @ b``.
+    """Compute ``c = a @ b``, or with `accumulate` ``c += a @ b``.
 
     Args:
-        a (numpy.ndarray): ``(M, K)`` float32; a transposed view costs nothing.
-        b (numpy.ndarray): ``(K, N)`` float32, alike.
-        c (numpy.ndarray): ``(M, N)`` float32, C-contiguous.
+        a: float32 ``(M, K)``; a transposed view costs nothing.
+        b: float32 ``(K, N)``, likewise.
+        c: float32 ``(M, N)``, C-contiguous.
     """
     (m, k), n = a.shape, b.shape[1]
     a, transpose_a, lead_a = _operand(a)
@@ -78,7 +78,7 @@ def matmul(a: Array, b: Array, c: Array, accumulate: bool = False) -> None:
 
 
 def _operand(matrix: Array) -> tuple[Array, bytes, int]:
-    """The matrix (or its copy), whether its memory is that of its transpose, and the row length."""
+    """Return the matrix or a copy, whether its memory holds the transpose, and the row length."""
     for transpose, seen in ((b'N', matrix), (b'T', matrix.T)):
         columns = seen.shape[1]
         step = seen.strides[0] // 4

@@ -1,6 +1,6 @@
-"""Large blocks of memory: freed ones are used again, new ones are huge pages.
+"""Reuse large blocks of freed memory, and get new ones in huge pages.
 
-Both are for glibc on Linux and do nothing elsewhere.
+Both work with glibc on Linux and do nothing elsewhere.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ _MISSING = AttributeError, OSError, TypeError  # macOS, musl, Windows
 def keep_freed() -> None:
     """Tell glibc to keep and reuse large blocks.
 
-    By default each array of more than a few hundred kB comes as fresh pages from the kernel and is
-    given back at once. Clearing the pages costs as much as many an operation on the array.
+    By default each array of more than a few hundred kB comes as fresh pages from the kernel and
+    goes back at once. Clearing the pages takes as long as many operations on the array.
     """
     m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # <malloc.h>
     with contextlib.suppress(*_MISSING):
@@ -29,9 +29,9 @@ def keep_freed() -> None:
 
 
 def advise() -> None:
-    """Ask for huge pages for what the heap has grown by; to be called between getting and using.
+    """Ask for huge pages where the heap has grown; call it between getting and using memory.
 
-    A pass over an image array of 4 kB pages spends a part of its time in looking up addresses.
+    With pages of 4 kB, a pass over an image array spends part of its time looking up addresses.
     """
     _heap.advise()
 

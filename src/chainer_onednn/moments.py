@@ -1,4 +1,4 @@
-"""Mean and variance that a convolution found in passing, for the batch normalization behind it."""
+"""Keep the mean and variance that a convolution found, for the batch normalization behind it."""
 
 import weakref
 from typing import Any
@@ -9,7 +9,7 @@ from chainer_onednn.hints import Array
 
 
 class Moments:
-    """Mean and (biased) variance of each channel of an array; who made the array fills them in."""
+    """Mean and (biased) variance of each channel of an array; its maker fills them in."""
 
     def __init__(self, array: Array) -> None:
         self.mean, self.var = np.empty((2, array.shape[1]), np.float32)
@@ -20,7 +20,7 @@ class Moments:
 
 
 def of(variable: Any, array: Array) -> Moments | None:
-    """The moments of a variable's array, if the function that made it has found them; else None."""
+    """Return the moments of a variable's array, or None if the function that made it has none."""
     function = variable.creator_node
     found = None if function is None else vars(function).get('_moments')
     return found if found is not None and found.are_of(array) else None

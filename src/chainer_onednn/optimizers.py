@@ -1,6 +1,7 @@
-"""Updates of large parameters: Chainer's own arithmetic, in blocks and on all threads.
+"""Update large parameters by Chainer's own arithmetic, in blocks and on all threads.
 
-For where `updates` has no kernel: AMSGrad, AdaBound, unusual hooks, or no kernels at all.
+This is for what `updates` has no kernel for: AMSGrad, AdaBound, unusual hooks, or all of it without
+kernels.
 """
 
 import copy
@@ -21,7 +22,7 @@ from chainer_onednn.replace import replaces
 @replaces(NesterovAGRule, 'update_core_cpu')
 @replaces(AdamRule, 'update_core_cpu')
 def update(original: Original, self: Any, param: Any) -> None:
-    # There is no state yet where the parameter has no size yet.
+    # A parameter without a size has no state yet.
     if self.state is None or not _usable(param, *self.state.values()):
         return original(self, param)
 
@@ -41,7 +42,7 @@ def weight_decay(original: Original, self: WeightDecay, rule: Any, param: Any) -
 
 
 def _part_of(param: Any, part: slice) -> types.SimpleNamespace:
-    """What an update rule wants of a parameter, for some of its elements."""
+    """Give an update rule what it needs of a parameter, for some of its elements."""
     return types.SimpleNamespace(
         data=param.data.reshape(-1)[part],
         grad=param.grad.reshape(-1)[part],

@@ -1,8 +1,8 @@
-"""Methods of Chainer's classes that give way to ours while the engine is enabled.
+"""Replace methods of Chainer's classes by ours while the engine is enabled.
 
 ``@replaces(ReLU, 'forward_cpu')`` registers ``ours(original, self, …)``. Ours looks at its inputs
-and calls ``original(self, …)`` for everything that it does not do better, so whatever is unknown
-behaves as if this package were not there.
+and calls ``original(self, …)`` for everything that it does not do better, so inputs that it does
+not know behave as without this package.
 """
 
 import functools
@@ -24,7 +24,7 @@ _INHERITED = object()
 
 
 def replaces(owner: Any, name: str) -> Callable[[T], T]:
-    """Decorator: register a replacement of the method ``name`` of a class."""
+    """Make a decorator that registers a replacement for the method `name` of the class `owner`."""
 
     def register(ours: T) -> T:
         _replacements.append((owner, name, ours))
@@ -34,9 +34,9 @@ def replaces(owner: Any, name: str) -> Callable[[T], T]:
 
 
 def replaces_marked(mark: str, name: str) -> Callable[[T], T]:
-    """Decorator, as `replaces`, for functions of other packages.
+    """Make such a decorator for functions of other packages.
 
-    Their classes, subclasses of `chainer.FunctionNode` made before `install`, say
+    Their classes, subclasses of `chainer.FunctionNode` made before `install`, have an attribute
     ``cpu_kernel = mark``, and define the method.
     """
 
@@ -74,7 +74,8 @@ def remove() -> None:
 
 
 def _method(ours: Callable[..., Any], original: Original) -> Callable[..., Any]:
-    from chainer import config  # not at the top: the package can be asked what it finds without it
+    # Not at the top, since one can ask the package what it finds without Chainer.
+    from chainer import config
 
     @functools.wraps(original)
     def method(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""On and off."""
+"""Switch the engine on and off, and describe it."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ from typing import Any
 from chainer_onednn import dnnl, kernels, library, memory, replace, threads
 from chainer_onednn.winograd import allow, is_allowed
 
-# Importing one registers what it replaces.
+# Each of these registers what it replaces when it is imported.
 _REPLACING = (
     'activation',
     'arithmetic',
@@ -28,7 +28,7 @@ _told: set[str] = set()
 
 
 class _Enabled:
-    """Returned by `enable`: a context manager that ends what it began."""
+    """The context manager that `enable` returns; it undoes what that call did."""
 
     def __init__(self, began: bool, winograd_before: bool | None = None) -> None:
         self._began = began
@@ -47,13 +47,13 @@ class _Enabled:
 def enable(winograd: bool | None = None) -> _Enabled:
     """Let oneDNN do Chainer's work on the CPU from now on.
 
-    Where that is impossible (no library, another kind of CPU), one line on standard error says why,
-    once, and Chainer goes on as it is; one says so, too, where our compiled kernels are missing and
-    oneDNN does their work. With ``CHAINER_ONEDNN=0`` nothing happens.
+    If that is impossible (no library, another kind of CPU), one line on standard error says why,
+    once, and Chainer works on its own. Another line tells if our compiled kernels are missing, so
+    that oneDNN does their work. With ``CHAINER_ONEDNN=0`` nothing happens.
 
     Args:
-        winograd (bool or None): May convolutions be computed by Winograd's algorithm, which is
-            faster and a little less exact? None: yes, or as an enclosing call said. With
+        winograd: Whether to compute convolutions by Winograd's algorithm, which is faster and a
+            little less exact. None: yes, or as an enclosing call said. With
             ``CHAINER_ONEDNN_WINOGRAD=0`` never.
 
     Returns:
@@ -87,7 +87,7 @@ def _tell(line: str) -> None:
 
 
 def disable() -> None:
-    """Give Chainer its own code back. Arrays, nets and graphs made meanwhile remain valid."""
+    """Give Chainer its own code back. Arrays, nets and graphs from before remain valid."""
     global _blas_limit
     if not is_enabled():
         return
@@ -98,14 +98,14 @@ def disable() -> None:
 
 
 def is_enabled() -> bool:
-    """Does oneDNN do Chainer's work just now?"""
+    """Say whether oneDNN does Chainer's work now."""
     return _blas_limit is not None
 
 
 def describe() -> str | None:
-    """Such as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None while it is not enabled.
+    """Describe the engine, as ``oneDNN 3.2.0 (AVX2, 8 threads), kernels``; None if not enabled.
 
-    ``direct convolution`` behind it where Winograd's algorithm is switched off.
+    The text ends with ``direct convolution`` if Winograd's algorithm is switched off.
     """
     if not is_enabled():
         return None

@@ -1,4 +1,4 @@
-"""One number of threads for everything, and NumPy's operations on several of them."""
+"""Use one number of threads for everything, and run NumPy's operations on several of them."""
 
 import concurrent.futures
 import functools
@@ -15,12 +15,12 @@ BLOCK = 2**18  # elements; in smaller blocks, Python's threads wait for each oth
 
 
 def count() -> int:
-    """Threads that oneDNN uses: OMP_NUM_THREADS, or the machine's cores."""
+    """Return how many threads oneDNN uses: OMP_NUM_THREADS, or the machine's cores."""
     return dnnl.onednn().handle.omp_get_max_threads()
 
 
 def described() -> str:
-    """``1 thread``, ``2 threads`` …, of `count`."""
+    """Write `count` as ``1 thread``, ``2 threads`` …"""
     return f'{count()} thread{"s" if count() > 1 else ""}'
 
 
@@ -31,7 +31,7 @@ def quiet_blas() -> Any:
     290 instead of 490 images/s on two cores. `linear` uses oneDNN's matrix product instead.
 
     Returns:
-        A context whose ``restore_original_limits()`` undoes it.
+        An object whose ``restore_original_limits()`` undoes it.
     """
     return threadpoolctl.threadpool_limits(1, user_api='blas')
 

@@ -17,10 +17,10 @@ def output_size(
     dilate: Sequence[int] = (1, 1),
     cover_all: bool = False,
 ) -> Shape:
-    """Height and width of what comes out; each argument but the last is such a pair.
+    """Compute height and width of the output; each argument but the last is such a pair.
 
     Raises:
-        Unsupported: there is none; Chainer's own code has the error for it.
+        Unsupported: The output is empty; Chainer's own code has the error for it.
     """
     out = tuple(
         get_conv_outsize(*sizes, cover_all=cover_all, d=step)
@@ -39,10 +39,10 @@ def right_padding(
     pad: Sequence[int],
     dilate: Sequence[int] = (1, 1),
 ) -> Shape:
-    """The padding below and to the right that an output of ``out`` needs.
+    """Compute the padding below and to the right that an output of size `out` needs.
 
-    That is more than ``pad`` for Chainer's `cover_all`, and less than none where the last window
-    does not reach the edge.
+    It is more than `pad` for Chainer's `cover_all`, and negative if the last window does not reach
+    the edge.
     """
     return tuple(
         (count - 1) * stride + (kernel - 1) * dilate + 1 - size - pad
@@ -53,7 +53,7 @@ def right_padding(
 
 
 class Geometry(NamedTuple):
-    """What fixes a convolution: shapes of image ``x`` and output ``y``, filters and steps."""
+    """All that defines a convolution: shapes of image ``x`` and output ``y``, filters and steps."""
 
     x: Shape  # (N, C, H, W)
     y: Shape  # (N, C', H', W')
@@ -65,7 +65,7 @@ class Geometry(NamedTuple):
 
     @property
     def weight_shape(self) -> Shape:
-        """With the groups apart where there are any."""
+        """The shape of the weights, with the groups first if there are several."""
         if self.groups == 1:
             return self.y[1], self.x[1], *self.kernel
         groups = self.groups

@@ -1,7 +1,8 @@
-"""Convolutions by Winograd's algorithm: our own kernels (kernels/winograd.c), where they pay.
+"""Compute convolutions by Winograd's algorithm, in our own kernels, if that is faster.
 
-That is for filters of 3x3 and 5x5, steps of 1, no groups, any padding and size, and enough tiles
-and channels; `forward`, `backward_data` and `backward_weights` say None for all else. Rounding
+The kernels (kernels/winograd.c) are for filters of 3x3 and 5x5, steps of 1, no groups, any padding
+and size, and enough tiles and channels; `forward`, `backward_data` and `backward_weights` return
+None for all else. Rounding
 errors are up to twice those of direct convolution for 3x3 filters (from 256 channels on, smaller),
 four times for 5x5; see benchmarks/convolution_accuracy.py.
 
@@ -34,10 +35,10 @@ _allowed = True
 
 
 def allow(wanted: bool) -> bool:
-    """Allow Winograd's algorithm, unless the environment forbids it; or do not.
+    """Allow Winograd's algorithm, unless the environment forbids it, or forbid it.
 
     Returns:
-        bool: What was allowed before.
+        Whether it was allowed before.
     """
     global _allowed
     before = _allowed
@@ -46,32 +47,33 @@ def allow(wanted: bool) -> bool:
 
 
 def is_allowed() -> bool:
+    """Say whether `allow` has allowed it."""
     return _allowed
 
 
 def forward(geometry: Geometry, bias: bool, keep: bool = False) -> Run | None:
-    """``run(x, w, [bias,] y)``, as `convolution._forward`; None where direct convolution is better.
+    """Make ``run(x, w, [bias,] y)``, as `convolution._forward`; None if that one is better.
 
-    ``run.measures``: may it be called with ``moments=(mean, var)``, too, which become those of y's
-    channels? That costs next to nothing, and a batch normalization behind needs no look at y.
+    If ``run.measures`` is true, it also takes ``moments=(mean, var)`` and fills them with those of
+    y's channels. That costs little, and saves a batch normalization behind it a pass over y.
 
     Args:
-        geometry (convolution.Geometry)
-        bias (bool)
-        keep (bool): Keep the transformed weights; for nets that are not trained just now.
+        geometry: The convolution.
+        bias: Whether ``run`` takes a bias.
+        keep: Keep the transformed weights, for nets that do not train at the moment.
     """
     if not keep:
-        _kept.forget()  # the memory is wanted for training
+        _kept.forget()  # training needs the memory
     return _chosen(geometry, 'forward', keep)
 
 
 def backward_data(geometry: Geometry) -> Run | None:
-    """``run(gy, w, gx)``, as `convolution._backward_data`, or None."""
+    """Make ``run(gy, w, gx)``, as `convolution._backward_data`, or return None."""
     return _chosen(geometry, 'data')
 
 
 def backward_weights(geometry: Geometry) -> Run | None:
-    """``run(x, gy, gw, [gb])``, as `convolution._backward_weights`, or None."""
+    """Make ``run(x, gy, gw, [gb])``, as `convolution._backward_weights`, or return None."""
     return _chosen(geometry, 'weights')
 
 
@@ -85,12 +87,12 @@ def _chosen(geometry: Geometry, direction: str, keep: bool = False) -> Run | Non
 
 
 def suits(geometry: Geometry, direction: str, count: int = 1) -> bool:
-    """Is Winograd's algorithm faster than the direct one? By these arguments alone.
+    """Judge by these arguments whether Winograd's algorithm is faster than the direct one.
 
     Args:
-        geometry (convolution.Geometry)
-        direction (str): ``forward``, ``data`` or ``weights``.
-        count (int): Of threads.
+        geometry: The convolution.
+        direction: ``forward``, ``data`` or ``weights``.
+        count: Number of threads.
     """
     return (
         geometry.kernel in ((3, 3), (5, 5))

@@ -41,8 +41,8 @@ def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, group
     """Make the optimizer that the config names, and set it up on `model` with regularization.
 
     Args:
-        config (TrainConfig): The flags.
-        model (chainer.Link): A net, or a `chainer.links.Classifier` of one.
+        config: The flags.
+        model: A net, or a `chainer.links.Classifier` of one.
 
     Returns:
         The optimizer, and what sets its learning rate.

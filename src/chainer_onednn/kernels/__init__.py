@@ -1,8 +1,8 @@
-"""Our compiled kernels: find the library for this CPU, load it, call what is in it.
+"""Find the library of our compiled kernels for this CPU, load it and call its functions.
 
 They are C, in the files beside this one (compile.py makes libraries of them), for AVX2 with FMA and
-for AVX-512. Whoever uses a kernel asks `available` first and has oneDNN, or Chainer, for the rest:
-an installation without a compiler may have no kernels.
+for AVX-512. A caller must ask `available` first, and otherwise use oneDNN or Chainer: an
+installation without a compiler may have no kernels.
 """
 
 import ctypes
@@ -31,7 +31,7 @@ _NOTHING = ctypes.c_void_p()
 
 
 class _Array:
-    """An argument of a kernel: a NumPy array, of which it gets the address; or None."""
+    """An argument of a kernel: a NumPy array, whose address the kernel gets; or None."""
 
     @classmethod
     def from_param(cls, array: Array | None) -> ctypes.c_void_p:
@@ -49,10 +49,10 @@ _TYPES = {
 
 @functools.cache
 def _load() -> tuple[Any, str | None]:
-    """``(library, reason why there is none)``."""
+    """Return the library, or None, and why there is none, or None."""
     if not wanted():
         return None, f'{VARIABLE}=0'
-    # Here, or that command would find the module imported before it is run.
+    # Not at the top, or that command would find the module imported before it runs.
     from chainer_onednn.kernels import compile
 
     try:
@@ -74,31 +74,31 @@ def _load() -> tuple[Any, str | None]:
 
 
 def instruction_set() -> str:
-    """Which library suits this CPU, ``avx2`` or ``avx512``: as wide as oneDNN itself goes.
+    """Name the library for this CPU, ``avx2`` or ``avx512``: as wide as oneDNN itself goes.
 
-    So ``ONEDNN_MAX_CPU_ISA=AVX2`` in the environment holds for both.
+    So ``ONEDNN_MAX_CPU_ISA=AVX2`` in the environment applies to both.
     """
     wide = dnnl.onednn().handle.dnnl_get_effective_cpu_isa() & AVX512 == AVX512
     return 'avx512' if wide else 'avx2'
 
 
 def available() -> bool:
-    """Are there kernels to call?"""
+    """Say whether there are kernels to call."""
     return _load()[0] is not None
 
 
 def missing() -> str | None:
-    """Why there are none, in a few words; None where there are."""
+    """Say in a few words why there are none; None if there are."""
     return _load()[1]
 
 
 def wanted() -> bool:
-    """Has nobody chosen to do without?"""
+    """Say whether the environment allows kernels."""
     return os.environ.get(VARIABLE) != '0'
 
 
 def describe() -> str:
-    """Such as ``avx512.so, built by GCC 12.2.0``, or ``none (avx512.so was not built)``."""
+    """Describe them: ``avx512.so, built by GCC 12.2.0``, or ``none (avx512.so was not built)``."""
     found, reason = _load()
     if not found:
         return f'none ({reason})'
@@ -108,13 +108,13 @@ def describe() -> str:
 
 @functools.cache
 def function(name: str, arguments: str, result: str | None = None) -> Callable[..., Any]:
-    """A kernel, to be called with NumPy arrays and numbers; nothing is checked.
+    """Return a kernel, which takes NumPy arrays and numbers and checks nothing.
 
     Args:
-        name (str): As in the C source.
-        arguments (str): A letter for each: ``p`` array (or None), ``i`` int, ``l`` int64_t,
-            ``f`` float, ``d`` double.
-        result (str or None): A letter for what it returns.
+        name: The name in the C source.
+        arguments: A letter for each: ``p`` array (or None), ``i`` int, ``l`` int64_t, ``f`` float,
+            ``d`` double.
+        result: A letter for what it returns; None: nothing.
     """
     found = getattr(_load()[0], name)
     found.argtypes = [_TYPES[letter] for letter in arguments]

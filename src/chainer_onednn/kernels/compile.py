@@ -50,7 +50,7 @@ class Failed(Exception):
 
 
 def version() -> str:
-    """A digest of sources and flags, by which a library is known to be of these sources."""
+    """Return a digest of sources and flags, which tells whether a library comes from these."""
     digest = hashlib.sha256(repr((LIBRARIES, FLAGS)).encode())
     for name in (*SOURCES, *HEADERS):
         digest.update(name.encode() + b'\0' + (FOLDER / name).read_bytes())
@@ -58,12 +58,12 @@ def version() -> str:
 
 
 def command(compiler: Sequence[str], library: str, target: pathlib.Path) -> list[str]:
-    """The compiler's command line.
+    """Make the compiler's command line.
 
     Args:
-        compiler (list of str): Such as ``['cc']``.
-        library (str): A key of `LIBRARIES`.
-        target (pathlib.Path): The file to write.
+        compiler: Its first words, such as ``['cc']``.
+        library: A key of `LIBRARIES`.
+        target: The file to write.
     """
     sources = [str(FOLDER / name) for name in SOURCES]
     zig = ZIG_FLAGS if pathlib.Path(compiler[0]).name == 'zig' or 'ziglang' in compiler else []
@@ -72,13 +72,13 @@ def command(compiler: Sequence[str], library: str, target: pathlib.Path) -> list
 
 
 def compile_all(compiler: Sequence[str], folder: pathlib.Path = FOLDER) -> str:
-    """Write all libraries into a folder, or leave it as it is.
+    """Write all libraries into a folder, or leave it unchanged.
 
     Returns:
-        str: The compiler's warnings.
+        The compiler's warnings.
 
     Raises:
-        Failed: the compiler cannot be started, or it failed.
+        Failed: The compiler did not start, or it failed.
     """
     # Whole or not at all, and never into a file that a process is using: hence the folder inside.
     with tempfile.TemporaryDirectory(prefix='.building-', dir=folder) as scratch:
@@ -103,10 +103,10 @@ def build(folder: pathlib.Path = FOLDER) -> tuple[str, str]:
     """Write all libraries into a folder by the first compiler that can.
 
     Returns:
-        tuple: Its name and its warnings.
+        Its name and its warnings.
 
     Raises:
-        Failed: none can, or none is wanted; the folder is as it was.
+        Failed: No compiler can, or the user wants no kernels; the folder is unchanged.
     """
     if os.environ.get(VARIABLE) == '0':
         raise Failed(f'{VARIABLE}=0')
@@ -124,12 +124,12 @@ def build(folder: pathlib.Path = FOLDER) -> tuple[str, str]:
 
 
 def suitable() -> bool:
-    """Is this a machine that the kernels are for?"""
+    """Say whether the kernels are for this kind of machine."""
     return sys.platform == 'linux' and platform.machine() == 'x86_64'
 
 
 def compilers() -> list[list[str]]:
-    """Those that are here, best first; each a list, as it begins a command line."""
+    """Find the compilers here, best first; each is the first words of a command line."""
     named = [os.environ.get('CC', '').split(), *([name] for name in COMPILERS)]
     found = [words for words in named if words and shutil.which(words[0])]
     if importlib.util.find_spec('ziglang'):
@@ -138,15 +138,15 @@ def compilers() -> list[list[str]]:
 
 
 def named(compiler: Sequence[str]) -> str:
-    """Its command without the folder, for people."""
+    """Name a compiler for people: its command without the folder."""
     return ' '.join([pathlib.Path(compiler[0]).name, *compiler[1:]])
 
 
 def fetch(folder: str | pathlib.Path) -> list[str]:
     """Install `ZIG` into an empty folder; return the compiler.
 
-    Asked for here and not as a requirement of the build, because pip ends an installation whose
-    requirements it cannot get, and this one can be done without. pip's environment variables and
+    It is no requirement of the build, because pip ends an installation whose requirements it cannot
+    get, and this one can do without. pip's environment variables and
     configuration hold here, too; options of a command line (``--index-url``) do not reach it.
 
     Raises:

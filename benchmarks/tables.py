@@ -97,21 +97,63 @@ def nets_table():
 
 
 def recipes_table():
-    yield 'recipe', 'flags', 'source', 'published test error', 'ours'
+    yield 'recipe', 'flags', 'source', 'published test error'
     for name, recipe in recipes.items():
         published = f'{recipe.published_error:g} %' if recipe.published_error else '–'
-        ours = [
-            f'{run["test_error"]:.2f} % ({_data(run)["short"]})'
-            for run in _runs()
-            if _is_run_of(recipe, run)
-        ]
+        yield f'`{name}`', f'`{recipe.as_flags()}`', recipe.source, published
+
+
+def experiments_table():
+    """Every published number, and what our runs of its recipes gave."""
+    yield (
+        *('experiment', 'published error', 'our recipe', 'test error', 'validation error'),
+        *('epochs', 'minutes', 'images/s', 'seeds', 'pictures', 'machine'),
+    )
+    for name, recipe in recipes.items():
+        if recipe.published_error is None:
+            continue
+        published = f'{recipe.published_error:g} %'
+        if recipe.published_time:
+            published += f', {recipe.published_time}'
+        first = f'`{name}` ({recipe.source.split(" (")[0]})', published
+        for ours in (name, *(n for n, other in recipes.items() if other.faster_than == name)):
+            for outcome in _outcomes(recipes[ours]):
+                yield (*first, f'`{ours}`', *outcome)
+                first = '', ''
+
+
+def _outcomes(recipe):
+    """One row for the finished runs of a recipe on each data; 'not run' where there is none."""
+    found = {}
+    for run in _runs():
+        if _is_run_of(recipe, run):
+            found.setdefault(run['data_checksum'], []).append(run)
+    for runs in found.values():
+        valid = [run['best'].get('valid_error', math.nan) for run in runs]
         yield (
-            f'`{name}`',
-            f'`{recipe.as_flags()}`',
-            recipe.source,
-            published,
-            ', '.join(ours) or 'not run',
+            _spread([run['test_error'] for run in runs]),
+            '–' if math.isnan(valid[0]) else _spread(valid),
+            str(runs[0]['epochs']),
+            f'{statistics.mean(run["seconds"] for run in runs) / 60:.0f}',
+            f'{statistics.mean(run["images_per_second"] for run in runs):.0f}',
+            ', '.join(str(run['flags']['seed']) for run in runs),
+            _data(runs[0])['short'],
+            '; '.join(dict.fromkeys(_machines(run) for run in runs)),
         )
+    if not found:
+        yield ('not run', *[''] * 7)
+
+
+def _spread(errors):
+    if len(errors) == 1:
+        return f'{errors[0]:.2f} %'
+    return f'{statistics.mean(errors):.2f} ± {statistics.stdev(errors):.2f} %'
+
+
+def _machines(run):
+    # Of a resumed run, each machine once: what changed may have been its flags only.
+    parts = (run, *run.get('resumed', ()))
+    return '; then '.join(dict.fromkeys(devices.in_words(part['device']) for part in parts))
 
 
 def _is_run_of(recipe, run):
@@ -129,9 +171,6 @@ _ANY = ('prefix', 'recipe', 'seed', 'gpu', 'cpu_engine', 'deterministic', 'save_
 def runs_table():
     yield 'command', 'pictures', 'epochs', 'seed', 'test error', 'lowest', 'images/s', 'machine'
     for run in _runs():
-        # Of a resumed run, each machine once: what changed may have been its flags only.
-        parts = (run, *run.get('resumed', ()))
-        machines = dict.fromkeys(devices.in_words(part['device']) for part in parts)
         yield (
             f'`{shlex.join(["train.py", *run["command"][1:]])}`',
             f'{_data(run)["pictures"]} (`{run["data_checksum"]}`)',
@@ -140,7 +179,7 @@ def runs_table():
             f'{run["test_error"]:.2f} % (epoch {run["best_epoch"]})',
             f'{run["lowest_test_error"]:.2f} %',
             f'{run["images_per_second"]:.0f}',
-            '; then '.join(machines),
+            _machines(run),
         )
 
 
@@ -270,6 +309,7 @@ TABLES = {
     'flags': flags_table,
     'nets': nets_table,
     'recipes': recipes_table,
+    'experiments': experiments_table,
     'runs': runs_table,
     'speed': speed_table,
     'settings': settings_table,

@@ -130,8 +130,11 @@ def _outcomes(recipe):
             found.setdefault(run['data_checksum'], []).append(run)
     for runs in found.values():
         valid = [run['best'].get('valid_error', math.nan) for run in runs]
+        errors = _spread([run['test_error'] for run in runs])
+        for tta in runs[0].get('tta_error', ()):
+            errors += f'; {_spread([run["tta_error"][tta] for run in runs])} with `--tta {tta}`'
         yield (
-            _spread([run['test_error'] for run in runs]),
+            errors,
             '–' if math.isnan(valid[0]) else _spread(valid),
             str(runs[0]['epochs']),
             f'{statistics.mean(run["seconds"] for run in runs) / 60:.0f}',
@@ -285,6 +288,10 @@ def add(folder):
     for name in ('config.json', 'summary.json'):
         run |= json.loads((folder / name).read_text(encoding='utf-8'))
     rows = json.loads((folder / 'log.json').read_text(encoding='utf-8'))
+    for path in sorted(folder.glob('report-test-*.json')):  # of evaluate.py with --tta
+        report = json.loads(path.read_text(encoding='utf-8'))
+        if report['data_of_the_run']:
+            run.setdefault('tta_error', {})[report['tta']] = report['error']
     run['lowest_test_error'] = min(row['test_error'] for row in rows)
     run['command'][0] = pathlib.PurePath(run['command'][0]).name  # not where it was
     _data(run)

@@ -68,7 +68,7 @@ class TrainConfig:
     prefix: str = _flag(
         RUN, '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'
     )
-    iter: int = _flag(OPTIMIZATION, 300, 'epochs to train', at_least=1)
+    iter: int = _flag(OPTIMIZATION, 300, 'epochs to train', at_least=1, at_most=10**6)
     save_iter: int = _flag(
         RUN, 0, 'also keep the weights of every so many epochs; 0: none', at_least=0
     )

@@ -191,3 +191,24 @@ def test_other_content_ends_in_one_line(tmp_path):
         with pytest.raises(UserError, match=r'a\.h5: ') as error:
             initialize(Tiny(), tmp_path / 'a.h5')
         assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('kind', ['external', 'virtual', 'unallocated'])
+def test_numbers_that_the_file_does_not_hold_are_refused(tmp_path, kind):
+    secret = tmp_path / 'secret'
+    secret.write_bytes(bytes(range(16)))
+    with h5py.File(tmp_path / 'source.h5', 'w') as file:
+        file['kernel'] = np.zeros((2, 2), np.float32)
+    with h5py.File(tmp_path / 'weights.h5', 'w') as file:
+        group = file.create_group('fc2')
+        if kind == 'external':
+            group.create_dataset('kernel', (2, 2), 'f4', external=[(str(secret), 0, 16)])
+        elif kind == 'virtual':
+            layout = h5py.VirtualLayout((2, 2), 'f4')
+            layout[:] = h5py.VirtualSource(tmp_path / 'source.h5', 'kernel', (2, 2))
+            group.create_virtual_dataset('kernel', layout)
+        else:
+            group.create_dataset('kernel', (50_000, 40_000), 'f4', chunks=(100, 100))
+    reason = 'has no content' if kind == 'unallocated' else 'lies in another file'
+    with pytest.raises(UserError, match=f"'/fc2/kernel' {reason}"):
+        initialize(Tiny(), tmp_path / 'weights.h5')

@@ -72,6 +72,7 @@ def _layers(root: h5py.Group, known: Container[str]) -> dict[str, dict[str, Arra
     def visit(name: str, item: Any) -> None:
         # h5py follows no links to other files and names.
         if isinstance(item, h5py.Dataset):
+            _require_stored(item)
             *groups, weight = name.split('/')
             # TensorFlow 1 wrote conv1/conv1_1/kernel:0 for a model that was built a second time.
             innermost = groups[-1] if groups else ''
@@ -80,6 +81,18 @@ def _layers(root: h5py.Group, known: Container[str]) -> dict[str, dict[str, Arra
 
     root.visititems(visit)
     return layers
+
+
+def _require_stored(item: h5py.Dataset) -> None:
+    """Raise ValueError if the file does not hold the numbers of a dataset itself.
+
+    A dataset may lie in any other file, which would be read into the weights, and one that is
+    written nowhere has no limit of its size.
+    """
+    if item.external or item.is_virtual:
+        raise ValueError(f"'{item.name}' lies in another file")
+    if item.size and not item.id.get_storage_size():
+        raise ValueError(f"'{item.name}' has no content")
 
 
 def _convert(

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from chainer_cifar.files import atomic_write, naming, remove_leftovers
+from chainer_cifar.files import atomic_write, naming, open_bytes, open_text, remove_leftovers
 
 SRC = str(pathlib.Path(__file__).parents[1] / 'src')
 KILLED = """
@@ -49,6 +49,50 @@ def test_leftovers_of_a_killed_process_go(tmp_path):
     assert len(os.listdir(tmp_path)) == 4
     remove_leftovers(tmp_path)
     assert set(os.listdir(tmp_path)) == kept
+
+
+def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
+    subprocess.run([sys.executable, '-c', KILLED], cwd=tmp_path, env={'PYTHONPATH': SRC})
+    assert len(os.listdir(tmp_path)) == 1
+    with atomic_write(tmp_path / 'file.2') as file:
+        file.write(b'of another file')
+    assert len(os.listdir(tmp_path)) == 2
+    with atomic_write(tmp_path / 'file') as file:
+        file.write(b'new')
+    assert set(os.listdir(tmp_path)) == {'file', 'file.2'}
+
+
+def test_a_file_that_is_being_written_stays(tmp_path):
+    with atomic_write(tmp_path / 'file') as slow:
+        slow.write(b'slow')
+        with atomic_write(tmp_path / 'file') as quick:
+            quick.write(b'quick')
+        remove_leftovers(tmp_path)
+    assert (tmp_path / 'file').read_bytes() == b'slow' and os.listdir(tmp_path) == ['file']
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'device', 'link to a pipe'])
+def test_neither_pipes_nor_devices_are_opened(tmp_path, kind):
+    path = pathlib.Path('/dev/zero')
+    if kind != 'device':
+        path = tmp_path / 'pipe'
+        os.mkfifo(path)
+    if kind == 'link to a pipe':
+        (tmp_path / 'link').symlink_to(path)
+        path = tmp_path / 'link'
+    with pytest.raises(OSError, match='not a file') as error:
+        open_bytes(path)
+    assert error.value.filename == str(path)
+
+
+def test_files_are_opened(tmp_path):
+    (tmp_path / 'file').write_text('text')
+    with open_text(tmp_path / 'file') as file:
+        assert file.read() == 'text'
+    with pytest.raises(FileNotFoundError):
+        open_bytes(tmp_path / 'none')
+    with pytest.raises(IsADirectoryError):
+        open_bytes(tmp_path)
 
 
 def test_permissions_follow_the_umask(tmp_path):

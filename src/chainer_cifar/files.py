@@ -1,11 +1,21 @@
-"""Write a file so that a reader sees the old one or the new one, never half of either."""
+"""Write a file so that a reader sees the old one or the new one, never half of either.
+
+A writer holds a lock on its temporary file. A temporary file without a lock is thus what a killed
+process has left behind, and the next writer of the same file removes it.
+"""
 
 import contextlib
+import errno
 import os
 import pathlib
+import stat
+import sys
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, BinaryIO, TextIO, TypeAlias
+
+if sys.platform != 'win32':  # there, leftovers stay
+    import fcntl
 
 _SUFFIX = '.tmp'
 
@@ -27,18 +37,23 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
     )
     prefix = f'.{path.name}.'
     with naming(path, path.parent / prefix):
-        handle, temporary = tempfile.mkstemp(_SUFFIX, prefix, path.parent)
-        try:
-            with os.fdopen(handle, mode, **kwargs) as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        _remove_unlocked(path.parent, prefix)
+        handle, temporary = _locked_file(path.parent, prefix)
+        with contextlib.ExitStack() as stack:
+            if sys.platform != 'win32':  # keep the lock until the file has its name
+                stack.callback(os.close, os.dup(handle))
+            try:
+                with os.fdopen(handle, mode, **kwargs) as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o666 & ~_umask())
+                os.replace(temporary, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+        _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -61,9 +76,77 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a killed process; no other may be writing into the folder."""
-    for path in pathlib.Path(folder).glob(f'.*{_SUFFIX}'):
-        path.unlink()
+    """Remove the temporary files of killed processes from `folder`."""
+    _remove_unlocked(pathlib.Path(folder), '.')
+
+
+def _locked_file(folder: pathlib.Path, prefix: str) -> tuple[int, str]:
+    """Make and lock a temporary file; return its descriptor and its path."""
+    while True:
+        handle, path = tempfile.mkstemp(_SUFFIX, prefix, folder)
+        _lock(handle)
+        if os.fstat(handle).st_nlink:
+            return handle, path
+        os.close(handle)  # somebody took it for a leftover, before it was locked
+
+
+def _remove_unlocked(folder: pathlib.Path, prefix: str) -> None:
+    if sys.platform == 'win32':
+        return
+    for name in os.listdir(folder):
+        if name.startswith(prefix) and name.endswith(_SUFFIX):
+            # It may be gone meanwhile, or belong to somebody else.
+            with contextlib.suppress(OSError):
+                handle = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK)
+                try:
+                    if _lock(handle):
+                        os.unlink(folder / name)
+                finally:
+                    os.close(handle)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file if it is not locked; say whether that was possible."""
+    if sys.platform == 'win32':
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # locked, or a file system without locks
+        return False
+    return True
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    """Let a new name in `folder` survive a power cut, where the file system can promise that."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """Open a file for reading its bytes, unless it is a pipe or a device."""
+    require_no_pipe(path)
+    return open(path, 'rb')
+
+
+def open_text(path: Path, encoding: str = 'utf-8') -> TextIO:
+    """Open a file for reading its text with the ends of lines as they are, likewise."""
+    require_no_pipe(path)
+    return open(path, encoding=encoding, newline='')
+
+
+def require_no_pipe(path: Path) -> None:
+    """Raise OSError if `path` is a pipe, a socket or a device, which may block or never end.
+
+    Folders and missing files are left to whoever opens `path`.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise OSError(errno.EINVAL, 'is a pipe or a device, not a file', os.fspath(path))
 
 
 def _umask() -> int:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainer_cifar.files import open_bytes
+
 
 class Damaged(ValueError):
     """A file is unreadable; the text says why in a few words."""
@@ -29,7 +31,7 @@ def read(
     """
     try:
         # NumPy takes any other file for a pickle, and would tell how to load it unsafely.
-        with open(path, 'rb') as file:
+        with open_bytes(path) as file:
             if not zipfile.is_zipfile(file):
                 raise Damaged('not a zip file')
         with warnings.catch_warnings():

@@ -21,7 +21,7 @@ import filelock
 
 from chainer_cifar.config import FORMAT
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, open_text
 from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
@@ -234,7 +234,8 @@ def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict[
         UserError: It is damaged.
     """
     try:
-        description = json.loads(path.read_text(encoding='utf-8'))
+        with open_text(path) as file:
+            description = json.load(file)
         if not isinstance(description, dict) or not description.keys() >= needed:
             raise ValueError('something is missing in it')
         _check(description)

@@ -23,6 +23,7 @@ import numpy as np
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
+from chainer_cifar.files import open_bytes
 
 _DTYPES = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8', 'f2', 'f4', 'f8')
 
@@ -35,7 +36,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, damaged, or holds anything but plain data.
     """
-    with one_line(path, 'pickle of arrays'), open(path, 'rb') as file:
+    with one_line(path, 'pickle of arrays'), open_bytes(path) as file:
         value = Machine(file, _GLOBALS).run()
         if type(value) is not dict:
             raise ValueError('it does not hold a dictionary')

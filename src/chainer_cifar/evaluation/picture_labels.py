@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.picture_files import Found
+from chainer_cifar.files import open_text
 
 
 class Line(NamedTuple):
@@ -31,7 +32,7 @@ def read(path: str, class_names: Sequence[str]) -> list[Line]:
     numbers |= {name: number for number, name in enumerate(class_names)}
     lines = []
     try:
-        with open(path, encoding='utf-8-sig', newline='') as file:
+        with open_text(path, 'utf-8-sig') as file:
             reader = csv.reader(file)
             for cells in reader:
                 cells = [cell.strip() for cell in cells]

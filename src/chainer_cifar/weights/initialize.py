@@ -11,6 +11,7 @@ import numpy as np
 from chainer_cifar import nets, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
+from chainer_cifar.files import open_bytes
 from chainer_cifar.weights import keras_h5, npz
 from chainer_cifar.weights.pretrained import PRETRAINED, Pretrained
 
@@ -117,7 +118,7 @@ def _pretrained(net: chainer.Chain) -> Pretrained:
 
 def _read(net: chainer.Chain, path: pathlib.Path) -> dict[str, Array]:
     try:
-        with open(path, 'rb') as file:
+        with open_bytes(path) as file:
             start = file.read(8)
     except OSError as error:
         raise UserError(

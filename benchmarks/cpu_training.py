@@ -282,7 +282,8 @@ def _torch(contender, name, depth, batch_size, evaluate):
 
     layout = torch.channels_last if contender.endswith('last') else torch.contiguous_format
     net = torch_nets.create(name, depth).to(memory_format=layout)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    trained = [array for array in net.parameters() if array.requires_grad]
+    optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9)
     images, labels = (torch.from_numpy(array) for array in _data(batch_size))
     images, labels = images.to(memory_format=layout), labels.long()
 

@@ -101,9 +101,33 @@ def _resnet164(depth):
     return nn.Sequential(*layers, *head)
 
 
+class _Scale(nn.Module):
+    def forward(self, x):
+        return x / 9
+
+
+def _airbench94():
+    def norm(channels):
+        layer = nn.BatchNorm2d(channels, eps=1e-12, momentum=0.4)
+        layer.weight.requires_grad = False
+        return layer
+
+    whiten = nn.Conv2d(3, 24, 2)
+    whiten.weight.requires_grad = False
+    layers, inward = [whiten, nn.GELU()], 24
+    for outward in (64, 256, 256):
+        layers += [nn.Conv2d(inward, outward, 3, padding=1, bias=False), nn.MaxPool2d(2)]
+        layers += [norm(outward), nn.GELU()]
+        layers += [nn.Conv2d(outward, outward, 3, padding=1, bias=False), norm(outward), nn.GELU()]
+        inward = outward
+    head = [nn.MaxPool2d(3), nn.Flatten(), nn.Linear(256, 10, bias=False), _Scale()]
+    return nn.Sequential(*layers, *head)
+
+
 def create(name, depth):
     """The net that ``chainer_cifar.nets.create(name, res_depth=depth)`` makes, in PyTorch."""
     return {
+        'airbench94': _airbench94,
         'cnn': lambda: _shallow(_conv),
         'cnnbn': lambda: _shallow(_batch_conv),
         'vgg': _vgg,

@@ -47,7 +47,7 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
-                os.chmod(temporary, 0o666 & ~_umask())
+                os.chmod(temporary, 0o666 & ~umask())
                 os.replace(temporary, path)
             except BaseException:
                 with contextlib.suppress(FileNotFoundError):
@@ -149,7 +149,8 @@ def require_no_pipe(path: Path) -> None:
             raise OSError(errno.EINVAL, 'is a pipe or a device, not a file', os.fspath(path))
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return which permissions new files shall not have."""
     # To read the umask one must set it. Without it, mkstemp files would stay at 0600.
     value = os.umask(0)
     os.umask(value)

@@ -42,7 +42,7 @@ class DeviceImages:
     """Images and labels that lie on a device.
 
     Args:
-        images: float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
+        images: float32 or uint8 ``(N, C, H, W)``; on a CPU they may be mapped into memory.
         labels: int32 ``(N,)``.
         device: Where to put them.
         normalization: What to do to each batch after augmentation.
@@ -57,14 +57,14 @@ class DeviceImages:
     ) -> None:
         self.xp = device.xp
         self.normalization = normalization
-        self.images = _send(images.reshape(-1, 3, 32, 32), device)
+        self.images = _send(images, device)
         self.labels: Array = device.send(labels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: Index) -> tuple[Array, Array]:
-        """Return images ``(B, 3, 32, 32)``, float32 and not normalized yet, and their labels."""
+        """Return images ``(B, C, H, W)``, float32 and not normalized yet, and their labels."""
         places = self.xp.asarray(np.asarray(index))
         return self.images[places].astype(np.float32, copy=False), self.labels[places]
 

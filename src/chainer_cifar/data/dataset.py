@@ -1,4 +1,4 @@
-"""The images and labels that a run trains and tests on: two pickles, read and checked together."""
+"""The images and labels that a run trains and tests on: two files, read and checked together."""
 
 import os
 import zlib
@@ -13,13 +13,15 @@ from chainer_cifar.errors import UserError
 # More than any set of images has (ImageNet-21k: 21,841); a net has weights for each.
 MOST_CLASSES = 100_000
 
+CHUNK = 2000  # images of which to compute the checksum at a time
+
 
 class Dataset(NamedTuple):
-    """Images ``(N, 3072)`` and labels ``(N,)``, for training and for testing."""
+    """Images ``(N, C, H, W)`` and labels ``(N,)``, for training and for testing."""
 
-    train_images: store.Rows
+    train_images: store.Images
     train_labels: NDArray[np.int32]
-    test_images: store.Rows
+    test_images: store.Images
     test_labels: NDArray[np.int32]
     class_names: list[str]
 
@@ -28,6 +30,11 @@ class Dataset(NamedTuple):
         """The number of classes."""
         return len(self.class_names)
 
+    @property
+    def shape(self) -> store.Shape:
+        """The shape of an image, ``(C, H, W)``."""
+        return store.require_shape(self.train_images.shape[1:])
+
     def checksum(self) -> str:
         """Return the CRC-32 of all images and labels: a run must resume on the data it began with.
 
@@ -35,7 +42,9 @@ class Dataset(NamedTuple):
         """
         crc = 0
         for array in self[:4]:
-            crc = zlib.crc32(np.ascontiguousarray(array).data.cast('B'), crc)
+            for start in range(0, len(array), CHUNK):  # a copy of all might not fit in memory
+                part = np.ascontiguousarray(array[start : start + CHUNK])
+                crc = zlib.crc32(part.data.cast('B'), crc)
         return f'{crc:08x}'
 
 

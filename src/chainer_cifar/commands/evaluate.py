@@ -25,7 +25,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     # Check these before anything takes time.
     inference.views.require(given.tta)
     image_sets.choices.require(given.set)
-    model = load(given)
+    model = load(given, onnx=True)
     data = image_sets.load(model)
     with prefixed('--set '):
         images, index, labels = image_sets.choose(model, data, given.set)

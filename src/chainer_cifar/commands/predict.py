@@ -22,6 +22,7 @@ from chainer_cifar.evaluation import (
 )
 from chainer_cifar.evaluation.classify import PicturesToClassify
 from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.export import session
 from chainer_cifar.streams import tell
 
 TAKES_BATCH_SIZE = True
@@ -30,7 +31,7 @@ TAKES_BATCH_SIZE = True
 def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     _check(given, prog)
-    model = load(given)
+    model = load(given, onnx=True)
     chosen = (_test_images if given.first else _files)(given, model)
     rows = classify.predict(chosen, model, given.tta, given.top)
     print(predictions.formats[given.format](rows), flush=True)
@@ -48,7 +49,7 @@ def _check(given: argparse.Namespace, prog: str) -> None:
     predictions.formats.require(given.format)
     inference.views.require(given.tta)
     weights = trained.find(given.weights)
-    if weights.suffix != '.npz' and not zipfile.is_zipfile(weights):
+    if weights.suffix not in ('.npz', session.SUFFIX) and not zipfile.is_zipfile(weights):
         raise UserError(
             f'{weights}: no weights, which must come first, as in: {prog} models/RUN {weights}'
         )

@@ -1,0 +1,64 @@
+"""Write trained weights as an ONNX file, which other programs run without Chainer.
+
+The file takes pictures, uint8 (N, 3, 32, 32), and treats them as in training; it gives logits. It
+is compared with Chainer on test pictures of the run before it is written.
+"""
+
+import argparse
+import pathlib
+from collections.abc import Sequence
+
+from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.evaluation import trained
+from chainer_cifar.export import metadata, packages, session, write
+
+_REPLACEABLE = ('dataset', 'label')
+
+
+def main(argv: Sequence[str], prog: str) -> None:
+    given = _parser(prog).parse_args(argv)
+    path = _path(given)
+    packages.onnx_chainer()
+    packages.onnxruntime()
+    flags = {name: value for name, value in vars(given).items() if name in _REPLACEABLE}
+    # The exporter knows Chainer's own functions only.
+    model = trained.load(given.weights, {**flags, 'gpu': -1, 'cpu_engine': 'chainer'})
+    with prefixed(f'{model.weights}: '):
+        exported = write.convert(model)
+    checked = exported.checked
+    size = write.write(path, exported.model, write.describe(model, exported, given.license, {}))
+    print(
+        f'{path}  {size / 1e6:.1f} MB\n'
+        f'checked  {checked.same} of {checked.pictures} test pictures get the same class from '
+        f'onnxruntime and Chainer; largest difference {checked.difference:.1e} of the largest logit'
+    )
+
+
+def _path(given: argparse.Namespace) -> pathlib.Path:
+    if not given.onnx:
+        raise UserError(f'--onnx: say where to write the file, as in --onnx model{session.SUFFIX}')
+    path = pathlib.Path(given.onnx)
+    if path.suffix != session.SUFFIX:
+        raise UserError(f'--onnx {path}: must be the name of a {session.SUFFIX} file')
+    if path.is_dir():
+        raise UserError(f'--onnx {path}: is a folder')
+    return path
+
+
+def _parser(prog: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=prog, description=__doc__, argument_default=argparse.SUPPRESS)
+    parser.add_argument(
+        'weights', metavar='WEIGHTS', help='a run, as models/RUN or RUN; or a file of weights'
+    )
+    add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
+    parser.add_argument('--onnx', default='', metavar='FILE.onnx', help='the file to write')
+    parser.add_argument(
+        '--license',
+        default=metadata.NO_LICENCE,
+        metavar='TEXT',
+        help='the licence of the weights, such as CC-BY-4.0, which the file then names '
+        f'(default: {metadata.NO_LICENCE})',
+    )
+    return parser

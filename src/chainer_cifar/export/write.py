@@ -1,0 +1,79 @@
+"""Write a trained net as an ONNX file that is checked before it is there."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.evaluation import image_sets, raw_pictures
+from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.export import check, input_graph, trace
+from chainer_cifar.export.check import Checked
+from chainer_cifar.export.metadata import Metadata
+from chainer_cifar.export.session import OnnxNet
+from chainer_cifar.files import atomic_write
+
+SHAPE = 3, 32, 32  # of a picture
+
+
+class Exported(NamedTuple):
+    """A net in ONNX, checked and not written yet.
+
+    Attributes:
+        model: An `onnx.ModelProto`, without metadata.
+        checked: How near it is to Chainer.
+        pictures: The run's data with pictures for images.
+    """
+
+    model: Any
+    checked: Checked
+    pictures: Dataset
+
+
+def convert(trained: Trained) -> Exported:
+    """Turn a trained net, in Chainer's own code on the CPU, into ONNX; check it on test pictures.
+
+    Raises:
+        UserError: It cannot be done, the data are missing, or the two differ.
+    """
+    pictures = raw_pictures.of(trained, image_sets.load(trained))
+    model = trace.trace(trained.net, SHAPE)
+    input_graph.put_before(model, trained.input_transform, SHAPE)
+    net = OnnxNet(model.SerializeToString(), 'the export')
+    tests = as_pictures(pictures.test_images[: max(check.BATCHES)])
+    return Exported(model, check.against_chainer(trained, net, tests), pictures)
+
+
+def as_pictures(rows: Any) -> NDArray[np.uint8]:
+    """Return rows ``(N, 3072)`` as pictures ``(N, 3, 32, 32)``."""
+    pictures: NDArray[np.uint8] = np.ascontiguousarray(rows).reshape(-1, *SHAPE)
+    return pictures
+
+
+def describe(
+    trained: Trained, exported: Exported, license: str, quantized: dict[str, Any]
+) -> Metadata:
+    """Say of the file what `Metadata` has."""
+    return Metadata(
+        classes=list(trained.class_names),
+        flags=vars(trained.config),
+        weights=str(trained.weights),
+        license=license,
+        data_checksum=exported.pictures.checksum(),
+        temperature=1.0,
+        checked=exported.checked._asdict(),
+        quantized=quantized,
+    )
+
+
+def write(path: pathlib.Path, model: Any, metadata: Metadata) -> int:
+    """Write the file with its metadata; return its size in bytes."""
+    del model.metadata_props[:]
+    for key, value in metadata.properties().items():
+        model.metadata_props.add(key=key, value=value)
+    content: bytes = model.SerializeToString()
+    with atomic_write(path) as file:
+        file.write(content)
+    return len(content)

@@ -1,0 +1,109 @@
+"""src/export.py as a user runs it, and what the others do with its files."""
+
+import json
+import re
+import shutil
+import sys
+
+import pytest
+from PIL import Image
+
+from chainer_cifar.export import check, session
+
+REASON = "needs the extra onnx: pip install '.[onnx]'"
+
+
+@pytest.fixture
+def _packages():
+    for package in ('onnx', 'onnxruntime'):
+        pytest.importorskip(package, reason=REASON)
+
+
+@pytest.fixture
+def exported(_packages, own_run, command):
+    """A copy of the run, with model.onnx of it; what the command printed."""
+    status, out, err = command('export', 'run', '--onnx', 'model.onnx', '--license', 'CC0-1.0')
+    assert status == 0 and err == ''
+    return out
+
+
+def test_the_file_says_what_it_is(exported, own_run):
+    assert re.search(r'^model\.onnx  \d\.\d MB$', exported, re.MULTILINE)
+    assert '44 of 44 test pictures get the same class' in exported  # 1, 3 and all 40
+    _, about = session.read(own_run / 'model.onnx')
+    config = json.loads((own_run / 'models/run/config.json').read_text())
+    assert about.classes == config['classes'] and about.license == 'CC0-1.0'
+    assert about.flags['model'] == 'residual' and about.data_checksum == config['data_checksum']
+    assert about.checked['difference'] < check.MOST
+
+
+def test_evaluate_gives_the_same_numbers(exported, own_run, command):
+    reports = []
+    for name, options in (('run', []), ('model.onnx', ['-b', 7])):
+        for part in ('test', 'valid'):
+            out = f'out/{name}'
+            status, _, err = command('evaluate', name, '--set', part, '--out', out, *options)
+            assert (status, err) == (0, '')
+    for part in ('test', 'valid'):
+        ours = json.loads((own_run / f'out/run/report-{part}.json').read_text())
+        (path,) = (own_run / 'out/model.onnx').glob(f'report-{part}-model.json')
+        theirs = json.loads(path.read_text())
+        assert theirs['confusion'] == ours['confusion'] and theirs['data_of_the_run']
+        assert theirs['loss'] == pytest.approx(ours['loss'], rel=1e-4)
+        reports.append(theirs['error'])
+    assert max(reports) > 0
+
+
+def test_predict_gives_the_same_classes(exported, own_run, command, cifar10_folder):
+    Image.effect_noise((90, 70), 80).save('noise.png')
+    for arguments in (['--first', 10], ['noise.png'], ['noise.png', '--tta', 'mirror_shift']):
+        rows = [
+            json.loads(command('predict', name, *arguments, '--format', 'json')[1])
+            for name in ('run', 'model.onnx')
+        ]
+        for ours, theirs in zip(*rows, strict=True):
+            for our, their in zip(ours['top'], theirs['top'], strict=True):
+                assert our['class'] == their['class']
+                assert our['probability'] == pytest.approx(their['probability'], abs=1e-4)
+
+
+def test_nothing_is_written_where_they_differ(_packages, own_run, refused, monkeypatch):
+    (own_run / 'model.onnx').write_text('before')
+    monkeypatch.setattr(check, 'MOST', -1.0)
+    assert 'differs from Chainer' in refused('export', 'run', '--onnx', 'model.onnx')
+    assert (own_run / 'model.onnx').read_text() == 'before'
+
+
+def test_without_the_packages(in_run, refused, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, 'onnx', None)
+    (tmp_path / 'model.onnx').write_bytes(b'')
+    for arguments in (['export', 'run', '--onnx', 'x.onnx'], ['evaluate', tmp_path / 'model.onnx']):
+        line = refused(*arguments)
+        assert "pip install '.[onnx]'" in line and 'onnx' in line
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'word'),
+    [
+        (['run'], '--onnx: say where'),
+        (['run', '--onnx', 'model.pb'], '.onnx file'),
+        (['runn', '--onnx', 'a.onnx'], 'no such file'),
+        (['run', '--onnx', 'a.onnx', '-d', 'none.pkl'], 'none.pkl: no such file'),
+    ],
+)
+def test_mistakes(_packages, in_run, refused, arguments, word):
+    assert word in refused('export', *arguments)
+
+
+def test_other_commands_need_the_run(in_run, refused, tmp_path):
+    (tmp_path / 'model.onnx').write_bytes(b'')
+    for name in ('visualize', 'report', 'summary'):
+        assert 'model.onnx' in refused(name, tmp_path / 'model.onnx')
+
+
+def test_a_damaged_file(exported, own_run, refused):
+    content = (own_run / 'model.onnx').read_bytes()
+    shutil.copy('model.onnx', 'whole.onnx')
+    (own_run / 'model.onnx').write_bytes(content[: len(content) // 2])
+    assert 'model.onnx: ' in refused('evaluate', 'model.onnx')
+    assert 'export it again' in refused('predict', 'model.onnx', '--first', 1)

@@ -1,0 +1,26 @@
+"""These tests need the extra `onnx`; without it they are skipped, and real pictures for them."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_image
+
+REASON = "needs the extra onnx: pip install '.[onnx]'"
+
+
+@pytest.fixture(autouse=True)
+def _packages():
+    for package in ('onnx', 'onnxruntime'):
+        pytest.importorskip(package, reason=REASON)
+
+
+@pytest.fixture(scope='session')
+def pictures():
+    """Pieces of two photographs, uint8 (100, 3, 32, 32)."""
+    pieces = []
+    for name in ('china.jpg', 'flower.jpg'):
+        photograph = load_sample_image(name)
+        for number in range(50):
+            top, left = divmod(number, 10)
+            piece = photograph[top * 70 :, left * 60 :][:64:2, :64:2]
+            pieces.append(piece.transpose(2, 0, 1))
+    return np.stack(pieces)

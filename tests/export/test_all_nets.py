@@ -1,0 +1,79 @@
+"""Every registered net as ONNX: any batch, the same logits as Chainer's for real pictures."""
+
+import chainer
+import chainer.links as L
+import numpy as np
+import pytest
+
+from chainer_cifar import nets
+from chainer_cifar.data.input_transform import InputTransform
+from chainer_cifar.data.normalize import Normalization
+from chainer_cifar.data.preprocess import Raw
+from chainer_cifar.export import check, input_graph, packages, session, trace
+
+SHAPE = 3, 32, 32
+TRANSFORM = InputTransform(Raw(), Normalization([125, 123, 114], [63, 62, 67]))
+
+# Whatever else a net's graph has; those with blocks are as deep as they must be to have all kinds.
+OPTIONS = {'mobilenet_v2': {'upscale': 48}}
+
+
+def make(name, pictures):
+    """A net in which batch normalization has seen the pictures, so that it does something."""
+    np.random.seed(3)
+    options = {'res_depth': 2} if name in nets.taking('res_depth') else OPTIONS.get(name, {})
+    net = nets.create(name, **options)
+    x = TRANSFORM(pictures[::15])
+    if hasattr(net, 'prepare'):
+        net.prepare(x)
+    norms = [link for link in net.links() if isinstance(link, L.BatchNormalization)]
+    kept = [norm.decay for norm in norms]
+    for norm in norms:
+        norm.decay = 0
+    with chainer.using_config('train', True), chainer.no_backprop_mode():
+        net(x)
+    for norm, decay in zip(norms, kept, strict=True):
+        norm.decay = decay
+    return net
+
+
+@pytest.mark.parametrize('name', nets.registry)
+def test_logits_are_those_of_chainer(name, pictures):
+    net = make(name, pictures)
+    model = trace.trace(net, SHAPE)
+    input_graph.put_before(model, TRANSFORM, SHAPE)
+    assert model.opset_import[0].version >= 13
+    runnable = session.OnnxNet(model.SerializeToString(), name)
+    seen = [0, 1, 2, 50, 99]  # Chainer's own code takes a second for a hundred of them
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        expected = net(TRANSFORM(pictures[seen])).array
+    scale = np.abs(expected).max()
+    assert np.ptp(expected, axis=0).max() > 0.01 * scale  # or every picture would do
+    for count, rows in ((1, [0]), (3, [0, 1, 2]), (100, seen)):
+        found = runnable.logits(pictures[:count])
+        assert found.shape == (count, 10)
+        assert np.abs(found[rows] - expected[: len(rows)]).max() < check.MOST * scale
+
+
+def test_the_same_net_gives_the_same_file(pictures):
+    net = make('airbench94', pictures)
+    once, again = (trace.trace(net, SHAPE).SerializeToString() for _ in range(2))
+    assert once == again
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+@pytest.mark.parametrize('size', [(48, 40), (20, 32)])
+def test_resized_images(size, align_corners):
+    class Net(chainer.Chain):
+        def forward(self, x):
+            x = chainer.functions.resize_images(x, size, align_corners=align_corners)
+            return chainer.functions.reshape(x, (len(x), -1))
+
+    x = np.random.default_rng(1).normal(size=(3, *SHAPE)).astype(np.float32)
+    model = trace.trace(Net(), SHAPE)
+    found = (
+        packages.onnxruntime()
+        .InferenceSession(model.SerializeToString())
+        .run(None, {trace.INPUT: x})
+    )
+    np.testing.assert_allclose(found[0], Net()(x).array, atol=1e-5)

@@ -1,4 +1,5 @@
 import importlib
+import json
 import pathlib
 import subprocess
 import sys
@@ -42,6 +43,23 @@ def test_data_that_nobody_described_are_refused(tables, monkeypatch):
     monkeypatch.setattr(tables, '_runs', lambda: [run])
     with pytest.raises(SystemExit, match='00000000'):
         list(tables.runs_table())
+
+
+def test_kept_runs_have_a_name_each(tables, tmp_path, monkeypatch):
+    run = tables._run('simple')
+    monkeypatch.setattr(tables, 'RUNS', tmp_path / 'runs')
+    tables.RUNS.mkdir()
+    for name in ('results/many/seed1', 'results/other/seed1', 'results/cnn', 'saved/many/seed2'):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / 'config.json').write_text(json.dumps({**run, 'command': ['/a/b/train.py']}))
+        (folder / 'summary.json').write_text('{}')
+        (folder / 'log.json').write_text('[{"test_error": 2.5}, {"test_error": 1.5}]')
+        tables.add(folder)
+    names = sorted(path.name for path in tables.RUNS.iterdir())
+    assert names == ['cnn.json', 'many_seed1.json', 'many_seed2.json', 'other_seed1.json']
+    kept = json.loads((tables.RUNS / 'cnn.json').read_text())
+    assert kept['lowest_test_error'] == 1.5 and kept['command'] == ['train.py']
 
 
 def test_bars_stay_in_their_cell_and_an_empty_row_begins_a_table(tables):

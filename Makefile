@@ -1,4 +1,4 @@
-# make demo | test | cifar10 | install | lint | format | docs | clean
+# make demo | test | test-gpu | cifar10 | install | lint | format | docs | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ PIP_INSTALL := PIP_CONSTRAINT=build-constraints.txt PIP_BUILD_CONSTRAINT=build-c
 	PIP_DISABLE_PIP_VERSION_CHECK=1 CHAINER_ONEDNN_KERNELS=0 $(BIN)/python -m pip install --quiet
 KERNELS := src/chainer_onednn/kernels
 
-.PHONY: demo test cifar10 install lint format docs clean
+.PHONY: demo test test-gpu cifar10 install lint format docs clean
 
 demo: $(VENV)/.kernels
 	$(BIN)/python src/dataset.py --source digits --only mean --out dataset/digits
@@ -16,6 +16,11 @@ demo: $(VENV)/.kernels
 
 test: $(VENV)/.dev $(VENV)/.kernels lint
 	$(BIN)/python -m pytest -n 2
+
+# On the CuPy that is in .venv. Without a GPU all is skipped with the reason, and the status is 0.
+test-gpu: $(VENV)/.dev $(VENV)/.kernels
+	$(BIN)/python -m pytest -q -m gpu tests/gpu
+	$(BIN)/python benchmarks/gpu_training.py
 
 cifar10: $(VENV)/.installed
 	$(BIN)/python src/download.py

@@ -25,6 +25,8 @@ import subprocess
 import sys
 import time
 
+import race
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / 'src'), str(ROOT / 'benchmarks')]
 
@@ -34,7 +36,6 @@ CONTENDERS = (
     *('chainer', 'torch', 'torch_channels_last', 'keras'),
 )
 LAYOUTS = ('torch', 'torch_channels_last')
-WARM_UP = 3
 CONVOLUTIONS = ('convolution', 'winograd', 'first_layer')  # how their names begin
 
 
@@ -69,13 +70,13 @@ def compare(net, contenders, args):
     """Race the contenders on one net; print and return a table row."""
     workers = {}
     for contender in contenders:
-        worker = Worker(contender, net, args)
+        worker = start(contender, net, args)
         if worker.read() is None:
             print(f'{net}: no {contender} here')
         else:
             workers[contender] = worker
     times = {contender: [] for contender in workers}
-    for number in range(WARM_UP + args.rounds):
+    for number in range(race.WARM_UP + args.rounds):
         for contender, worker in workers.items():
             # Plain Chainer takes seconds a step and is far behind; a quarter of the rounds do.
             if contender == 'chainer' and number % 4:
@@ -83,41 +84,27 @@ def compare(net, contenders, args):
                 continue
             times[contender].append(worker.ask('step'))
             time.sleep(0.02)  # let the others' threads fall asleep
-    ours = times['onednn'][WARM_UP:]
+    ours = times['onednn'][race.WARM_UP :]
     row = {'net': net, 'batch_size': args.batch_size, 'rounds': args.rounds}
     print(f'{net}, batch of {args.batch_size}')
     for contender, worker in workers.items():
-        pairs = [
-            (theirs, own)
-            for theirs, own in zip(times[contender][WARM_UP:], ours, strict=True)
-            if theirs
-        ]
-        ratios = [theirs / own for theirs, own in pairs]
-        low, high = (statistics.quantiles(ratios, n=4)[i] for i in (0, 2))
-        seconds = statistics.median(theirs for theirs, _ in pairs)
-        row[contender] = {
-            'seconds': seconds,
-            'ratio': statistics.median(ratios),
-            'quartiles': [low, high],
-            **worker.ask('report'),
-        }
+        pairs = zip(times[contender][race.WARM_UP :], ours, strict=True)
+        theirs, own = zip(*(pair for pair in pairs if pair[0]), strict=True)
+        seconds = statistics.median(theirs)
+        row[contender] = {'seconds': seconds, **race.ratio(theirs, own), **worker.ask('report')}
         facts = row[contender]
         print(
             f'  {contender:20} {args.batch_size / seconds:7.1f} images/s  '
-            f'ratio {facts["ratio"]:5.2f} ({low:.2f}-{high:.2f})  '
+            f'ratio {race.in_words(facts)}  '
             f'peak {facts["peak_mb"]:5.0f} MB'
             + (f'  convolutions {share(facts):.0%}' if 'profile' in facts else ''),
             flush=True,
         )
         worker.close()
     if all(layout in times for layout in LAYOUTS):
-        rounds = zip(*(times[name][WARM_UP:] for name in ('onednn', *LAYOUTS)), strict=True)
-        ratios = [min(theirs) / own for own, *theirs in rounds]
-        low, high = (statistics.quantiles(ratios, n=4)[i] for i in (0, 2))
-        row['torch_better'] = {'ratio': statistics.median(ratios), 'quartiles': [low, high]}
-        print(
-            f'  against the better PyTorch: {statistics.median(ratios):.2f} ({low:.2f}-{high:.2f})'
-        )
+        better = map(min, *(times[name][race.WARM_UP :] for name in LAYOUTS))
+        row['torch_better'] = race.ratio(list(better), ours)
+        print(f'  against the better PyTorch: {race.in_words(row["torch_better"])}')
     return row
 
 
@@ -146,71 +133,35 @@ def _machine(peer_python):
     }
 
 
-class Worker:
-    """A contender's process, and the conversation with it: a JSON value a line."""
-
-    def __init__(self, contender, net, args):
-        python = {
-            'onednn': sys.executable,
-            'chainer': sys.executable,
-            'torch': args.torch_python,
-            'keras': args.keras_python,
-        }[contender.partition('_')[0]]
-        command = [python, __file__, '--worker', contender, net]
-        command += ['--batch_size', str(args.batch_size), *['--evaluate'] * args.evaluate]
-        environment = dict(os.environ)
-        if contender == 'onednn_direct':
-            environment['CHAINER_ONEDNN_WINOGRAD'] = '0'
-        self._process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def read(self):
-        line = self._process.stdout.readline()
-        return json.loads(line) if line else None
-
-    def ask(self, question):
-        print(question, file=self._process.stdin, flush=True)
-        return self.read()
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
+def start(contender, net, args):
+    """A process for the contender, which calls `work`."""
+    python = {
+        'onednn': sys.executable,
+        'chainer': sys.executable,
+        'torch': args.torch_python,
+        'keras': args.keras_python,
+    }[contender.partition('_')[0]]
+    command = [python, __file__, '--worker', contender, net]
+    command += ['--batch_size', str(args.batch_size), *['--evaluate'] * args.evaluate]
+    environment = dict(os.environ)
+    if contender == 'onednn_direct':
+        environment['CHAINER_ONEDNN_WINOGRAD'] = '0'
+    return race.Worker(command, environment)
 
 
 def work(contender, net, batch_size, evaluate):
-    """The life of a worker."""
+    """The life of a contender's process."""
     name, _, depth = net.partition('-')
     make = {'onednn': _chainer, 'chainer': _chainer, 'torch': _torch, 'keras': _keras}
     make = make[contender.partition('_')[0]]
     step, report = make(contender, name, int(depth or 0), batch_size, evaluate)
-    print('true', flush=True)
-    for question in sys.stdin:
-        if question.strip() == 'step':
-            start = time.perf_counter()
-            step()
-            print(time.perf_counter() - start, flush=True)
-        else:
-            print(json.dumps({'peak_mb': _peak(), **report()}), flush=True)
+    race.work(step, lambda: {'peak_mb': _peak(), **report()})
 
 
 def _peak():
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _data(batch_size):
-    import numpy as np
-
-    rng = np.random.RandomState(0)
-    images = rng.standard_normal((batch_size, 3, 32, 32)).astype(np.float32)
-    return images, rng.randint(10, size=batch_size).astype(np.int32)
 
 
 def _chainer(contender, name, depth, batch_size, evaluate):
@@ -225,7 +176,7 @@ def _chainer(contender, name, depth, batch_size, evaluate):
     pending.ON = contender != 'onednn_eager'
     net = chainer.links.Classifier(nets.create(name, **({'res_depth': depth} if depth else {})))
     optimizer = chainer.optimizers.MomentumSGD(0.01).setup(net)
-    images, labels = _data(batch_size)
+    images, labels = race.batch(batch_size)
 
     def train():
         optimizer.update(net, images, labels)
@@ -284,7 +235,7 @@ def _torch(contender, name, depth, batch_size, evaluate):
     net = torch_nets.create(name, depth).to(memory_format=layout)
     trained = [array for array in net.parameters() if array.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=0.01, momentum=0.9)
-    images, labels = (torch.from_numpy(array) for array in _data(batch_size))
+    images, labels = (torch.from_numpy(array) for array in race.batch(batch_size))
     images, labels = images.to(memory_format=layout), labels.long()
 
     def step():
@@ -311,7 +262,7 @@ def _keras(contender, name, depth, batch_size, evaluate):
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         jit_compile=False,
     )
-    images, labels = _data(batch_size)
+    images, labels = race.batch(batch_size)
     images = images.transpose(0, 2, 3, 1).copy()
     if evaluate:
         return lambda: net.predict_on_batch(images), dict

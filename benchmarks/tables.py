@@ -295,8 +295,16 @@ def add(folder):
     run['lowest_test_error'] = min(row['test_error'] for row in rows)
     run['command'][0] = pathlib.PurePath(run['command'][0]).name  # not where it was
     _data(run)
-    path = RUNS / f'{folder.name}.json'
+    path = RUNS / f'{_name_of(folder)}.json'
     path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')
+
+
+def _name_of(folder):
+    """The name of a run, by its path below results/: cnn, or cnn_seed1 for one of several seeds."""
+    parts = folder.resolve().parts
+    if 'results' not in parts:
+        return '_'.join(parts[-2:] if re.fullmatch(r'seed\d+', parts[-1]) else parts[-1:])
+    return '_'.join(parts[len(parts) - parts[::-1].index('results') :])
 
 
 def markdown(rows):

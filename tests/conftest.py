@@ -10,6 +10,10 @@ import tarfile
 import numpy as np
 import pytest
 
+# Let a GPU compute with all bits of float32, as a CPU does. CUDA's libraries, which the next import
+# loads, read this.
+os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
+
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 
+DATA = ('-d', 'data/image.pkl', '-l', 'data/label.pkl')  # as `write_data` writes them
 SCRIPT = pathlib.Path(__file__).parents[1] / 'src' / 'train.py'
 
 

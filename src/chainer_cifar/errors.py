@@ -3,7 +3,7 @@
 import contextlib
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 
 class UserError(Exception):
@@ -23,6 +23,18 @@ def prefixed(text: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f'{text}{error}') from None
+
+
+@contextlib.contextmanager
+def advised(advice: Mapping[type[UserError], str]) -> Iterator[None]:
+    """Add to a UserError from the block what to do about it, which its class decides.
+
+    A library does not know the flags by which a user can do something about it.
+    """
+    try:
+        yield
+    except tuple(advice) as error:
+        raise UserError(f'{error}; {advice[type(error)]}') from None
 
 
 def command_line(command: str) -> str:

@@ -1,6 +1,7 @@
+import functools
 import importlib
+import json
 import pathlib
-import subprocess
 import sys
 
 import pytest
@@ -8,16 +9,23 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
-def test_tables_of_the_documents_are_up_to_date():
-    command = [sys.executable, ROOT / 'benchmarks' / 'tables.py', '--check']
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+@pytest.fixture(scope='module')
+def tables():
+    """The module; it makes each table once, for that of the nets makes every net."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / 'benchmarks'))
+        module = importlib.import_module('tables')
+        made = {
+            name: functools.cache(lambda rows=rows: [*rows()])
+            for name, rows in module.TABLES.items()
+        }
+        patch.setattr(module, 'TABLES', made)
+        yield module
 
 
-@pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / 'benchmarks'))
-    return importlib.import_module('tables')
+def test_tables_of_the_documents_are_up_to_date(tables, monkeypatch):
+    monkeypatch.setattr(sys, 'argv', ['tables.py', '--check'])
+    tables.main()
 
 
 def test_a_number_that_was_typed_gives_way(tables):
@@ -42,6 +50,23 @@ def test_data_that_nobody_described_are_refused(tables, monkeypatch):
     monkeypatch.setattr(tables, '_runs', lambda: [run])
     with pytest.raises(SystemExit, match='00000000'):
         list(tables.runs_table())
+
+
+def test_kept_runs_have_a_name_each(tables, tmp_path, monkeypatch):
+    run = tables._run('simple')
+    monkeypatch.setattr(tables, 'RUNS', tmp_path / 'runs')
+    tables.RUNS.mkdir()
+    for name in ('results/many/seed1', 'results/other/seed1', 'results/cnn', 'saved/many/seed2'):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / 'config.json').write_text(json.dumps({**run, 'command': ['/a/b/train.py']}))
+        (folder / 'summary.json').write_text('{}')
+        (folder / 'log.json').write_text('[{"test_error": 2.5}, {"test_error": 1.5}]')
+        tables.add(folder)
+    names = sorted(path.name for path in tables.RUNS.iterdir())
+    assert names == ['cnn.json', 'many_seed1.json', 'many_seed2.json', 'other_seed1.json']
+    kept = json.loads((tables.RUNS / 'cnn.json').read_text())
+    assert kept['lowest_test_error'] == 1.5 and kept['command'] == ['train.py']
 
 
 def test_bars_stay_in_their_cell_and_an_empty_row_begins_a_table(tables):

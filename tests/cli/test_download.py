@@ -154,7 +154,8 @@ def test_wrong_md5(server, run, tmp_path):
 def test_another_archive_without_its_md5_is_refused_by_its_size(server, run):
     status, _, err = run('--url', server.url)
     assert status == 2
-    assert f'has {len(CONTENT):,} bytes, the official archive 170,498,071' in err
+    assert f'has {len(CONTENT):,} bytes, the official archive 170,498,071; try ano' in err
+    assert 'give its --md5 (or --md5 skip)' in err
 
 
 def test_offline(run, tmp_path):
@@ -252,6 +253,7 @@ def test_hostile_archive(run, tmp_path):
     status, _, err = run('--url', url, '--md5', 'skip')
     assert status == 2
     assert "refused: 'cifar-10-batches-py/../../evil' does not belong in this archive" in err
+    assert err.endswith('; check --url and --set\n')
     assert not (tmp_path / 'evil').exists()
     assert not (tmp_path / FOLDER).exists()
 

@@ -178,7 +178,19 @@ def test_what_no_output_takes_is_replaced(own_run, command):
     config['command'] = ['\ud800', '\x00']
     path.write_text(json.dumps(config))
     assert command('report', 'run')[0] == 0
-    assert read('results/run/report.html').texts['td']
+    assert "'\ufffd' '\\x00'" in read('results/run/report.html').texts['td']
+
+
+def test_bytes_that_are_no_text_are_shown_as_everywhere(own_run, command):
+    name = os.fsdecode(b'm\xe4dchen')
+    for root in ('results', 'models'):
+        shutil.copytree(f'{root}/run', pathlib.Path(root, name))
+    assert command('report', 'run', name, '--out', 'a.html')[0] == 0
+    page = read('a.html')
+    assert page.texts['h2'].count('m\ufffddchen') == 1
+    assert page.texts['li'].count('m\ufffddchen') == 6  # in the legend of each chart
+    lines = json.loads(page.texts['script'][0])['lines']
+    assert [line['name'] for line in lines] == ['run', 'm\ufffddchen']
 
 
 def test_without_data_or_weights_the_rest_is_told(own_run, command):

@@ -59,7 +59,8 @@ def test_parse_refuses(text):
 
 def test_each_seed_is_a_run_like_any_other(finished, own, command):
     """Also the second in one process: bit for bit that of its seed alone."""
-    assert command('train', *FLAGS, '--seed', 2, '-p', 'alone')[0] == 0
+    # Not in this process, which may have another number of threads.
+    assert train(*FLAGS, '--seed', 2, '-p', 'alone', cwd=own).returncode == 0
     log = 'results/{}/log.csv'.format
     assert pathlib.Path(log('alone')).read_bytes() == pathlib.Path(log('many/seed2')).read_bytes()
     assert_same_arrays(arrays('models/alone/best.npz'), arrays('models/many/seed2/best.npz'))
@@ -166,6 +167,26 @@ def test_bad_data_costs_nothing(own, command):
     assert {k: v for k, v in files(own).items() if not k.endswith('.lock')} == {
         k: v for k, v in before.items() if not k.endswith('.lock')
     }
+
+
+@pytest.mark.parametrize('prefix', ['new', 'a/b'])
+@pytest.mark.parametrize(
+    ('flags', 'told'),
+    [
+        (['-d', 'data/none.pkl'], 'data/none.pkl'),
+        (['-b', 99], '--batch_size 99'),
+        (['--init', 'none.npz'], '--init none.npz'),
+        (['--freeze', 'nothing'], '--freeze '),
+    ],
+)
+def test_bad_input_leaves_no_folder(tmp_path, monkeypatch, command, flags, told, prefix):
+    monkeypatch.chdir(tmp_path)
+    write_data(tmp_path / 'data')
+    before = files(tmp_path)
+    status, _, err = command('train', *FLAGS, '--seeds', 3, '-p', prefix, *flags)
+    assert status == 2 and err.count('\n') == 1
+    assert err.startswith(f'train.py: error: seed 1: {told}')
+    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize(

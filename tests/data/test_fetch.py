@@ -418,7 +418,7 @@ class TestRefusals:
             get(md5=None)
 
     def test_another_size_than_the_known_one(self, get, site, path):
-        with pytest.raises(UserError, match=f'has {len(CONTENT):,} bytes, the official archive 7;'):
+        with pytest.raises(UserError, match=f'has {len(CONTENT):,} bytes, the official archive 7$'):
             get(size=7)
         assert not part_of(path).exists()
 
@@ -486,7 +486,7 @@ def test_check_url_admits(url):
     ['', 'a.tar.gz', '/a/b', 'ftp://host/a', 'http:///a', 'http://[::1/', 'file:a', 'file://h/a'],
 )
 def test_check_url_refuses(url):
-    with pytest.raises(UserError, match='--url') as caught:
+    with pytest.raises(UserError, match=r'^.* is not a (complete .* )?URL') as caught:
         check_url(url)
     assert '\n' not in str(caught.value)
 

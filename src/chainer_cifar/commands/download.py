@@ -5,8 +5,9 @@ import re
 from collections.abc import Sequence
 
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.data.archive import ARCHIVES, obtain
-from chainer_cifar.data.fetch import check_url
+from chainer_cifar.data.archive import ARCHIVES, Unwritable, obtain
+from chainer_cifar.data.fetch import WrongFile, WrongSource, check_url
+from chainer_cifar.errors import advised, prefixed
 from chainer_cifar.streams import tell
 
 DESCRIPTION = """\
@@ -22,12 +23,20 @@ def main(argv: Sequence[str], prog: str) -> None:
     args = parse(argv, prog)
     archive = ARCHIVES[args.set]
     url = archive.url if args.url == 'official' else args.url
-    check_url(url)
+    with prefixed('--url: '):
+        check_url(url)
     md5 = {'official': archive.md5, 'skip': None}.get(args.md5, args.md5)
     if md5 is None:
         tell(WARNING)
-    obtain(archive, args.dir, url=url, md5=md5, retries=args.retries)
+    with advised(ADVICE):
+        obtain(archive, args.dir, url=url, md5=md5, retries=args.retries)
 
+
+ADVICE = {
+    WrongFile: 'try another --url; for an archive of your own give its --md5 (or --md5 skip)',
+    WrongSource: 'check --url and --set',
+    Unwritable: 'correct that, or choose another folder with --dir',
+}
 
 WARNING = (
     'WARNING: --md5 skip: the checksum is NOT compared, so a damaged or forged archive can go '

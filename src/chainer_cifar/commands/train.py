@@ -1,6 +1,7 @@
 """Train a net and draw its curves."""
 
 import argparse
+import pathlib
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -60,11 +61,22 @@ def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: Tr
 
 
 def _resume(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
-    folder = runs.containing(given.resume) if given.resume else runs.RunFolder(config.prefix)
-    if folder is not None and folder.seeds.exists():
-        seeds.resume(folder, flags)
+    path = pathlib.Path(given.resume)
+    is_snapshot = path.suffix == '.npz'
+    folder: runs.RunFolder | None = runs.RunFolder(config.prefix)
+    if given.resume:
+        folder = runs.containing(path.resolve().parent if is_snapshot else path)
+    if folder is None:
+        raise UserError(
+            f'--resume {path}: not under models/ or results/ of this directory; '
+            f'give the folder of a run there, or a snapshot in it'
+        )
+    if is_snapshot or not folder.seeds.exists():
+        run.resume(folder, flags, given.resume if is_snapshot else None)
+    elif 'seed' in flags:
+        raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
     else:
-        run.resume(config, flags, given.resume or None)
+        seeds.resume(folder, flags)
 
 
 _EPILOG = """\

@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol
 import filelock
 from tqdm import tqdm
 
-from chainer_cifar.data.fetch import discard, fetch, md5sum, part_of
+from chainer_cifar.data.fetch import WrongSource, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write, naming
 from chainer_cifar.registry import Registry
@@ -26,6 +26,10 @@ from chainer_cifar.streams import STDOUT, tell
 MB = 10**6
 CHUNK = 1 << 20  # bytes
 NOTE = '.extracted.json'  # in the folder: md5 of its archive and of each of its files
+
+
+class Unwritable(UserError):
+    """The archive or its files cannot be put where they belong."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,8 +115,11 @@ def obtain(
         The folder with the files.
 
     Raises:
-        UserError: There is no archive, another archive, or no place to put it. Nothing that was
-            there before is lost.
+        WrongFile, WrongSource: There is another archive, or none.
+        Unwritable: There is no place to put it.
+        UserError: It cannot be fetched, or what is in `directory` already is in its way.
+
+    Nothing that was there before is lost.
     """
     directory = pathlib.Path(directory)
     folder = directory / archive.folder
@@ -210,8 +217,10 @@ def _fetch_and_extract(
     actual = md5sum(path) if path.exists() else None
     if actual is not None and md5 in (None, actual):
         print(f'{path} is there already: not fetching it again', flush=True)
-        with _advice('delete it and run this command again'):
+        try:
             _extract_unless_done(archive, path, folder, md5=actual, name=path)
+        except UserError as error:
+            raise UserError(f'{error}; delete it and run this command again') from None
         discard(path)  # a download that the user gave up for a file put there by hand
         return
     if actual is not None:
@@ -222,12 +231,11 @@ def _fetch_and_extract(
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
     # Extract it before it replaces an older tar.gz, which may be the better one.
-    with _advice('check --url and --set'):
-        try:
-            _extract_unless_done(archive, part_of(path), folder, md5=actual, name=url)
-        except UserError:
-            discard(path)
-            raise
+    try:
+        _extract_unless_done(archive, part_of(path), folder, md5=actual, name=url)
+    except UserError as error:
+        discard(path)
+        raise WrongSource(str(error)) from None
     os.replace(part_of(path), path)
     discard(path)
     print(f'Keeping the archive as {path}, md5 {actual}')
@@ -378,27 +386,15 @@ def _lock(path: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _advice(text: str) -> Iterator[None]:
-    """Add to a UserError what to do about it."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f'{error}; {text}') from None
-
-
-@contextlib.contextmanager
 def _plain_disk_errors() -> Iterator[None]:
-    """Turn an OSError of the disk into a UserError."""
+    """Turn an OSError of the disk into `Unwritable`."""
     try:
         yield
     except OSError as error:
         if error.filename in (None, STDOUT):
             raise  # see cli.run
         room = ' (400 MB are needed)' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''
-        raise UserError(
-            f'{error.filename}: {error.strerror or error}{room}; '
-            'correct that, or choose another folder with --dir'
-        ) from None
+        raise Unwritable(f'{error.filename}: {error.strerror or error}{room}') from None
 
 
 def _bar(file: BinaryIO, name: str) -> tqdm:

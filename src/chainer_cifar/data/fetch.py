@@ -31,6 +31,15 @@ LONGEST_WAIT = 60  # seconds between two attempts
 PROGRESS = 1 << 20  # bytes; after an attempt that brings this many, retries count from 0 again
 GZIP = b'\x1f\x8b'  # the first bytes of every gzip file, and of no web page
 
+
+class WrongFile(UserError):
+    """What came has another md5 or size."""
+
+
+class WrongSource(UserError):
+    """What is at the URL cannot be used."""
+
+
 State: TypeAlias = dict[str, Any]  # the part.json file: url, size and the two validators
 
 
@@ -61,7 +70,9 @@ def fetch(
         The file's md5.
 
     Raises:
-        UserError: Another file came, or nothing; the error says what to do.
+        WrongFile: Another file came.
+        WrongSource: The file of a file URL cannot be read.
+        UserError: Nothing came; the error says what to do.
         OSError: The part file cannot be written.
     """
     transfer = _Transfer(url, path, size, limit, retries, sleep)
@@ -77,9 +88,9 @@ def fetch(
         raise KeyboardInterrupt('interrupted; run this command again to continue') from None
     if md5 not in (None, actual):
         discard(path)
-        raise UserError(
+        raise WrongFile(
             f'{url}: the file has md5 {actual}, expected {md5}: it is another one, or was changed '
-            'on its way; try another --url, or give --md5 if this is the file you want'
+            'on its way'
         )
     return actual
 
@@ -110,13 +121,13 @@ def check_url(url: str) -> None:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname
     except ValueError as error:
-        raise UserError(f"--url: '{url}' is not a URL: {error}") from None
+        raise UserError(f"'{url}' is not a URL: {error}") from None
     if parts.scheme in ('http', 'https') and host:
         return
     if parts.scheme == 'file' and host in (None, 'localhost') and parts.path.startswith('/'):
         return
     hint = '' if parts.scheme else f'; for a file give {pathlib.Path(url).absolute().as_uri()}'
-    raise UserError(f"--url: '{url}' is not a complete http, https or file URL{hint}")
+    raise UserError(f"'{url}' is not a complete http, https or file URL{hint}")
 
 
 class _Transient(Exception):
@@ -174,7 +185,7 @@ class _Transfer:
         try:
             file = open(source, 'rb')  # noqa: SIM115 - only errors of this line are errors of the source
         except OSError as error:
-            raise UserError(f'--url: {source}: {error.strerror}') from None
+            raise WrongSource(f'{source}: {error.strerror}') from None
         try:
             with file:
                 chunks = self.look(iter(lambda: file.read(CHUNK), b''))
@@ -280,10 +291,7 @@ class _Transfer:
     def check_total(self, total: int | None) -> None:
         """Refuse a file of another size before fetching it."""
         if total is not None and self.size not in (None, total):
-            raise UserError(
-                f'{self.url}: has {total:,} bytes, the official archive {self.size:,}; '
-                'for an archive of your own give its --md5 (or --md5 skip)'
-            )
+            raise WrongFile(f'{self.url}: has {total:,} bytes, the official archive {self.size:,}')
         if total is not None and total > self.limit:
             raise UserError(f'{self.url}: has {total:,} bytes, too many for this archive')
 

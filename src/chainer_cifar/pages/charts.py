@@ -16,6 +16,7 @@ from chainer_cifar import figures
 from chainer_cifar.evaluation import comparison
 from chainer_cifar.evaluation.comparison import Course
 from chainer_cifar.evaluation.history import History, SeveralSeeds, finite
+from chainer_cifar.streams import printable
 
 COLOURS = 8  # that style.css names; further curves are dashed
 
@@ -173,7 +174,7 @@ def _line(
         band = _path(edges[0] + edges[1][::-1])
     dots = [point for point in points if point and 0 <= point[1] <= 100] if few else []
     dashed = number // COLOURS % 2 == 1
-    return Line(name, number % COLOURS, dashed, _path(points), band, dots)
+    return Line(printable(name), number % COLOURS, dashed, _path(points), band, dots)
 
 
 def _path(points: Sequence[tuple[float, float] | None]) -> str:

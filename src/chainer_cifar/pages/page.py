@@ -1,7 +1,8 @@
 """Write the page: what is in it, then page.html filled in. Nothing in it comes from elsewhere.
 
-Jinja2 escapes every text, for names of runs and classes come from anywhere. Should something slip
-through, the browser runs no script but ours: the page's policy names its checksum.
+Names of runs and classes come from anywhere: bytes that are no text become replacement characters,
+as on a screen, and Jinja2 escapes every text. Should something slip through, the browser runs no
+script but ours: the page's policy names its checksum.
 """
 
 import base64
@@ -17,6 +18,7 @@ from chainer_cifar.evaluation import comparison
 from chainer_cifar.evaluation.history import History, SeveralSeeds
 from chainer_cifar.files import atomic_write
 from chainer_cifar.pages import charts, details
+from chainer_cifar.streams import printable
 
 _HERE = pathlib.Path(__file__).parent
 
@@ -45,7 +47,7 @@ def write(
     title = runs[0].name if len(runs) == 1 else f'{len(runs)} runs'
     page = _render(title=title, sections=sections, comparison=together)
     with atomic_write(path) as file:
-        file.write(page.encode('utf-8', 'replace'))
+        file.write(page.encode('utf-8'))
     found = [section['details'] for section in sections if section['details']]
     return [f'{each.run.name}: {note}' for each in found for note in each.notes]
 
@@ -92,7 +94,9 @@ def _facts(run: History | SeveralSeeds) -> list[tuple[str, str]]:
 
 
 def _render(**values: Any) -> str:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_printable
+    )
     template = environment.from_string(_read('page.html'))
     script = _read('charts.js')
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -103,6 +107,11 @@ def _render(**values: Any) -> str:
         script_hash=f'sha256-{digest}',
         **values,
     )
+
+
+def _printable(value: object) -> object:
+    # Markup is what has gone through here already.
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _read(name: str) -> str:

@@ -7,7 +7,7 @@ import itertools
 import math
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import chainer
@@ -76,27 +76,26 @@ def start(
         _train(config, run)
 
 
-def resume(config: TrainConfig, flags: Mapping[str, Any], path: str | None = None) -> None:
+def resume(folder: RunFolder, flags: Mapping[str, Any], path: str | None = None) -> None:
     """Continue a run from its newest whole snapshot, bit for bit as if it had not stopped.
 
     Args:
-        config: Its prefix says which run, if `path` does not.
+        folder: The run.
         flags: The flags that the user typed beside ``--resume``.
-        path: A snapshot, or a run's folder under models/ or results/.
+        path: A snapshot of it other than the newest whole one.
 
     Raises:
         UserError: There is nothing to resume, it is damaged, or a flag differs that must not.
     """
-    saved, found = _find(config, path)
+    saved, found = _find(folder, path)
     config = changed(saved, flags)
-    folder = RunFolder(config.prefix)
     device, data, transform, run = _build(config, restored=found is not None)
     updater = run.trainer.updater
     with locked(folder):
         description.require_same_data(folder, config, data)
         description.add_missing(folder, transform)
         if found is not None:
-            snapshot.restore(run, found, None if str(path).endswith('.npz') else folder)
+            snapshot.restore(run, found, folder if path is None else None)
             _compare_rates(saved, config, updater)
         if updater.is_new_epoch and trainer.is_over(config, updater, run.log):
             flag, value = 'iter', updater.epoch
@@ -247,25 +246,39 @@ def refuse_existing(folder: RunFolder, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes from training into the folder; raise UserError if one does already."""
+    """Keep other processes from training into the folder; raise UserError if one does already.
+
+    A block that fails before it writes anything leaves no folder that was not there before.
+    """
+    made = [path for path in (folder.models, *folder.models.parents) if not path.exists()]
     folder.models.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder.lock, timeout=0):
             remove_leftovers(folder.models)  # snapshots, mostly, and they are large
-            yield
+            try:
+                yield
+            except BaseException:
+                if made:
+                    _remove_unused(folder, made)
+                raise
     except filelock.Timeout:
         raise UserError(
             f'{folder.models}: another process is training into it; wait, or choose another -p'
         ) from None
 
 
-def _find(config: TrainConfig, path: str | None) -> tuple[TrainConfig, snapshot.Found | None]:
+def _remove_unused(folder: RunFolder, made: Iterable[pathlib.Path]) -> None:
+    """Remove the folders `made`, innermost first, if the innermost holds nothing but its lock."""
+    with contextlib.suppress(OSError):  # another process made something in them
+        if {path.name for path in folder.models.iterdir()} <= {folder.lock.name}:
+            folder.lock.unlink(missing_ok=True)
+            for path in made:
+                path.rmdir()
+
+
+def _find(folder: RunFolder, path: str | None) -> tuple[TrainConfig, snapshot.Found | None]:
     """Find the config and the snapshot (None: it has none yet) of the run to resume."""
-    folder = RunFolder(config.prefix) if path is None else _folder_of(path)
-    if path is not None and pathlib.Path(path).suffix == '.npz':
-        found: snapshot.Found | None = snapshot.load(path)
-    else:
-        found = snapshot.newest(folder)
+    found = snapshot.newest(folder) if path is None else snapshot.load(path)
     if found is None:
         # After one epoch, a line below the header, there may be a log but no snapshot yet.
         if folder.log.exists() and len(folder.log.read_bytes().splitlines()) > 2:
@@ -278,17 +291,6 @@ def _find(config: TrainConfig, path: str | None) -> tuple[TrainConfig, snapshot.
         saved = found.config
     # The user may have renamed the folder.
     return dataclasses.replace(saved, prefix=folder.name), found
-
-
-def _folder_of(path: str) -> RunFolder:
-    folder = pathlib.Path(path).resolve()
-    found = runs.containing(folder.parent if folder.suffix == '.npz' else folder)
-    if found is None:
-        raise UserError(
-            f'--resume {path}: not under models/ or results/ of this directory; '
-            f'give the folder of a run there, or a snapshot in it'
-        )
-    return found
 
 
 def _compare_rates(saved: TrainConfig, config: TrainConfig, updater: trainer.Updater) -> None:

@@ -18,6 +18,7 @@ from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import comparison, history
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
+from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
 from chainer_cifar.training import description, run
 from chainer_cifar.training.snapshot import Interrupted
@@ -89,8 +90,6 @@ def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
     Raises:
         UserError: The seeds.json is damaged, a flag differs that must not, or bad input.
     """
-    if 'seed' in flags:
-        raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
     content = history.read_seeds(whole)
     saved = train_config.from_dict(content['flags'], whole.seeds)
     saved = dataclasses.replace(saved, prefix=whole.name)  # it may have been renamed since
@@ -139,7 +138,7 @@ def _train(
                 elif history.read_one(folder).finished_by(config.iter):
                     print('finished already')
                 else:
-                    run.resume(own, free)
+                    run.resume(folder, free)
         except KeyboardInterrupt as stop:
             if not whole.seeds.exists():  # so early that nothing is there to go on with
                 raise
@@ -205,4 +204,6 @@ def _table(
         values = ['–' if row[q.name] is None else f'{row[q.name]:{q.form}}' for q, _ in shown]
         cells.append([str(row['seed']), *values])
     cells.append(['mean ± sd', *(total.text(q.form) for q, total in shown)])
-    return f'{found.name}: {found.state}; sd is the standard deviation\n{aligned(cells, 1)}'
+    return (
+        f'{printable(found.name)}: {found.state}; sd is the standard deviation\n{aligned(cells, 1)}'
+    )

@@ -59,4 +59,4 @@ def draw_net(
 
 def split_images(config: TrainConfig, data: Dataset) -> batches.Split:
     """Choose which of the training images train and which validate."""
-    return batches.Split(len(data.train_labels), config.seed, validate=not config.no_valid_data)
+    return batches.Split(data, config.seed, validate=not config.no_valid_data)

@@ -131,7 +131,7 @@ def test_help(tmp_path):
     text = ' '.join(done.stdout.split())
     for part in (
         'cifar10, cifar100, digits',
-        '(default: mean,zca,norm_zca,raw)',
+        '(default: mean,zca,norm_zca,raw; raw for your own pictures',
         '(default: 1e-05)',
     ):
         assert part in text

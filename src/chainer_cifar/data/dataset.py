@@ -24,6 +24,9 @@ class Dataset(NamedTuple):
     test_images: store.Images
     test_labels: NDArray[np.int32]
     class_names: list[str]
+    # See store.read_labels; None for what says nothing of them, such as CIFAR-10.
+    valid: NDArray[np.int32] | None = None
+    groups: NDArray[np.int32] | None = None
 
     @property
     def n_class(self) -> int:
@@ -41,7 +44,8 @@ class Dataset(NamedTuple):
         Class names do not count.
         """
         crc = 0
-        for array in self[:4]:
+        known = [array for array in (*self[:4], self.valid, self.groups) if array is not None]
+        for array in known:
             for start in range(0, len(array), CHUNK):  # a copy of all might not fit in memory
                 part = np.ascontiguousarray(array[start : start + CHUNK])
                 crc = zlib.crc32(part.data.cast('B'), crc)
@@ -62,7 +66,7 @@ def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str])
                 f'in {image_path}; the two must come from one run of dataset.py'
             )
     names = store.read_class_names(label_path)
-    largest = max(int(np.max(labels[part])) for part in labels)
+    largest = max(int(np.max(labels[part])) for part in store.PARTS)
     if names is None:  # the original project's files have no names
         if largest >= MOST_CLASSES:
             raise UserError(
@@ -75,5 +79,11 @@ def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str])
             f'{label_path}: label {largest}, but classes.json names {len(names)} classes'
         )
     return Dataset(
-        images['train'], labels['train'], images['test'], labels['test'], class_names=names
+        images['train'],
+        labels['train'],
+        images['test'],
+        labels['test'],
+        names,
+        labels.get(store.VALID),
+        labels.get(store.GROUP),
     )

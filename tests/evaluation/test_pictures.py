@@ -40,7 +40,7 @@ def test_what_training_began_with(make_net_and_data, monkeypatch):
     run = trainer.create(trained.config, looked_at.data, trained.device, normalization)
     net = run.net
     before = {name: param.array.copy() for name, param in net.namedparams()}
-    again = initial.draw_net(trained.config, 3, trained.device)
+    again = initial.draw_net(trained.config, 3, (3, 32, 32), trained.device)
     for name, param in again.namedparams():
         np.testing.assert_array_equal(param.array, before[name])
 

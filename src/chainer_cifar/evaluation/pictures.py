@@ -91,7 +91,9 @@ def filter_sheets(looked_at: NetAndData) -> list[tuple[str, NDArray[np.uint8]]]:
     shown = [('after training', _weights(trained.net, where))]
     # Weights that came from a file or from images do not follow from the seed.
     if not trained.config.init and not hasattr(trained.net, 'prepare'):
-        net = initial.draw_net(trained.config, len(trained.class_names), trained.device)
+        net = initial.draw_net(
+            trained.config, len(trained.class_names), trained.input_transform.shape, trained.device
+        )
         shown.insert(0, ('before training', _weights(net, where)))
     return [(caption, _filter_sheet(weights)) for caption, weights in shown]
 

@@ -20,13 +20,15 @@ from typing import Any, TypeAlias
 
 import chainer
 
+from chainer_cifar.data import store
+from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
 from chainer_cifar.nets.blocks import upscaled_size
 from chainer_cifar.registry import Registry
 
-Shape: TypeAlias = tuple[int, int, int]  # of an image: channels (3, or 1 for grey), height, width
+Shape: TypeAlias = store.Shape  # of an image: channels (3, or 1 for grey), height, width
 
-CIFAR: Shape = (3, 32, 32)
+CIFAR = store.CIFAR_SHAPE
 
 registry = Registry[Callable[..., chainer.Chain]]('net')
 register = registry.register
@@ -81,11 +83,6 @@ def least_side(name: str) -> int:
     """Return the least height and width in pixels that the net takes."""
     least: int = getattr(registry[name], 'least_side', 1)
     return least
-
-
-def in_words(shape: Shape) -> str:
-    """Describe a shape, as in ``64x48 in colour``, width before height."""
-    return f'{shape[2]}x{shape[1]} in {"colour" if shape[0] == 3 else "grey"}'
 
 
 def option_names() -> list[str]:

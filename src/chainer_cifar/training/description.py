@@ -33,6 +33,7 @@ def begin(
             'flags': vars(config),
             **environment.describe(device),
             'classes': list(data.class_names),
+            'shape': list(data.shape),
             'data_checksum': data.checksum(),
             'command': sys.argv,
         }

@@ -19,7 +19,8 @@ import numpy as np
 from chainer_cifar import language
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.data.augment.kinds import InPixels, Known, Mix, OfColours
-from chainer_cifar.data.augment.registry import Rng, Shape, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 from chainer_cifar.errors import UserError, command_line
 
 for _module in pkgutil.iter_modules(__path__):

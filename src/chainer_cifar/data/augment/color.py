@@ -8,7 +8,8 @@ from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_whole
 from chainer_cifar.data.augment.kinds import OfColours
 from chainer_cifar.data.augment.photo import recolour
-from chainer_cifar.data.augment.registry import Rng, Shape, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 
 @augmentations.register('channel_shift')

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_whole
-from chainer_cifar.data.augment.kinds import LARGEST, InPixels
-from chainer_cifar.data.augment.registry import Rng, Shape, augmentations
+from chainer_cifar.data.augment.kinds import InPixels
+from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import LARGEST, Shape
 
 
 @augmentations.register('erase')

@@ -1,9 +1,7 @@
 """Base classes of augmentations that need more than images and a random state."""
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.data.augment.registry import Shape
-
-LARGEST = 2048  # pixels on a side of any image
+from chainer_cifar.data.store import Shape
 
 
 class InPixels:

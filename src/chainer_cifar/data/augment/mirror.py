@@ -7,7 +7,8 @@ import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.data.augment.kinds import Known
-from chainer_cifar.data.augment.registry import Rng, Shape, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 from chainer_cifar.randomness import COINS, fixed_state
 
 

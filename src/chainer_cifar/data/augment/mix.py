@@ -9,7 +9,8 @@ from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.holes import paint, random_pixels
 from chainer_cifar.data.augment.kinds import Mix
-from chainer_cifar.data.augment.registry import Rng, Shape, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 
 @dataclasses.dataclass(frozen=True)

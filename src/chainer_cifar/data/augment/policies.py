@@ -18,7 +18,8 @@ from chainer_cifar.checks import require_whole
 from chainer_cifar.data.augment import photo
 from chainer_cifar.data.augment.affine import nearest_pixel, rotation, translation
 from chainer_cifar.data.augment.kinds import OfColours
-from chainer_cifar.data.augment.registry import Rng, Shape, augmentations
+from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 LEVELS = 30  # from the weakest, 0, to the strongest
 

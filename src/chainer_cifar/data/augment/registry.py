@@ -7,9 +7,9 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from chainer_cifar.arrays import Array
+from chainer_cifar.data.store import Shape
 from chainer_cifar.registry import Registry
 
-Shape: TypeAlias = tuple[int, int, int]
 Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is the global state
 
 

@@ -79,7 +79,7 @@ def test_forward_written_out(name, monkeypatch):
     widths = {'airbench94': (64, 256, 256), 'airbench96': (128, 384, 512)}[name]
     assert [block.convs[0].W.shape[0] for block in nets.create(name).blocks] == list(widths)
     np.random.seed(0)
-    net = Airbench(10, (26, 30, 28), 2 if name == 'airbench94' else 3)
+    net = Airbench(10, nets.CIFAR, (26, 30, 28), 2 if name == 'airbench94' else 3)
     x = images(6)
     net.prepare(x)
     from scipy import special

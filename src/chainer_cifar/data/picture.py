@@ -8,6 +8,7 @@ from PIL import Image, ImageOps
 
 from chainer_cifar.data.store import CIFAR_SHAPE, CROP, Shape
 from chainer_cifar.errors import UserError
+from chainer_cifar.files import require_no_pipe
 
 # What Pillow decodes by itself, whatever a file is called. Of EPS it has a picture made by
 # Ghostscript, so that a file from an unknown hand is a program that runs; some others are mere
@@ -59,6 +60,7 @@ def read(
     """
     channels, height, width = shape
     try:
+        require_no_pipe(path)
         with Image.open(path, formats=formats()) as file:
             if file.width * file.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                 raise Image.DecompressionBombError

@@ -55,7 +55,7 @@ def beside(dataset: str) -> str:
     return str(pathlib.Path(dataset).with_name(store.image_file('raw')))
 
 
-def _rounded(images: store.Rows, fitted: Mean) -> NDArray[np.uint8]:
+def _rounded(images: store.Images, fitted: Mean) -> NDArray[np.uint8]:
     pictures = np.empty(images.shape, np.uint8)
     for start in range(0, len(images), 2000):
         chunk = images[start : start + 2000] + fitted.mean

@@ -51,7 +51,8 @@ def test_what_training_began_with(make_net_and_data, monkeypatch):
     run.trainer.updater.update()
     drawn = []
     monkeypatch.setattr('chainer_cifar.figures.panels', lambda rows, *_: drawn.extend(rows[0]))
-    monkeypatch.setattr('chainer_cifar.figures.tiled', lambda images, *_: images)
+    for name in ('tiled', 'resized'):
+        monkeypatch.setattr(f'chainer_cifar.figures.{name}', lambda images, *_: images)
     assert pictures.batch(looked_at, 'batch.png')
     (_, plain), (caption, augmented) = drawn
     assert caption == '--augment crop,altflip,cutmix' and augmented.shape == (12, 3, 32, 32)

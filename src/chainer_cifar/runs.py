@@ -34,6 +34,7 @@ WEIGHTS = 'best.npz'  # those after the best epoch; see training/log.py
 EPOCH_WEIGHTS = 'epoch-{:04d}.npz'
 SNAPSHOT = 'snapshot-{:08d}.npz'  # the number of iterations
 INPUT_TRANSFORM = 'input.npz'
+TEMPERATURE = '{}.temperature.json'  # the stem of the weights' name
 
 # Under results/.
 LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
@@ -41,7 +42,11 @@ SEEDS, SEEDS_TABLE = 'seeds.json', 'summary.txt'  # of a run with several seeds
 PAGE = 'report.html'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
-REPORT, CONFUSION = 'report', 'confusion'  # names of what `evaluate` writes begin with these
+REPORT, CONFUSION, RELIABILITY = (
+    'report',
+    'confusion',
+    'reliability',
+)  # names of what `evaluate` writes begin with these
 PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # names of what `visualize` draws, too
 
 # Patterns for all files that belong to a run; --overwrite deletes them.
@@ -50,10 +55,13 @@ _FILES = {
     RESULTS: (
         *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, RATE_TEST),
         *(SEEDS, SEEDS_TABLE, PAGE),
-        *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png'),
+        *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png', f'{RELIABILITY}-*.png'),
         *(f'{name}*.png' for name in PICTURES),
     ),
-    MODELS: (WEIGHTS, 'epoch-*.npz', SNAPSHOTS, INPUT_TRANSFORM, CONFIG),
+    MODELS: (
+        *(WEIGHTS, 'epoch-*.npz', SNAPSHOTS, INPUT_TRANSFORM, CONFIG),
+        TEMPERATURE.format('*'),
+    ),
 }
 
 _SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')

@@ -1,20 +1,27 @@
 """Measure trained weights: loss, error, per-class numbers and confusion matrix."""
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from chainer_cifar import environment, figures, runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, weights_parser
-from chainer_cifar.errors import prefixed
-from chainer_cifar.evaluation import image_sets, inference, report
+from chainer_cifar.data.batches import DeviceImages
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.evaluation import calibration, image_sets, inference, report
+from chainer_cifar.evaluation.calibration import Calibration
 from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.export import session
 from chainer_cifar.files import atomic_write
 
 TAKES_BATCH_SIZE = True
@@ -26,14 +33,16 @@ def main(argv: Sequence[str], prog: str) -> None:
     inference.views.require(given.tta)
     image_sets.choices.require(given.set)
     model = load(given, onnx=True)
+    if given.calibrate and model.weights.suffix == session.SUFFIX:
+        raise UserError(f'--calibrate: {model.weights}: give the run, then export it again')
     data = image_sets.load(model)
     with prefixed('--set '):
         images, index, labels = image_sets.choose(model, data, given.set)
+    if given.calibrate:
+        model = _calibrate(model, data)
 
-    batches = (x for x, _ in images.batches(index, model.config.batch_size))
     start = time.perf_counter()
-    with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, disable=None) as bar:
-        logits = inference.logits(model.net, batches, given.tta, bar.update)
+    logits = _logits(model, images, index, given.tta)
     seconds = time.perf_counter() - start
 
     numbers = report.measure(logits, labels, model.class_names)
@@ -48,7 +57,36 @@ def main(argv: Sequence[str], prog: str) -> None:
         'images_per_second': round(len(index) / seconds, 1),
         **environment.describe(model.device),
     }
-    _write(given, model, facts, numbers, report.text(numbers, logits, labels, model.class_names))
+    text = report.text(numbers, logits, labels, model.class_names)
+    _write(given, model, facts, numbers, text, _calibrations(model, logits, labels))
+
+
+def _logits(
+    model: Trained, images: DeviceImages, index: image_sets.Index, tta: str
+) -> NDArray[np.float32]:
+    batches = (x for x, _ in images.batches(index, model.config.batch_size))
+    with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, disable=None) as bar:
+        return inference.logits(model.net, batches, tta, bar.update)
+
+
+def _calibrate(model: Trained, data: Dataset) -> Trained:
+    """Choose the temperature on validation images, write it beside the weights, and take it."""
+    with prefixed('--calibrate: --set '):
+        images, index, labels = image_sets.choose(model, data, 'valid')
+    temperature = calibration.fit(_logits(model, images, index, 'none'), labels)
+    path = calibration.write(model.weights, temperature)
+    print(f'temperature  {temperature:.3f}, of {len(index):,} validation images, in {path}')
+    return dataclasses.replace(model, temperature=temperature)
+
+
+def _calibrations(
+    model: Trained, logits: NDArray[np.float32], labels: image_sets.Labels
+) -> dict[str, Calibration]:
+    """Measure how right probabilities are, by what they are called; with a temperature, twice."""
+    found = {'plain': calibration.measure(logits, labels)}
+    if model.temperature != 1:
+        found['scaled'] = calibration.measure(logits, labels, model.temperature)
+    return found
 
 
 def _write(
@@ -57,6 +95,7 @@ def _write(
     facts: Mapping[str, Any],
     numbers: report.Report,
     text: str,
+    calibrations: Mapping[str, Calibration],
 ) -> None:
     title = f'{facts["weights"]}: {facts["images"]:,} {given.set} images of {facts["dataset"]}'
     if given.tta != 'none':
@@ -64,21 +103,43 @@ def _write(
     if not facts['data_of_the_run']:
         title += ' (not the data it was trained on)'
     matrix = report.matrix_text(numbers['confusion'], model.class_names)
+    sure = '\n'.join(_told(model, name, each) for name, each in calibrations.items())
     folder = pathlib.Path(given.out) if given.out else model.results
     words = [given.set] if given.tta == 'none' else [given.set, given.tta]
     name = model.name(runs.REPORT, *words)
     with atomic_write(folder / f'{name}.txt', 'w') as file:
-        file.write(f'{title}\n{text}\n\n{matrix}\n')
+        file.write(f'{title}\n{text}\n\n{sure}\n\n{matrix}\n')
     with atomic_write(folder / f'{name}.json', 'w') as file:
-        json.dump({**facts, **numbers}, file, indent=1)
+        measured = {'temperature': model.temperature, 'calibration': calibrations}
+        json.dump({**facts, **numbers, **measured}, file, indent=1)
     picture = folder / f'{model.name(runs.CONFUSION, *words)}.png'
     heading = f'{model.config.prefix}, {" ".join(words)}: error {numbers["error"]:.2f} %'
     figures.confusion(numbers['confusion'], model.class_names, heading, picture)
+    diagram = folder / f'{model.name(runs.RELIABILITY, *words)}.png'
+    parts = [_part(model, name, each) for name, each in calibrations.items()]
+    figures.reliability(parts, f'{model.config.prefix}, {" ".join(words)}', diagram)
 
-    print(f'{title}, {facts["images_per_second"]:.0f} images/s\n{text}\n')
+    print(f'{title}, {facts["images_per_second"]:.0f} images/s\n{text}\n\n{sure}\n')
     if len(model.class_names) <= report.SCREEN_CLASSES:
         print(f'{matrix}\n')
-    print(f'report     {folder / name}.txt  {folder / name}.json\nconfusion  {picture}')
+    print(f'report       {folder / name}.txt  {folder / name}.json')
+    print(f'confusion    {picture}\nreliability  {diagram}')
+
+
+def _told(model: Trained, name: str, found: Calibration) -> str:
+    """Put the calibration into a line; `name` is plain or scaled."""
+    scaled = f'  with temperature {model.temperature:.3f}' if name == 'scaled' else ''
+    loss = f'  loss {found["loss"]:.4f}' if scaled else ''
+    return f'calibration error {found["ece"]:.2f} %{loss}{scaled}'
+
+
+def _part(model: Trained, name: str, found: Calibration) -> figures.Part:
+    heading = f'calibration error {found["ece"]:.2f} %'
+    if name == 'scaled':
+        heading = f'temperature {model.temperature:.3f}: {heading}'
+    bins = found['bins']
+    images = calibration.shares(bins).tolist()
+    return heading, images, [b['confidence'] for b in bins], [b['accuracy'] for b in bins]
 
 
 def _parser(prog: str) -> ArgumentParser:
@@ -93,6 +154,13 @@ def _parser(prog: str) -> ArgumentParser:
         default='none',
         help='test-time augmentation, the mean of the logits of several views: '
         f'{", ".join(inference.views)} (default: none)',
+    )
+    parser.add_argument(
+        '--calibrate',
+        action='store_true',
+        default=False,
+        help='choose the temperature, by which logits are divided, on validation images; keep it '
+        'beside the weights, where predict and export find it',
     )
     parser.add_argument(
         '--out', default='', metavar='FOLDER', help='where to write (default: results/RUN)'

@@ -27,13 +27,23 @@ def main(argv: Sequence[str], prog: str) -> None:
     model = trained.load(given.weights, {**flags, 'gpu': -1, 'cpu_engine': 'chainer'})
     with prefixed(f'{model.weights}: '):
         exported = write.convert(model)
-    checked = exported.checked
-    size = write.write(path, exported.model, write.describe(model, exported, given.license, {}))
+    checked, chosen, lost = exported.checked, exported.model, None
+    if given.int8:
+        with prefixed(f'--int8: {model.weights}: '):
+            chosen, lost = write.in_int8(model, exported)
+    about = write.describe(model, exported, given.license, lost._asdict() if lost else {})
+    size = write.write(path, chosen, about)
     print(
         f'{path}  {size / 1e6:.1f} MB\n'
         f'checked  {checked.same} of {checked.pictures} test pictures get the same class from '
         f'onnxruntime and Chainer; largest difference {checked.difference:.1e} of the largest logit'
     )
+    if lost:
+        print(
+            f'int8     error {lost.error:.2f} % before, {lost.int8_error:.2f} % after, of '
+            f'{lost.pictures:,} validation pictures, of which {lost.changed} get another class; '
+            f'mean difference {lost.difference:.1e} of the largest logit'
+        )
 
 
 def _path(given: argparse.Namespace) -> pathlib.Path:
@@ -54,6 +64,13 @@ def _parser(prog: str) -> ArgumentParser:
     )
     add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
     parser.add_argument('--onnx', default='', metavar='FILE.onnx', help='the file to write')
+    parser.add_argument(
+        '--int8',
+        action='store_true',
+        default=False,
+        help='compute in 8-bit integers: a quarter of the size, and faster on most processors; '
+        'ranges are measured on validation pictures, and what it costs is told',
+    )
     parser.add_argument(
         '--license',
         default=metadata.NO_LICENCE,

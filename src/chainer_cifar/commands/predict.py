@@ -34,7 +34,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     _check(given, prog)
     model = load(given, onnx=True)
     chosen = (_test_images if given.first else _files)(given, model)
-    rows = classify.predict(chosen, model, given.tta, given.top)
+    rows = classify.predict(chosen, model, given.tta, given.top, given.reject)
     print(predictions.formats[given.format](rows), flush=True)
     if given.gallery:
         classify.draw(rows, chosen, pathlib.Path(given.gallery))
@@ -56,6 +56,8 @@ def _check(given: argparse.Namespace, prog: str) -> None:
         )
     if given.top < 1:
         raise UserError(f'--top {given.top}: must be a number from 1 up')
+    if not 0 <= given.reject <= 1:
+        raise UserError(f'--reject {given.reject}: must be a number from 0 to 1')
     if given.first is None and not given.images:
         raise UserError('give picture files, a folder of them, or --first N for test images')
     if given.first is not None and (given.images or given.labels):
@@ -109,6 +111,14 @@ def _parser(prog: str) -> ArgumentParser:
     )
     parser.add_argument(
         '--top', type=int, default=3, metavar='K', help='how many classes to list (default: 3)'
+    )
+    parser.add_argument(
+        '--reject',
+        type=float,
+        default=0.0,
+        metavar='P',
+        help=f"answer '{predictions.UNKNOWN}' where no class has this probability, "
+        'as 0.6 (default: 0, always answer a class)',
     )
     parser.add_argument(
         '--format',

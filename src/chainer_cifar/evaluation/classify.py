@@ -133,7 +133,7 @@ def first_test_images(count: int, data: Dataset, model: Trained) -> PicturesToCl
 
 
 def predict(
-    chosen: PicturesToClassify, model: Trained, tta: str, top: int
+    chosen: PicturesToClassify, model: Trained, tta: str, top: int, reject: float = 0
 ) -> list[predictions.Row]:
     """Predict the class of each picture.
 
@@ -142,11 +142,13 @@ def predict(
         model: The net.
         tta: A name in `inference.views`.
         top: How many classes to list.
+        reject: The answer is `predictions.UNKNOWN` if no class has this probability.
     """
     count = len(chosen.names)
     with tqdm(total=count, desc='predict', unit='img', leave=False, disable=None) as bar:
         logits = inference.logits(model.net, chosen.inputs, tta, bar.update)
-    return predictions.rows(chosen.names, logits, model.class_names, top, chosen.labels)
+    logits = logits / model.temperature
+    return predictions.rows(chosen.names, logits, model.class_names, top, chosen.labels, reject)
 
 
 def draw(rows: Sequence[predictions.Row], chosen: PicturesToClassify, path: pathlib.Path) -> None:
@@ -155,6 +157,8 @@ def draw(rows: Sequence[predictions.Row], chosen: PicturesToClassify, path: path
     for name, row in zip(chosen.short, rows, strict=True):
         best = row['top'][0]
         truth = [f'truth: {row["label"]}'] if row.get('right') is False else []
-        captions.append((name, f'{best["class"]} {100 * best["probability"]:.0f} %', *truth))
+        rejected = [predictions.UNKNOWN] if row.get('answer') == predictions.UNKNOWN else []
+        guess = f'{best["class"]} {100 * best["probability"]:.0f} %'
+        captions.append((name, *rejected, guess, *truth))
     title = predictions.score(rows) or f'{len(rows)} picture{"s" if len(rows) > 1 else ""}'
     figures.gallery(chosen.pictures, captions, path, title, [row.get('right') for row in rows])

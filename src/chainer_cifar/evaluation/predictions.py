@@ -18,14 +18,22 @@ from chainer_cifar.table import aligned
 Guess = TypedDict('Guess', {'class': str, 'probability': float})
 
 
+UNKNOWN = 'unknown'  # the answer if no class is probable enough
+
+
 class _Always(TypedDict):
     image: str  # its name
     top: list[Guess]  # the most probable classes, the most probable one first
 
 
 class Row(_Always, total=False):
-    """The prediction for one picture; the last two are there if its true class is known."""
+    """The prediction for one picture.
 
+    `label` and `right` are there if its true class is known, `answer` if unsure ones are rejected;
+    an answer `UNKNOWN` is neither right nor wrong.
+    """
+
+    answer: str  # a class, or `UNKNOWN`
     label: str  # the name of the true class
     right: bool
 
@@ -39,6 +47,7 @@ def rows(
     class_names: Sequence[str],
     top: int,
     labels: Sequence[int | None] | None = None,
+    reject: float = 0,
 ) -> list[Row]:
     """Make a row for each picture.
 
@@ -48,6 +57,7 @@ def rows(
         class_names: K names.
         top: How many of the most probable classes to list.
         labels: The true class numbers; None if unknown.
+        reject: Below this probability the answer is `UNKNOWN`; 0: there are no answers.
     """
     probabilities = np.exp(log_probabilities(logits))
     order = np.argsort(-probabilities, axis=1, kind='stable')[:, :top]
@@ -57,18 +67,27 @@ def rows(
             {'class': class_names[k], 'probability': float(probabilities[i, k])} for k in order[i]
         ]
         row: Row = {'image': name, 'top': best}
+        if reject:
+            row['answer'] = best[0]['class'] if best[0]['probability'] >= reject else UNKNOWN
         label = None if labels is None else labels[i]
         if label is not None:
             row['label'] = class_names[label]
-            row['right'] = bool(order[i, 0] == label)
+            if row.get('answer') != UNKNOWN or not reject:
+                row['right'] = bool(order[i, 0] == label)
         found.append(row)
     return found
 
 
 def score(rows: Sequence[Row]) -> str | None:
-    """Write ``7 of 10 right``; return None if no label is known."""
+    """Write ``7 of 10 right``, ``7 of 10 right, 2 unknown``; return None if there is no such thing.
+
+    Unknown ones do not count among the ten.
+    """
     known = [row['right'] for row in rows if 'right' in row]
-    return f'{sum(known)} of {len(known)} right' if known else None
+    unknown = sum(row.get('answer') == UNKNOWN for row in rows)
+    parts = [f'{sum(known)} of {len(known)} right'] if known else []
+    parts += [f'{unknown} unknown'] if any('answer' in row for row in rows) else []
+    return ', '.join(parts) or None
 
 
 @formats.register('table')
@@ -77,10 +96,14 @@ def table(rows: Sequence[Row]) -> str:
     texts = []
     for row in rows:
         cells = [printable(row['image'])]
+        if 'answer' in row:
+            cells.append(printable(row['answer']))
         for best in row['top']:
             cells += [printable(best['class']), f'{100 * best["probability"]:5.1f} %']
         if 'right' in row:
             cells.append('right' if row['right'] else f'wrong: {printable(row["label"])}')
+        elif 'label' in row:
+            cells.append(f'truth: {printable(row["label"])}')
         texts.append(cells)
     count = max(map(len, texts))
     texts = [cells + [''] * (count - len(cells)) for cells in texts]
@@ -95,13 +118,18 @@ def as_json(rows: Sequence[Row]) -> str:
 
 @formats.register('csv')
 def as_csv(rows: Sequence[Row]) -> str:
-    """Write a line for each picture: image, label (empty if unknown), class_1, probability_1, …"""
+    """Write a line for each picture: image, label (empty if unknown), class_1, probability_1, …
+
+    Where unsure ones are rejected, `answer` stands after the label.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator='\n')
     numbers = range(1, len(rows[0]['top']) + 1)
     columns = [f'{name}_{number}' for number in numbers for name in ('class', 'probability')]
-    writer.writerow(['image', 'label', *columns])
+    answers = ['answer'] if 'answer' in rows[0] else []
+    writer.writerow(['image', 'label', *answers, *columns])
     for row in rows:
         best = [value for guess in row['top'] for value in guess.values()]
-        writer.writerow([row['image'], row.get('label', ''), *best])
+        answer = [row['answer']] if answers else []
+        writer.writerow([row['image'], row.get('label', ''), *answer, *best])
     return out.getvalue().rstrip('\n')

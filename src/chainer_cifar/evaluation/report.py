@@ -29,7 +29,14 @@ class ClassScores(Scores):
     support: int  # images of this class
 
 
-class Report(Top5Error):
+class TwoClasses(TypedDict, total=False):
+    """What only sets of images of two classes have; 0 to 1, of the second class."""
+
+    roc_auc: float  # how probable it is that one of it gets a higher probability than another
+    average_precision: float  # the area below precision over recall
+
+
+class Report(Top5Error, TwoClasses):
     """All numbers of a report."""
 
     loss: float  # mean cross-entropy, nats
@@ -55,11 +62,13 @@ def measure(logits: Array, labels: Array, class_names: Sequence[str]) -> Report:
     top_5: Top5Error = {}
     if len(class_names) >= TOP_5_CLASSES:
         top_5['top5_error'] = 100 * (1 - int(among_top_5(logits, labels).sum()) / len(labels))
+    two: TwoClasses = _of_two(logits, labels) if len(class_names) == 2 else {}
     return {
         'loss': float(-log_probabilities(logits)[np.arange(len(labels)), labels].mean()),
         'error': 100 * (1 - correct / len(labels)),
         'accuracy': 100 * correct / len(labels),
         **top_5,
+        **two,
         'classes': [
             {
                 'name': name,
@@ -88,6 +97,16 @@ def _scores(
     return precision, recall, f1
 
 
+def _of_two(logits: Array, labels: Array) -> TwoClasses:
+    if len(np.unique(labels)) < 2:
+        return {}  # there is nothing to tell apart
+    score = logits[:, 1].astype(np.float64) - logits[:, 0]
+    return {
+        'roc_auc': float(metrics.roc_auc_score(labels, score)),
+        'average_precision': float(metrics.average_precision_score(labels, score)),
+    }
+
+
 def _average(precision: Array, recall: Array, f1: Array) -> Scores:
     return {'precision': float(precision), 'recall': float(recall), 'f1': float(f1)}
 
@@ -111,9 +130,15 @@ def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[st
         zero_division=0,
     )
     top_5 = f'  top-5 error {numbers["top5_error"]:.2f} %' if 'top5_error' in numbers else ''
+    two = ''
+    if 'roc_auc' in numbers:
+        two = (
+            f'\nROC-AUC {numbers["roc_auc"]:.4f}  average precision '
+            f'{numbers["average_precision"]:.4f} ({printable(class_names[1])})'
+        )
     return (
         f'loss {numbers["loss"]:.4f}  error {numbers["error"]:.2f} %  '
-        f'accuracy {numbers["accuracy"]:.2f} %{top_5}\n\n{classes.rstrip()}'
+        f'accuracy {numbers["accuracy"]:.2f} %{top_5}{two}\n\n{classes.rstrip()}'
     )
 
 

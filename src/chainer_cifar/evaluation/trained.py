@@ -16,6 +16,7 @@ from chainer_cifar.data import input_transform
 from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.preprocess import Preprocessing, name_of
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import calibration
 from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
 from chainer_cifar.weights import npz
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
@@ -36,6 +37,7 @@ class Trained:
         device: Where the net is.
         data_checksum: `Dataset.checksum` of the data it was trained on; empty if unknown.
         batch_size: The batch size that it was trained with.
+        temperature: By which logits are divided before the softmax; see calibration.py.
     """
 
     weights: pathlib.Path
@@ -46,6 +48,7 @@ class Trained:
     device: chainer.backend.Device
     data_checksum: str
     batch_size: int
+    temperature: float = 1.0
 
     @property
     def results(self) -> pathlib.Path:
@@ -85,7 +88,8 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     net.to_device(device)
     checksum = str(description.get('data_checksum', ''))
     classes = description['classes']
-    return Trained(weights, config, classes, found, net, device, checksum, batch_size)
+    temperature = calibration.read(weights)
+    return Trained(weights, config, classes, found, net, device, checksum, batch_size, temperature)
 
 
 def find(name: str | os.PathLike[str]) -> pathlib.Path:

@@ -107,8 +107,17 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
         _check_ends(net.session, len(described.classes))
     transform = InputTransform(Raw(), Normalization(0, 1))
     device = config.open_device()
-    checksum = described.data_checksum
-    return Trained(path, config, described.classes, transform, net, device, checksum, batch_size)
+    return Trained(
+        path,
+        config,
+        described.classes,
+        transform,
+        net,
+        device,
+        described.data_checksum,
+        batch_size,
+        described.temperature,
+    )
 
 
 def read(path: pathlib.Path) -> tuple[bytes, metadata.Metadata]:

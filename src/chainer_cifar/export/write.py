@@ -1,5 +1,6 @@
 """Write a trained net as an ONNX file that is checked before it is there."""
 
+import dataclasses
 import pathlib
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.evaluation import image_sets, raw_pictures
 from chainer_cifar.evaluation.trained import Trained
-from chainer_cifar.export import check, input_graph, trace
+from chainer_cifar.export import check, input_graph, quantize, trace
 from chainer_cifar.export.check import Checked
 from chainer_cifar.export.metadata import Metadata
 from chainer_cifar.export.session import OnnxNet
@@ -46,6 +47,23 @@ def convert(trained: Trained) -> Exported:
     return Exported(model, check.against_chainer(trained, net, tests), pictures)
 
 
+def in_int8(trained: Trained, exported: Exported) -> tuple[Any, quantize.Loss]:
+    """Quantize the net, with validation pictures of the run; tell what it costs on them.
+
+    Raises:
+        UserError: There are no such pictures, or onnxruntime cannot do it.
+    """
+    raw = dataclasses.replace(trained, data_checksum=exported.pictures.checksum())
+    rows, labels, index = image_sets.choices['valid'](raw, exported.pictures)
+    model = quantize.quantize(exported.model, as_pictures(rows[index[: quantize.CALIBRATE]]))
+    logits = []
+    for each in (exported.model, model):
+        net, size = OnnxNet(each.SerializeToString(), 'the export'), max(check.BATCHES)
+        batches = (index[start : start + size] for start in range(0, len(index), size))
+        logits.append(np.concatenate([net.logits(as_pictures(rows[some])) for some in batches]))
+    return model, quantize.loss(*logits, labels[index])
+
+
 def as_pictures(rows: Any) -> NDArray[np.uint8]:
     """Return rows ``(N, 3072)`` as pictures ``(N, 3, 32, 32)``."""
     pictures: NDArray[np.uint8] = np.ascontiguousarray(rows).reshape(-1, *SHAPE)
@@ -62,7 +80,7 @@ def describe(
         weights=str(trained.weights),
         license=license,
         data_checksum=exported.pictures.checksum(),
-        temperature=1.0,
+        temperature=trained.temperature,
         checked=exported.checked._asdict(),
         quantized=quantized,
     )

@@ -9,6 +9,7 @@ from chainer_cifar.figures.plots import (
     limits,
     rate_test,
 )
+from chainer_cifar.figures.reliability import Part, reliability
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels
 from chainer_cifar.figures.tiles import colours, image_sheet, own_range, resized, shrunk, tiled
 
@@ -16,6 +17,7 @@ __all__ = [
     'GALLERY',
     'MEASURES',
     'PARTS',
+    'Part',
     'colours',
     'comparison',
     'confusion',
@@ -26,6 +28,7 @@ __all__ = [
     'own_range',
     'panels',
     'rate_test',
+    'reliability',
     'resized',
     'shrunk',
     'tiled',

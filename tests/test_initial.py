@@ -4,13 +4,16 @@ import pytest
 
 from chainer_cifar import initial
 from chainer_cifar.config import TrainConfig
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 
 CPU = chainer.get_device('@numpy')
 
 
 def draw(n_image=50, **flags):
-    return initial.draw(TrainConfig(model='simple_gap', **flags), 3, np.arange(n_image) % 3, CPU)
+    labels = np.arange(n_image) % 3
+    data = Dataset(np.zeros((n_image, 3, 32, 32), np.uint8), labels, None, None, list('abc'))
+    return initial.draw(TrainConfig(model='simple_gap', **flags), data, CPU)
 
 
 def numbers(drawn):

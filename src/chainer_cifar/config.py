@@ -63,7 +63,9 @@ class TrainConfig:
     gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
     model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
     batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
-    dataset: str = _flag(DATA, 'dataset/image.pkl', 'images, a file made by dataset.py', '-d')
+    dataset: str = _flag(
+        DATA, 'dataset/image.pkl', 'images, made by dataset.py: a file, or a folder image_raw', '-d'
+    )
     label: str = _flag(DATA, 'dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
     prefix: str = _flag(
         RUN, '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'

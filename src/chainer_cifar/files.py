@@ -33,7 +33,7 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, 0o666 & ~umask())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -66,7 +66,8 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink()
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return which permissions new files shall not have."""
     # To read the umask one must set it. Without it, mkstemp files would stay at 0600.
     value = os.umask(0)
     os.umask(value)

@@ -6,11 +6,10 @@ The trainer begins with it; `visualize` draws it again to show what the training
 from typing import NamedTuple
 
 import chainer
-import numpy as np
-from numpy.typing import NDArray
 
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import batches
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.randomness import INITIAL, seed_all
 
@@ -23,22 +22,19 @@ class Initial(NamedTuple):
     iterator: chainer.iterators.SerialIterator  # see batches.training_iterator
 
 
-def draw(
-    config: TrainConfig, n_class: int, labels: NDArray[np.int32], device: chainer.backend.Device
-) -> Initial:
+def draw(config: TrainConfig, data: Dataset, device: chainer.backend.Device) -> Initial:
     """Draw it from the seed of the run, and leave NumPy's random state as it is in training.
 
     Args:
         config: The flags of the run.
-        n_class: Number of classes.
-        labels: Labels of all training images, including those for validation, integers ``(N,)``.
+        data: Labels and classes count; the images do not.
         device: Where the net will live; `draw` sets its random state, too.
 
     Raises:
         UserError: There are fewer images than the config asks for.
     """
-    net = draw_net(config, n_class, device)
-    split = split_images(config, len(labels))
+    net = draw_net(config, data.n_class, device)
+    split, labels = split_images(config, data), data.train_labels
     if not config.no_valid_data and not len(split.valid):
         raise UserError(
             f'{config.dataset}: {len(labels)} training images are too few to set some aside '
@@ -57,6 +53,6 @@ def draw_net(config: TrainConfig, n_class: int, device: chainer.backend.Device) 
     return config.create_net(n_class)
 
 
-def split_images(config: TrainConfig, n_image: int) -> batches.Split:
-    """Choose which of `n_image` images train and which validate."""
-    return batches.Split(n_image, config.seed, validate=not config.no_valid_data)
+def split_images(config: TrainConfig, data: Dataset) -> batches.Split:
+    """Choose which of the training images train and which validate."""
+    return batches.Split(data, config.seed, validate=not config.no_valid_data)

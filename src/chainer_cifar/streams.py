@@ -75,14 +75,25 @@ def printable(text: object) -> str:
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Drop what C libraries, such as libtiff, write to standard error in the block."""
+def silence() -> Iterator[TextIO]:
+    """Drop what C libraries, such as libtiff, write to standard error in the block.
+
+    What the block writes to the stream that it gets, such as a bar of progress, is seen.
+    """
     kept = os.dup(2)
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
         os.close(null)
-        yield
+        try:
+            ours = sys.stderr.fileno() == 2
+        except (OSError, AttributeError):  # in a notebook, or a test that catches it
+            ours = False
+        if ours:
+            with open(kept, 'w', encoding=sys.stderr.encoding, closefd=False) as stream:
+                yield stream
+        else:
+            yield sys.stderr
     finally:
         os.dup2(kept, 2)
         os.close(kept)

@@ -56,18 +56,17 @@ def test_all(tmp_path, cifar10_folder):
 
     for name in ('mean', 'zca', 'norm_zca', 'raw'):
         images = store.read_images(out / store.image_file(name))
-        assert images['train'].shape == (200, 3072) and images['test'].shape == (40, 3072)
+        assert images['train'].shape == (200, 3, 32, 32)
         # What was saved treats a picture as dataset.py did.
         again = store.read_statistics(out / store.statistics_file(name))
-        np.testing.assert_allclose(again(raw.test_images), images['test'], rtol=1e-4, atol=1e-4)
+        rows = images['test'].reshape(40, 3072)
+        np.testing.assert_allclose(again(raw.test_images), rows, rtol=1e-4, atol=1e-4)
         with Image.open(out / store.sample_file(name)) as sheet:
             assert sheet.size == (342, 342)
 
     images = store.read_images(out / 'image.pkl')
     mean = np.float32(raw.train_images.mean(dtype=np.float64))
-    np.testing.assert_array_equal(
-        images['test'], raw.test_images.reshape(-1, 3072).astype(np.float32) - mean
-    )
+    np.testing.assert_array_equal(images['test'], raw.test_images.astype(np.float32) - mean)
 
 
 def test_digits_need_no_download_and_have_a_folder_of_their_own(tmp_path):
@@ -132,7 +131,7 @@ def test_help(tmp_path):
     text = ' '.join(done.stdout.split())
     for part in (
         'cifar10, cifar100, digits',
-        '(default: mean,zca,norm_zca,raw)',
+        '(default: mean,zca,norm_zca,raw; raw for your own pictures',
         '(default: 1e-05)',
     ):
         assert part in text

@@ -3,59 +3,86 @@ import numpy as np
 import pytest
 
 from chainer_cifar.data import augment, batches
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 from strict_array import Device as StrictDevice
 
 
 def make(n=20, device=None):
-    images = np.arange(n * 3072, dtype=np.float32).reshape(n, 3072)
+    images = np.arange(n * 3072, dtype=np.float32).reshape(n, 3, 32, 32)
     labels = np.arange(n, dtype=np.int32)
     device = device or chainer.get_device('@numpy')
     normalization = Normalization((1, 2, 3), (2, 4, 8))
     return batches.DeviceImages(images, labels, device, normalization), images, labels
 
 
+def labelled(labels, **more):
+    labels = np.asarray(labels, np.int32)
+    return Dataset(None, labels, None, None, [], **more)
+
+
 def test_split_of_cifar10_is_45000_and_5000():
-    split = batches.Split(50000, seed=1)
+    data = labelled(np.arange(50000) % 10)
+    split = batches.Split(data, seed=1)
     assert len(split.train) == 45000 and len(split.valid) == 5000
     assert set(split.train) | set(split.valid) == set(range(50000))
-    np.testing.assert_array_equal(split.train, batches.Split(50000, seed=1).train)
-    assert not np.array_equal(split.train, batches.Split(50000, seed=2).train)
+    np.testing.assert_array_equal(split.train, batches.Split(data, seed=1).train)
+    assert not np.array_equal(split.train, batches.Split(data, seed=2).train)
 
 
 def test_split_without_validation():
-    split = batches.Split(50, seed=1, validate=False)
+    data = labelled(np.zeros(50), valid=np.array([3]), groups=np.arange(50))
+    split = batches.Split(data, seed=1, validate=False)
     assert sorted(split.train) == list(range(50)) and len(split.valid) == 0
+
+
+def test_split_as_the_user_chose():
+    data = labelled(np.zeros(9), valid=np.array([7, 2]), groups=np.arange(9))
+    split = batches.Split(data, seed=1)
+    assert sorted(split.valid) == [2, 7] and sorted(split.train) == [0, 1, 3, 4, 5, 6, 8]
+    assert split.train.tolist() != sorted(split.train)
+
+
+def test_split_of_few_pictures_has_each_class_on_both_sides():
+    labels = np.repeat([0, 1, 2], [3, 40, 101])
+    for seed in range(20):
+        split = batches.Split(labelled(labels, groups=np.arange(144)), seed)
+        assert np.bincount(labels[split.valid]).tolist() == [1, 4, 10]
+        assert sorted([*split.train, *split.valid]) == list(range(144))
+
+
+def test_split_keeps_groups_whole():
+    groups = np.arange(60) // 6
+    split = batches.Split(labelled(np.arange(60) // 30, groups=groups), seed=1)
+    assert len(split.valid) == 12 and not set(groups[split.valid]) & set(groups[split.train])
 
 
 def test_take_and_batches():
     data, images, labels = make()
     x, t = data.take([3, 1])
-    np.testing.assert_array_equal(x, images[[3, 1]].reshape(2, 3, 32, 32))
+    np.testing.assert_array_equal(x, images[[3, 1]])
     np.testing.assert_array_equal(t, labels[[3, 1]])
     parts = list(data.batches(range(2, 13), 4))
     assert [len(t) for _, t in parts] == [4, 4, 3]
     assert [int(i) for _, t in parts for i in t] == list(range(2, 13))
-    np.testing.assert_array_equal(
-        parts[0][0][:, 1], (images[2:6, 1024:2048].reshape(4, 32, 32) - 2) / 4
-    )
+    np.testing.assert_array_equal(parts[0][0][:, 1], (images[2:6, 1] - 2) / 4)
 
 
 def test_bytes_become_floats():
-    images = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
+    images = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3, 32, 32)
     device = chainer.get_device('@numpy')
     data = batches.DeviceImages(images, np.zeros(2, np.int32), device, Normalization(0, 255))
     (x, _), *_ = data.batches([1, 0], 2)
     assert x.dtype == np.float32
-    np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
+    np.testing.assert_array_equal(x, images[::-1] / np.float32(255))
     x, _ = data.augmenting_converter(augment.create('none'))([(1, 0), (0, 0)], None)
-    np.testing.assert_array_equal(x, images[::-1].reshape(2, 3, 32, 32) / np.float32(255))
+    np.testing.assert_array_equal(x, images[::-1] / np.float32(255))
 
 
 def test_many_images_reach_a_device_in_order():
     data, images, _ = make(n=2001, device=StrictDevice)  # one more than are sent at a time
-    np.testing.assert_array_equal(data.images.get().reshape(2001, 3072), images)
+    np.testing.assert_array_equal(data.images.get(), images)
 
 
 def test_converter_on_a_device():
@@ -104,7 +131,7 @@ def test_a_batch_knows_which_images_it_holds_and_their_epochs():
     data, images, labels = make()
     batch = data.batch([(7, 2), (3, 3)])
     assert batch.number.tolist() == [7, 3] and batch.epoch.tolist() == [2, 3]
-    np.testing.assert_array_equal(batch.x.reshape(2, 3072), images[[7, 3]])
+    np.testing.assert_array_equal(batch.x, images[[7, 3]])
     assert batch.t.tolist() == labels[[7, 3]].tolist()
 
 

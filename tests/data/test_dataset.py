@@ -1,5 +1,6 @@
 import json
 import pickle
+import zlib
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ def write(folder, n_labels=4, labels=(0, 1, 2, 1), names=None):
 
 def test_load_with_names(tmp_path):
     data = dataset.load(*write(tmp_path, names=['a', 'b', 'c', 'd']))
-    assert data.n_class == 4 and data.train_images.shape == (4, 3072)
+    assert data.n_class == 4 and data.train_images.shape == (4, 3, 32, 32)
+    assert data.shape == (3, 32, 32)
 
 
 def test_load_without_names(tmp_path):
@@ -36,6 +38,13 @@ def test_checksum_tells_data_apart(tmp_path):
     again = dataset.load(*write(tmp_path))
     other = dataset.load(*write(tmp_path, labels=(0, 1, 2, 0)))
     assert first.checksum() == again.checksum() != other.checksum()
+
+
+def test_the_checksum_is_that_of_all_bytes_together(tmp_path, monkeypatch):
+    data = dataset.load(*write(tmp_path))
+    whole = zlib.crc32(b''.join(array.tobytes() for array in data[:4]))
+    monkeypatch.setattr(dataset, 'CHUNK', 3)
+    assert data.checksum() == f'{whole:08x}'
 
 
 def test_files_that_do_not_fit(tmp_path):

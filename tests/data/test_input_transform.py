@@ -3,7 +3,7 @@ import pytest
 
 from chainer_cifar.data import input_transform, store
 from chainer_cifar.data.normalize import Normalization
-from chainer_cifar.data.preprocess import preprocessing
+from chainer_cifar.data.preprocess import Raw, preprocessing
 from chainer_cifar.errors import UserError
 
 NORMALIZATION = Normalization((1, 2, 3), (4, 5, 6))
@@ -45,6 +45,29 @@ def test_images_without_statistics(pictures, tmp_path):
     np.testing.assert_array_equal(found.normalization.std, NORMALIZATION.std)
     with pytest.raises(UserError, match='had no statistics'):
         found(pictures)
+
+
+def test_shape_and_fit_come_back(tmp_path):
+    store.write_statistics(tmp_path / 'image_raw_stats.npz', 'raw', Raw(), 'pad')
+    grey = Normalization(5, 2, channels=1)
+    transform = input_transform.from_dataset(tmp_path / 'image_raw', grey, (1, 48, 64))
+    transform.write(tmp_path / 'i.npz')
+    found = input_transform.read(tmp_path / 'i.npz')
+    assert (found.shape, found.fit) == ((1, 48, 64), 'pad')
+    pictures = np.full((2, 1, 48, 64), 9, np.uint8)
+    np.testing.assert_array_equal(found(pictures), np.full((2, 1, 48, 64), 2, np.float32))
+
+
+def test_a_file_of_earlier_versions_is_of_squares_of_32(tmp_path):
+    path = tmp_path / 'input.npz'
+    numbers = {'normalization/mean': np.zeros(3), 'normalization/std': np.ones(3)}
+    np.savez(path, preprocessing=np.array('raw'), **numbers)
+    found = input_transform.read(path)
+    assert (found.shape, found.fit) == ((3, 32, 32), 'crop')
+    for wrong in ({'shape': np.array([2, 32, 32])}, {'fit': np.array('stretch')}):
+        np.savez(path, **numbers, **wrong)
+        with pytest.raises(UserError, match='damaged'):
+            input_transform.read(path)
 
 
 def test_missing_and_damaged(tmp_path):

@@ -9,7 +9,7 @@ from strict_array import xp as strict
 
 @pytest.fixture(scope='module')
 def images():
-    return np.random.default_rng(0).integers(0, 256, (5000, 3072), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (5000, 3, 32, 32), np.uint8)
 
 
 @pytest.mark.parametrize('name', list(normalizations))
@@ -34,8 +34,8 @@ def test_ranges(images):
 
 def test_channel_is_mean_and_deviation_of_each_channel(images):
     images = images.copy()
-    images[:, 1024:2048] //= 2
-    images[:, 2048:] = 7  # without any variation
+    images[:, 1] //= 2
+    images[:, 2] = 7  # without any variation
     fitted = normalize.fit('channel', images)
     planes = images.reshape(-1, 3, 1024).astype(float)
     np.testing.assert_allclose(fitted.mean, planes.mean(axis=(0, 2)), rtol=1e-6)
@@ -49,6 +49,18 @@ def test_channel_is_mean_and_deviation_of_each_channel(images):
 def test_for_raw_images_only(name, images):
     with pytest.raises(UserError, match=f'^{name}: is for raw images; give -d'):
         normalize.fit(name, images.astype(np.float32))
+
+
+@pytest.mark.parametrize('name', list(normalizations))
+def test_grey_and_other_sizes(name, monkeypatch):
+    images = np.random.default_rng(0).integers(0, 256, (50, 1, 20, 10), np.uint8)
+    fitted = normalize.fit(name, images)
+    assert fitted.mean.shape == fitted.std.shape == (1,)
+    assert fitted(np, images.astype('f')).shape == images.shape
+    monkeypatch.setattr(normalize, 'CHUNK', 1)  # less than an image has
+    np.testing.assert_allclose(normalize.fit(name, images).mean, fitted.mean)
+    if name == 'channel':
+        np.testing.assert_allclose(fitted.mean, images.mean(), rtol=1e-6)
 
 
 @pytest.mark.parametrize(('mean', 'std'), [(0, 0), (np.nan, 1), (0, np.inf), ((1, 2), 1)])

@@ -33,7 +33,7 @@ def test_images_come_back(tmp_path):
     back = store.read_images(tmp_path / 'image.pkl')
     assert list(back) == ['train', 'test']
     for part, array in (('train', train), ('test', test)):
-        np.testing.assert_array_equal(back[part], array)
+        np.testing.assert_array_equal(back[part], array.reshape(-1, 3, 32, 32))
         assert back[part].dtype == np.float32 and not back[part].flags.writeable
     # pickle itself reads it too.
     with open(tmp_path / 'image.pkl', 'rb') as file:
@@ -48,7 +48,7 @@ def test_images_of_the_original_project(tmp_path, python2_pickle, dtype):
     back = store.read_images(path)
     for part, array in (('train', train), ('test', test)):
         assert back[part].dtype == np.float32 and back[part].flags.c_contiguous
-        np.testing.assert_array_equal(back[part], array.astype(np.float32))
+        np.testing.assert_array_equal(back[part], array.astype('f').reshape(-1, 3, 32, 32))
 
 
 @pytest.mark.parametrize('dtype', ['<i4', '<i8', '>i8', '|u1'])
@@ -221,6 +221,58 @@ def test_statistics_that_are_something_else(tmp_path):
         with pytest.raises(UserError) as error:
             store.read_statistics(path)
         one_line(error, path)
+
+
+def write_folder(folder, train, test):
+    folder.mkdir(exist_ok=True)
+    for part, array in (('train', train), ('test', test)):
+        np.save(folder / f'{part}.npy', array)
+    return folder
+
+
+def test_a_folder_is_mapped_into_memory(tmp_path):
+    train = np.random.default_rng(0).integers(0, 256, (5, 3, 6, 4), np.uint8)
+    back = store.read_images(write_folder(tmp_path / 'image_raw', train, train[:2]))
+    np.testing.assert_array_equal(back['train'], train)
+    np.testing.assert_array_equal(back['test'], train[:2])
+    for array in back.values():
+        assert type(array) is np.ndarray and isinstance(array.base, np.memmap)
+        assert not array.flags.writeable
+
+
+@pytest.mark.parametrize(
+    ('train', 'message'),
+    [
+        (np.zeros((2, 12), np.uint8), r'holds uint8 \(2, 12\), not uint8'),
+        (np.zeros((2, 3, 4, 4), np.float32), 'holds float32'),
+        (np.zeros((0, 3, 4, 4), np.uint8), r'holds uint8 \(0, 3, 4, 4\)'),
+        (np.zeros((2, 2, 4, 4), np.uint8), r'\(2, 4, 4\) is not the shape of an image'),
+        (np.zeros((2, 3, 4, 3000), np.uint8), 'is not the shape of an image'),
+        (np.zeros((2, 3, 4, 4), np.uint8, order='F'), 'Fortran'),
+        (np.array([[None]]), 'pickle'),
+    ],
+)
+def test_bad_folders(tmp_path, train, message):
+    folder = write_folder(tmp_path / 'image_raw', train, np.zeros((2, 3, 4, 4), np.uint8))
+    with pytest.raises(UserError, match=message) as error:
+        store.read_images(folder)
+    one_line(error, folder / 'train.npy')
+
+
+def test_a_folder_of_two_shapes_or_with_half_a_file(tmp_path):
+    images = np.zeros((9, 3, 4, 4), np.uint8)
+    folder = write_folder(tmp_path / 'image_raw', images, images[:, :1])
+    with pytest.raises(UserError, match='two shapes'):
+        store.read_images(folder)
+    data = (folder / 'train.npy').read_bytes()
+    for size in (0, 5, 100, len(data) - 1):
+        (folder / 'train.npy').write_bytes(data[:size])
+        with pytest.raises(UserError) as error:
+            store.read_images(folder)
+        one_line(error, folder / 'train.npy')
+    (folder / 'train.npy').unlink()
+    with pytest.raises(UserError, match='no such file'):
+        store.read_images(folder)
 
 
 def test_file_names():

@@ -47,7 +47,7 @@ def data(n=50, n_class=3):
     labels = (np.arange(n + 20) % n_class).astype(np.int32)
     images = rng.randn(n + 20, 3, 1024).astype(np.float32)
     images[np.arange(n + 20), labels % 3] += 1
-    images = images.reshape(-1, 3072)
+    images = images.reshape(-1, 3, 32, 32)
     return Dataset(images[:n], labels[:n], images[n:], labels[n:], list('abc'))
 
 
@@ -82,7 +82,7 @@ def test_evaluation_is_of_the_right_images(tiny):
     row = run.log.rows[0]
     net = run.net
     with chainer.using_config('train', False):
-        logits = net(d.test_images.reshape(-1, 3, 32, 32)).array
+        logits = net(d.test_images).array
     assert row['test_error'] == pytest.approx(100 * (logits.argmax(1) != d.test_labels).mean())
     saved = nets.create('tiny', 3)
     chainer.serializers.load_npz('models/tiny_sgd/best.npz', saved)
@@ -194,7 +194,7 @@ def test_the_average_is_evaluated_and_saved(tiny, average):
     averaged = run.trainer.updater.average.net
     assert not np.array_equal(averaged.fc.W.array, run.net.fc.W.array) or average == 'lookahead(2)'
     with chainer.using_config('train', False):
-        logits = averaged(d.test_images.reshape(-1, 3, 32, 32)).array
+        logits = averaged(d.test_images).array
     expected = 100 * (logits.argmax(1) != d.test_labels).mean()
     assert run.log.rows[0]['test_error'] == pytest.approx(expected)
     folder = RunFolder('tiny_sgd')

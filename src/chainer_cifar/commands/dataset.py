@@ -1,6 +1,8 @@
-"""Precompute the preprocessed pictures.
+"""Precompute the preprocessed pictures, of CIFAR or your own.
 
-This writes label.pkl, classes.json, image*.pkl, their statistics and samples.
+This writes label.pkl, classes.json, images, their statistics and samples. Your own pictures lie in
+a folder of class folders, or are named in a CSV file; raw images of them are written as a folder
+image_raw.
 """
 
 import argparse
@@ -10,20 +12,56 @@ from collections.abc import Sequence
 
 from chainer_cifar import figures
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.data import prepare
+from chainer_cifar.data import decode, listing, prepare, store
+from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.preprocess import preprocessing
 from chainer_cifar.data.sources import sources
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, prefixed
+
+LEAST, MOST = 8, store.LARGEST  # pixels
+
+# The flags for the user's own pictures, and their defaults.
+OWN = {'size': 32, 'fit': store.CROP, 'grey': False, 'test': 0.15, 'group': '', 'seed': 1, 'j': 0}
 
 
 def main(argv: Sequence[str], prog: str) -> None:
     args = parse(argv, prog)
-    names = args.only.split(',')
-    for name in names:  # before anything takes time
-        preprocessing.require(name)
+    if args.pictures is not None:
+        _write_own(args)
+        return
+    names = _names(args, ','.join(preprocessing))
     raw = sources[args.source](args.dir)
     out = pathlib.Path(args.out or default_out(args.source))
+    assert not isinstance(raw, Listing)
     prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
+
+
+def _names(args: argparse.Namespace, default: str) -> list[str]:
+    names: list[str] = (default if args.only is None else args.only).split(',')
+    for name in names:  # before anything takes time
+        preprocessing.require(name)
+    return names
+
+
+def _write_own(args: argparse.Namespace) -> None:
+    names, shape = _names(args, 'raw'), (1 if args.grey else 3, args.size, args.size)
+    with prefixed('--only '):
+        prepare.require_sizes(names, shape)
+    found = sources[args.source](args.pictures)
+    assert isinstance(found, Listing)
+    if args.group:
+        with prefixed('--group '):
+            found = listing.group(found, args.group)
+    if 'test' in args.typed and len(found.places(TEST)):
+        raise UserError(f'--test: {args.pictures} has a test part already; leave the flag out')
+    found = listing.split(found, args.test, args.seed)
+    out = pathlib.Path(args.out or default_out(pathlib.Path(args.pictures).resolve().stem))
+    with decode.decode(found, out, shape, args.fit, args.j or None) as raw:
+        prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
+    print(
+        f'{found.name}: {len(raw.train_labels):,} pictures to train and validate, '
+        f'{len(raw.test_labels):,} to test, {len(raw.class_names)} classes'
+    )
 
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
@@ -36,12 +74,17 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     parser.add_argument('--source', default='cifar10', help=f'pictures: {", ".join(sources)}')
     parser.add_argument('--dir', default='dataset', help='folder that holds the extracted archive')
     parser.add_argument(
-        '--only', default=','.join(preprocessing), help='the preprocessings to compute'
+        '--only',
+        default=argparse.SUPPRESS,
+        help=f'the preprocessings to compute (default: {",".join(preprocessing)}; '
+        'raw for your own '
+        'pictures, the only one that takes other images than 32x32 in colour)',
     )
     parser.add_argument(
         '--out',
         default=argparse.SUPPRESS,
-        help='folder to write to (default: dataset for cifar10, dataset/SOURCE for the others)',
+        help='folder to write to (default: dataset for cifar10, dataset/SOURCE for the others, '
+        'dataset/NAME for PICTURES called NAME)',
     )
     parser.add_argument(
         '--eps',
@@ -50,10 +93,69 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         help='added to each eigenvalue before whitening, in units of their mean: 0 whitens '
         'fully, 0.1 leaves the fine noise and the JPEG artefacts as weak as they are',
     )
-    args = parser.parse_args(argv, argparse.Namespace(out=None))
+    own = parser.add_argument_group('your own pictures', argument_default=argparse.SUPPRESS)
+    own.add_argument(
+        'pictures',
+        nargs='?',
+        metavar='PICTURES',
+        help='a folder of class folders (--source folder), which may lie in folders train, valid '
+        'and test; or a CSV file with columns path,label and perhaps split and group '
+        '(--source csv)',
+    )
+    for flag, kind, text in (
+        ('--size', int, f'width and height of the images, {LEAST} to {MOST} pixels'),
+        ('--fit', str, 'how a picture becomes a square: crop its middle, pad it, or squash it'),
+        ('--grey', bool, 'one channel instead of three'),
+        ('--test', float, 'share of the pictures for the test, unless there is a test part'),
+        (
+            '--group',
+            str,
+            'regular expression; pictures for which its first group finds the same in the path '
+            'stay together',
+        ),
+        ('--seed', int, 'seed of the choice of test pictures'),
+        ('-j', int, 'pictures to decode at a time; 0: as many as there are CPUs'),
+    ):
+        default = OWN[flag.lstrip('-')]
+        if kind is bool:
+            own.add_argument(flag, action='store_true', help=text)
+        else:
+            told = f' (default: {default})' if default != '' else ''
+            own.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text + told)
+    args = parser.parse_args(argv, argparse.Namespace(out=None, only=None, pictures=None))
     if not (math.isfinite(args.eps) and args.eps >= 0):
         raise UserError(f'--eps {args.eps}: must be a number >= 0')
+    args.typed = [name for name in OWN if name in args]
+    vars(args).update({name: value for name, value in OWN.items() if name not in args})
+    _check_own(args)
     return args
+
+
+def _check_own(args: argparse.Namespace) -> None:
+    """Check the source, and the flags for the user's own pictures."""
+    sources.require(args.source)
+    if args.pictures is None:
+        if args.source in ('folder', 'csv'):
+            raise UserError(f'--source {args.source}: give the {args.source} of pictures, too')
+        if args.typed:
+            raise UserError(
+                f'--{args.typed[0]}: is for your own pictures; give their folder or CSV file, too'
+            )
+        return
+    if args.source not in ('folder', 'csv'):
+        if args.source != 'cifar10':
+            raise UserError(f'{args.pictures}: --source {args.source} takes no pictures')
+        args.source = 'csv' if pathlib.Path(args.pictures).is_file() else 'folder'
+    if not LEAST <= args.size <= MOST:
+        raise UserError(f'--size {args.size}: must be a number from {LEAST} to {MOST}')
+    if args.fit not in store.FITS:
+        raise UserError(f"--fit '{args.fit}': must be one of {', '.join(store.FITS)}")
+    if not 0 < args.test < 1:
+        raise UserError(f'--test {args.test}: must be a number between 0 and 1')
+    if not 0 <= args.seed < 2**32:
+        raise UserError(f'--seed {args.seed}: must be a number from 0 to {2**32 - 1}')
+    if args.j < 0:
+        raise UserError(f'-j {args.j}: must be a number from 0 up')
 
 
 def default_out(source: str) -> str:

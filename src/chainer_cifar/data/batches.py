@@ -10,19 +10,26 @@ from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.data.augment import Augment, Batch
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
+from chainer_cifar.data.split import hold_out
 from chainer_cifar.errors import UserError
 
 Index: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]  # which images, ``(B,)``
+
+
+SHARE = 0.1  # of the training images that validate
 
 
 class Split:
     """Which training images train, and which validate.
 
     Args:
-        n: Number of training images.
+        data: The labels, groups and chosen validation images count.
         seed: Seed of the random choice.
-        validate: Set a tenth aside for validation: 5,000 of CIFAR-10's 50,000.
+        validate: Set the chosen images aside for validation. If there are none, a tenth: of data
+            with groups, which are the user's own pictures, a tenth of each class and at least one
+            image, by whole groups; of other data, such as CIFAR-10, of all images, as ever.
 
     Attributes:
         train: Indices of the images that train.
@@ -32,17 +39,25 @@ class Split:
     train: NDArray[np.int64]
     valid: NDArray[np.int64]
 
-    def __init__(self, n: int, seed: int, validate: bool = True) -> None:
-        order = np.random.RandomState(seed).permutation(n)
-        n_valid = n // 10 if validate else 0
-        self.train, self.valid = order[: n - n_valid], order[n - n_valid :]
+    def __init__(self, data: Dataset, seed: int, validate: bool = True) -> None:
+        n, rng = len(data.train_labels), np.random.RandomState(seed)
+        order = rng.permutation(n)
+        if not validate:
+            held = np.zeros(n, bool)
+        elif data.valid is not None:
+            held = np.isin(np.arange(n), data.valid)
+        elif data.groups is not None:
+            held = hold_out(data.train_labels, data.groups, SHARE, rng)
+        else:
+            held = np.isin(np.arange(n), order[n - n // 10 :])
+        self.train, self.valid = order[~held[order]], order[held[order]]
 
 
 class DeviceImages:
     """Images and labels that lie on a device.
 
     Args:
-        images: float32 or uint8 ``(N, 3072)``; row = R plane, G plane, B plane.
+        images: float32 or uint8 ``(N, C, H, W)``; on a CPU they may be mapped into memory.
         labels: int32 ``(N,)``.
         device: Where to put them.
         normalization: What to do to each batch after augmentation.
@@ -57,14 +72,14 @@ class DeviceImages:
     ) -> None:
         self.xp = device.xp
         self.normalization = normalization
-        self.images = _send(images.reshape(-1, 3, 32, 32), device)
+        self.images = _send(images, device)
         self.labels: Array = device.send(labels)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: Index) -> tuple[Array, Array]:
-        """Return images ``(B, 3, 32, 32)``, float32 and not normalized yet, and their labels."""
+        """Return images ``(B, C, H, W)``, float32 and not normalized yet, and their labels."""
         places = self.xp.asarray(np.asarray(index))
         return self.images[places].astype(np.float32, copy=False), self.labels[places]
 

@@ -1,4 +1,4 @@
-"""The images and labels that a run trains and tests on: two pickles, read and checked together."""
+"""The images and labels that a run trains and tests on: two files, read and checked together."""
 
 import os
 import zlib
@@ -13,20 +13,30 @@ from chainer_cifar.errors import UserError
 # More than any set of images has (ImageNet-21k: 21,841); a net has weights for each.
 MOST_CLASSES = 100_000
 
+CHUNK = 2000  # images of which to compute the checksum at a time
+
 
 class Dataset(NamedTuple):
-    """Images ``(N, 3072)`` and labels ``(N,)``, for training and for testing."""
+    """Images ``(N, C, H, W)`` and labels ``(N,)``, for training and for testing."""
 
-    train_images: store.Rows
+    train_images: store.Images
     train_labels: NDArray[np.int32]
-    test_images: store.Rows
+    test_images: store.Images
     test_labels: NDArray[np.int32]
     class_names: list[str]
+    # See store.read_labels; None for what says nothing of them, such as CIFAR-10.
+    valid: NDArray[np.int32] | None = None
+    groups: NDArray[np.int32] | None = None
 
     @property
     def n_class(self) -> int:
         """The number of classes."""
         return len(self.class_names)
+
+    @property
+    def shape(self) -> store.Shape:
+        """The shape of an image, ``(C, H, W)``."""
+        return store.require_shape(self.train_images.shape[1:])
 
     def checksum(self) -> str:
         """Return the CRC-32 of all images and labels: a run must resume on the data it began with.
@@ -34,8 +44,11 @@ class Dataset(NamedTuple):
         Class names do not count.
         """
         crc = 0
-        for array in self[:4]:
-            crc = zlib.crc32(np.ascontiguousarray(array).data.cast('B'), crc)
+        known = [array for array in (*self[:4], self.valid, self.groups) if array is not None]
+        for array in known:
+            for start in range(0, len(array), CHUNK):  # a copy of all might not fit in memory
+                part = np.ascontiguousarray(array[start : start + CHUNK])
+                crc = zlib.crc32(part.data.cast('B'), crc)
         return f'{crc:08x}'
 
 
@@ -53,7 +66,7 @@ def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str])
                 f'in {image_path}; the two must come from one run of dataset.py'
             )
     names = store.read_class_names(label_path)
-    largest = max(int(np.max(labels[part])) for part in labels)
+    largest = max(int(np.max(labels[part])) for part in store.PARTS)
     if names is None:  # the original project's files have no names
         if largest >= MOST_CLASSES:
             raise UserError(
@@ -66,5 +79,11 @@ def load(image_path: str | os.PathLike[str], label_path: str | os.PathLike[str])
             f'{label_path}: label {largest}, but classes.json names {len(names)} classes'
         )
     return Dataset(
-        images['train'], labels['train'], images['test'], labels['test'], class_names=names
+        images['train'],
+        labels['train'],
+        images['test'],
+        labels['test'],
+        names,
+        labels.get(store.VALID),
+        labels.get(store.GROUP),
     )

@@ -18,14 +18,20 @@ from chainer_cifar.files import atomic_write
 class InputTransform:
     """Preprocessing, as dataset.py did it for the training images, then normalization.
 
-    `preprocessing` is None if it is unknown, because the images file came without its statistics.
+    Attributes:
+        preprocessing: None if it is unknown, because the images file came without its statistics.
+        normalization: What comes after it.
+        shape: ``(C, H, W)`` of the images that the net takes.
+        fit: How a picture of other proportions gets there, a word of `picture.FITS`.
     """
 
     preprocessing: Preprocessing | None
     normalization: Normalization
+    shape: store.Shape = store.CIFAR_SHAPE
+    fit: str = store.CROP
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Treat pictures ``(N, 3, 32, 32)``; the result has the same shape.
+        """Treat pictures ``(N, C, H, W)``; the result has the same shape.
 
         Raises:
             UserError: The preprocessing is unknown.
@@ -36,7 +42,7 @@ class InputTransform:
                 'statistics (image*_stats.npz) beside it; train on one made by dataset.py'
             )
         images = self.preprocessing(pictures).astype(np.float32, copy=False)
-        return self.normalization(np, images.reshape(-1, 3, 32, 32))
+        return self.normalization(np, images.reshape(-1, *self.shape))
 
     @property
     def black(self) -> float | None:
@@ -52,15 +58,20 @@ class InputTransform:
         if self.preprocessing is not None:
             arrays['preprocessing'] = np.array(name_of(self.preprocessing))
             arrays |= {f'preprocessing/{k}': v for k, v in vars(self.preprocessing).items()}
+        arrays |= {'shape': np.array(self.shape), 'fit': np.array(self.fit)}
         with atomic_write(path) as file:
             np.savez(file, **arrays)
 
 
-def from_dataset(image_path: store.Path, normalization: Normalization) -> InputTransform:
-    """Return what was done to the images in `image_path`, a file of dataset.py, and then here."""
+def from_dataset(
+    image_path: store.Path, normalization: Normalization, shape: store.Shape = store.CIFAR_SHAPE
+) -> InputTransform:
+    """Return what was done to the images in `image_path`, which dataset.py made, and then here."""
     path = pathlib.Path(image_path)
     path = path.with_name(f'{path.stem}_stats.npz')
-    return InputTransform(store.read_statistics(path) if path.exists() else None, normalization)
+    if not path.exists():
+        return InputTransform(None, normalization, shape)
+    return InputTransform(store.read_statistics(path), normalization, shape, store.read_fit(path))
 
 
 def read(path: store.Path) -> InputTransform:
@@ -73,11 +84,16 @@ def read(path: store.Path) -> InputTransform:
     with store.npz_errors(path, beside, 'damaged', 'copy it again, or train again'):
         content = npz_file.read(path)
         normalization = Normalization(content['normalization/mean'], content['normalization/std'])
+        shape = store.CIFAR_SHAPE  # of files that do not say it, which are of earlier versions
+        if 'shape' in content:
+            shape = store.require_shape(tuple(content['shape'].tolist()))
+        fit = store.require_fit(str(content.get('fit', store.CROP)))
         if 'preprocessing' not in content:
-            return InputTransform(None, normalization)
+            return InputTransform(None, normalization, shape, fit)
         fields = {
             name.removeprefix('preprocessing/'): value
             for name, value in content.items()
             if name.startswith('preprocessing/')
         }
-        return InputTransform(preprocessing[str(content['preprocessing'])](**fields), normalization)
+        fitted = preprocessing[str(content['preprocessing'])](**fields)
+        return InputTransform(fitted, normalization, shape, fit)

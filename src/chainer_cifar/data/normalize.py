@@ -1,7 +1,7 @@
 """Normalize a batch after augmentation: x -> (x - mean) / std, channel by channel.
 
-To add a normalization, write a function here. It takes the training images ``(N, 3072)`` as the
-data file has them, and returns mean and std, either three numbers or one for all channels.
+To add a normalization, write a function here. It takes the training images ``(N, C, H, W)`` as the
+data file has them, and returns mean and std, either C numbers or one for all channels.
 """
 
 import dataclasses
@@ -22,26 +22,32 @@ normalizations = Registry[Callable[[Array], MeanAndStd]]('normalization')
 # These expect pictures of 0 to 255, as image_raw.pkl holds them.
 FOR_RAW = ('unit', 'symmetric', 'imagenet')
 
+CHUNK = 2000 * 3072  # values at a time; 49 MB in float64
+
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Normalization:
     """The numbers of a normalization; call it to carry it out.
 
     Args:
-        mean: Three numbers, or one for all channels, of any dtype.
+        mean: A number for each channel, or one for all, of any dtype.
         std: Likewise; none of them 0.
+        channels: How many channels there are, if neither of the two tells.
 
     Raises:
-        ValueError: A number is not finite, or a standard deviation is 0.
+        ValueError: A number is not finite, a standard deviation is 0, or they are not 1 or 3.
     """
 
-    mean: NDArray[np.float32]  # (3,)
-    std: NDArray[np.float32]  # (3,)
+    mean: NDArray[np.float32]  # (C,)
+    std: NDArray[np.float32]  # (C,)
 
-    def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:
-        for name, values in (('mean', mean), ('std', std)):
-            three = np.broadcast_to(np.asarray(values, np.float32), (3,))
-            object.__setattr__(self, name, three)
+    def __init__(self, mean: ArrayLike, std: ArrayLike, channels: int = 3) -> None:
+        (count,) = np.broadcast_shapes(np.shape(mean), np.shape(std)) or (channels,)
+        if count not in (1, 3):
+            raise ValueError('not numbers for one or three channels')
+        for name, numbers in (('mean', mean), ('std', std)):
+            each = np.broadcast_to(np.asarray(numbers, np.float32), (count,))
+            object.__setattr__(self, name, each)
         if not (np.isfinite(self.mean).all() and np.isfinite(self.std).all() and self.std.all()):
             raise ValueError('not a finite mean and a standard deviation')
 
@@ -50,7 +56,7 @@ class Normalization:
 
         Args:
             xp: The array module of `x`.
-            x: float32 ``(N, 3, H, W)``; it stays as it is.
+            x: float32 ``(N, C, H, W)``; it stays as it is.
 
         Returns:
             A new array, or `x` itself if there is nothing to do.
@@ -63,7 +69,7 @@ class Normalization:
 
 
 def fit(name: str, images: Array) -> Normalization:
-    """Make the normalization `name` for these training images ``(N, 3072)``.
+    """Make the normalization `name` for these training images ``(N, C, H, W)``.
 
     Raises:
         UserError: There is no such normalization, or it is for raw images and these are not raw.
@@ -73,7 +79,7 @@ def fit(name: str, images: Array) -> Normalization:
             f'{name}: is for raw images; give -d dataset/image_raw.pkl '
             f'(made by: {command_line("dataset --only raw")})'
         )
-    return Normalization(*normalizations[name](images))
+    return Normalization(*normalizations[name](images), channels=images.shape[1])
 
 
 @normalizations.register('none')
@@ -97,12 +103,15 @@ def symmetric(images: Array) -> MeanAndStd:
 @normalizations.register('channel')
 def channel(images: Array) -> MeanAndStd:
     """Give each channel mean 0 and standard deviation 1 over the training images (article 003)."""
-    total, squares = np.zeros(3), np.zeros(3)
-    for start in range(0, len(images), 2000):  # a float64 copy of all would take 1.2 GB
-        chunk = images[start : start + 2000].astype(np.float64).reshape(-1, 3, 1024)
+    n, channels, height, width = images.shape
+    area = height * width
+    total, squares = np.zeros(channels), np.zeros(channels)
+    step = max(1, CHUNK // (channels * area))
+    for start in range(0, n, step):  # a float64 copy of all would take eight times their bytes
+        chunk = images[start : start + step].astype(np.float64).reshape(-1, channels, area)
         total += chunk.sum(axis=(0, 2))
         squares += np.einsum('ncp,ncp->c', chunk, chunk)
-    count = len(images) * 1024
+    count = n * area
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return mean, np.where(std > 0, std, 1)
@@ -110,5 +119,9 @@ def channel(images: Array) -> MeanAndStd:
 
 @normalizations.register('imagenet')
 def imagenet(images: Array) -> MeanAndStd:
-    """Give ImageNet's channels mean 0 and standard deviation 1, with torchvision's numbers."""
-    return 255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])
+    """Give ImageNet's channels mean 0 and standard deviation 1, with torchvision's numbers.
+
+    For grey images, these are the means of the three numbers.
+    """
+    mean, std = 255 * np.array([0.485, 0.456, 0.406]), 255 * np.array([0.229, 0.224, 0.225])
+    return (mean, std) if images.shape[1] == 3 else (mean.mean(), std.mean())

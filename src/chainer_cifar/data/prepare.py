@@ -1,6 +1,7 @@
 """Preprocess the pictures of a source and write them into a folder (see store.py)."""
 
 import contextlib
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,11 +11,16 @@ from tqdm import tqdm
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import store
-from chainer_cifar.data.preprocess import PIXELS, preprocessing
-from chainer_cifar.data.sources import RawImages
+from chainer_cifar.data.listing import Listing
+from chainer_cifar.data.picture_table import COLUMNS
+from chainer_cifar.data.preprocess import PIXELS, Raw, preprocessing
+from chainer_cifar.data.sources import Pictures, RawImages
+from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
 
 SAMPLES = 100  # pictures of the training set to draw
+SHEET = SAMPLES * 256**2  # pixels of them all together, at most
+RAW = 'raw'
 
 
 def write(
@@ -26,7 +32,8 @@ def write(
 ) -> None:
     """Write label.pkl, classes.json, and for each preprocessing its images, statistics, samples.
 
-    A line on standard output tells of each file.
+    Raw images of another size than CIFAR's, and the user's own, become a folder image_raw/; the
+    files that these were decoded into move there. A line on standard output tells of each file.
 
     Args:
         raw: The pictures.
@@ -36,16 +43,26 @@ def write(
         draw: Draws some preprocessed pictures, float32 or uint8 ``(N, 3, 32, 32)``, into a file.
 
     Raises:
-        UserError: A name is not registered, there is no room, or a file cannot be written.
+        UserError: A name is not registered or not for images of this shape, there is no room, or a
+            file cannot be written.
     """
     methods = {name: preprocessing[name] for name in names}
+    require_sizes(methods, raw.shape)
     train, test = raw.train_images, raw.test_images
+    mapped = raw.pictures is not None or raw.shape != CIFAR_SHAPE
+    raw_folder = mapped and methods.pop(RAW, None) is not None
     store.require_space(folder, methods, len(train) + len(test))
 
+    if raw_folder:
+        _write_raw_folder(raw, folder, draw)
+    more = {store.VALID: raw.valid, store.GROUP: raw.groups}
     with _reported(folder / store.LABEL_FILE) as path:
-        store.write_split(path, raw.train_labels, raw.test_labels)
+        store.write_split(path, raw.train_labels, raw.test_labels, **more)
     with _reported(folder / store.CLASSES_FILE) as path:
         store.write_class_names(path, raw.class_names)
+    if raw.pictures is not None:
+        with _reported(folder / store.PICTURES_FILE) as path:
+            _write_files(path, raw.pictures)
 
     # These arrays take most of the memory, so all preprocessings of one dtype share them.
     memory = {
@@ -62,18 +79,69 @@ def write(
                 fitted(test, test_out, bar.update)
             store.write_split(path, train_out, test_out)
         with _reported(folder / store.statistics_file(name)) as path:
-            store.write_statistics(path, name, fitted)
+            store.write_statistics(path, name, fitted, raw.pictures and raw.pictures.fit)
         with _reported(folder / store.sample_file(name)) as path:
-            draw(train_out[:SAMPLES].reshape(-1, 3, 32, 32), path)
+            draw(_samples(train_out.reshape(-1, *CIFAR_SHAPE), raw), path)
+
+
+def require_sizes(names: Iterable[str], shape: store.Shape) -> None:
+    """Raise UserError if one of these preprocessings does not take images of this shape."""
+    for name in names:
+        if name != RAW and shape != CIFAR_SHAPE:
+            raise UserError(
+                f'{name}: takes images of {store.in_words(CIFAR_SHAPE)}, not '
+                f'{store.in_words(shape)}; only {RAW} takes those'
+            )
+
+
+def _write_raw_folder(
+    raw: RawImages, folder: pathlib.Path, draw: Callable[[Array, pathlib.Path], None]
+) -> None:
+    samples = _samples(raw.train_images, raw)
+    with _reported(folder / store.RAW_FOLDER) as target:
+        if raw.pictures is not None:
+            store.move_folder(raw.pictures.folder, target)
+        else:
+            with store.temporary_folder(folder) as temporary:
+                for part, images in (('train', raw.train_images), ('test', raw.test_images)):
+                    np.save(temporary / f'{part}.npy', images)
+                store.move_folder(temporary, target)
+    with _reported(folder / store.statistics_file(RAW)) as path:
+        store.write_statistics(path, RAW, Raw(), raw.pictures and raw.pictures.fit)
+    with _reported(folder / store.sample_file(RAW)) as path:
+        draw(samples, path)
+
+
+def _samples(images: Array, raw: RawImages) -> Array:
+    """Choose a few images: the first ones, or of the user's, which are in order, some of each."""
+    area = images[0].size // len(images[0])
+    count = max(1, min(SAMPLES, len(images), SHEET // area))
+    if raw.pictures is None:
+        return images[:count]
+    return images[np.linspace(0, len(images) - 1, count).astype(int)]
+
+
+def _write_files(path: pathlib.Path, pictures: Pictures) -> None:
+    """Write which files the images came from, in their order, as a file for the source csv."""
+
+    def rows(listing: Listing) -> Iterator[tuple[object, ...]]:
+        names = listing.class_names
+        for i, file in enumerate(listing.paths):
+            seen_from_here = os.path.relpath(file, path.parent)
+            yield seen_from_here, names[listing.labels[i]], listing.parts[i], listing.groups[i]
+
+    count = len(COLUMNS) if pictures.train.grouped else len(COLUMNS) - 1
+    lines = (row[:count] for listing in (pictures.train, pictures.test) for row in rows(listing))
+    store.write_table(path, COLUMNS[:count], lines)
 
 
 @contextlib.contextmanager
 def _reported(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Print the size of the file that the block writes, and its time; UserError if it fails."""
     start = time.perf_counter()
-    try:
+    with store.writing(path):
         yield path
-    except OSError as error:
-        raise UserError(f'{path}: cannot be written: {error.strerror or error}') from None
     seconds = time.perf_counter() - start
-    print(f'{path}  {path.stat().st_size / 1e6:.1f} MB  {seconds:.1f} s', flush=True)
+    files = path.iterdir() if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files)
+    print(f'{path}  {size / 1e6:.1f} MB  {seconds:.1f} s', flush=True)

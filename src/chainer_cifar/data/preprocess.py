@@ -2,13 +2,18 @@
 
 Each preprocessing is a class (`Preprocessing`): `fit` looks at training images only and returns an
 instance, which treats all images alike when called. Its fields are saved. Images are uint8
-``(N, 3, 32, 32)`` or ``(N, 3072)``, the result is ``(N, 3072)`` of the class's `dtype`. `black` is
+``(N, C, H, W)`` or rows ``(N, C * H * W)``, the result is rows of the class's `dtype`. `black` is
 what 0 has become, where white is 255 more, or None where pixels are no colours any more.
+
+`Raw` takes images of any size; the others take the 3,072 values of 32x32 in colour only. For other
+images the matrix of `Zca` would grow with the square of their number, and the one number of `Mean`
+does no more than ``--normalize channel`` on raw images does, in a quarter of the space.
 
 Everything goes by chunks, so that memory holds the uint8 images, one float32 result, little more.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
@@ -19,7 +24,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.registry import Registry
 
 PIXELS = 3 * 32 * 32
-CHUNK = 2000  # images; 49 MB in float64, and large enough for a GEMM at full speed
+CHUNK = 2000  # images of 32x32; 49 MB in float64, and large enough for a GEMM at full speed
 
 DType: TypeAlias = type[np.float32] | type[np.uint8]
 Done: TypeAlias = Callable[[int], object]  # called with the number of images treated since before
@@ -41,7 +46,7 @@ class Preprocessing(Protocol):
         ...
 
     def __call__(self, images: Array, out: Any = None, done: Done = ...) -> Array:
-        """Treat `images`; the result is in `out`, an array ``(N, 3072)`` of `dtype`, if given."""
+        """Treat `images`; the result is in `out`, rows of `dtype`, if given."""
         ...
 
 
@@ -65,11 +70,17 @@ def _require_finite(array: np.float32 | Array, shape: tuple[int, ...]) -> None:
 
 
 def _chunks(images: Array) -> Iterator[tuple[slice, Array]]:
-    """Yield some images at a time: (their slice, rows ``(n, 3072)``)."""
-    images = images.reshape(len(images), PIXELS)
-    for start in range(0, len(images), CHUNK):
-        rows = slice(start, start + CHUNK)
+    """Yield some images at a time: (their slice, rows ``(n, C * H * W)``)."""
+    images = images.reshape(len(images), values(images))
+    step = max(1, CHUNK * PIXELS // values(images))
+    for start in range(0, len(images), step):
+        rows = slice(start, start + step)
         yield rows, images[rows]
+
+
+def values(images: Array) -> int:
+    """Return how many values an image has."""
+    return math.prod(images.shape[1:])
 
 
 @preprocessing.register('mean')
@@ -136,9 +147,9 @@ class Zca:
         total = np.zeros(PIXELS)
         moment = np.zeros((PIXELS, PIXELS))
         for _, chunk in _chunks(images):
-            values = cls.prepare(chunk)
-            total += values.sum(axis=0)
-            moment += values.T @ values  # NumPy sees a.T @ a and does half the work (syrk)
+            rows = cls.prepare(chunk)
+            total += rows.sum(axis=0)
+            moment += rows.T @ rows  # NumPy sees a.T @ a and does half the work (syrk)
             done(len(chunk))
         mean = total / len(images)
         moment /= len(images)
@@ -193,7 +204,7 @@ class Raw:
     ) -> NDArray[np.uint8]:
         """See `Preprocessing`."""
         if out is None:
-            out = np.empty((len(images), PIXELS), np.uint8)
+            out = np.empty((len(images), values(images)), np.uint8)
         for rows, chunk in _chunks(images):
             out[rows] = chunk
             done(len(chunk))
@@ -206,11 +217,11 @@ def normalize_contrast(images: Array) -> NDArray[np.float64]:
     Args:
         images: uint8 ``(N, 3072)``.
     """
-    values = images.astype(np.float64)
-    values -= values.mean(axis=1, keepdims=True)
-    deviation = np.sqrt(np.einsum('ij,ij->i', values, values) / values.shape[1])
-    values /= np.where(deviation > 0, deviation, 1)[:, None]
-    return values
+    rows = images.astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    deviation = np.sqrt(np.einsum('ij,ij->i', rows, rows) / rows.shape[1])
+    rows /= np.where(deviation > 0, deviation, 1)[:, None]
+    return rows
 
 
 def _inverse_root(covariance: NDArray[np.float64], eps: float) -> NDArray[np.float64]:

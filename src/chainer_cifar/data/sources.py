@@ -1,6 +1,7 @@
-"""Sources of uint8 pictures: cifar10, cifar100, digits.
+"""Sources of uint8 pictures: cifar10, cifar100, digits; folder and csv for the user's own.
 
-A source is a function that takes the folder of the extracted archives and returns `RawImages`.
+A source is a function that takes a path. The first ones take the folder of the extracted archives
+and return `RawImages`; those of the user's own pictures return a `Listing` of files to decode.
 """
 
 import os
@@ -11,25 +12,45 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar.data import pickles
+from chainer_cifar.data import pickles, picture_folder, picture_table
 from chainer_cifar.data.archive import ARCHIVES
+from chainer_cifar.data.listing import Listing
+from chainer_cifar.data.store import Shape, require_shape
 from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.registry import Registry
 
 
+class Pictures(NamedTuple):
+    """What is known of decoded pictures: their files, and the folder of train.npy and test.npy."""
+
+    folder: pathlib.Path
+    fit: str  # see picture.read
+    train: Listing
+    test: Listing
+
+
 class RawImages(NamedTuple):
-    """Images ``(N, 3, 32, 32)`` and labels ``(N,)``, for training and for testing."""
+    """Images ``(N, C, H, W)`` and labels ``(N,)``, for training and for testing."""
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[np.int32]
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int32]
     class_names: tuple[str, ...]
+    # Of the user's own pictures only; see `Dataset` for the first two.
+    valid: NDArray[np.int32] | None = None
+    groups: NDArray[np.int32] | None = None
+    pictures: Pictures | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of an image, ``(C, H, W)``."""
+        return require_shape(self.train_images.shape[1:])
 
 
 Folder: TypeAlias = str | os.PathLike[str]
 
-sources = Registry[Callable[[Folder], RawImages]]('source')
+sources = Registry[Callable[[Folder], RawImages | Listing]]('source')
 
 
 @sources.register('cifar10')
@@ -78,6 +99,10 @@ def read_digits(folder: Folder) -> RawImages:
         test[np.flatnonzero(labels == digit)[4::5]] = True
     names = tuple(str(digit) for digit in range(10))
     return RawImages(images[~test], labels[~test], images[test], labels[test], names)
+
+
+sources.register('folder')(picture_folder.read)
+sources.register('csv')(picture_table.read)
 
 
 def _archive_folder(folder: Folder, name: str) -> pathlib.Path:

@@ -1,18 +1,23 @@
 """Read and write the preprocessed files: image*.pkl, label.pkl, classes.json, image*_stats.npz.
 
-A pickle holds a dictionary with 'train' and 'test', as in the original project: float32 images
-``(N, 3072)`` or int32 labels ``(N,)``; raw images are uint8. Files that the original project itself
-wrote can be read, too.
+A pickle holds a dictionary with 'train' and 'test', as in the original project: float32 images of
+32x32 in colour, as rows ``(N, 3072)``, or int32 labels ``(N,)``; raw images are uint8. Files that
+the original project itself wrote can be read, too.
+
+Images of any size lie in a folder, image_raw/, as train.npy and test.npy, uint8 ``(N, C, H, W)``.
+They are mapped into memory, so that a data set may be larger than that.
 """
 
 import contextlib
+import csv
 import json
 import os
 import pathlib
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +27,27 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
 from chainer_cifar.errors import UserError, command_line
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, umask
 
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
+PICTURES_FILE = 'pictures.csv'  # which file became which image
+RAW_FOLDER = 'image_raw'
+
+Shape: TypeAlias = tuple[int, int, int]  # (C, H, W) of an image
+CIFAR_SHAPE: Shape = (3, 32, 32)
+LARGEST = 2048  # pixels on a side; no net here takes larger images
+
+# How a picture of other proportions becomes an image; see picture.py.
+CROP = 'crop'
+FITS = (CROP, 'pad', 'squash')
 
 A = TypeVar('A', bound=Array)
 Path: TypeAlias = str | os.PathLike[str]
-Rows: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]  # images (N, 3072)
+Images: TypeAlias = NDArray[np.float32] | NDArray[np.uint8]  # (N, C, H, W)
+
+PARTS = ('train', 'test')
+VALID, GROUP = 'valid', 'group'  # what labels may tell besides; see read_labels
 
 _INTEGERS = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8')
 
@@ -57,19 +75,46 @@ def _stem(kind: str, name: str) -> str:
     return kind if name == 'mean' else f'{kind}_{name}'
 
 
-def read_images(path: Path) -> dict[str, Rows]:
+def require_shape(shape: tuple[int, ...]) -> Shape:
+    """Return `shape` if it may be that of an image, ``(C, H, W)``; raise ValueError otherwise."""
+    if len(shape) != 3 or shape[0] not in (1, 3) or not all(1 <= n <= LARGEST for n in shape[1:]):
+        raise ValueError(f'{shape} is not the shape of an image, (1 or 3, height, width)')
+    channels, height, width = shape
+    return channels, height, width
+
+
+def require_fit(fit: str) -> str:
+    """Return `fit` if it is one of `FITS`; raise ValueError otherwise."""
+    if fit not in FITS:
+        raise ValueError(f'fit is {fit!a}, not one of {", ".join(FITS)}')
+    return fit
+
+
+def in_words(shape: Shape) -> str:
+    """Describe a shape, as in ``64x48 in colour``, width before height."""
+    return f'{shape[2]}x{shape[1]} in {"colour" if shape[0] == 3 else "grey"}'
+
+
+def read_images(path: Path) -> dict[str, Images]:
     """Read images, read-only: uint8 if they are raw, otherwise float32.
 
+    Args:
+        path: A pickle; or a folder with train.npy and test.npy, which are mapped into memory.
+
     Returns:
-        ``{'train': (N, 3072), 'test': (M, 3072)}``
+        ``{'train': (N, C, H, W), 'test': (M, C, H, W)}``
 
     Raises:
         UserError: The file is missing or damaged, has another shape, or holds NaN or infinity.
     """
 
-    def check(images: Array) -> Rows:
+    if pathlib.Path(path).is_dir():
+        return {**map_images(pathlib.Path(path))}
+
+    def check(images: Array) -> Images:
         if images.ndim != 2 or images.shape[1] != PIXELS or len(images) == 0:
             raise ValueError(f'has shape {images.shape} instead of (N, {PIXELS})')
+        images = images.reshape(-1, *CIFAR_SHAPE)
         if images.dtype == np.uint8:
             return np.ascontiguousarray(images)
         with np.errstate(over='ignore'):
@@ -82,11 +127,43 @@ def read_images(path: Path) -> dict[str, Rows]:
     return _read_split(path, '-d', ('u1', 'f2', 'f4', 'f8'), 'bytes or floats', check)
 
 
+def map_images(folder: pathlib.Path) -> dict[str, NDArray[np.uint8]]:
+    """Map the raw images in a folder into memory; see `read_images`.
+
+    Raises:
+        UserError: A file in it is missing or damaged, or has another shape than it should.
+    """
+    found: dict[str, NDArray[np.uint8]] = {}
+    for part in PARTS:
+        path = folder / f'{part}.npy'
+        try:
+            array = np.load(path, mmap_mode='r', allow_pickle=False)
+            if array.dtype != np.uint8 or array.ndim != 4 or not len(array):
+                raise ValueError(f'holds {array.dtype} {array.shape}, not uint8 (N, C, H, W)')
+            require_shape(array.shape[1:])
+            if not array.flags.c_contiguous:
+                raise ValueError('is in Fortran order')
+            found[part] = np.asarray(array)  # what is gathered from it is no memory map
+        except FileNotFoundError:
+            raise UserError(f'{path}: no such file; {_make()}') from None
+        except Exception as error:  # the header of a damaged file raises a dozen kinds of errors
+            text = getattr(error, 'strerror', None) or str(error).partition('\n')[0]
+            raise UserError(f'{path}: {text or type(error).__name__}; {_make()}') from None
+    if found['train'].shape[1:] != found['test'].shape[1:]:
+        raise UserError(
+            f'{folder}: images of two shapes, {found["train"].shape[1:]} in train.npy and '
+            f'{found["test"].shape[1:]} in test.npy; {_make()}'
+        )
+    return found
+
+
 def read_labels(path: Path) -> dict[str, NDArray[np.int32]]:
     """Read labels, read-only.
 
     Returns:
-        ``{'train': (N,), 'test': (M,)}``, all 0 or more.
+        ``{'train': (N,), 'test': (M,)}``, all 0 or more. Of pictures of the user's there are more:
+        'group' ``(N,)``, numbers of which equal ones mark training images that belong together,
+        and, where the user chose them, 'valid' ``(V,)``, the training images that validate.
 
     Raises:
         UserError: The file is missing or damaged, has another shape, or holds other numbers.
@@ -99,11 +176,22 @@ def read_labels(path: Path) -> dict[str, NDArray[np.int32]]:
             raise ValueError('has labels out of range')
         return labels.astype(np.int32, copy=False)
 
-    return _read_split(path, '-l', _INTEGERS, 'integers', check)
+    labels = _read_split(path, '-l', _INTEGERS, 'integers', check, (VALID, GROUP))
+    count, valid = len(labels['train']), labels.get(VALID)
+    if valid is not None and (valid.max() >= count or len(np.unique(valid)) != len(valid)):
+        raise UserError(f"{path}: '{VALID}' are not numbers of training images; {_make()}")
+    if GROUP in labels and len(labels[GROUP]) != count:
+        raise UserError(f"{path}: '{GROUP}' does not tell of each training image; {_make()}")
+    return labels
 
 
 def _read_split(
-    path: Path, flag: str, dtypes: Collection[str], what: str, check: Callable[[Array], A]
+    path: Path,
+    flag: str,
+    dtypes: Collection[str],
+    what: str,
+    check: Callable[[Array], A],
+    optional: Collection[str] = (),
 ) -> dict[str, A]:
     path = pathlib.Path(path)
     if not path.exists():
@@ -112,7 +200,7 @@ def _read_split(
         raise UserError(f'{path}: no such file; {_make(only)}, or give its path with {flag}')
     content = pickles.load(path)
     split = {}
-    for part in ('train', 'test'):
+    for part in (*PARTS, *(name for name in optional if name in content)):
         try:
             array = content.pop(part, None)
             if type(array) is not np.ndarray or array.dtype.str[1:] not in dtypes:
@@ -150,7 +238,19 @@ def read_statistics(path: Path) -> Preprocessing:
     """
     with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
         content = npz_file.read(path)
+        content.pop('fit', None)
         return preprocessing[str(content.pop('preprocessing'))](**content)
+
+
+def read_fit(path: Path) -> str:
+    """Return how the pictures became images, a word of `FITS`, from a file of statistics.
+
+    Raises:
+        UserError: The file is missing or damaged.
+    """
+    with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
+        content = npz_file.read(path, lambda names: [name for name in names if name == 'fit'])
+        return require_fit(str(content.get('fit', CROP)))
 
 
 @contextlib.contextmanager
@@ -172,10 +272,63 @@ def npz_errors(path: Path, if_missing: str, damage: str, if_damaged: str) -> Ite
         raise UserError(f'{path}: {damage} ({text}); {if_damaged}') from None
 
 
-def write_split(path: Path, train: Array, test: Array) -> None:
-    """Write a pickle in the original format (with protocol 5, which copies no array)."""
+def write_split(path: Path, train: Array, test: Array, **more: Array | None) -> None:
+    """Write a pickle in the original format (with protocol 5, which copies no array).
+
+    `more` may be `VALID` and `GROUP` of labels; see `read_labels`.
+    """
+    told = {name: array for name, array in more.items() if array is not None}
     with atomic_write(path) as file:
-        pickle.dump({'train': train, 'test': test}, file, protocol=5)
+        pickle.dump({'train': train, 'test': test, **told}, file, protocol=5)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError in the block into a UserError that says that `path` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f'{path}: cannot be written: {error.strerror or error}') from None
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[pathlib.Path]:
+    """Make a folder in the folder `beside`, for large files that `move_folder` may take away.
+
+    When the block ends, it is removed, and so is each folder that was made for it if nothing else
+    came into it.
+    """
+    beside = pathlib.Path(beside)
+    with writing(beside):
+        made = [folder for folder in (beside, *beside.parents) if not folder.exists()]
+        beside.mkdir(parents=True, exist_ok=True)
+        temporary = pathlib.Path(tempfile.mkdtemp('.tmp', f'.{RAW_FOLDER}.', beside))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # there is something in it
+                folder.rmdir()
+
+
+def move_folder(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Put the folder `source` in the place of the folder `target`, if there is one, at once.
+
+    Who has mapped the old files still sees them.
+    """
+    source.chmod(0o777 & ~umask())  # it was made for our eyes only
+    if not target.exists():
+        source.rename(target)
+        return
+    old = source.with_name(f'{source.name}.old')
+    target.rename(old)
+    try:
+        source.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_class_names(path: Path, names: Iterable[str]) -> None:
@@ -184,10 +337,24 @@ def write_class_names(path: Path, names: Iterable[str]) -> None:
         json.dump(list(names), file, indent=1)
 
 
-def write_statistics(path: Path, name: str, fitted: Preprocessing) -> None:
-    """Write the fields of a fitted preprocessing that is registered as `name`."""
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file."""
+    with atomic_write(path, 'w') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def write_statistics(path: Path, name: str, fitted: Preprocessing, fit: str | None = None) -> None:
+    """Write the fields of a fitted preprocessing that is registered as `name`; and `fit`, if any.
+
+    `fit` says how the pictures became images, a word of `FITS`.
+    """
+    content: dict[str, Any] = {'preprocessing': np.array(name), **vars(fitted)}
+    if fit is not None:
+        content['fit'] = np.array(fit)
     with atomic_write(path) as file:
-        np.savez(file, preprocessing=np.array(name), **vars(fitted))
+        np.savez(file, **content)
 
 
 def require_space(folder: Path, names: Iterable[str], count: int) -> None:
@@ -200,17 +367,25 @@ def require_space(folder: Path, names: Iterable[str], count: int) -> None:
         names: The names of their preprocessings.
         count: How many images each file will hold.
     """
-    folder = pathlib.Path(folder)
     needed = written = freed = 0
     for name in names:
         written += count * PIXELS * np.dtype(preprocessing[name].dtype).itemsize
         needed = max(needed, written - freed)
-        path = folder / image_file(name)
+        path = pathlib.Path(folder, image_file(name))
         freed += path.stat().st_size if path.exists() else 0
+    require_bytes(folder, needed, 'fewer files with --only')
+
+
+def require_bytes(folder: Path, needed: int, less: str) -> None:
+    """Raise UserError if `needed` bytes do not fit on the disk of `folder`, which may not exist.
+
+    `less` says what else the user could write.
+    """
+    folder = pathlib.Path(folder)
     existing = next(f for f in (folder, *folder.absolute().parents) if f.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
             f'{folder}: needs {needed / 1e6:.0f} MB and its disk has {free / 1e6:.0f} MB free; '
-            'make room, or write elsewhere with --out, or fewer files with --only'
+            f'make room, or write elsewhere with --out, or {less}'
         )

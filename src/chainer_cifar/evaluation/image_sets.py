@@ -18,7 +18,7 @@ from chainer_cifar.registry import Registry
 Index: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = NDArray[np.int32]
 
-# Images (N, 3072), their labels (N,), and the indices of those in the set.
+# Images (N, C, H, W), their labels (N,), and the indices of those in the set.
 Choice: TypeAlias = tuple[Array, Labels, Index]
 
 choices = Registry[Callable[[Trained, Dataset], Choice]]('set')
@@ -84,7 +84,7 @@ def _split(trained: Trained, data: Dataset, name: str) -> batches.Split:
             f'trained on (the checksum differs), so nobody knows which of their images are its '
             f'{name} set; give those with -d and -l, or leave out --set'
         )
-    return initial.split_images(config, len(data.train_labels))
+    return initial.split_images(config, data)
 
 
 def _compare_names(trained: Trained, data: Dataset) -> None:

@@ -203,8 +203,8 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     trained, data = looked_at.trained, looked_at.data
     # The batch size of the run: another may have been given for this command.
     config = dataclasses.replace(trained.config, batch_size=trained.batch_size)
-    n_class, labels = len(trained.class_names), data.train_labels
-    examples = initial.draw(config, n_class, labels, trained.device).iterator.next()
+    n_class = len(trained.class_names)
+    examples = initial.draw(config, data, trained.device).iterator.next()
     seed_all(config.seed, 0, trained.device)
     images = batches.DeviceImages(
         data.train_images, data.train_labels, trained.device, trained.input_transform.normalization

@@ -169,7 +169,7 @@ def _build(config: TrainConfig, restored: bool = False) -> _Built:
     data = dataset.load(config.dataset, config.label)
     with prefixed('--normalize '):
         normalization = normalize.fit(config.normalize, data.train_images)
-    transform = input_transform.from_dataset(config.dataset, normalization)
+    transform = input_transform.from_dataset(config.dataset, normalization, data.shape)
     run = trainer.create(config, data, device, normalization, transform.black)
     net = run.net
     n_train = len(run.trainer.updater.get_iterator('main').dataset)

@@ -65,7 +65,7 @@ def create(
     """
     with prefixed('--augment '):
         augmentation = augment.create(config.augment, config.seed, data.n_class, black)
-    net, split, iterator = initial.draw(config, data.n_class, data.train_labels, device)
+    net, split, iterator = initial.draw(config, data, device)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
     class_weights = None

@@ -1,0 +1,118 @@
+"""Read a picture file of any kind as an image of a given shape, for training and prediction."""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from chainer_cifar.data.store import CIFAR_SHAPE, CROP, Shape
+from chainer_cifar.errors import UserError
+
+# What Pillow decodes by itself, whatever a file is called. Of EPS it has a picture made by
+# Ghostscript, so that a file from an unknown hand is a program that runs; some others are mere
+# names of formats that a plug-in may come to know.
+FORMATS = (
+    *('PNG', 'JPEG', 'MPO', 'GIF', 'BMP', 'DIB', 'TIFF', 'WEBP', 'AVIF', 'JPEG2000', 'PPM'),
+    *('TGA', 'ICO', 'ICNS', 'PCX', 'PSD', 'DDS', 'SGI', 'QOI', 'XBM', 'XPM'),
+)
+
+# Shrink a large picture by a whole factor first, to no less than this many times the size wanted.
+# Pillow's documentation calls the result close to that of shrinking it at once.
+GAP = 3.0
+PAD = 128  # grey, so that a border has little contrast with any picture
+
+
+def formats() -> list[str]:
+    """Return those of `FORMATS` that this version of Pillow knows."""
+    Image.init()  # before that Pillow does not know all
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def endings() -> frozenset[str]:
+    """Return how the names of picture files end, such as ``.jpg``."""
+    known = formats()
+    return frozenset(end for end, kind in Image.registered_extensions().items() if kind in known)
+
+
+def read(
+    path: str | os.PathLike[str], shape: Shape = CIFAR_SHAPE, fit: str = CROP
+) -> NDArray[np.uint8]:
+    """Read a picture as an image ``(C, H, W)`` of the given shape.
+
+    It is turned upright as its EXIF data say. Transparent parts become white, and 16-bit values
+    become 8-bit ones. An animation is its first frame. Pillow's Lanczos filter smooths what it
+    makes smaller.
+
+    Several threads may do it at a time. Then they cannot silence what Pillow warns of and what C
+    libraries write; see `streams.silence`.
+
+    Args:
+        path: The file.
+        shape: C is 3, or 1 for grey.
+        fit: How it gets the proportions of `shape`: crop takes the largest part in the middle, pad
+            adds a grey border, squash stretches it.
+
+    Raises:
+        UserError: The file is no picture of one of `FORMATS`, is damaged, or has more than 89
+            megapixels (Pillow's limit).
+    """
+    channels, height, width = shape
+    try:
+        with Image.open(path, formats=formats()) as file:
+            if file.width * file.height > (Image.MAX_IMAGE_PIXELS or np.inf):
+                raise Image.DecompressionBombError
+            if min(file.size) >= 2 * GAP * max(width, height):
+                # A JPEG file is decoded at a half, a quarter or an eighth of its size.
+                file.draft(None, (round(GAP * width), round(GAP * height)))
+            image = _in_rgb(ImageOps.exif_transpose(file))
+        image = _fitted(image, (width, height), fit)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise UserError(
+            f'{path}: has more than {limit:.0f} megapixels; make it smaller first'
+        ) from None
+    except Exception as error:  # a damaged picture raises a dozen kinds of errors
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f'{path}: cannot be read as a picture ({text})') from None
+    if channels == 1:
+        return np.asarray(image.convert('L'))[None]
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def _in_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == 'F':
+        raise ValueError('its values are fractions')
+    if image.mode.startswith('I'):  # 16 bits a pixel; older versions of Pillow take 32 for them
+        values = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8)).convert('RGB')
+    if image.has_transparency_data:
+        image = image.convert('RGBA')
+        white = Image.new('RGBA', image.size, 'white')
+        return Image.alpha_composite(white, image).convert('RGB')
+    return image.convert('RGB')
+
+
+def _fitted(image: Image.Image, size: tuple[int, int], fit: str) -> Image.Image:
+    if image.size == size:
+        return image
+    scales = image.width / size[0], image.height / size[1]
+    if fit == CROP:
+        width, height = (min(size[i] * min(scales), image.size[i]) for i in (0, 1))
+        left, top = (image.width - width) / 2, (image.height - height) / 2
+        return _resized(image, size, (left, top, left + width, top + height))
+    if fit == 'pad':
+        inner = [max(1, round(length / max(scales))) for length in image.size]
+        canvas = Image.new('RGB', size, (PAD, PAD, PAD))
+        corner = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        canvas.paste(_resized(image, (inner[0], inner[1])), corner)
+        return canvas
+    return _resized(image, size)
+
+
+def _resized(
+    image: Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    return image.resize(size, Image.Resampling.LANCZOS, box, reducing_gap=GAP)

@@ -1,0 +1,92 @@
+"""List the pictures in a folder of class folders."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from chainer_cifar.data import listing, picture
+from chainer_cifar.data.listing import PART_NAMES, TRAIN, Listing
+from chainer_cifar.errors import UserError, command_line
+from chainer_cifar.streams import tell
+
+Identity: TypeAlias = tuple[int, int]  # of a folder on this machine
+
+
+def read(folder: str | os.PathLike[str]) -> Listing:
+    """List the pictures in the class folders of `folder`, and in folders inside of these.
+
+    If it holds a folder train and none but it, valid (or val, validation) and test, these hold the
+    class folders and are the parts. Links to folders are followed, but not in circles. Hidden files
+    and folders do not count.
+
+    Raises:
+        UserError: It is no folder, or holds no class folders, or too few, with pictures.
+    """
+    root = pathlib.Path(folder)
+    if not root.is_dir():
+        raise UserError(f'{root}: no such folder of pictures')
+    endings = picture.endings()
+    inside = _folders(root)
+    parts = {path.name.lower(): path for path in inside}
+    divided = len(inside) > 1 and TRAIN in parts and parts.keys() <= PART_NAMES.keys()
+    paths: list[pathlib.Path] = []
+    classes: list[str] = []
+    of_parts: list[str] = []
+    for part, top in parts.items() if divided else [(TRAIN, root)]:
+        for path in _folders(top):
+            found = sorted(_pictures(path, endings, {_identity(root), _identity(top)}))
+            if not found:
+                tell(f'warning: {path}: no picture in it; passed over')
+            paths += found
+            classes += [path.name] * len(found)
+            of_parts += [PART_NAMES[part]] * len(found)
+    loose = sum(_is_picture(path, endings) for path in root.iterdir())
+    if loose and not paths:
+        raise UserError(
+            f'{root}: {loose} pictures and no class folders; put those of each class into a folder '
+            f'of its own, or name their classes in a file for {command_line("dataset")} --source '
+            f'csv'
+        )
+    if not paths:
+        raise UserError(f'{root}: no picture in folders in it; each class needs a folder')
+    if loose:
+        tell(f'warning: {root}: {loose} pictures are in no class folder; passed over')
+    return listing.make(paths, classes, of_parts, str(root))
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        found = [path for path in folder.iterdir() if not path.name.startswith('.')]
+        return sorted(path for path in found if path.is_dir())
+    except OSError as error:
+        raise UserError(f'{folder}: {error.strerror}') from None
+
+
+def _pictures(
+    folder: pathlib.Path, endings: frozenset[str], seen: set[Identity]
+) -> Iterator[pathlib.Path]:
+    """Yield the pictures in a folder and below it, unless a link has led to one of the `seen`."""
+    try:
+        if _identity(folder) in seen:
+            return
+        seen.add(_identity(folder))
+        for path in sorted(folder.iterdir()):
+            if path.name.startswith('.'):
+                continue
+            if path.is_dir():
+                yield from _pictures(path, endings, seen)
+            elif _is_picture(path, endings):
+                yield path
+    except OSError as error:
+        raise UserError(f'{error.filename}: {error.strerror}') from None
+
+
+def _identity(folder: pathlib.Path) -> Identity:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_picture(path: pathlib.Path, endings: frozenset[str]) -> bool:
+    hidden = path.name.startswith('.')
+    return not hidden and path.suffix.lower() in endings and path.is_file()

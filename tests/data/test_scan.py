@@ -103,7 +103,7 @@ def test_transparent_parts_are_white(save):
 
 
 def test_tells_why_a_file_cannot_be_read(save, tmp_path, monkeypatch):
-    monkeypatch.setattr(scan, 'MOST_PIXELS', 1e6)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 1e6)
     text, cut, large = (tmp_path / 'cat' / name for name in ('text.png', 'cut.jpg', 'large.png'))
     files = [save(picture(1), 'cat/1.png'), *(File(path, 'cat') for path in (text, cut, large))]
     text.write_text('no picture')

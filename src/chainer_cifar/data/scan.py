@@ -21,16 +21,12 @@ from PIL import Image, ImageOps
 from scipy import sparse
 from tqdm.auto import tqdm
 
-from chainer_cifar.data import look_alikes
+from chainer_cifar import streams
+from chainer_cifar.data import look_alikes, picture
+from chainer_cifar.data.listing import TEST, Listing
 
 FEW = 20  # pictures of a class of which it can hardly be learned
 DRAFT = 64  # pixels, the least side to which a JPEG file is decoded; see PIL.Image.draft
-
-FORMATS = (
-    *('PNG', 'JPEG', 'MPO', 'GIF', 'BMP', 'DIB', 'TIFF', 'WEBP', 'AVIF', 'JPEG2000', 'PPM'),
-    *('TGA', 'ICO', 'ICNS', 'PCX', 'PSD', 'DDS', 'SGI', 'QOI', 'XBM', 'XPM'),
-)
-MOST_PIXELS = Image.MAX_IMAGE_PIXELS or 0
 
 _ORIENTATION, _FIRST_TURNED = 0x0112, 5  # of EXIF: from 5 on, width and height change places
 
@@ -44,6 +40,15 @@ class File(NamedTuple):
     path: pathlib.Path
     label: str
     part: str = ''
+
+
+def files_of(listing: Listing) -> list[File]:
+    """Take the files from the list of a source; it has no parts yet if it has no test pictures."""
+    divided = len(listing.places(TEST)) > 0
+    return [
+        File(path, listing.class_names[label], str(part) if divided else '')
+        for path, label, part in zip(listing.paths, listing.labels, listing.parts, strict=True)
+    ]
 
 
 class Group(NamedTuple):
@@ -182,16 +187,21 @@ def in_parallel(
         jobs: How many at a time; None: as many as there are CPUs.
     """
     pool = concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count())
-    # Pillow warns of odd files; Python's filters of warnings are not made for threads.
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
+    # Neither Python's filters of warnings nor a silenced stream are made for threads, so they are
+    # set up for all of them.
+    with streams.silence() as console, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # Pillow's, about odd files
+        bar = tqdm(
+            total=len(arguments), desc=what, unit='img', leave=False, file=console, disable=None
+        )
         try:
-            results = pool.map(function, arguments)
-            bar = tqdm(
-                results, total=len(arguments), desc=what, unit='img', leave=False, disable=None
-            )
-            return list(bar)
+            results = []
+            for result in pool.map(function, arguments):
+                results.append(result)
+                bar.update()
+            return results
         finally:
+            bar.close()
             pool.shutdown(cancel_futures=True)
 
 
@@ -199,10 +209,11 @@ def _look(path: pathlib.Path) -> _Seen | str:
     """See a picture, or tell why it cannot be read."""
     try:
         digest = _digest(path.read_bytes())
-        with Image.open(path, formats=_formats()) as file:
+        with Image.open(path, formats=picture.formats()) as file:
             width, height = file.size
-            if width * height > MOST_PIXELS:
-                raise ValueError(f'has more than {MOST_PIXELS / 1e6:.0f} megapixels')
+            most = Image.MAX_IMAGE_PIXELS or width * height
+            if width * height > most:
+                raise ValueError(f'has more than {most / 1e6:.0f} megapixels')
             file.draft('RGB', (DRAFT, DRAFT))
             image = ImageOps.exif_transpose(file)
             upright = file.getexif().get(_ORIENTATION, 1) < _FIRST_TURNED
@@ -214,15 +225,10 @@ def _look(path: pathlib.Path) -> _Seen | str:
     return _Seen(size, grey, digest, thumbnail)
 
 
-def _formats() -> list[str]:
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
-
-
 def _pixels(path: pathlib.Path) -> bytes | None:
     """Hash all pixels of a picture; None if it cannot be read."""
     try:
-        with Image.open(path, formats=_formats()) as file:
+        with Image.open(path, formats=picture.formats()) as file:
             image = _eight_bits(ImageOps.exif_transpose(file))
             return _digest(_on_white(image, image.size).tobytes())
     except Exception:  # it could be a moment ago

@@ -1,0 +1,302 @@
+"""Look over pictures before training: how many, how large, which twice, which cannot be read.
+
+Nothing here changes a file. `scan` takes what the sources give, paths and classes, and returns a
+`Scan`, of which scan_report.py makes a page.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from scipy import sparse
+from tqdm.auto import tqdm
+
+from chainer_cifar import streams
+from chainer_cifar.data import look_alikes, picture
+from chainer_cifar.data.listing import TEST, Listing
+
+FEW = 20  # pictures of a class of which it can hardly be learned
+DRAFT = 64  # pixels, the least side to which a JPEG file is decoded; see PIL.Image.draft
+
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # of EXIF: from 5 on, width and height change places
+
+T = TypeVar('T')
+R = TypeVar('R')
+
+
+class File(NamedTuple):
+    """A picture file, the name of its class, and its part: train, valid, test, or empty."""
+
+    path: pathlib.Path
+    label: str
+    part: str = ''
+
+
+def files_of(listing: Listing) -> list[File]:
+    """Take the files from the list of a source; it has no parts yet if it has no test pictures."""
+    divided = len(listing.places(TEST)) > 0
+    return [
+        File(path, listing.class_names[label], str(part) if divided else '')
+        for path, label, part in zip(listing.paths, listing.labels, listing.parts, strict=True)
+    ]
+
+
+class Group(NamedTuple):
+    """Pictures that are the same or look alike, by their numbers in `Scan.files`."""
+
+    members: tuple[int, ...]
+    parts: tuple[str, ...]  # those that they are in, sorted
+    labels: tuple[str, ...]  # likewise their classes
+
+    @property
+    def leaks(self) -> bool:
+        """Is a picture in the test set, or for validation, that is in training, too?"""
+        return len(self.parts) > 1
+
+    @property
+    def contradicts(self) -> bool:
+        """Has one picture several classes?"""
+        return len(self.labels) > 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """What is known of some picture files.
+
+    Attributes:
+        files: All of them.
+        sizes: Width and height in pixels, upright, ``(N, 2)``; 0 of what cannot be read.
+        grey: Which have no colours, bool ``(N,)``.
+        problems: Why it cannot be read, by the number of the file.
+        same: Groups of the same picture: the bytes of the file are, or its pixels.
+        alike: Groups of pictures that look alike; each holds the whole groups of `same`.
+        mirrored: Pairs in `alike` of which one is the mirror image.
+    """
+
+    files: tuple[File, ...]
+    sizes: NDArray[np.int64]
+    grey: NDArray[np.bool_]
+    problems: dict[int, str]
+    same: tuple[Group, ...]
+    alike: tuple[Group, ...]
+    mirrored: tuple[tuple[int, int], ...]
+
+    @property
+    def readable(self) -> list[int]:
+        """Numbers of the files that can be read."""
+        return [i for i in range(len(self.files)) if i not in self.problems]
+
+    @functools.cached_property
+    def folder(self) -> pathlib.Path:
+        """The folder that holds all files."""
+        return pathlib.Path(os.path.commonpath([file.path.parent for file in self.files]))
+
+    @functools.cached_property
+    def counts(self) -> dict[str, int]:
+        """Readable pictures of each class, sorted by its name; 0 where there is none."""
+        found = collections.Counter(self.files[i].label for i in self.readable)
+        return {label: found[label] for label in sorted({file.label for file in self.files})}
+
+    @property
+    def imbalance(self) -> float:
+        """How many times more pictures the largest class has than the smallest."""
+        return max(self.counts.values()) / max(min(self.counts.values()), 1)
+
+    @property
+    def few(self) -> dict[str, int]:
+        """The classes with fewer than `FEW` pictures."""
+        return {label: count for label, count in self.counts.items() if count < FEW}
+
+    @property
+    def leaks(self) -> list[Group]:
+        """Groups of `same` of which one is in training and another is tested on."""
+        return [group for group in self.same if group.leaks]
+
+    def of_group(self) -> NDArray[np.int64]:
+        """Number the groups for a split, ``(N,)``: what looks alike has the same number."""
+        numbers = np.arange(len(self.files), dtype=np.int64)
+        for group in self.alike:
+            numbers[list(group.members)] = group.members[0]
+        return numbers
+
+
+class _Seen(NamedTuple):
+    """What was seen of one file; the thumbnail is uint8 ``(16, 16, 3)``."""
+
+    size: tuple[int, int]
+    grey: bool
+    digest: bytes
+    thumbnail: NDArray[np.uint8]
+
+
+def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
+    """Look at each picture once, small where its format allows that, with a bar of progress.
+
+    Args:
+        files: The pictures.
+        jobs: How many to decode at a time; None: as many as there are CPUs.
+    """
+    files = tuple(files)
+    seen = in_parallel(_look, [file.path for file in files], 'scan', jobs)
+    problems = {i: each for i, each in enumerate(seen) if isinstance(each, str)}
+    found = {i: each for i, each in enumerate(seen) if not isinstance(each, str)}
+    sizes = np.zeros((len(files), 2), np.int64)
+    grey = np.zeros(len(files), np.bool_)
+    for i, each in found.items():
+        sizes[i], grey[i] = each.size, each.grey
+    same_pairs = _with_equal_bytes(found)
+    # One of several files with the same bytes stands for all.
+    firsts = np.array([i for i in found if i not in {other for _, other in same_pairs}], np.int64)
+    small = np.zeros((len(firsts), look_alikes.SIDE, look_alikes.SIDE, 3), np.uint8)
+    for place, i in enumerate(firsts):
+        small[place] = found[i].thumbnail
+    pairs = look_alikes.find(small)
+    near = [(int(firsts[a]), int(firsts[b])) for a, b in zip(pairs.one, pairs.other, strict=True)]
+    mirrored = tuple(pair for pair, flip in zip(near, pairs.mirrored, strict=True) if flip)
+    same_pairs += _with_equal_pixels(files, found, near, jobs)
+    return Scan(
+        files,
+        sizes,
+        grey,
+        problems,
+        _groups(files, same_pairs),
+        _groups(files, same_pairs + near),
+        mirrored,
+    )
+
+
+def in_parallel(
+    function: Callable[[T], R], arguments: Sequence[T], what: str, jobs: int | None = None
+) -> list[R]:
+    """Call a function for each argument on several threads; Pillow's decoders let others run.
+
+    Args:
+        function: What to call.
+        arguments: For what.
+        what: A word for the bar of progress.
+        jobs: How many at a time; None: as many as there are CPUs.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count())
+    # Neither Python's filters of warnings nor a silenced stream are made for threads, so they are
+    # set up for all of them.
+    with streams.silence() as console, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # Pillow's, about odd files
+        bar = tqdm(
+            total=len(arguments), desc=what, unit='img', leave=False, file=console, disable=None
+        )
+        try:
+            results = []
+            for result in pool.map(function, arguments):
+                results.append(result)
+                bar.update()
+            return results
+        finally:
+            bar.close()
+            pool.shutdown(cancel_futures=True)
+
+
+def _look(path: pathlib.Path) -> _Seen | str:
+    """See a picture, or tell why it cannot be read."""
+    try:
+        digest = _digest(path.read_bytes())
+        with Image.open(path, formats=picture.formats()) as file:
+            width, height = file.size
+            most = Image.MAX_IMAGE_PIXELS or width * height
+            if width * height > most:
+                raise ValueError(f'has more than {most / 1e6:.0f} megapixels')
+            file.draft('RGB', (DRAFT, DRAFT))
+            image = ImageOps.exif_transpose(file)
+            upright = file.getexif().get(_ORIENTATION, 1) < _FIRST_TURNED
+            thumbnail = np.asarray(_on_white(_eight_bits(image), (look_alikes.SIDE,) * 2))
+    except Exception as error:  # a damaged picture raises a dozen kinds of errors
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    size = (width, height) if upright else (height, width)
+    grey = bool((thumbnail == thumbnail[..., :1]).all())
+    return _Seen(size, grey, digest, thumbnail)
+
+
+def _pixels(path: pathlib.Path) -> bytes | None:
+    """Hash all pixels of a picture; None if it cannot be read."""
+    try:
+        with Image.open(path, formats=picture.formats()) as file:
+            image = _eight_bits(ImageOps.exif_transpose(file))
+            return _digest(_on_white(image, image.size).tobytes())
+    except Exception:  # it could be a moment ago
+        return None
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Bring an image to L, RGB or RGBA."""
+    if image.mode == 'F':
+        raise ValueError('its values are fractions')
+    if image.mode.startswith('I'):  # 16 bits a pixel
+        values = np.asarray(image).astype(np.float32) / 257
+        return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        return image.convert('RGBA')
+    return image if image.mode in ('L', 'RGB') else image.convert('RGB')
+
+
+def _on_white(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize an image; its transparent parts become white."""
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BOX)
+    if image.mode == 'RGBA':
+        image = Image.alpha_composite(Image.new('RGBA', size, 'white'), image)
+    return image.convert('RGB')
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _with_equal_bytes(found: dict[int, _Seen]) -> list[tuple[int, int]]:
+    first: dict[bytes, int] = {}
+    pairs = [(first.setdefault(each.digest, i), i) for i, each in found.items()]
+    return [(one, other) for one, other in pairs if one != other]
+
+
+def _with_equal_pixels(
+    files: Sequence[File], found: dict[int, _Seen], pairs: list[tuple[int, int]], jobs: int | None
+) -> list[tuple[int, int]]:
+    """Those of the pairs that have the same pixels, as a copy in another format has."""
+    candidates = [
+        (one, other)
+        for one, other in pairs
+        if found[one].size == found[other].size
+        and np.array_equal(found[one].thumbnail, found[other].thumbnail)
+    ]
+    wanted = sorted({i for pair in candidates for i in pair})
+    digests = in_parallel(_pixels, [files[i].path for i in wanted], 'compare', jobs)
+    of = dict(zip(wanted, digests, strict=True))
+    return [(one, other) for one, other in candidates if of[one] and of[one] == of[other]]
+
+
+def _groups(files: Sequence[File], pairs: Sequence[tuple[int, int]]) -> tuple[Group, ...]:
+    """Join pairs that have a picture in common."""
+    if not pairs:
+        return ()
+    one, other = np.array(pairs).T
+    edges = sparse.coo_matrix((np.ones(len(pairs)), (one, other)), (len(files),) * 2)
+    _, numbers = sparse.csgraph.connected_components(edges, directed=False)
+    members: dict[int, list[int]] = {}
+    for i in sorted({i for pair in pairs for i in pair}):
+        members.setdefault(int(numbers[i]), []).append(i)
+    return tuple(
+        Group(
+            tuple(each),
+            tuple(sorted({files[i].part for i in each})),
+            tuple(sorted({files[i].label for i in each})),
+        )
+        for each in members.values()
+    )

@@ -1,0 +1,85 @@
+"""Suspected wrong labels, on a set with planted ones."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+
+from chainer_cifar.evaluation import suspects
+
+
+@pytest.fixture(scope='module')
+def planted():
+    """Probabilities out of fold, true labels, given labels of which 30 of 600 are wrong."""
+    rng = np.random.default_rng(0)
+    true = np.arange(600) % 3
+    centres = np.array([[0, 0], [4, 0], [0, 4]])
+    x = centres[true] + rng.normal(size=(600, 2))
+    given = true.copy()
+    wrong = rng.choice(600, 30, replace=False)
+    given[wrong] = (true[wrong] + rng.integers(1, 3, 30)) % 3
+    p = cross_val_predict(LogisticRegression(), x, given, cv=5, method='predict_proba')
+    return p, true, given
+
+
+def test_finds_what_was_planted(planted):
+    p, true, given = planted
+    found = suspects.find(p, given)
+    wrong = set(np.flatnonzero(true != given))
+    among = set(found.index.tolist())
+    # A picture counts from its class's mean probability on, which some of each class do not reach.
+    assert len(wrong & among) >= 20
+    assert len(wrong & among) / len(among) > 0.9
+    top = found.index[:15]
+    assert (true != given)[top].all()
+    right = found.suggested[:15] == true[top]
+    assert right.all()
+
+
+def test_ranks_by_margin(planted):
+    p, _, given = planted
+    found = suspects.find(p, given)
+    assert (np.diff(found.margin) >= 0).all() and found.margin.max() < 0
+    expected = p[found.index, given[found.index]] - p[found.index, found.suggested]
+    np.testing.assert_allclose(found.margin, expected)
+
+
+def test_the_joint_by_hand():
+    p = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8], [0.1, 0.9], [0.45, 0.55], [0.95, 0.05]])
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    found = suspects.find(p, labels)
+    np.testing.assert_allclose(found.thresholds, [0.6, 0.5])
+    assert found.joint.tolist() == [[2, 1], [1, 2]]
+    assert found.index.tolist() == [5, 2] and found.suggested.tolist() == [0, 1]
+
+
+def test_right_labels_raise_no_suspicion():
+    labels = np.arange(50) % 5
+    found = suspects.find(np.eye(5)[labels] * 0.8 + 0.04, labels)
+    assert len(found.index) == 0 and (found.joint == 10 * np.eye(5)).all()
+
+
+def test_a_class_without_pictures_suspects_nobody():
+    p = np.array([[0.1, 0.2, 0.7], [0.2, 0.1, 0.7], [0.3, 0.4, 0.3]])
+    found = suspects.find(p, np.array([0, 0, 1]))
+    assert np.isnan(found.thresholds[2]) and 2 not in found.suggested
+    assert found.joint[:, 2].sum() == 0
+
+
+def test_gallery_and_table(planted, tmp_path):
+    p, _, given = planted
+    found = suspects.find(p, given)
+    names = ['rot', '子犬', 'blue$']
+    pictures = np.zeros((min(len(found.index), suspects.SHOWN), 3, 32, 32), np.uint8)
+    suspects.draw(found, pictures, given, names, tmp_path / 'suspects.png', 'title')
+    assert Image.open(tmp_path / 'suspects.png').size[0] > 1000
+    files = [f'picture {i}.png' for i in range(600)]
+    suspects.write(found, given, names, files, tmp_path / 'suspects.csv')
+    with open(tmp_path / 'suspects.csv', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(found.index)
+    assert rows[0]['image'] == f'picture {found.index[0]}.png'
+    assert rows[0]['given'] == names[given[found.index[0]]] != rows[0]['suggested']

@@ -1,3 +1,4 @@
+import functools
 import importlib
 import pathlib
 import subprocess
@@ -20,6 +21,12 @@ def run(*args, entry=AS_COMMAND):
         text=True,
         env={'PYTHONPATH': src, 'PATH': ''},
     )
+
+
+@functools.cache
+def help_of(command):
+    """What ``COMMAND --help`` shows, run once: it imports Chainer."""
+    return run(command, '--help')
 
 
 @pytest.mark.parametrize('args', [(), ('--help',)])
@@ -86,7 +93,7 @@ def test_each_command_is_told_of_and_has_a_script(name):
     script = pathlib.Path(cli.__file__).parents[1] / f'{name}.py'
     assert script.read_text().endswith(f"    script('{name}')\n")
     module = importlib.import_module(f'chainer_cifar.commands.{name}')
-    takes = '--batch_size' in run(name, '--help').stdout
+    takes = '--batch_size' in help_of(name).stdout
     assert getattr(module, 'TAKES_BATCH_SIZE', False) == takes
 
 
@@ -98,10 +105,9 @@ def test_commands_are_listed_without_chainer():
 
 
 @pytest.mark.parametrize('command', cli.COMMANDS)
-def test_each_command_has_help_and_one_line_errors(command):
-    result = run(command, '--help')
+def test_each_command_has_help_and_one_line_errors(command, capsys):
+    result = help_of(command)
     assert result.returncode == 0 and f'usage: chainer-cifar {command}' in result.stdout
-    result = run(command, '--no-such-flag')
-    assert result.returncode == 2
-    assert result.stderr.startswith(f'chainer-cifar {command}: error: no flag is called')
-    assert result.stderr.count('\n') == 1
+    assert cli.run(command, ['--no-such-flag'], command) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f'{command}: error: no flag is called') and error.count('\n') == 1

@@ -123,14 +123,15 @@ def test_resuming_completes_what_earlier_versions_did_not_write(folder, tmp_path
     assert arrays(beside['input.npz']).keys() == arrays(folder / 'models/run/input.npz').keys()
 
 
-def test_warns_when_more_epochs_change_the_learning_rate(tmp_path):
+def test_warns_when_more_epochs_change_the_learning_rate(tmp_path, monkeypatch, command):
     write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
     for shape, warned in (('cosine', True), ('decay(0.1)', False)):
         flags = ['--lr_shape', shape, '--iter', 1]
-        assert train(*SMALL, *flags, '--overwrite', cwd=tmp_path).returncode == 0
-        done = train('--resume', '-p', 'run', '--iter', 2, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert ('the learning rate is now 0.00' in done.stderr) == warned
+        assert command('train', *SMALL, *flags, '--overwrite')[0] == 0
+        status, _, err = command('train', '--resume', '-p', 'run', '--iter', 2)
+        assert status == 0, err
+        assert ('the learning rate is now 0.00' in err) == warned
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,10 @@ def test_warns_when_more_epochs_change_the_learning_rate(tmp_path):
         (['--upscale', '64'], "--upscale has no meaning for net 'simple'"),
     ],
 )
-def test_mistakes(folder, flags, message):
-    error = assert_no_traceback(train(*SMALL, '--overwrite', '--iter', 1, *flags, cwd=folder))
+def test_mistakes(folder, flags, message, monkeypatch, command):
+    before = files(folder)
+    monkeypatch.chdir(folder)
+    status, _, error = command('train', *SMALL, '--overwrite', '--iter', 1, *flags)
+    assert status == 2 and error.startswith('train.py: error: ') and error.count('\n') == 1
     assert message in error
-    assert (folder / 'models' / 'run' / 'best.npz').exists()  # nothing was lost
+    assert files(folder) == before  # nothing was lost

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -14,9 +16,15 @@ def pictures():
     return np.random.default_rng(0).integers(0, 256, (20, 3, 32, 32), np.uint8)
 
 
+@pytest.fixture(scope='module')
+def fit(pictures):
+    """Fits a preprocessing to `pictures`, once each: whitening takes seconds."""
+    return functools.cache(lambda name: preprocessing[name].fit(pictures, 0.1))
+
+
 @pytest.mark.parametrize('name', ['mean', 'raw', 'zca'])
-def test_is_what_dataset_and_training_did(name, pictures, tmp_path):
-    fitted = preprocessing[name].fit(pictures, 0.1)
+def test_is_what_dataset_and_training_did(name, pictures, fit, tmp_path):
+    fitted = fit(name)
     store.write_statistics(tmp_path / store.statistics_file(name), name, fitted)
     transform = input_transform.from_dataset(tmp_path / store.image_file(name), NORMALIZATION)
     transform.write(tmp_path / 'i.npz')
@@ -27,8 +35,8 @@ def test_is_what_dataset_and_training_did(name, pictures, tmp_path):
 
 
 @pytest.mark.parametrize('name', preprocessing)
-def test_black_is_the_value_of_a_black_pixel(name, pictures):
-    fitted = preprocessing[name].fit(pictures, 0.1)
+def test_black_is_the_value_of_a_black_pixel(name, fit):
+    fitted = fit(name)
     black = input_transform.InputTransform(fitted, NORMALIZATION).black
     if 'zca' in name:
         assert black is None

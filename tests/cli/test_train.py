@@ -440,12 +440,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize('mistake', MISTAKES)
-def test_mistake(mistake, mistakes, refused, monkeypatch):
+def test_mistake(mistake, mistakes, command, monkeypatch):
     arguments, words = MISTAKES[mistake]
     before = files(mistakes)
     monkeypatch.chdir(mistakes)
     monkeypatch.setattr(sys, 'argv', [str(SCRIPT)])  # by which messages name our commands
-    error = refused('train', *arguments)
+    status, _, error = command('train', *arguments)
+    assert status == 2 and error.startswith('train.py: error: ') and error.count('\n') == 1, error
     for word in words:
         assert word in error
     assert files(mistakes) == before

@@ -42,12 +42,11 @@ SEEDS, SEEDS_TABLE = 'seeds.json', 'summary.txt'  # of a run with several seeds
 PAGE = 'report.html'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
-REPORT, CONFUSION, RELIABILITY = (
-    'report',
-    'confusion',
-    'reliability',
-)  # names of what `evaluate` writes begin with these
-PICTURES = ('filters', 'activations', 'mistakes', 'batch')  # names of what `visualize` draws, too
+# Names of what `evaluate` writes begin with these.
+REPORT, CONFUSION = 'report', 'confusion'
+RELIABILITY, CORRUPTED = 'reliability', 'corrupted'
+# Names of what `visualize` draws, too.
+PICTURES = ('filters', 'activations', 'mistakes', 'batch', 'cam')
 
 # Patterns for all files that belong to a run; --overwrite deletes them.
 SNAPSHOTS = 'snapshot-*.npz'
@@ -56,6 +55,7 @@ _FILES = {
         *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, RATE_TEST),
         *(SEEDS, SEEDS_TABLE, PAGE),
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png', f'{RELIABILITY}-*.png'),
+        *(f'{CORRUPTED}-*{end}' for end in ('.txt', '.json', '.png')),
         *(f'{name}*.png' for name in PICTURES),
     ),
     MODELS: (

@@ -107,3 +107,35 @@ def test_a_damaged_file(exported, own_run, refused):
     (own_run / 'model.onnx').write_bytes(content[: len(content) // 2])
     assert 'model.onnx: ' in refused('evaluate', 'model.onnx')
     assert 'export it again' in refused('predict', 'model.onnx', '--first', 1)
+
+
+def test_int8(_packages, own_run, command):
+    status, out, err = command('export', 'run', '--onnx', 'small.onnx', '--int8')
+    assert status == 0 and err == ''
+    assert re.search(
+        r'^int8     error [\d.]+ % before, [\d.]+ % after, of 4 validation pictures',
+        out,
+        re.MULTILINE,
+    )
+    _, about = session.read(own_run / 'small.onnx')
+    assert about.quantized['pictures'] == 4 and about.quantized['difference'] > 0
+    assert command('export', 'run', '--onnx', 'large.onnx')[0] == 0
+    reports = []
+    for name in ('small', 'large'):
+        assert command('evaluate', f'{name}.onnx', '--out', name)[0] == 0
+        reports.append(json.loads((own_run / f'{name}/report-test-{name}.json').read_text()))
+    assert reports[0]['loss'] != reports[1]['loss']
+    assert reports[0]['loss'] == pytest.approx(reports[1]['loss'], rel=0.2)
+
+
+def test_the_temperature_goes_with_it(_packages, own_run, command, refused):
+    assert command('evaluate', 'run', '--calibrate')[0] == 0
+    assert command('export', 'run', '--onnx', 'model.onnx')[0] == 0
+    rows = [
+        json.loads(command('predict', name, '--first', 3, '--format', 'json')[1])
+        for name in ('run', 'model.onnx')
+    ]
+    for ours, theirs in zip(*rows, strict=True):
+        chances = [each['top'][0]['probability'] for each in (ours, theirs)]
+        assert chances[0] == pytest.approx(chances[1], abs=1e-4)
+    assert 'give the run' in refused('evaluate', 'model.onnx', '--calibrate')

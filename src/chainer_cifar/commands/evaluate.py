@@ -18,7 +18,14 @@ from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.data.batches import DeviceImages
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError, prefixed
-from chainer_cifar.evaluation import calibration, image_sets, inference, report
+from chainer_cifar.evaluation import (
+    calibration,
+    image_sets,
+    inference,
+    raw_pictures,
+    report,
+    robustness,
+)
 from chainer_cifar.evaluation.calibration import Calibration
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
@@ -32,12 +39,17 @@ def main(argv: Sequence[str], prog: str) -> None:
     # Check these before anything takes time.
     inference.views.require(given.tta)
     image_sets.choices.require(given.set)
+    if given.limit is not None and given.limit < 1:
+        raise UserError(f'--limit {given.limit}: must be a number from 1 up')
+    if given.corrupt and given.tta != 'none':
+        raise UserError('--corrupt: measures without test-time augmentation; leave out --tta')
     model = load(given, onnx=True)
     if given.calibrate and model.weights.suffix == session.SUFFIX:
         raise UserError(f'--calibrate: {model.weights}: give the run, then export it again')
     data = image_sets.load(model)
     with prefixed('--set '):
         images, index, labels = image_sets.choose(model, data, given.set)
+    index, labels = index[: given.limit], labels[: given.limit]
     if given.calibrate:
         model = _calibrate(model, data)
 
@@ -59,6 +71,8 @@ def main(argv: Sequence[str], prog: str) -> None:
     }
     text = report.text(numbers, logits, labels, model.class_names)
     _write(given, model, facts, numbers, text, _calibrations(model, logits, labels))
+    if given.corrupt:
+        _corrupt(given, model, facts, _pictures(model, data, given.set, index), labels)
 
 
 def _logits(
@@ -105,7 +119,7 @@ def _write(
     matrix = report.matrix_text(numbers['confusion'], model.class_names)
     sure = '\n'.join(_told(model, name, each) for name, each in calibrations.items())
     folder = pathlib.Path(given.out) if given.out else model.results
-    words = [given.set] if given.tta == 'none' else [given.set, given.tta]
+    words = _words(given)
     name = model.name(runs.REPORT, *words)
     with atomic_write(folder / f'{name}.txt', 'w') as file:
         file.write(f'{title}\n{text}\n\n{sure}\n\n{matrix}\n')
@@ -124,6 +138,44 @@ def _write(
         print(f'{matrix}\n')
     print(f'report       {folder / name}.txt  {folder / name}.json')
     print(f'confusion    {picture}\nreliability  {diagram}')
+
+
+def _words(given: argparse.Namespace) -> list[str]:
+    """Say what is measured, for the names of files."""
+    words = [given.set]
+    if given.limit is not None:
+        words.append(f'first{given.limit}')
+    return words if given.tta == 'none' else [*words, given.tta]
+
+
+def _pictures(
+    model: Trained, data: Dataset, name: str, index: image_sets.Index
+) -> NDArray[np.uint8]:
+    raw = raw_pictures.of(model, data)
+    rows = raw.test_images if name == 'test' else raw.train_images
+    return np.ascontiguousarray(rows[index]).reshape(-1, 3, 32, 32)
+
+
+def _corrupt(
+    given: argparse.Namespace,
+    model: Trained,
+    facts: Mapping[str, Any],
+    pictures: NDArray[np.uint8],
+    labels: image_sets.Labels,
+) -> None:
+    total = robustness.rounds() * len(labels)
+    with tqdm(total=total, desc='corrupt', unit='img', leave=False, disable=None) as bar:
+        found = robustness.measure(model, pictures, labels, bar.update)
+    folder = pathlib.Path(given.out) if given.out else model.results
+    path = folder / model.name(runs.CORRUPTED, *_words(given))
+    text = robustness.text(found)
+    with atomic_write(f'{path}.txt', 'w') as file:
+        file.write(f'{facts["weights"]}: {len(labels):,} {given.set} images\n{text}\n')
+    with atomic_write(f'{path}.json', 'w') as file:
+        json.dump({**facts, **found}, file, indent=1)
+    title = f'{model.config.prefix}: error by corruption and strength, {len(labels):,} images'
+    robustness.draw(found, pictures, title, pathlib.Path(f'{path}.png'))
+    print(f'\n{text}\n\ncorrupted    {path}.txt  {path}.json  {path}.png')
 
 
 def _told(model: Trained, name: str, found: Calibration) -> str:
@@ -154,6 +206,20 @@ def _parser(prog: str) -> ArgumentParser:
         default='none',
         help='test-time augmentation, the mean of the logits of several views: '
         f'{", ".join(inference.views)} (default: none)',
+    )
+    parser.add_argument(
+        '--limit',
+        type=int,
+        default=None,
+        metavar='N',
+        help='only the first N images of the set (default: all)',
+    )
+    parser.add_argument(
+        '--corrupt',
+        action='store_true',
+        default=False,
+        help='also spoil the pictures in fifteen ways at five strengths, as CIFAR-10-C does, and '
+        'tell the error at each; it takes as long as measuring 76 times, see --limit',
     )
     parser.add_argument(
         '--calibrate',

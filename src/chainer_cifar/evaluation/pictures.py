@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chainer
@@ -23,6 +23,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.data import augment, batches
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.evaluation import image_sets, inference, layers
+from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
@@ -41,10 +42,16 @@ SHEET_SIZE = 360
 
 
 class NetAndData:
-    """A trained net, its data and its convolutions, which are found when first needed."""
+    """A trained net, its data and its convolutions, which are found when first needed.
 
-    def __init__(self, trained: Trained) -> None:
+    Args:
+        trained: The net.
+        files: Pictures that the user gave, for those functions that draw something of them.
+    """
+
+    def __init__(self, trained: Trained, files: Sequence[Found] = ()) -> None:
         self.trained = trained
+        self.files = files
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -130,7 +137,7 @@ def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
     (x, _), *_ = images.batches(index, IMAGES)
     outputs = layers.outputs(trained.net, x, paths)
     rows = []
-    for i, image in enumerate(_test_pictures(looked_at, index)):
+    for i, image in enumerate(test_pictures(looked_at, index)):
         row = [
             (
                 trained.class_names[labels[i]],
@@ -195,14 +202,23 @@ def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
     logits, labels = looked_at.test_logits
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
-    wrong = np.flatnonzero(predicted != labels)
-    shown = wrong[np.argsort(-confidence[wrong], kind='stable')][:most]
+    wrong = surest(logits, labels)
+    shown = wrong[:most]
     names = looked_at.trained.class_names
     told = [(names[predicted[i]], float(confidence[i]), names[labels[i]]) for i in shown]
-    return Mistakes(len(wrong), len(labels), _test_pictures(looked_at, shown), told)
+    return Mistakes(len(wrong), len(labels), test_pictures(looked_at, shown), told)
 
 
-def _test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:
+def surest(logits: Array, labels: Array) -> NDArray[np.intp]:
+    """Return the places of misclassified images, those of which the net is most sure first."""
+    confidence = inference.log_probabilities(logits).max(axis=1)
+    wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
+    order: NDArray[np.intp] = wrong[np.argsort(-confidence[wrong], kind='stable')]
+    return order
+
+
+def test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:
+    """Return some of the test images as pictures, uint8 ``(N, 3, H, W)``."""
     return figures.colours(looked_at.data.test_images[index])
 
 

@@ -1,5 +1,6 @@
 """All figures that the commands draw."""
 
+from chainer_cifar.figures.heat import overlaid
 from chainer_cifar.figures.plots import (
     MEASURES,
     PARTS,
@@ -25,6 +26,7 @@ __all__ = [
     'gallery',
     'image_sheet',
     'limits',
+    'overlaid',
     'own_range',
     'panels',
     'rate_test',

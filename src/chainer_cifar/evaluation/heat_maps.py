@@ -1,0 +1,188 @@
+"""Where a net looks: Grad-CAM and occlusion maps.
+
+Selvaraju et al., Grad-CAM, 2017: the last maps of the net, each weighted by how much the logit of a
+class grows with it. Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2014:
+how much the probability of the class falls when a patch of the picture is covered.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import chainer
+import chainer.functions as F
+import numpy as np
+from chainer.backends import cuda
+from numpy.typing import NDArray
+
+import chainer_onednn
+from chainer_cifar import figures
+from chainer_cifar.arrays import Array
+from chainer_cifar.evaluation import image_sets, inference, picture_files, pictures
+from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.streams import printable
+
+NAME = 'cam'  # of the picture
+
+SHOWN = 10  # mistakes
+COVERED = 4  # a patch covers one part in so many of the picture's width
+ZOOM = 4
+
+
+def grad_cam(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np.float32] | None:
+    """Compute what speaks for a class in each picture.
+
+    Args:
+        net: The net.
+        x: Pictures as the net takes them, float32 ``(N, 3, H, W)``, on its device.
+        classes: The number of a class for each.
+
+    Returns:
+        Maps ``(N, h, w)``, each from 0 to 1, or 0 where nothing speaks for the class; None if the
+        net has no maps that are larger than a pixel.
+    """
+    hook = _LastMaps()
+    with _chainers_own_code(), chainer.using_config('train', False), hook:
+        logits = net(chainer.Variable(x))
+        if hook.function is None:
+            return None
+        chosen = F.sum(F.select_item(logits, net.xp.asarray(classes, dtype=np.int32)))
+        chosen.backward(retain_grad=True)
+    gradient = cuda.to_cpu(hook.function.inputs[0].grad)
+    weights = gradient.mean(axis=(2, 3), keepdims=True)
+    heat = np.maximum((weights * cuda.to_cpu(hook.maps)).sum(axis=1), 0)
+    most = heat.max(axis=(1, 2), keepdims=True)
+    scaled: NDArray[np.float32] = heat / np.where(most > 0, most, 1)
+    return scaled
+
+
+def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np.float32]:
+    """Compute how much the probability of a class falls when parts of a picture are covered.
+
+    A square, a quarter of the picture wide, moves by half its width. It has the picture's mean
+    colour. A pixel gets the mean over the squares that cover it.
+
+    Args:
+        net: The net.
+        x: Pictures as the net takes them, float32 ``(N, 3, H, W)``, on its device.
+        classes: The number of a class for each.
+
+    Returns:
+        Maps ``(N, H, W)``: by how much the probability, 0 to 1, falls; below 0 where it rises.
+    """
+    _, _, height, width = x.shape
+    patch = max(2, min(height, width) // COVERED)
+    step = patch // 2
+    rows = np.arange(len(x))
+    mean = x.mean(axis=(2, 3), keepdims=True)
+    before = _probabilities(net, x)[rows, classes]
+    total = np.zeros((len(x), height, width))
+    count = np.zeros((height, width))
+    for top in range(-step, height, step):
+        for left in range(-step, width, step):
+            covered = slice(max(top, 0), top + patch), slice(max(left, 0), left + patch)
+            spoilt = x.copy()
+            spoilt[:, :, covered[0], covered[1]] = mean
+            fall = before - _probabilities(net, spoilt)[rows, classes]
+            total[:, covered[0], covered[1]] += fall[:, None, None]
+            count[covered] += 1
+    return (total / count).astype(np.float32)
+
+
+def _probabilities(net: chainer.Chain, x: Array) -> NDArray[np.float64]:
+    return np.exp(inference.log_probabilities(inference.logits(net, [x])))
+
+
+@contextlib.contextmanager
+def _chainers_own_code() -> Iterator[None]:
+    """Switch the CPU engine off in the block: it works in place and joins functions."""
+    enabled = chainer_onednn.is_enabled()
+    chainer_onednn.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            chainer_onednn.enable()
+
+
+class _LastMaps(chainer.FunctionHook):
+    """Find the function that takes the last maps ``(N, C, h, w)``, and these."""
+
+    name = 'last maps'
+
+    def __init__(self) -> None:
+        self.function: chainer.FunctionNode | None = None
+        self.maps: Array | None = None
+
+    def forward_postprocess(
+        self, function: chainer.FunctionNode, in_data: tuple[Array, ...]
+    ) -> None:
+        maps = in_data[0]
+        if maps is not None and maps.ndim == 4 and min(maps.shape[2:]) > 1:
+            self.function, self.maps = function, maps
+
+
+@pictures.pictures.register(NAME)
+def cam(looked_at: pictures.NetAndData, path: pathlib.Path) -> bool:
+    """Draw Grad-CAM and occlusion maps of the given pictures, or of mistakes the net is sure of."""
+    draw = _of_files if looked_at.files else _of_mistakes
+    rows = draw(looked_at)
+    if not rows:
+        return False
+    title = f'{looked_at.trained.config.prefix}: what speaks for a class (red: most)'
+    figures.panels(rows, path, title)
+    return True
+
+
+Row = list[tuple[str, NDArray[np.uint8]]]
+
+
+def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
+    trained = looked_at.trained
+    shown = np.stack([picture_files.read(found.path) for found in looked_at.files])
+    x = trained.device.send(trained.input_transform(shown))
+    logits = inference.logits(trained.net, [x])
+    names = [printable(found.short) for found in looked_at.files]
+    return _rows(trained, x, shown, names, logits, [logits.argmax(axis=1)])
+
+
+def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
+    trained = looked_at.trained
+    logits, labels = looked_at.test_logits
+    wrong = pictures.surest(logits, labels)[:SHOWN]
+    if not len(wrong):
+        return []
+    images, index, _ = image_sets.choose(trained, looked_at.data, 'test')
+    ((x, _),) = images.batches(index[wrong], len(wrong))
+    shown = pictures.test_pictures(looked_at, wrong)
+    names = [f'truth: {trained.class_names[label]}' for label in labels[wrong]]
+    classes = [logits[wrong].argmax(axis=1), labels[wrong]]
+    return _rows(trained, x, shown, names, logits[wrong], classes)
+
+
+def _rows(
+    trained: Trained,
+    x: Array,
+    shown: NDArray[np.uint8],
+    names: Sequence[str],
+    logits: NDArray[np.float32],
+    classes: Sequence[NDArray[np.intp] | NDArray[np.int32]],
+) -> list[Row]:
+    """Make a row of each picture: itself, and for each choice of a class the two maps."""
+    chances = np.exp(inference.log_probabilities(logits / trained.temperature))
+    rows: list[Row] = [
+        [(name, figures.tiled(picture[None], 1, ZOOM)[2:-2, 2:-2])]
+        for name, picture in zip(names, shown, strict=True)
+    ]
+    for chosen in classes:
+        heat = grad_cam(trained.net, x, chosen)
+        falls = occlusion(trained.net, x, chosen)
+        for i, row in enumerate(rows):
+            what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
+            if heat is not None:
+                row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], ZOOM)))
+            most = float(falls[i].max())
+            relative = falls[i] / most if most > 0 else np.zeros_like(falls[i])
+            caption = f'covered: up to {100 * max(most, 0):.0f} % less'
+            row.append((caption, figures.overlaid(shown[i], relative.clip(0, 1), ZOOM)))
+    return rows

@@ -1,0 +1,39 @@
+"""visualize --only cam as a user runs it."""
+
+import pytest
+from PIL import Image
+
+
+def test_mistakes_of_the_net(in_run, command, tmp_path):
+    status, out, err = command('visualize', 'run', '--only', 'cam', '--out', tmp_path)
+    assert (status, err) == (0, '') and out == f'cam          {tmp_path / "cam.png"}\n'
+    with Image.open(tmp_path / 'cam.png') as picture:
+        assert picture.width > 5 * 128  # the picture, two maps for each of two classes
+        assert len(set(picture.convert('RGB').getdata())) > 1000
+
+
+def test_given_pictures(in_run, command, tmp_path):
+    for number in range(2):
+        Image.effect_noise((60, 40), 90).save(tmp_path / f'{number}.png')
+    heights = []
+    for files in ([tmp_path], [tmp_path / '0.png']):
+        status, out, err = command('visualize', 'run', *files, '--out', tmp_path / 'out')
+        assert (status, err) == (0, '') and out.count('\n') == 1
+        with Image.open(tmp_path / 'out/cam.png') as picture:
+            heights.append(picture.height)
+            assert 3 * 128 < picture.width < 5 * 128 + 200
+    assert heights[0] > heights[1] + 128
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'word'),
+    [
+        (['none.png'], 'none.png: no such picture'),
+        (['dataset/classes.json'], 'cannot be read as a picture'),
+        (['dataset/classes.json', '--only', 'filters'], '--only cam'),
+        (['dataset/classes.json', '--only', 'cam,filters'], '--only cam'),
+    ],
+)
+def test_bad_arguments(in_run, refused, tmp_path, arguments, word):
+    assert word in refused('visualize', 'run', *arguments, '--out', tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -92,7 +92,7 @@ def _raw(
         test.labels,
         train.class_names,
         valid=chosen.astype(np.int32) if len(chosen) else None,
-        groups=train.groups,
+        groups=listing.numbered(train.groups.tolist()),
         pictures=Pictures(folder, fit, train, test),
     )
 

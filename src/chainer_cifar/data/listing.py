@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def make(
         paths,
         np.array([number[label] for label in labels], np.int32),
         np.array(parts),
-        np.arange(len(paths), dtype=np.int32) if groups is None else _numbered(groups),
+        np.arange(len(paths), dtype=np.int32) if groups is None else numbered(groups),
         tuple(names),
         name,
         groups is not None,
@@ -89,9 +89,10 @@ def _by_number(name: str) -> tuple[int, str]:
     return (int(name), name) if name.isdecimal() and len(name) < 19 else (-1, name)
 
 
-def _numbered(groups: Sequence[str]) -> NDArray[np.int32]:
-    _, numbers = np.unique(np.array(groups), return_inverse=True)
-    return numbers.ravel().astype(np.int32)
+def numbered(groups: Iterable[object]) -> NDArray[np.int32]:
+    """Number groups from 0 in the order in which they first come."""
+    numbers: dict[object, int] = {}
+    return np.array([numbers.setdefault(each, len(numbers)) for each in groups], np.int32)
 
 
 def group(listing: Listing, pattern: str) -> Listing:
@@ -116,7 +117,7 @@ def group(listing: Listing, pattern: str) -> Listing:
         if found is None or not (text := found[1 if expression.groups else 0]):
             raise UserError(f"'{pattern}': finds nothing in {short}; it must in every path")
         names.append(text)
-    return dataclasses.replace(listing, groups=_numbered(names), grouped=True)
+    return dataclasses.replace(listing, groups=numbered(names), grouped=True)
 
 
 def split(listing: Listing, share: float, seed: int) -> Listing:

@@ -1,0 +1,184 @@
+"""src/dataset.py on the user's own pictures, and training on what it writes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import own_pictures
+from chainer_cifar.data import dataset, store
+
+FILES = ('classes.json', 'image_raw', 'image_raw_stats.npz', 'label.pkl', 'pictures.csv')
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    """Work in a folder that holds 30 pictures of three classes in ``my pictures``."""
+    monkeypatch.chdir(tmp_path)
+    own_pictures.write(tmp_path / 'my pictures', 10)
+    return tmp_path / 'my pictures'
+
+
+def test_from_a_folder_to_predictions(pictures, command, tmp_path):
+    status, out, err = command('dataset', 'my pictures', '--seed', 3)
+    assert (status, err) == (0, ''), err
+    assert '24 pictures to train and validate, 6 to test, 3 classes' in out
+    folder = tmp_path / 'dataset' / 'my pictures'
+    assert sorted(os.listdir(folder)) == sorted((*FILES, 'sample_raw.png'))
+    assert json.loads((folder / 'classes.json').read_text('utf-8')) == ['a b', 'c', '猫']
+    data = dataset.load(folder / 'image_raw', folder / 'label.pkl')
+    assert data.shape == (3, 32, 32) and data.train_images.dtype == np.uint8
+    assert np.bincount(data.train_labels).tolist() == [8, 8, 8]
+
+    paths = ('-d', f'{folder}/image_raw', '-l', f'{folder}/label.pkl', '--normalize', 'channel')
+    flags = ('-m', 'simple_gap', '-b', 7, '--iter', 2, '--optimizer', 'adam', '-p', 'own')
+    status, out, err = command('train', *paths, *flags)
+    assert status == 0, err
+    assert '21 images to train, 3 to validate, 6 to test' in out
+    status, out, err = command('evaluate', 'models/own', '--set', 'valid')
+    assert status == 0, err
+    status, out, err = command('predict', 'models/own', pictures / 'c' / '00.png')
+    assert status == 0 and err == '', err
+
+
+def test_the_written_table_gives_the_same_again(pictures, command, tmp_path):
+    table = tmp_path / 'dataset' / 'my pictures' / 'pictures.csv'
+    flags = ('--size', 40, '--fit', 'pad', '--grey')
+    assert command('dataset', 'my pictures', *flags)[0] == 0
+    status, out, err = command('dataset', table, *flags, '--out', 'again')
+    assert (status, err) == (0, '') and 'again/image_raw' in out
+    one, other = (
+        dataset.load(folder / 'image_raw', folder / 'label.pkl')
+        for folder in (table.parent, tmp_path / 'again')
+    )
+    assert one.shape == (1, 40, 40) and one.class_names == other.class_names
+    assert one.checksum() == other.checksum()
+
+
+def test_parts_and_groups_reach_the_files(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    for part in ('train', 'val'):
+        own_pictures.write(tmp_path / 'in' / part, 6)
+    # Pictures 00 to 03 of a class are of one object, 04 and 05 of others.
+    assert command('dataset', 'in', '--group', r'(.*?)[0-3]?\.png', '--out', 'o')[0] == 0
+    labels = store.read_labels('o/label.pkl')
+    assert len(labels['valid']) == 18 and len(labels['group']) == len(labels['train'])
+    assert len(labels['train']) + len(labels['test']) == 36
+    lines = (tmp_path / 'o' / 'pictures.csv').read_text('utf-8').splitlines()
+    assert lines[0] == 'path,label,split,group' and len(lines) == 37
+    groups = {
+        part: {line.split(',')[-1] for line in lines if f',{part},' in line}
+        for part in ('train', 'valid', 'test')
+    }
+    assert len(set.union(*groups.values())) == 18
+    assert not groups['train'] & groups['test'] and groups['test']
+
+
+def test_other_preprocessings_of_32x32(pictures, command):
+    assert command('dataset', 'my pictures', '--only', 'mean,raw', '--out', 'o')[0] == 0
+    raw, mean = store.read_images('o/image_raw'), store.read_images('o/image.pkl')
+    number = store.read_statistics('o/image_stats.npz').mean
+    np.testing.assert_array_equal(mean['test'], raw['test'] - number)
+    assert command('dataset', 'my pictures', '--only', 'mean', '--out', 'p')[0] == 0
+    assert 'image_raw' not in os.listdir('p') and 'image.pkl' in os.listdir('p')
+
+
+def test_a_new_data_set_replaces_the_old_one(pictures, command):
+    for size in (16, 24):
+        assert command('dataset', 'my pictures', '--size', size, '--out', 'o')[0] == 0
+    assert store.read_images('o/image_raw')['train'].shape == (24, 3, 24, 24)
+    assert sorted(os.listdir('o')) == sorted((*FILES, 'sample_raw.png'))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--size', 0], '--size 0: must be a number from 8 to 2048'),
+        (['--size', 10000], '--size 10000: must be a number from 8 to 2048'),
+        (['--fit', 'stretch'], "--fit 'stretch': must be one of crop, pad, squash"),
+        (['--test', 0], '--test 0.0: must be a number between 0 and 1'),
+        (['--test', 'nan'], '--test nan: must be a number between 0 and 1'),
+        (['--seed', -1], '--seed -1: must be a number'),
+        (['-j', -1], '-j -1: must be a number from 0 up'),
+        (['--group', '('], "--group '(': no regular expression"),
+        (['--group', 'xyz'], "--group 'xyz': finds nothing in "),
+        (['--only', 'zca', '--size', 64], '--only zca: takes images of 32x32 in colour, not 64x64'),
+        (['--only', 'mean', '--grey'], '--only mean: takes images of 32x32 in colour, not 32x32'),
+        (['--source', 'digits'], '--source digits takes no pictures'),
+        (['--source', 'csv'], 'Is a directory'),
+    ],
+)
+def test_bad_flags(pictures, refused, arguments, message):
+    assert message in refused('dataset', 'my pictures', *arguments)
+    assert os.listdir() == ['my pictures']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['none'], 'none: no such folder of pictures'),
+        (['--source', 'folder'], '--source folder: give the folder of pictures, too'),
+        (['--size', 64], '--size: is for your own pictures'),
+        (['--source', 'digits', '--grey'], '--grey: is for your own pictures'),
+    ],
+)
+def test_no_pictures(tmp_path, monkeypatch, refused, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused('dataset', *arguments)
+    assert os.listdir() == []
+
+
+def test_bad_pictures(pictures, refused):
+    for path in sorted((pictures / 'c').iterdir())[1:]:
+        path.unlink()
+    message = "my pictures: class 'c' has 1 picture; it needs 3 at least"
+    assert message in refused('dataset', 'my pictures')
+    for name in ('a b', 'c'):
+        (pictures / name).rename(name)
+    assert "my pictures: only one class, '猫'" in refused('dataset', 'my pictures')
+    (pictures / '猫').rename('猫')
+    assert 'my pictures: no picture in folders in it' in refused('dataset', 'my pictures')
+    assert not os.path.exists('dataset')
+
+
+def test_a_test_part_and_a_share_for_it(tmp_path, monkeypatch, refused):
+    monkeypatch.chdir(tmp_path)
+    for part in ('train', 'test'):
+        own_pictures.write(tmp_path / 'in' / part, 3)
+    assert '--test: in has a test part already' in refused('dataset', 'in', '--test', 0.2)
+
+
+def test_a_bomb_and_a_damaged_tiff_are_passed_over(pictures, command):
+    Image.new('1', (20000, 10000)).save(pictures / 'c' / 'bomb.png')
+    (pictures / 'c' / 'x.tif').write_bytes(b'II*\0' + b'\xff' * 200)
+    status, _, err = command('dataset', 'my pictures', '--out', 'o')
+    assert status == 0 and err.count('\n') == 1
+    assert 'passed over 2 of 32 pictures, the first: ' in err
+
+
+def test_ctrl_c_leaves_nothing_behind(pictures, tmp_path):
+    code = (
+        'import sys, os, signal\n'
+        'from chainer_cifar import cli\n'
+        'from chainer_cifar.data import picture\n'
+        'real = picture.read\n'
+        'def read(*args):\n'
+        '    os.kill(os.getpid(), signal.SIGINT)\n'
+        '    return real(*args)\n'
+        'picture.read = read\n'
+        "sys.exit(cli.run('dataset', ['my pictures'], 'dataset.py'))\n"
+    )
+    source = os.path.dirname(os.path.dirname(os.path.dirname(dataset.__file__)))
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        env={**os.environ, 'PYTHONPATH': source},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 130 and 'Traceback' not in done.stderr, done.stderr
+    assert os.listdir() == ['my pictures']

@@ -1,0 +1,116 @@
+"""Folders of class folders, as people have them."""
+
+import os
+
+import pytest
+
+import own_pictures
+from chainer_cifar.data import picture_folder
+from chainer_cifar.errors import UserError
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def names(listing, folder):
+    return [path.relative_to(folder).as_posix() for path in listing.paths]
+
+
+def test_class_folders(tmp_path):
+    own_pictures.write(tmp_path, 2)
+    found = picture_folder.read(tmp_path)
+    assert found.class_names == ('a b', 'c', '猫')
+    assert names(found, tmp_path)[::2] == ['a b/00.png', 'c/00.png', '猫/00.png']
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2] and set(found.parts) == {'train'}
+    assert not found.grouped and found.groups.tolist() == list(range(6))
+
+
+def test_folders_inside_of_a_class_and_what_does_not_count(tmp_path):
+    shown = ['a/x/y/1.JPG', 'a/2.png', 'b/z/3.webp']
+    touch(tmp_path, *shown, 'a/.hidden.png', 'a/.cache/4.png', '.git/5.png', 'b/notes.txt')
+    found = picture_folder.read(tmp_path)
+    assert sorted(names(found, tmp_path)) == sorted(shown) and found.class_names == ('a', 'b')
+
+
+@pytest.mark.parametrize('valid', ['valid', 'val', 'Validation'])
+def test_parts(tmp_path, valid):
+    for part in ('train', valid, 'test'):
+        touch(tmp_path, f'{part}/b/1.png', f'{part}/a/2.png')
+    found = picture_folder.read(tmp_path)
+    assert found.class_names == ('a', 'b')
+    assert sorted(found.parts) == ['test', 'test', 'train', 'train', 'valid', 'valid']
+    for path, part in zip(found.paths, found.parts, strict=True):
+        assert f'/{valid if part == "valid" else part}/' in str(path)
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    found = picture_folder.read(touch(tmp_path, 'train/1.png', 'bus/2.png', 'test/3.png'))
+    assert found.class_names == ('bus', 'test', 'train')
+
+
+def test_numbers_are_sorted_by_their_value(tmp_path):
+    found = picture_folder.read(touch(tmp_path, '10/1.png', '9/2.png', '0/3.png'))
+    assert found.class_names == ('0', '9', '10')
+
+
+def test_links_are_followed_and_circles_end(tmp_path):
+    own_pictures.write(tmp_path / 'real', 1)
+    top = touch(tmp_path / 'top', 'a/1.png', 'a/sub/2.png', 'b/3.png')
+    (top / 'a' / 'up').symlink_to('..')
+    (top / 'a' / 'self').symlink_to('.')
+    (top / 'a' / 'sub' / 'again').symlink_to('..')
+    (top / 'a' / 'broken').symlink_to('nowhere.png')
+    (top / 'c').symlink_to('../real/c')
+    found = picture_folder.read(top)
+    assert names(found, top) == ['a/1.png', 'a/sub/2.png', 'b/3.png', 'c/00.png']
+
+
+def test_a_folder_without_pictures_is_told(tmp_path, capsys):
+    touch(tmp_path, 'a/1.png', 'b/2.png', 'c/readme.txt', 'loose.png')
+    assert picture_folder.read(tmp_path).class_names == ('a', 'b')
+    err = capsys.readouterr().err
+    assert f'warning: {tmp_path / "c"}: no picture in it' in err
+    assert '1 pictures are in no class folder' in err
+
+
+@pytest.mark.parametrize(
+    ('files', 'message'),
+    [
+        ([], 'no picture in folders in it; each class needs a folder'),
+        (['notes.txt', 'a/b.txt'], 'no picture in folders in it'),
+        (['1.png', '2.png'], '2 pictures and no class folders'),
+        (['a/1.png', 'a/2.png'], "only one class, 'a'"),
+    ],
+)
+def test_nothing_to_learn_from(tmp_path, files, message):
+    touch(tmp_path, *files)
+    with pytest.raises(UserError, match=message) as error:
+        picture_folder.read(tmp_path)
+    assert str(error.value).startswith(f'{tmp_path}: ') and '\n' not in str(error.value)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(UserError, match='no such folder'):
+        picture_folder.read(tmp_path / 'none')
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    touch(tmp_path, 'a/1.png', 'b/2.png')
+
+    def refusing(real):
+        def listed(path):
+            if str(path).endswith('b'):
+                raise PermissionError(13, 'Permission denied', str(path))
+            return real(path)
+
+        return listed
+
+    # Which of the two pathlib calls depends on the version of Python.
+    monkeypatch.setattr(os, 'scandir', refusing(os.scandir))
+    monkeypatch.setattr(os, 'listdir', refusing(os.listdir))
+    with pytest.raises(UserError, match=r'b: Permission denied$'):
+        picture_folder.read(tmp_path)

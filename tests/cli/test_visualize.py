@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-NAMES = ['filters', 'activations', 'mistakes', 'batch']
+NAMES = ['filters', 'activations', 'mistakes', 'batch', 'cam']
 
 
 def test_all(own_run, command):

@@ -91,6 +91,13 @@ def test_no_onnx(load, content):
         load(content)
 
 
+def test_too_large(tmp_path):
+    with open(tmp_path / 'large.onnx', 'wb') as file:
+        file.truncate(session.MOST + 1)  # it takes no room on the disk
+    with pytest.raises(UserError, match=r'large\.onnx: has more than 2 GB'):
+        session.load(tmp_path / 'large.onnx', {})
+
+
 def test_every_truncation(model, load):
     content = model.SerializeToString()
     for length in range(0, len(content), 97):

@@ -52,12 +52,13 @@ def corrupt(
         pictures: uint8 ``(N, 3, H, W)``; so is the result.
         name: A name in `corruptions`.
         strength: 1 to 5.
-        first: The number of the first picture among all; random numbers depend on it.
+        first: The number of the first picture among all; random numbers depend on it. They are the
+            same at each strength.
         seed: Of all random numbers.
     """
     chosen = corruptions[name]
     kind = zlib.crc32(name.encode())
-    rngs = [np.random.default_rng((seed, kind, strength, first + i)) for i in range(len(pictures))]
+    rngs = [np.random.default_rng((seed, kind, first + i)) for i in range(len(pictures))]
     x = pictures.transpose(0, 2, 3, 1) / 255
     spoilt = chosen.apply(x, chosen.settings[strength - 1], rngs)
     # They cut off what is below a level, too.

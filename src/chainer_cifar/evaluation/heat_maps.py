@@ -42,13 +42,14 @@ def grad_cam(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np
         net has no maps that are larger than a pixel.
     """
     hook = _LastMaps()
-    with _chainers_own_code(), chainer.using_config('train', False), hook:
-        logits = net(chainer.Variable(x))
+    with _chainers_own_code(), chainer.using_config('train', False):
+        with hook:  # not while it goes back, which calls functions, too
+            logits = net(chainer.Variable(x))
         if hook.function is None:
             return None
         chosen = F.sum(F.select_item(logits, net.xp.asarray(classes, dtype=np.int32)))
-        chosen.backward(retain_grad=True)
-    gradient = cuda.to_cpu(hook.function.inputs[0].grad)
+        (slope,) = chainer.grad([chosen], [hook.function.inputs[0].get_variable()])
+    gradient = cuda.to_cpu(slope.array)
     weights = gradient.mean(axis=(2, 3), keepdims=True)
     heat = np.maximum((weights * cuda.to_cpu(hook.maps)).sum(axis=1), 0)
     most = heat.max(axis=(1, 2), keepdims=True)

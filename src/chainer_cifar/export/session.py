@@ -27,6 +27,7 @@ from chainer_cifar.export.input_graph import PICTURES
 from chainer_cifar.export.trace import OUTPUT
 
 SUFFIX = '.onnx'
+MOST = 2**31 - 1  # bytes of a file, as in all of its format
 _OURS = ('', 'ai.onnx')  # domains of operators
 
 # Flags of a run that say where Chainer computes.
@@ -128,6 +129,8 @@ def read(path: pathlib.Path) -> tuple[bytes, metadata.Metadata]:
     """
     onnx = packages.onnx()
     try:
+        if path.stat().st_size > MOST:
+            raise UserError(f'{path}: has more than 2 GB, which no ONNX file may have')
         content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; make it with export.py') from None

@@ -2,16 +2,19 @@
 
 import pathlib
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.files import atomic_write
 
+Values: TypeAlias = NDArray[np.float64]
 # A part: its heading, and of each bin the share of images, their confidence and accuracy, 0 to 1.
-Part = tuple[str, Sequence[float], Sequence[float], Sequence[float]]
+Part: TypeAlias = tuple[str, Sequence[float], Sequence[float], Sequence[float]]
 
 
 def reliability(parts: Sequence[Part], title: str, path: pathlib.Path) -> None:
@@ -43,11 +46,11 @@ def reliability(parts: Sequence[Part], title: str, path: pathlib.Path) -> None:
         figure.savefig(file, format='png', dpi=120)
 
 
-def _draw(axes: Axes, images: np.ndarray, confidence: np.ndarray, accuracy: np.ndarray) -> None:
+def _draw(axes: Axes, images: Values, confidence: Values, accuracy: Values) -> None:
     width = 100 / len(images)
     middles = (np.arange(len(images)) + 0.5) * width
     some = images > 0
-    bars = {'width': width, 'edgecolor': 'white'}
+    bars: dict[str, Any] = {'width': width, 'edgecolor': 'white'}
     axes.bar(middles[some], 100 * accuracy[some], color='tab:blue', label='accuracy', **bars)
     gap = 100 * (confidence - accuracy)[some]
     axes.bar(

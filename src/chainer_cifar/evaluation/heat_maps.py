@@ -13,7 +13,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 from chainer.backends import cuda
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import chainer_onednn
 from chainer_cifar import figures
@@ -29,7 +29,7 @@ COVERED = 4  # a patch covers one part in so many of the picture's width
 ZOOM = 4
 
 
-def grad_cam(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np.float32] | None:
+def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32] | None:
     """Compute what speaks for a class in each picture.
 
     Args:
@@ -57,7 +57,7 @@ def grad_cam(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np
     return scaled
 
 
-def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np.float32]:
+def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32]:
     """Compute how much the probability of a class falls when parts of a picture are covered.
 
     A square, a quarter of the picture wide, moves by half its width. It has the picture's mean
@@ -74,9 +74,9 @@ def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[n
     _, _, height, width = x.shape
     patch = max(2, min(height, width) // COVERED)
     step = patch // 2
-    rows = np.arange(len(x))
+    own = np.arange(len(x)), np.asarray(classes)  # the places of their probabilities
     mean = x.mean(axis=(2, 3), keepdims=True)
-    before = _probabilities(net, x)[rows, classes]
+    before = _probabilities(net, x)[own]
     total = np.zeros((len(x), height, width))
     count = np.zeros((height, width))
     for top in range(-step, height, step):
@@ -84,7 +84,7 @@ def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[n
             covered = slice(max(top, 0), top + patch), slice(max(left, 0), left + patch)
             spoilt = x.copy()
             spoilt[:, :, covered[0], covered[1]] = mean
-            fall = before - _probabilities(net, spoilt)[rows, classes]
+            fall = before - _probabilities(net, spoilt)[own]
             total[:, covered[0], covered[1]] += fall[:, None, None]
             count[covered] += 1
     return (total / count).astype(np.float32)

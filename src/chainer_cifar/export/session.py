@@ -69,7 +69,7 @@ class OnnxNet(chainer.Chain):
             raise self._failed(error) from None
         if logits.ndim != 2 or len(logits) != len(pictures) or logits.dtype != np.float32:
             raise UserError(f'{self.name_of_file}: gives no logits; export it again')
-        return logits  # type: ignore[no-any-return]
+        return logits
 
     def _failed(self, error: Exception) -> UserError:
         text = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -95,7 +95,11 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
     path = pathlib.Path(path)
     content, described = read(path)
     config = train_config.from_dict(described.flags, path)
-    run = {'gpu': -1, 'cpu_engine': 'chainer', 'dataset': raw_pictures.beside(config.dataset)}
+    run: dict[str, Any] = {
+        'gpu': -1,
+        'cpu_engine': 'chainer',
+        'dataset': raw_pictures.beside(config.dataset),
+    }
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(run | dict(flags)))
     net = OnnxNet(content, str(path))

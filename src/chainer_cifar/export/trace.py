@@ -137,7 +137,7 @@ def _tidy(graph: Any) -> None:
     """
     initializers = {tensor.name: tensor for tensor in graph.initializer}
     used = dict.fromkeys(name for node in graph.node for name in node.input if name in initializers)
-    names = {}
+    names: dict[str, str] = {}
     for name in used:
         numbered = re.fullmatch(r'v\d+', name)
         names[name] = f'constant_{len(names)}' if numbered else name

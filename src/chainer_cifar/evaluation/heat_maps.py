@@ -25,6 +25,7 @@ from chainer_cifar.streams import printable
 NAME = 'cam'  # of the picture
 
 SHOWN = 10  # mistakes
+LEAST = 0.005  # by which a probability must fall to be shown
 COVERED = 4  # a patch covers one part in so many of the picture's width
 ZOOM = 4
 
@@ -169,21 +170,27 @@ def _rows(
     logits: NDArray[np.float32],
     classes: Sequence[NDArray[np.intp] | NDArray[np.int32]],
 ) -> list[Row]:
-    """Make a row of each picture: itself, and for each choice of a class the two maps."""
+    """Make a row of each picture: itself, the maps of the class first chosen, those of others.
+
+    What falls when parts are covered is shown for the first one alone.
+    """
     chances = np.exp(inference.log_probabilities(logits / trained.temperature))
     rows: list[Row] = [
         [(name, figures.tiled(picture[None], 1, ZOOM)[2:-2, 2:-2])]
         for name, picture in zip(names, shown, strict=True)
     ]
-    for chosen in classes:
+    for number, chosen in enumerate(classes):
         heat = grad_cam(trained.net, x, chosen)
-        falls = occlusion(trained.net, x, chosen)
-        for i, row in enumerate(rows):
-            what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
-            if heat is not None:
+        if heat is not None:
+            for i, row in enumerate(rows):
+                what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
                 row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], ZOOM)))
-            most = float(falls[i].max())
-            relative = falls[i] / most if most > 0 else np.zeros_like(falls[i])
-            caption = f'covered: up to {100 * max(most, 0):.0f} % less'
-            row.append((caption, figures.overlaid(shown[i], relative.clip(0, 1), ZOOM)))
+        if number:
+            continue  # of another class than the predicted one there is little that could fall
+        falls = occlusion(trained.net, x, chosen)
+        for row, picture, fall in zip(rows, shown, falls, strict=True):
+            most = float(fall.max())
+            relative = fall / most if most > LEAST else np.zeros_like(fall)
+            caption = f'covered: {100 * max(most, 0):.0f} % less at most'
+            row.append((caption, figures.overlaid(picture, relative.clip(0, 1), ZOOM)))
     return rows

@@ -153,7 +153,8 @@ def _pictures(
 ) -> NDArray[np.uint8]:
     raw = raw_pictures.of(model, data)
     rows = raw.test_images if name == 'test' else raw.train_images
-    return np.ascontiguousarray(rows[index]).reshape(-1, 3, 32, 32)
+    pictures: NDArray[np.uint8] = np.ascontiguousarray(rows[index], np.uint8)
+    return pictures.reshape(-1, 3, 32, 32)
 
 
 def _corrupt(

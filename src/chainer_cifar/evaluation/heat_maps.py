@@ -13,7 +13,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 from chainer.backends import cuda
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import chainer_onednn
 from chainer_cifar import figures
@@ -25,11 +25,12 @@ from chainer_cifar.streams import printable
 NAME = 'cam'  # of the picture
 
 SHOWN = 10  # mistakes
+LEAST = 0.005  # by which a probability must fall to be shown
 COVERED = 4  # a patch covers one part in so many of the picture's width
 ZOOM = 4
 
 
-def grad_cam(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np.float32] | None:
+def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32] | None:
     """Compute what speaks for a class in each picture.
 
     Args:
@@ -57,7 +58,7 @@ def grad_cam(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np
     return scaled
 
 
-def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[np.float32]:
+def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32]:
     """Compute how much the probability of a class falls when parts of a picture are covered.
 
     A square, a quarter of the picture wide, moves by half its width. It has the picture's mean
@@ -74,9 +75,9 @@ def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[n
     _, _, height, width = x.shape
     patch = max(2, min(height, width) // COVERED)
     step = patch // 2
-    rows = np.arange(len(x))
+    own = np.arange(len(x)), np.asarray(classes)  # the places of their probabilities
     mean = x.mean(axis=(2, 3), keepdims=True)
-    before = _probabilities(net, x)[rows, classes]
+    before = _probabilities(net, x)[own]
     total = np.zeros((len(x), height, width))
     count = np.zeros((height, width))
     for top in range(-step, height, step):
@@ -84,7 +85,7 @@ def occlusion(net: chainer.Chain, x: Array, classes: Sequence[int]) -> NDArray[n
             covered = slice(max(top, 0), top + patch), slice(max(left, 0), left + patch)
             spoilt = x.copy()
             spoilt[:, :, covered[0], covered[1]] = mean
-            fall = before - _probabilities(net, spoilt)[rows, classes]
+            fall = before - _probabilities(net, spoilt)[own]
             total[:, covered[0], covered[1]] += fall[:, None, None]
             count[covered] += 1
     return (total / count).astype(np.float32)
@@ -169,21 +170,27 @@ def _rows(
     logits: NDArray[np.float32],
     classes: Sequence[NDArray[np.intp] | NDArray[np.int32]],
 ) -> list[Row]:
-    """Make a row of each picture: itself, and for each choice of a class the two maps."""
+    """Make a row of each picture: itself, the maps of the class first chosen, those of others.
+
+    What falls when parts are covered is shown for the first one alone.
+    """
     chances = np.exp(inference.log_probabilities(logits / trained.temperature))
     rows: list[Row] = [
         [(name, figures.tiled(picture[None], 1, ZOOM)[2:-2, 2:-2])]
         for name, picture in zip(names, shown, strict=True)
     ]
-    for chosen in classes:
+    for number, chosen in enumerate(classes):
         heat = grad_cam(trained.net, x, chosen)
-        falls = occlusion(trained.net, x, chosen)
-        for i, row in enumerate(rows):
-            what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
-            if heat is not None:
+        if heat is not None:
+            for i, row in enumerate(rows):
+                what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
                 row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], ZOOM)))
-            most = float(falls[i].max())
-            relative = falls[i] / most if most > 0 else np.zeros_like(falls[i])
-            caption = f'covered: up to {100 * max(most, 0):.0f} % less'
-            row.append((caption, figures.overlaid(shown[i], relative.clip(0, 1), ZOOM)))
+        if number:
+            continue  # of another class than the predicted one there is little that could fall
+        falls = occlusion(trained.net, x, chosen)
+        for row, picture, fall in zip(rows, shown, falls, strict=True):
+            most = float(fall.max())
+            relative = fall / most if most > LEAST else np.zeros_like(fall)
+            caption = f'covered: {100 * max(most, 0):.0f} % less at most'
+            row.append((caption, figures.overlaid(picture, relative.clip(0, 1), ZOOM)))
     return rows

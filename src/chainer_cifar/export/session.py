@@ -69,8 +69,7 @@ class OnnxNet(chainer.Chain):
             raise self._failed(error) from None
         if logits.ndim != 2 or len(logits) != len(pictures) or logits.dtype != np.float32:
             raise UserError(f'{self.name_of_file}: gives no logits; export it again')
-        result: NDArray[np.float32] = logits
-        return result
+        return logits
 
     def _failed(self, error: Exception) -> UserError:
         text = next(iter(str(error).strip().splitlines()), type(error).__name__)

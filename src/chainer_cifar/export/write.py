@@ -61,7 +61,8 @@ def in_int8(trained: Trained, exported: Exported) -> tuple[Any, quantize.Loss]:
         net, size = OnnxNet(each.SerializeToString(), 'the export'), max(check.BATCHES)
         batches = (index[start : start + size] for start in range(0, len(index), size))
         logits.append(np.concatenate([net.logits(as_pictures(rows[some])) for some in batches]))
-    return model, quantize.loss(*logits, labels[index])
+    before, after = logits
+    return model, quantize.loss(before, after, labels[index])
 
 
 def as_pictures(rows: Any) -> NDArray[np.uint8]:

@@ -60,7 +60,12 @@ class TrainConfig:
         UserError: A value makes no sense.
     """
 
-    gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
+    gpu: int = _flag(
+        DEVICE,
+        -1,
+        'index of the GPU; negative trains on the CPU; 0,1,2,3 trains on four, a process on each',
+        '-g',
+    )
     model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
     batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
     dataset: str = _flag(DATA, 'dataset/image.pkl', 'images, a file made by dataset.py', '-d')
@@ -183,6 +188,17 @@ class TrainConfig:
         'start with these weights: a run, an npz file of ours, an h5 file of Keras, or imagenet',
     )
     freeze: str = _flag(NET, '', 'do not train these parts of the net; patterns, as in stem*,*_bn')
+    processes: int = _flag(
+        DEVICE,
+        1,
+        'processes that share each mini-batch, on this machine (docs/parallel.md)',
+        at_least=1,
+    )
+    sync_bn: bool = _flag(
+        OPTIMIZATION,
+        False,
+        "batch normalization over the images of all processes, not over each one's own",
+    )
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         DEVICE,

@@ -10,13 +10,17 @@ from chainer_cifar import nets, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.parallel import world
+from chainer_cifar.parallel.environment import started_processes
+from chainer_cifar.parallel.launch import launch
+from chainer_cifar.parallel.session import together
 from chainer_cifar.recipes import recipes
 from chainer_cifar.training import run, seeds
 
 TAKES_BATCH_SIZE = True
 
 
-def main(argv: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> int:
     given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
     if given.list_models:
@@ -24,20 +28,77 @@ def main(argv: Sequence[str], prog: str) -> None:
     elif given.list_recipes:
         _list_recipes()
     else:
-        preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
-        config = TrainConfig(**{**preset, **flags})
-        if given.resume is None:
-            config.require_used(flags)
-        if given.seeds is not None:
-            _train_seeds(given, flags, config)
-        elif given.dry_run:
-            run.dry_run(config)
-        elif given.find_lr:
-            run.find_rate(config)
-        elif given.resume is not None:
-            _resume(given, flags, config)
+        gpus = flags.get('gpu', ())
+        if gpus:
+            flags['gpu'] = gpus[0]
+        config = _config(given, flags)
+        started = started_processes()
+        count = started if started > 1 else _processes(given, flags, config, gpus)
+        if count > 1:
+            _require_one(given)
+        if started == 1 and count > 1:
+            return launch(count, argv, prog)
+        if started > 1:
+            with together(started, config.gpu >= 0):
+                flags |= _share(flags, started, gpus)
+                _train(given, flags, _config(given, flags))
         else:
-            run.start(config, given.overwrite, named='prefix' in flags)
+            _train(given, flags, config)
+    return 0
+
+
+def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
+    preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
+    config = TrainConfig(**{**preset, **flags})
+    if given.resume is None:
+        config.require_used(flags)
+    return config
+
+
+def _train(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    if given.seeds is not None:
+        _train_seeds(given, flags, config)
+    elif given.dry_run:
+        run.dry_run(config)
+    elif given.find_lr:
+        run.find_rate(config)
+    elif given.resume is not None:
+        _resume(given, flags, config)
+    else:
+        run.start(config, given.overwrite, named='prefix' in flags)
+
+
+def _processes(
+    given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig, gpus: Sequence[int]
+) -> int:
+    """Return in how many processes the user wants to train."""
+    if len(gpus) > 1:
+        if flags.get('processes', len(gpus)) != len(gpus):
+            raise UserError(
+                f'--processes {config.processes}: there is one for each GPU of -g; leave it out'
+            )
+        return len(gpus)
+    if given.resume is not None and 'processes' not in flags:
+        return run.processes(config, given.resume or None)
+    return config.processes
+
+
+def _share(flags: Mapping[str, Any], started: int, gpus: Sequence[int]) -> dict[str, Any]:
+    """Return this process' own flags."""
+    if flags.get('processes', started) != started:
+        raise UserError(
+            f'--processes {flags["processes"]}: {started} were started already; leave it out'
+        )
+    own: dict[str, Any] = {'processes': started}
+    if gpus:
+        own['gpu'] = gpus[world.current.local_rank % len(gpus)]
+    return own
+
+
+def _require_one(given: argparse.Namespace) -> None:
+    for name in ('seeds', 'find_lr'):
+        if getattr(given, name):
+            raise UserError(f'--{name}: runs in one process only; leave out --processes (or -g 0)')
 
 
 _ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes'),)
@@ -85,6 +146,7 @@ def _parser(prog: str) -> ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     groups = add_flags(parser, TrainConfig, groups=GROUPS)
+    parser.read_with('gpu', _gpus)
     groups[RUN].add_argument(
         '--seeds',
         default=None,
@@ -110,6 +172,14 @@ def _parser(prog: str) -> ArgumentParser:
     ):
         ways.add_argument(f'--{action}', action='store_true', default=False, help=text)
     return parser
+
+
+def _gpus(text: str) -> tuple[int, ...]:
+    """Read ``-1``, ``0`` or ``0,1,2,3``."""
+    numbers = tuple(map(int, text.split(',')))
+    if len(numbers) > 1 and (min(numbers) < 0 or len(set(numbers)) < len(numbers)):
+        raise UserError(f'-g {text}: must be the index of one GPU, or of several different ones')
+    return numbers
 
 
 def _list_models() -> None:

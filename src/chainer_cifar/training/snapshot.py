@@ -22,6 +22,8 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.config import FORMAT, TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.parallel import training as parallel
+from chainer_cifar.parallel import world
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training.divergence import require_finite
@@ -74,16 +76,20 @@ class Snapshot(extension.Extension):
         tell('', 'stopping after this iteration … (again: at once, from the last snapshot)')
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        due = time.monotonic() - self._last > SECONDS
-        if trainer.updater.is_new_epoch or due or self._signal:
+        together = world.current
+        due: int = time.monotonic() - self._last > SECONDS
+        due, received = together.largest(due, self._signal or 0)
+        if trainer.updater.is_new_epoch or due or received:
             require_finite(self.net, trainer.updater.iteration)
-            save(trainer, self.config)
+            if together.first:
+                save(trainer, self.config)
             self._last = time.monotonic()
-        if self._signal:
+        if received:
+            together.barrier()  # so that no process ends while the first one writes
             raise Interrupted(
                 f'stopped at iteration {trainer.updater.iteration}; '
                 f'continue with --resume -p {self.config.prefix}',
-                self._signal,
+                received,
             )
 
 
@@ -102,6 +108,14 @@ def save(trainer: chainer.training.Trainer, config: TrainConfig) -> None:
     kept = paths[paths.index(path) :][:KEEP]
     for other in set(paths) - set(kept):
         other.unlink()
+
+
+def share(run: Restorable) -> None:
+    """Put the state of the first process' run, which was restored, into those of the others."""
+    if world.current.size > 1:
+        state = parallel.state(run.trainer)
+        if not world.current.first:
+            restore_state(run, state)
 
 
 class Found(NamedTuple):

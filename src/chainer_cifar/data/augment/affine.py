@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.kinds import PerImage
 from chainer_cifar.data.augment.registry import Augmentation, Rng, augmentations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Affine:
+class Affine(PerImage):
     """Base class; a subclass defines `matrices`."""
 
     fill: str = 'nearest'  # see borders.py

@@ -62,7 +62,7 @@ def statistics(model: chainer.Link) -> list[Array]:
     """Find the running means and variances in a model, arrays that are not trained."""
     found = []
     for link in model.links():
-        for name in link._persistent:
+        for name in sorted(link._persistent):  # a set
             value = getattr(link, name)
             if isinstance(value, chainer.get_array_types()) and value.dtype.kind == 'f':
                 found.append(value)

@@ -71,18 +71,18 @@ class _OnHost(chainers.GeneralBatchNormalizationImpl):  # type: ignore[misc]
     def get_mean_and_var(
         self, axis: Any, gamma: Array, x: Array, xp: Any, interm_dtype: Any
     ) -> tuple[Array, Array]:
-        mean = x.mean(axis=axis, dtype=interm_dtype).astype(np.float64)
-        # About this process' own mean, so that no digits are lost; then about everybody's.
-        square = x.var(axis=axis, dtype=interm_dtype) + mean**2
-        mean, square = self._mean_of_all(mean, square)
+        # In float64, as NumPy's sums over such axes lose digits otherwise.
+        wide = x.astype(np.float64)
+        square = np.square(wide).mean(axis=axis)
+        mean, square = self._mean_of_all(wide.mean(axis=axis), square)
         return mean.astype(interm_dtype), (square - mean**2).clip(0).astype(interm_dtype)
 
     def get_ggamma_and_gbeta(
         self, axis: Any, gamma: Array, gy: Array, x_hat: Array, xp: Any
     ) -> tuple[Array, Array]:
         # Of means over the processes, since the losses are averaged, too.
-        gbeta = gy.sum(axis=axis, dtype=gamma.dtype)
-        ggamma = (gy * x_hat).sum(axis=axis, dtype=gamma.dtype)
+        gbeta = gy.sum(axis=axis, dtype=np.float64)
+        ggamma = (gy * x_hat).sum(axis=axis, dtype=np.float64)
         gbeta, ggamma = self._mean_of_all(gbeta, ggamma)
         return gbeta.astype(gamma.dtype), ggamma.astype(gamma.dtype)
 

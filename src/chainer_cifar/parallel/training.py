@@ -33,7 +33,7 @@ def equalize(model: chainer.Link) -> None:
     for _, param in sorted(model.namedparams()):
         param.array[...] = _of_first(param.array, together)
     for link in model.links():
-        for name in link._persistent:
+        for name in sorted(link._persistent):
             value = getattr(link, name)
             if isinstance(value, chainer.get_array_types()):
                 value[...] = _of_first(value, together)

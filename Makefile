@@ -54,7 +54,7 @@ $(VENV)/.kernels: $(wildcard $(KERNELS)/*.c $(KERNELS)/*.h) $(KERNELS)/compile.p
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP_INSTALL) --editable '.[dev]'
+	$(PIP_INSTALL) --editable '.[dev,mpi]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

@@ -225,6 +225,11 @@ class TrainConfig:
             most = field.metadata['at_most']
             if most is not None and value > most:
                 raise UserError(f'--{field.name} {value}: must be a number from {least} to {most}')
+        if self.batch_size % self.processes:
+            raise UserError(
+                f'--batch_size {self.batch_size}: cannot be shared out evenly to '
+                f'{self.processes} processes; give a multiple of {self.processes}'
+            )
         if self.cpu_engine not in CPU_ENGINES:
             raise UserError(
                 f"--cpu_engine: no engine is called '{self.cpu_engine}'"

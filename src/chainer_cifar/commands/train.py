@@ -37,6 +37,7 @@ def main(argv: Sequence[str], prog: str) -> int:
         if count > 1:
             _require_one(given)
         if started == 1 and count > 1:
+            run.require_files(config, given.resume is not None, given.resume or None)
             return launch(count, argv, prog)
         if started > 1:
             with together(started, config.gpu >= 0):

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import itertools
 import math
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -299,6 +300,14 @@ def processes(config: TrainConfig, path: str | None) -> int:
         return 1  # to resume it will tell
     count = (saved.get('resumed') or [saved])[-1]['flags'].get('processes', 1)
     return count if isinstance(count, int) else 1
+
+
+def require_files(config: TrainConfig, resumed: bool, path: str | None) -> None:
+    """Raise UserError at once for what is missing, before processes are started."""
+    if resumed:
+        description.read(RunFolder(config.prefix) if path is None else _folder_of(path))
+    elif not (os.path.isfile(config.dataset) and os.path.isfile(config.label)):
+        dataset.load(config.dataset, config.label)
 
 
 def _find(config: TrainConfig, path: str | None) -> tuple[TrainConfig, snapshot.Found | None]:

@@ -72,8 +72,7 @@ def create(
     net, split, iterator = initial.draw(config, data.n_class, data.train_labels, device)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
-    with prefixed('--batch_size '):
-        part = world.current.part(config.batch_size)
+    part = world.current.part(config.batch_size)
     class_weights = None
     if config.balance == 'loss':
         class_weights = balancing_weights(data.train_labels[split.train], data.n_class)

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import chainer
-import chainermn
 import numpy as np
 from chainermn.communicators import _memory_utility
 from chainermn.communicators.mpi_communicator_base import MpiCommunicatorBase
@@ -70,7 +69,35 @@ def statistics(model: chainer.Link) -> list[Array]:
 
 
 def create(mpi_comm: Any, on_gpus: bool) -> Any:
-    """Make the communicator for processes on GPUs (NCCL), or on CPUs."""
-    if on_gpus:
-        return chainermn.create_communicator('pure_nccl', mpi_comm)
-    return FusedCommunicator(mpi_comm)
+    """Make the communicator for processes on GPUs, or on CPUs.
+
+    Raises:
+        RuntimeError: There is no NCCL for GPUs.
+    """
+    if not on_gpus:
+        return FusedCommunicator(mpi_comm)
+    from chainermn.communicators.pure_nccl_communicator import PureNcclCommunicator
+
+    class NcclCommunicator(PureNcclCommunicator):  # type: ignore[misc]
+        """Average gradients by NCCL, and the running statistics in host memory, where MPI works."""
+
+        def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:
+            super().multi_node_mean_grad(model, zero_fill)
+            _mean_on_host(self, statistics(model))
+
+    communicator = NcclCommunicator(mpi_comm)
+    communicator.set_config('batched_copy', True)  # as chainermn.create_communicator
+    return communicator
+
+
+def _mean_on_host(communicator: Any, arrays: list[Array]) -> None:
+    if not arrays:
+        return
+    xp = chainer.backend.get_array_module(arrays[0])
+    whole = chainer.cuda.to_cpu(xp.concatenate([array.ravel() for array in arrays]))
+    communicator.mpi_comm.Allreduce(MPI.IN_PLACE, whole)
+    parts = xp.asarray(whole / communicator.size)
+    start = 0
+    for array in arrays:
+        array[...] = parts[start : start + array.size].reshape(array.shape)
+        start += array.size

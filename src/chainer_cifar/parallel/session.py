@@ -69,7 +69,11 @@ def connect(started: int, on_gpus: bool) -> Several:
         os.dup2(null, 1)
         os.dup2(null, 2)
         files.write_nothing()
-    several = Several(communicators.create(comm, on_gpus), comm.Dup(), link, errors)
+    try:
+        communicator = communicators.create(comm, on_gpus)
+    except RuntimeError as error:  # ChainerMN names what is missing
+        raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
+    several = Several(communicator, comm.Dup(), link, errors)
     if link:
         link.send(f'begin {comm.rank} {os.getpid()}')
     threading.Thread(target=several.watch, daemon=True).start()

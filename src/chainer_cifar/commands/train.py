@@ -31,20 +31,20 @@ def main(argv: Sequence[str], prog: str) -> int:
         gpus = flags.get('gpu', ())
         if gpus:
             flags['gpu'] = gpus[0]
-        config = _config(given, flags)
         started = started_processes()
-        count = started if started > 1 else _processes(given, flags, config, gpus)
-        if count > 1:
-            _require_one(given)
-        if started == 1 and count > 1:
-            run.require_files(config, given.resume is not None, given.resume or None)
-            return launch(count, argv, prog)
         if started > 1:
-            with together(started, config.gpu >= 0):
+            with together(started, on_gpus=bool(gpus) and gpus[0] >= 0):
+                _require_one(given)
                 flags |= _share(flags, started, gpus)
                 _train(given, flags, _config(given, flags))
-        else:
-            _train(given, flags, config)
+            return 0
+        config = _config(given, flags)
+        count = _processes(given, flags, config, gpus)
+        if count > 1:
+            _require_one(given)
+            run.require_files(config, given.resume is not None, given.resume or None)
+            return launch(count, argv, prog)
+        _train(given, flags, config)
     return 0
 
 
@@ -177,8 +177,12 @@ def _parser(prog: str) -> ArgumentParser:
 
 def _gpus(text: str) -> tuple[int, ...]:
     """Read ``-1``, ``0`` or ``0,1,2,3``."""
-    numbers = tuple(map(int, text.split(',')))
-    if len(numbers) > 1 and (min(numbers) < 0 or len(set(numbers)) < len(numbers)):
+    try:
+        numbers = tuple(map(int, text.split(',')))
+    except ValueError:
+        numbers = ()
+    several = len(numbers) > 1
+    if not numbers or (several and (min(numbers) < 0 or len(set(numbers)) < len(numbers))):
         raise UserError(f'-g {text}: must be the index of one GPU, or of several different ones')
     return numbers
 

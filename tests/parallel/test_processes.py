@@ -183,7 +183,8 @@ def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
     mpirun = [find_mpirun(), *ROOT, '--oversubscribe', '--bind-to', 'none']
     own = ['-np', '1', *command('--iter', 1)]
     other = ['-d', 'other/image.pkl', '-l', 'other/label.pkl']
-    for more, status in ([], 0), (other, 2):
+    found = []
+    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2):
         done = subprocess.run(
             [*mpirun, *own, '--overwrite', ':', *own, '--overwrite', *more],
             cwd=folder,
@@ -194,8 +195,18 @@ def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
         )
         lines = [line for line in done.stderr.splitlines() if line.startswith('train.py')]
         assert done.returncode == status and len(lines) == bool(status), done.stderr
-    assert 'of process 1 ' in lines[0] and 'differs' in lines[0]
-    assert done.stdout == ''
+        found += lines
+    assert 'of process 1 ' in found[0] and 'differs' in found[0]
+    assert 'error: process 1 (on ' in found[1] and 'missing.pkl' in found[1]
+
+
+def test_what_only_the_first_cannot_write_ends_all(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    (folder / 'models/run/epoch-0001.npz').mkdir(parents=True)
+    (folder / 'models/run/epoch-0001.npz/file').touch()
+    done = train(folder, '--iter', 3, '--save_iter', 1, '--processes', 2)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert 'models/run/epoch-0001.npz: ' in done.stderr
 
 
 @pytest.mark.parametrize(

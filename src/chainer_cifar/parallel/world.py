@@ -175,9 +175,10 @@ class Several(World):
 
     def _crash(self, *error: Any) -> None:
         """Do what an uncaught exception demands: say it, and let nobody wait for this process."""
-        self._speak()
-        tell(f'process {self.rank} (on {os.uname().nodename}) of {self.size}:')
-        sys.__excepthook__(*error)
+        if self._alone:
+            self._speak()
+            tell(f'process {self.rank} (on {os.uname().nodename}) of {self.size}:')
+        sys.__excepthook__(*error)  # which nobody sees of a process that does not speak
         if self._link:
             self._link.send('end 1')
         self._abort(1)

@@ -63,14 +63,3 @@ def share_report(model: chainer.Chain, reported: dict[str, Any]) -> None:
         },
         model,
     )
-
-
-def state(trainer: chainer.training.Trainer) -> dict[str, Any]:
-    """Return all state of the first process' trainer, arrays by name, in all processes."""
-
-    def own() -> dict[str, Any]:
-        serializer = chainer.serializers.DictionarySerializer()
-        serializer.save(trainer)
-        return {name: chainer.cuda.to_cpu(value) for name, value in serializer.target.items()}
-
-    return world.current.from_first(own)

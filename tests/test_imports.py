@@ -8,8 +8,8 @@ SRC = pathlib.Path(__file__).parents[1] / 'src'
 
 # From the ground up. `small` are the files beside the rooms; `scripts` are src/NAME.py.
 ROOMS = (
-    *('chainer_compat', 'chainer_onednn', 'chainer_cifar', 'small', 'figures', 'data', 'nets'),
-    *('optim', 'recipes', 'config', 'initial', 'runs', 'weights', 'evaluation', 'export'),
+    *('chainer_compat', 'chainer_onednn', 'chainer_cifar', 'small', 'parallel', 'figures', 'data'),
+    *('nets', 'optim', 'recipes', 'config', 'initial', 'runs', 'weights', 'evaluation', 'export'),
     *('pages', 'training', 'commands', 'cli', '__main__', 'scripts'),
 )
 

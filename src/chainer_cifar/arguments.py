@@ -7,7 +7,7 @@ import os
 import pathlib
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NoReturn
 
 from chainer_cifar.errors import UserError
@@ -53,6 +53,10 @@ class ArgumentParser(argparse.ArgumentParser):
             raise
         self._refuse(unknown)
         return parsed
+
+    def read_with(self, name: str, read: Callable[[str], Any]) -> None:
+        """Let `read` make the value of the flag `name` from what the user types."""
+        self._option_string_actions[f'--{name}'].type = read
 
     def _refuse(self, arguments: Iterable[str]) -> None:
         """Raise UserError if one of the arguments is no flag of ours."""

@@ -1,6 +1,7 @@
 """Run a command: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 
 from chainer_cifar import __version__, commands
 from chainer_cifar.errors import UserError
+from chainer_cifar.parallel import world
 from chainer_cifar.registry import nearest
 from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
@@ -15,7 +17,7 @@ COMMANDS = commands.find()  # a line of description by name
 
 
 def run(name: str, argv: Sequence[str], prog: str) -> int:
-    """Run a command.
+    """Run a command, perhaps as one of several processes that train together.
 
     Args:
         name: One of `COMMANDS`.
@@ -25,10 +27,15 @@ def run(name: str, argv: Sequence[str], prog: str) -> int:
     Returns:
         The exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
     """
+    status = _run(name, argv, prog)
+    return world.current.leave(status)
+
+
+def _run(name: str, argv: Sequence[str], prog: str) -> int:
     command = None
     try:
         command = importlib.import_module(f'chainer_cifar.commands.{name}')
-        command.main(argv, prog)
+        status: int = command.main(argv, prog) or 0
         sys.stdout.flush()
     except UserError as error:
         tell(f'{prog}: error: {error}')
@@ -62,7 +69,7 @@ def run(name: str, argv: Sequence[str], prog: str) -> int:
             f'written in {error.encoding}; set PYTHONUTF8=1 in the environment'
         )
         return 2
-    return 0
+    return status
 
 
 def _tell_failure(error: OSError, prog: str) -> int:
@@ -81,6 +88,14 @@ def script(name: str) -> None:
     """Run src/<name>.py."""
     prepare()
     sys.exit(run(name, sys.argv[1:], f'{name}.py'))
+
+
+def again() -> None:
+    """Run the train command a second time, as one of the processes that `launch` starts."""
+    prepare()
+    typed = json.loads(sys.argv[1])
+    sys.argv = typed['sys_argv']
+    sys.exit(run('train', typed['argv'], typed['prog']))
 
 
 def main(prog: str = 'chainer-cifar') -> None:

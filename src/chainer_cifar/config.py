@@ -60,7 +60,12 @@ class TrainConfig:
         UserError: A value makes no sense.
     """
 
-    gpu: int = _flag(DEVICE, -1, 'index of the GPU; negative trains on the CPU', '-g')
+    gpu: int = _flag(
+        DEVICE,
+        -1,
+        'index of the GPU; negative trains on the CPU; 0,1,2,3 trains on four, a process on each',
+        '-g',
+    )
     model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
     batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
     dataset: str = _flag(
@@ -185,6 +190,17 @@ class TrainConfig:
         'start with these weights: a run, an npz file of ours, an h5 file of Keras, or imagenet',
     )
     freeze: str = _flag(NET, '', 'do not train these parts of the net; patterns, as in stem*,*_bn')
+    processes: int = _flag(
+        DEVICE,
+        1,
+        'processes that share each mini-batch, on this machine (docs/parallel.md)',
+        at_least=1,
+    )
+    sync_bn: bool = _flag(
+        OPTIMIZATION,
+        False,
+        "batch normalization over the images of all processes, not over each one's own",
+    )
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         DEVICE,
@@ -211,6 +227,11 @@ class TrainConfig:
             most = field.metadata['at_most']
             if most is not None and value > most:
                 raise UserError(f'--{field.name} {value}: must be a number from {least} to {most}')
+        if self.batch_size % self.processes:
+            raise UserError(
+                f'--batch_size {self.batch_size}: cannot be shared out evenly to '
+                f'{self.processes} processes; give a multiple of {self.processes}'
+            )
         if self.cpu_engine not in CPU_ENGINES:
             raise UserError(
                 f"--cpu_engine: no engine is called '{self.cpu_engine}'"

@@ -13,10 +13,13 @@ from typing import Any
 import chainer
 import numpy as np
 
-from chainer_cifar.arrays import ArrayModule
+from chainer_cifar.arrays import Array, ArrayModule
 
 # Iterations count from 0. This one seeds what happens before them: initial weights, first order.
 INITIAL = -1
+
+# This process' place among those that share a mini-batch, and their number.
+_rank, _size = 0, 1
 
 # What is drawn once for a whole run, beside that; a number each, from 1.
 COINS = 1  # of altflip
@@ -35,7 +38,24 @@ def seed_all(seed: int, iteration: int, device: chainer.backend.Device) -> None:
     random.seed(int(state[0]))
     np.random.seed(state)
     if isinstance(device, chainer.backend.GpuDevice):
-        _cupy_state(device.xp, device.device.id).seed(int(state[0]))
+        _cupy_state(device.xp, device.device.id).seed((int(state[0]) + _rank) % 2**32)
+
+
+def set_part(rank: int, size: int) -> None:
+    """Say that this process computes part `rank` of `size` of each mini-batch.
+
+    All processes have the same random state on the CPU. What is drawn for each image is drawn for
+    the whole mini-batch in all, so that an image gets the same whatever the number of processes.
+    """
+    global _rank, _size
+    _rank, _size = rank, size
+
+
+def uniform(xp: ArrayModule, shape: tuple[int, ...]) -> Array:
+    """Draw numbers in [0, 1) for this process' images, float64 of this shape ``(N, ...)``."""
+    n = shape[0]
+    whole: Array = xp.random.uniform(size=(n * _size, *shape[1:]))
+    return whole[_rank * n : (_rank + 1) * n]
 
 
 def fixed_state(seed: int, purpose: int) -> np.random.RandomState:

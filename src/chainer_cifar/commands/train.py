@@ -11,13 +11,17 @@ from chainer_cifar import nets, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.parallel import world
+from chainer_cifar.parallel.environment import started_processes
+from chainer_cifar.parallel.launch import launch
+from chainer_cifar.parallel.session import together
 from chainer_cifar.recipes import recipes
 from chainer_cifar.training import run, seeds
 
 TAKES_BATCH_SIZE = True
 
 
-def main(argv: Sequence[str], prog: str) -> None:
+def main(argv: Sequence[str], prog: str) -> int:
     given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
     if given.list_models:
@@ -25,20 +29,79 @@ def main(argv: Sequence[str], prog: str) -> None:
     elif given.list_recipes:
         _list_recipes()
     else:
-        preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
-        config = TrainConfig(**{**preset, **flags})
-        if given.resume is None:
-            config.require_used(flags)
-        if given.seeds is not None:
-            _train_seeds(given, flags, config)
-        elif given.dry_run:
-            run.dry_run(config)
-        elif given.find_lr:
-            run.find_rate(config)
-        elif given.resume is not None:
-            _resume(given, flags, config)
-        else:
-            run.start(config, given.overwrite, named='prefix' in flags)
+        gpus = flags.get('gpu', ())
+        if gpus:
+            flags['gpu'] = gpus[0]
+        started = started_processes()
+        if started > 1:
+            with together(started, on_gpus=bool(gpus) and gpus[0] >= 0):
+                _require_one(given)
+                flags |= _share(flags, started, gpus)
+                _train(given, flags, _config(given, flags))
+            return 0
+        config = _config(given, flags)
+        count = _processes(given, flags, config, gpus)
+        if count > 1:
+            _require_one(given)
+            resumed = None if given.resume is None else _to_resume(given, config)[0]
+            run.require_files(config, resumed)
+            return launch(count, argv, prog)
+        _train(given, flags, config)
+    return 0
+
+
+def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
+    preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
+    config = TrainConfig(**{**preset, **flags})
+    if given.resume is None:
+        config.require_used(flags)
+    return config
+
+
+def _train(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    if given.seeds is not None:
+        _train_seeds(given, flags, config)
+    elif given.dry_run:
+        run.dry_run(config)
+    elif given.find_lr:
+        run.find_rate(config)
+    elif given.resume is not None:
+        _resume(given, flags, config)
+    else:
+        run.start(config, given.overwrite, named='prefix' in flags)
+
+
+def _processes(
+    given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig, gpus: Sequence[int]
+) -> int:
+    """Return in how many processes the user wants to train."""
+    if len(gpus) > 1:
+        if flags.get('processes', len(gpus)) != len(gpus):
+            raise UserError(
+                f'--processes {config.processes}: there is one for each GPU of -g; leave it out'
+            )
+        return len(gpus)
+    if given.resume is not None and 'processes' not in flags:
+        return run.processes(_to_resume(given, config)[0])
+    return config.processes
+
+
+def _share(flags: Mapping[str, Any], started: int, gpus: Sequence[int]) -> dict[str, Any]:
+    """Return this process' own flags."""
+    if flags.get('processes', started) != started:
+        raise UserError(
+            f'--processes {flags["processes"]}: {started} were started already; leave it out'
+        )
+    own: dict[str, Any] = {'processes': started}
+    if gpus:
+        own['gpu'] = gpus[world.current.local_rank % len(gpus)]
+    return own
+
+
+def _require_one(given: argparse.Namespace) -> None:
+    for name in ('seeds', 'find_lr'):
+        if getattr(given, name):
+            raise UserError(f'--{name}: runs in one process only; leave out --processes (or -g 0)')
 
 
 _ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes'),)
@@ -61,22 +124,28 @@ def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: Tr
 
 
 def _resume(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    folder, snapshot = _to_resume(given, config)
+    if snapshot or not folder.seeds.exists():
+        run.resume(folder, flags, snapshot)
+    elif 'seed' in flags:
+        raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
+    else:
+        seeds.resume(folder, flags)
+
+
+def _to_resume(given: argparse.Namespace, config: TrainConfig) -> tuple[runs.RunFolder, str | None]:
+    """Find the run that ``--resume`` names, and the snapshot if it names one."""
+    if not given.resume:
+        return runs.RunFolder(config.prefix), None
     path = pathlib.Path(given.resume)
     is_snapshot = path.suffix == '.npz'
-    folder: runs.RunFolder | None = runs.RunFolder(config.prefix)
-    if given.resume:
-        folder = runs.containing(path.resolve().parent if is_snapshot else path)
+    folder = runs.containing(path.resolve().parent if is_snapshot else path)
     if folder is None:
         raise UserError(
             f'--resume {path}: not under models/ or results/ of this directory; '
             f'give the folder of a run there, or a snapshot in it'
         )
-    if is_snapshot or not folder.seeds.exists():
-        run.resume(folder, flags, given.resume if is_snapshot else None)
-    elif 'seed' in flags:
-        raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
-    else:
-        seeds.resume(folder, flags)
+    return folder, given.resume if is_snapshot else None
 
 
 _EPILOG = """\
@@ -97,6 +166,7 @@ def _parser(prog: str) -> ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     groups = add_flags(parser, TrainConfig, groups=GROUPS)
+    parser.read_with('gpu', _gpus)
     groups[RUN].add_argument(
         '--seeds',
         default=None,
@@ -122,6 +192,18 @@ def _parser(prog: str) -> ArgumentParser:
     ):
         ways.add_argument(f'--{action}', action='store_true', default=False, help=text)
     return parser
+
+
+def _gpus(text: str) -> tuple[int, ...]:
+    """Read ``-1``, ``0`` or ``0,1,2,3``."""
+    try:
+        numbers = tuple(map(int, text.split(',')))
+    except ValueError:
+        numbers = ()
+    several = len(numbers) > 1
+    if not numbers or (several and (min(numbers) < 0 or len(set(numbers)) < len(numbers))):
+        raise UserError(f'-g {text}: must be the index of one GPU, or of several different ones')
+    return numbers
 
 
 def _list_models() -> None:

@@ -89,17 +89,20 @@ class DeviceImages:
             x, t = self.take(index[start : start + batch_size])
             yield self.normalization(self.xp, x), t
 
-    def augmenting_converter(self, augment: Augment) -> Callable[..., tuple[Array, Array]]:
+    def augmenting_converter(
+        self, augment: Augment, part: slice = slice(None)
+    ) -> Callable[..., tuple[Array, Array]]:
         """Make a Chainer converter from what `training_iterator` gives to images and labels.
 
-        The images are augmented and normalized; the labels are those of `augment.create`.
+        The images are augmented and normalized; the labels are those of `augment.create`. Of each
+        mini-batch it gives only a `part`, that of this process.
         """
 
         @converter()
         def convert(
             examples: Sequence[tuple[int, int]], device: chainer.backend.Device
         ) -> tuple[Array, Array]:
-            x, t = augment(self.xp, self.batch(examples), np.random)
+            x, t = augment(self.xp, self.batch(examples), np.random, part)
             return self.normalization(self.xp, x), t
 
         return convert

@@ -1,7 +1,8 @@
 """Loss and errors of a net on a set of images."""
 
+import functools
 from collections.abc import Callable, Iterable
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import chainer
 import chainer.functions as F
@@ -30,6 +31,7 @@ def loss_and_errors(
     net: chainer.Chain,
     batches: Iterable[tuple[Array, Array]],
     advance: Callable[[int], object] = lambda n: None,
+    gather: Callable[[Array], Array] = lambda sums: sums,
 ) -> Errors:
     """Compute mean cross-entropy and errors over all images, in test mode.
 
@@ -40,28 +42,33 @@ def loss_and_errors(
         batches: Pairs of images, float32 ``(N, C, H, W)``, and labels, int32 ``(N,)``, on the
             net's device.
         advance: Called with the number of images after each batch.
+        gather: Given the sums of these batches, float64 ``(batches, 5)``, returns those of all
+            batches, where other processes compute the others.
 
     Returns:
         Loss in nats and errors in percent.
     """
-    # The sums stay on the device, so that it never waits for the host.
-    n: int = 0
-    loss: float | Array = 0.0
-    # Arrays on the device, so that nobody waits for it after each batch.
-    correct: Any = 0
-    in_top_5: Any = 0
+    # The sums of each batch stay on the device, so that nobody waits for it after each batch.
+    sums: list[Array] = []
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         for x, t in batches:
             logits = net(x)
-            n += len(t)
-            mean = F.softmax_cross_entropy(logits, t).array
-            loss = loss + mean.astype(np.float64) * len(t)
-            correct = correct + (logits.array.argmax(axis=1) == t).sum()
-            in_top_5 = in_top_5 + among_top_5(logits.array, t).sum()
-            advance(len(t))
-    found: Errors = {'loss': float(loss) / n, 'error': 100 * (1 - int(correct) / n)}
-    if logits.shape[1] >= TOP_5_CLASSES:
-        found['top5_error'] = 100 * (1 - int(in_top_5) / n)
+            xp: ArrayModule = chainer.backend.get_array_module(logits)
+            n = len(t)
+            loss = F.softmax_cross_entropy(logits, t).array.astype(np.float64) * n
+            correct = (logits.array.argmax(axis=1) == t).sum()
+            in_top_5 = among_top_5(logits.array, t).sum()
+            counts = xp.asarray([n, logits.shape[1]], np.float64)
+            own = xp.stack([loss, correct.astype(np.float64), in_top_5.astype(np.float64)])
+            sums.append(xp.concatenate([own, counts]))
+            advance(n)
+    table = gather(np.array([chainer.cuda.to_cpu(row) for row in sums]).reshape(-1, 5))
+    # One after the other, so that the rounding does not depend on who computed what.
+    total = functools.reduce(np.add, table)
+    n, n_class = int(total[3]), int(table[0, 4])
+    found: Errors = {'loss': float(total[0]) / n, 'error': 100 * (1 - int(total[1]) / n)}
+    if n_class >= TOP_5_CLASSES:
+        found['top5_error'] = 100 * (1 - int(total[2]) / n)
     return found
 
 

@@ -5,6 +5,7 @@ import chainer.functions as F
 import chainer.links as L
 from chainer.utils import type_check
 
+from chainer_cifar import randomness
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.nets import CIFAR, Shape, register
 from chainer_cifar.nets.blocks import BatchConv2D, global_average
@@ -35,7 +36,7 @@ def _weights(x: Array) -> Array:
     """Draw a number in [0, 1) for each image, of the dtype of `x`: ``(N, 1, 1, 1)``."""
     xp: ArrayModule = chainer.backend.get_array_module(x)
     shape = (len(x),) + (1,) * (x.ndim - 1)
-    return xp.random.uniform(size=shape).astype(x.dtype)
+    return randomness.uniform(xp, shape).astype(x.dtype)
 
 
 def shake_shake(x1: chainer.Variable, x2: chainer.Variable) -> chainer.Variable:

@@ -51,7 +51,8 @@ class Progress(extension.Extension):
         # The last batch of an epoch may reach into the next.
         beyond = iterator.current_position if iterator.is_new_epoch else 0
         if self._bar.update(iterator.batch_size - beyond):
-            loss = float(trainer.observation['main/loss'].array)
+            loss = trainer.observation['main/loss']
+            loss = float(getattr(loss, 'array', loss))  # a variable, or a sum of several
             self._bar.set_postfix(loss=f'{loss:.3f}', refresh=False)
         if iterator.is_new_epoch:
             self._bar.close()

@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import itertools
 import math
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +26,8 @@ from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.files import remove_leftovers
 from chainer_cifar.optim import optimizers, schedules
+from chainer_cifar.parallel import training as parallel
+from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training import description, rate_test, snapshot, trainer
@@ -34,7 +37,9 @@ from chainer_cifar.weights.initialize import IMAGENET, initialize
 
 # Flags that may change when a run resumes. The user may have moved the data; its checksum tells if
 # it is the same. `_compare_rates` warns if another number of epochs changes the learning rate.
-FREE_ON_RESUME = ('gpu', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label')
+FREE_ON_RESUME = (
+    *('gpu', 'processes', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label'),
+)
 
 DRY_RUN = 3  # iterations to time
 
@@ -64,15 +69,18 @@ def start(
         UserError: There is a run with that prefix, and `overwrite` is false; or the input is bad.
     """
     if not (named or overwrite):
-        config = numbered(config)
-    folder = RunFolder(config.prefix)
-    refuse_existing(folder, overwrite)
+        chosen = config  # which the function below takes as it is now
+        config = world.current.from_first(lambda: numbered(chosen))
+    folder, first = RunFolder(config.prefix), world.current.first
+    if first:
+        refuse_existing(folder, overwrite)
     device, data, transform, run = _build(config)
     with locked(folder):
-        refuse_existing(folder, overwrite)
-        begin(data)
-        folder.delete()
-        description.begin(folder, config, device, data, transform)
+        if first:
+            refuse_existing(folder, overwrite)
+            begin(data)
+            folder.delete()
+            description.begin(folder, config, device, data, transform)
         _train(config, run)
 
 
@@ -87,26 +95,39 @@ def resume(folder: RunFolder, flags: Mapping[str, Any], path: str | None = None)
     Raises:
         UserError: There is nothing to resume, it is damaged, or a flag differs that must not.
     """
-    saved, found = _find(folder, path)
+    together = world.current
+    found: snapshot.Found | None = None
+    if together.first:
+        saved, found = _find(folder, path)
+    # The others may be on machines without these files.
+    saved, restored = together.from_first(lambda: (saved, found is not None))
     config = changed(saved, flags)
-    device, data, transform, run = _build(config, restored=found is not None)
+    device, data, transform, run = _build(config, restored)
     updater = run.trainer.updater
     with locked(folder):
-        description.require_same_data(folder, config, data)
-        description.add_missing(folder, transform)
-        if found is not None:
-            snapshot.restore(run, found, folder if path is None else None)
+        if together.first:
+            description.require_same_data(folder, config, data)
+            description.add_missing(folder, transform)
+        if restored:
+            older = folder if path is None else None
+            snapshot.share(run, snapshot.restore(run, found, older))
             _compare_rates(saved, config, updater)
+            if config.processes != saved.processes:
+                tell(
+                    f'warning: {config.processes} processes, before {saved.processes}: the run '
+                    f'goes on within rounding, not bit for bit'
+                )
         if updater.is_new_epoch and trainer.is_over(config, updater, run.log):
             flag, value = 'iter', updater.epoch
             if updater.epoch < config.iter:
                 flag, value = 'patience', config.patience
             print(f'finished already; a larger --{flag} than {value} would go on')
         else:
-            description.add_resumption(folder, config, device, updater.iteration)
+            if together.first:
+                description.add_resumption(folder, config, device, updater.iteration)
             print(
                 f'{folder.models}: no snapshot yet, starting from the beginning'
-                if found is None
+                if not restored
                 else f'resuming after iteration {updater.iteration}'
             )
         _train(config, run)
@@ -167,6 +188,8 @@ def _build(config: TrainConfig, restored: bool = False) -> _Built:
     device = config.open_device()
     data = dataset.load(config.dataset, config.label)
     config.require_shape(data.shape)
+    if world.current.size > 1:
+        world.current.require_same(data.checksum(), config.dataset)
     with prefixed('--normalize '):
         normalization = normalize.fit(config.normalize, data.train_images)
     transform = input_transform.from_dataset(config.dataset, normalization, data.shape)
@@ -178,7 +201,7 @@ def _build(config: TrainConfig, restored: bool = False) -> _Built:
         f'{config.model}: {net.count_params():,} parameters, {data.n_class} classes\n'
         f'{config.dataset}: {n_train:,} images to train, {n_valid:,} to validate, '
         f'{len(data.test_labels):,} to test\n'
-        f'on {devices.in_words(devices.describe(device))}',
+        f'on {devices.in_words(devices.describe(device))}{_shared(config)}',
         flush=True,
     )
     # This comes after setting up the optimizer and before restoring a snapshot.
@@ -191,7 +214,13 @@ def _build(config: TrainConfig, restored: bool = False) -> _Built:
         with prefixed('--freeze '):
             frozen = freeze(net, config.freeze)
         print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} arrays', flush=True)
+    parallel.equalize(run.trainer.updater.get_optimizer('main').target)
     return _Built(device, data, transform, run)
+
+
+def _shared(config: TrainConfig) -> str:
+    size = world.current.size
+    return f', {size} processes with {config.batch_size // size} images each' if size > 1 else ''
 
 
 def _compare_input(net: chainer.Chain, config: TrainConfig, transform: InputTransform) -> None:
@@ -247,10 +276,13 @@ def refuse_existing(folder: RunFolder, overwrite: bool) -> None:
 
 @contextlib.contextmanager
 def locked(folder: RunFolder) -> Iterator[None]:
-    """Keep other processes from training into the folder; raise UserError if one does already.
+    """Keep other runs from training into the folder; raise UserError if one does already.
 
     A block that fails before it writes anything leaves no folder that was not there before.
     """
+    if not world.current.first:
+        yield  # the first process keeps it for all
+        return
     made = [path for path in (folder.models, *folder.models.parents) if not path.exists()]
     folder.models.mkdir(parents=True, exist_ok=True)
     try:
@@ -275,6 +307,29 @@ def _remove_unused(folder: RunFolder, made: Iterable[pathlib.Path]) -> None:
             folder.lock.unlink(missing_ok=True)
             for path in made:
                 path.rmdir()
+
+
+def processes(folder: RunFolder) -> int:
+    """Return how many processes trained the run to resume, as far as that can be read."""
+    try:
+        saved = description.read(folder)
+    except UserError:
+        return 1  # to resume it will tell
+    count = (saved.get('resumed') or [saved])[-1]['flags'].get('processes', 1)
+    return count if isinstance(count, int) else 1
+
+
+def require_files(config: TrainConfig, folder: RunFolder | None) -> None:
+    """Raise UserError at once for what is missing, before processes are started.
+
+    Args:
+        config: The flags.
+        folder: The run to resume; None for a new one.
+    """
+    if folder is not None:
+        description.read(folder)
+    elif not (os.path.exists(config.dataset) and os.path.isfile(config.label)):
+        dataset.load(config.dataset, config.label)
 
 
 def _find(folder: RunFolder, path: str | None) -> tuple[TrainConfig, snapshot.Found | None]:

@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import chainer
@@ -22,6 +23,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.config import FORMAT, TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.parallel import world
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training.divergence import require_finite
@@ -74,16 +76,20 @@ class Snapshot(extension.Extension):
         tell('', 'stopping after this iteration … (again: at once, from the last snapshot)')
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        due = time.monotonic() - self._last > SECONDS
-        if trainer.updater.is_new_epoch or due or self._signal:
+        together = world.current
+        due: int = time.monotonic() - self._last > SECONDS
+        due, received = together.largest(due, self._signal or 0)
+        if trainer.updater.is_new_epoch or due or received:
             require_finite(self.net, trainer.updater.iteration)
-            save(trainer, self.config)
+            if together.first:
+                save(trainer, self.config)
             self._last = time.monotonic()
-        if self._signal:
+        if received:
+            together.barrier()  # so that no process ends while the first one writes
             raise Interrupted(
                 f'stopped at iteration {trainer.updater.iteration}; '
                 f'continue with --resume -p {self.config.prefix}',
-                self._signal,
+                received,
             )
 
 
@@ -102,6 +108,14 @@ def save(trainer: chainer.training.Trainer, config: TrainConfig) -> None:
     kept = paths[paths.index(path) :][:KEEP]
     for other in set(paths) - set(kept):
         other.unlink()
+
+
+def share(run: Restorable, state: Mapping[str, Array]) -> None:
+    """Put the state that the first process' run was restored from into those of the others."""
+    if world.current.size > 1:
+        state = world.current.from_first(lambda: state)
+        if not world.current.first:
+            restore_state(run, state)
 
 
 class Found(NamedTuple):
@@ -166,7 +180,9 @@ def newest(folder: RunFolder, before: pathlib.Path | None = None) -> Found | Non
     return None
 
 
-def restore(run: Restorable, found: Found | None, folder: RunFolder | None = None) -> None:
+def restore(
+    run: Restorable, found: Found | None, folder: RunFolder | None = None
+) -> Mapping[str, Array]:
     """Put a snapshot into a run that was made from its config.
 
     Args:
@@ -175,12 +191,16 @@ def restore(run: Restorable, found: Found | None, folder: RunFolder | None = Non
         folder: The folders with older snapshots, to use with a warning if `found` does not fit;
             None: use no other.
 
+    Returns:
+        The state that it was restored from; empty if nothing was found.
+
     Raises:
         UserError: Neither this snapshot nor an older one fits.
     """
     while found is not None:
         try:
-            return restore_state(run, found.state)
+            restore_state(run, found.state)
+            return found.state
         except KeyError as error:
             reason = (
                 f'has no {error}: damaged, or another version of chainer-cifar wrote it; resume '
@@ -192,3 +212,4 @@ def restore(run: Restorable, found: Found | None, folder: RunFolder | None = Non
             raise UserError(f'{found.path}: {reason}')
         tell(f'warning: {found.path}: {reason}; trying the one before it')
         found = newest(folder, before=found.path)
+    return {}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import chainer
 import chainer.links as L
+import numpy as np
 from chainer.training import extension
 
 from chainer_cifar import initial
@@ -25,6 +26,9 @@ from chainer_cifar.errors import prefixed
 from chainer_cifar.evaluation.metrics import loss_and_errors
 from chainer_cifar.optim import averaging, groups, optimizers, schedules
 from chainer_cifar.optim.losses import accuracy, balancing_weights, smoothed_cross_entropy
+from chainer_cifar.parallel import normalization as parallel_normalization
+from chainer_cifar.parallel import training as parallel
+from chainer_cifar.parallel import world
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance
@@ -68,6 +72,7 @@ def create(
     net, split, iterator = initial.draw(config, data, device)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
+    part = world.current.part(config.batch_size)
     class_weights = None
     if config.balance == 'loss':
         class_weights = balancing_weights(data.train_labels[split.train], data.n_class)
@@ -79,11 +84,13 @@ def create(
         net.prepare(normalization(train.xp, train.take(split.train[:PREPARE])[0]))
     average = averaging.create(config.average, net)
     optimizer, rates = optimizers.create(config, model)
+    if config.sync_bn:
+        parallel_normalization.synchronize(net)
     log = Log()
     updater = Updater(
         iterator,
-        optimizer,
-        converter=train.augmenting_converter(augmentation),
+        parallel.join(optimizer),
+        converter=train.augmenting_converter(augmentation, part),
         device=device,
         config=config,
         rates=rates,
@@ -109,8 +116,10 @@ def create(
     trainer.extend(FailOnNonNumber(net))
     trainer.extend(Evaluate(judged, evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
     trainer.extend(log)
-    trainer.extend(BestWeights(log, judged, folder, config.save_iter), trigger=(1, 'epoch'))
-    trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
+    if world.current.first:
+        best = BestWeights(log, judged, folder, config.save_iter)
+        trainer.extend(best, trigger=(1, 'epoch'))
+        trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
     trainer.extend(progress)
     trainer.extend(WarnOfChance(log, data.n_class), trigger=(1, 'epoch'))
     trainer.extend(Snapshot(config, net))
@@ -166,21 +175,24 @@ class Updater(chainer.training.updaters.StandardUpdater):
         chainer.report({'lr': rate})
         if self.average and self.iteration == 0:
             self.average.begin()  # not earlier, since the weights may come from a file
+        model = self.get_optimizer('main').target
         if self.config.accumulate == 1:
             super().update_core()
+            reported = {'loss': model.loss.array, 'accuracy': model.accuracy.array}
         else:
-            self._update_in_parts()
+            reported = self._update_in_parts()
+        parallel.share_report(model, reported)
         if self.average:
             done = min(self.epoch_detail / self.config.iter, 1)
             self.average.after_update(self.iteration + 1, done)
 
-    def _update_in_parts(self) -> None:
+    def _update_in_parts(self) -> dict[str, Any]:
         """Update by the sum of the gradients of ``--accumulate`` parts of the batch."""
         optimizer, batch = self.get_optimizer('main'), self.get_iterator('main').next()
         inputs = self.converter(batch, self.device)
-        model, n = optimizer.target, len(batch)
+        model, n = optimizer.target, len(inputs[0])
         model.cleargrads()
-        sums = {'loss': 0, 'accuracy': 0}
+        sums: dict[str, Any] = {'loss': 0, 'accuracy': 0}
         size = -(-n // self.config.accumulate)
         for start in range(0, n, size):
             part = [array[start : start + size] for array in inputs]
@@ -191,6 +203,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
             sums['accuracy'] += model.accuracy.array * share
         chainer.report(sums, model)
         optimizer.update()
+        return sums
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         super().serialize(serializer)
@@ -223,9 +236,18 @@ class Evaluate(extension.Extension):
         self.progress = progress
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
-        n = sum(len(index) for _, index in self.sets.values())
+        own = {name: self._own(index) for name, (_, index) in self.sets.items()}
+        n = sum(map(len, own.values()))
         synchronize(trainer.updater.device)  # finish the training first
         with self.progress.evaluating(n) as advance:
-            for name, (images, index) in self.sets.items():
-                found = loss_and_errors(self.net, images.batches(index, self.batch_size), advance)
+            for name, (images, _) in self.sets.items():
+                own_batches = images.batches(own[name], self.batch_size)
+                gather = world.current.gather
+                found = loss_and_errors(self.net, own_batches, advance, gather)
                 chainer.report({f'{name}/{what}': value for what, value in found.items()})
+
+    def _own(self, index: batches.Index) -> batches.Index:
+        """Return the images of the batches that this process evaluates."""
+        size = self.batch_size
+        every = [index[start : start + size] for start in range(0, len(index), size)]
+        return np.concatenate([np.asarray(index)[:0], *world.current.mine(every)])

@@ -38,10 +38,10 @@ class Batch(NamedTuple):
     epoch: Array  # in which epoch each is seen, from 0
 
 
-# augment(xp, batch, rng): the device's array module, a Batch, a random state; returns images of the
-# same shape and their labels. If a step mixes images, the labels are shares of each class, float32
-# (N, K).
-Augment: TypeAlias = Callable[[ArrayModule, Batch, Rng], tuple[Array, Array]]
+# augment(xp, batch, rng, part): the device's array module, a Batch, a random state, which images of
+# the batch are wanted; returns these and their labels. What is drawn for an image does not depend
+# on the part. If a step mixes images, the labels are shares of each class, float32 (N, K).
+Augment: TypeAlias = Callable[..., tuple[Array, Array]]
 
 
 def create(
@@ -76,16 +76,25 @@ def create(
     if black is None:
         _refuse_colours(text)
     mixes = any(isinstance(step, Mix) for step in steps)
+    # From where on each image is changed by itself, so that only those wanted are computed.
+    remaining = [all(hasattr(s, 'of_part') for s in steps[i:]) for i in range(len(steps))]
 
-    def augment(xp: ArrayModule, batch: Batch, rng: Rng) -> tuple[Array, Array]:
+    def augment(
+        xp: ArrayModule, batch: Batch, rng: Rng, part: slice = slice(None)
+    ) -> tuple[Array, Array]:
+        n, whole = len(batch.x), True
         x, t = batch.x, batch.t
         if mixes:
             t = (t[:, None] == xp.arange(n_class)).astype(np.float32)
-        for step in steps:
+        for step, rest in zip(steps, remaining, strict=True):
             if isinstance(step, Known):
                 choices = step.draw_known(seed, batch.number, batch.epoch)
             else:
-                choices = step.draw(rng, len(x), x.shape[1:])
+                choices = step.draw(rng, n, x.shape[1:])
+            if whole and rest:
+                x, t, whole = x[part], t[part], False
+            if not whole:
+                choices = step.of_part(choices, *part.indices(n)[:2])  # type: ignore[attr-defined]
             choices = tuple([xp.asarray(choice) for choice in choices])
             if isinstance(step, OfColours) and black:
                 x = step.apply(xp, x - np.float32(black), *choices) + np.float32(black)
@@ -93,7 +102,7 @@ def create(
                 x = step.apply(xp, x, *choices)
             if isinstance(step, Mix):
                 t = step.mix(t, *choices)
-        return x, t
+        return (x[part], t[part]) if whole else (x, t)
 
     return augment
 

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.borders import fold, require_fill
-from chainer_cifar.data.augment.kinds import InPixels
+from chainer_cifar.data.augment.kinds import InPixels, PerImage
 from chainer_cifar.data.augment.registry import Augmentation, Rng, augmentations
 from chainer_cifar.data.store import Shape
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Affine(InPixels):
+class Affine(InPixels, PerImage):
     """Base class; a subclass defines `matrices`."""
 
     fill: str = 'nearest'  # see borders.py

@@ -7,14 +7,14 @@ import numpy as np
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_whole
 from chainer_cifar.data.augment.borders import fold, require_fill
-from chainer_cifar.data.augment.kinds import InPixels
+from chainer_cifar.data.augment.kinds import InPixels, PerImage
 from chainer_cifar.data.augment.registry import Rng, augmentations
 from chainer_cifar.data.store import LARGEST, Shape
 
 
 @augmentations.register('crop')
 @dataclasses.dataclass(frozen=True)
-class Crop(InPixels):
+class Crop(InPixels, PerImage):
     """Shift each image by -margin to margin pixels in both directions; vacated pixels become 0.
 
     Article 000's text says so; each of the 81 shifts is equally likely (its code clamps negative

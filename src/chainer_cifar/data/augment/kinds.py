@@ -19,6 +19,14 @@ class OfColours:
     """
 
 
+class PerImage:
+    """Changes each image by itself, and its choices are arrays with a row for each image."""
+
+    def of_part(self, choices: tuple[Array, ...], start: int, end: int) -> tuple[Array, ...]:
+        """Those of the choices that are for the images `start` to `end` of the batch."""
+        return tuple(choice[start:end] for choice in choices)
+
+
 class Mix:
     """Mixes each image with another of the batch, and their labels alike.
 

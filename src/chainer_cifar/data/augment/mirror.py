@@ -21,6 +21,11 @@ class Mirror:
         """Draw the indices of the images to flip, ``(F,)``."""
         return (np.flatnonzero(rng.randint(2, size=n)),)
 
+    def of_part(self, choices: tuple[Array, ...], start: int, end: int) -> tuple[Array, ...]:
+        """Those of the choices that are for the images `start` to `end` of the batch."""
+        (flipped,) = choices
+        return (flipped[(flipped >= start) & (flipped < end)] - start,)
+
     def apply(self, xp: ArrayModule, x: Array, flipped: Array) -> Array:
         """Flip these images."""
         x = x.copy()

@@ -14,7 +14,12 @@ Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is t
 
 
 class Augmentation(Protocol):
-    """The form of the registered classes."""
+    """The form of the registered classes.
+
+    One that changes each image by itself may have a method ``of_part(choices, start, end)``, too,
+    which returns what of the choices is for these images of the batch: then each of several
+    processes computes its own images only.
+    """
 
     def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw for `n` images of the shape (C, H, W); return small NumPy arrays."""

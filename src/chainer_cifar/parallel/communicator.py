@@ -1,0 +1,103 @@
+"""Average arrays over the processes: ChainerMN's communicators, and one of ours for CPUs.
+
+ChainerMN's communicator for CPUs (``naive``) sends each array by itself. A net has hundreds, most
+of them small, and every message costs its latency.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import chainer
+import numpy as np
+from chainermn.communicators import _memory_utility
+from chainermn.communicators.mpi_communicator_base import MpiCommunicatorBase
+from mpi4py import MPI
+
+from chainer_cifar.arrays import Array
+
+
+class FusedCommunicator(MpiCommunicatorBase):  # type: ignore[misc]  # chainermn has no types
+    """Average all gradients of a net in one message, in host memory.
+
+    With them go the running statistics of batch normalization (`statistics`): so all processes hold
+    the same net after every step, and the first one's snapshot is everybody's.
+    """
+
+    def __init__(self, mpi_comm: Any) -> None:
+        super().__init__(mpi_comm)
+        self._buffer = np.empty(0, np.float32)
+
+    def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:
+        """Set each gradient of `model`, float32, to its mean over the processes.
+
+        Args:
+            model: The net.
+            zero_fill: Take zeros for a gradient that is None, as of a block that was skipped.
+        """
+        params = _memory_utility.extract_params_set_grad(model, zero_fill)
+        for param in params:
+            if param.grad is None:
+                param.grad = np.zeros_like(param.array)
+        self.mean_in_place([param.grad for param in params] + statistics(model))
+
+    def mean_in_place(self, arrays: Iterable[Array]) -> None:
+        """Set some float32 arrays to their means over the processes."""
+        arrays = list(arrays)
+        size = sum(array.size for array in arrays)
+        if self._buffer.size < size:
+            self._buffer = np.empty(size, np.float32)
+        whole, start, views = self._buffer[:size], 0, []
+        for array in arrays:
+            views.append(whole[start : start + array.size].reshape(array.shape))
+            start += array.size
+            np.copyto(views[-1], array)
+        self.mpi_comm.Allreduce(MPI.IN_PLACE, whole)
+        whole *= np.float32(1 / self.size)
+        for array, view in zip(arrays, views, strict=True):
+            np.copyto(array, view)
+
+
+def statistics(model: chainer.Link) -> list[Array]:
+    """Find the running means and variances in a model, arrays that are not trained."""
+    found = []
+    for link in model.links():
+        for name in sorted(link._persistent):  # a set
+            value = getattr(link, name)
+            if isinstance(value, chainer.get_array_types()) and value.dtype.kind == 'f':
+                found.append(value)
+    return found
+
+
+def create(mpi_comm: Any, on_gpus: bool) -> Any:
+    """Make the communicator for processes on GPUs, or on CPUs.
+
+    Raises:
+        RuntimeError: There is no NCCL for GPUs.
+    """
+    if not on_gpus:
+        return FusedCommunicator(mpi_comm)
+    from chainermn.communicators.pure_nccl_communicator import PureNcclCommunicator
+
+    class NcclCommunicator(PureNcclCommunicator):  # type: ignore[misc]
+        """Average gradients by NCCL, and the running statistics in host memory, where MPI works."""
+
+        def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:
+            super().multi_node_mean_grad(model, zero_fill)
+            _mean_on_host(self, statistics(model))
+
+    communicator = NcclCommunicator(mpi_comm)
+    communicator.set_config('batched_copy', True)  # as chainermn.create_communicator
+    return communicator
+
+
+def _mean_on_host(communicator: Any, arrays: list[Array]) -> None:
+    if not arrays:
+        return
+    xp = chainer.backend.get_array_module(arrays[0])
+    whole = chainer.cuda.to_cpu(xp.concatenate([array.ravel() for array in arrays]))
+    communicator.mpi_comm.Allreduce(MPI.IN_PLACE, whole)
+    parts = xp.asarray(whole / communicator.size)
+    start = 0
+    for array in arrays:
+        array[...] = parts[start : start + array.size].reshape(array.shape)
+        start += array.size

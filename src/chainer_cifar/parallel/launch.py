@@ -1,0 +1,239 @@
+"""Start the processes of ``--processes`` under mpirun, and look after them until they end."""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import IO
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.parallel.environment import cores
+from chainer_cifar.parallel.link import VARIABLE
+from chainer_cifar.streams import tell
+
+PATIENCE = 5.0  # seconds that processes get to end by themselves
+
+# What each process runs; `cli.again` reads its argument.
+_PROGRAM = 'from chainer_cifar import cli; cli.again()'
+
+
+def launch(count: int, argv: Sequence[str], prog: str) -> int:
+    """Run the train command in `count` processes on this machine.
+
+    Args:
+        count: How many.
+        argv: What the user typed after the command.
+        prog: What the user typed for the command.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        UserError: There is no mpirun, or it starts nothing.
+    """
+    mpirun = find_mpirun()
+    typed = json.dumps({'argv': list(argv), 'prog': prog, 'sys_argv': sys.argv})
+    command = [*_mpirun_command(mpirun, count), sys.executable, '-c', _PROGRAM, typed]
+    with tempfile.TemporaryDirectory(prefix='chainer-cifar-') as folder:
+        path = os.path.join(folder, 'link')
+        with socket.socket(socket.AF_UNIX) as listener, open(f'{folder}/out', 'w+b') as output:
+            listener.bind(path)
+            listener.listen(count)
+            process = subprocess.Popen(
+                command,
+                env=_environment(count, path),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # so that Ctrl-C reaches this process only
+            )
+            family = _Family(count, process, listener, output)
+            with family.handling_signals():
+                return family.look_after(prog)
+
+
+def find_mpirun() -> str:
+    """Find the mpirun beside this Python, where pip installs it, or the machine's own.
+
+    Raises:
+        UserError: There is none.
+    """
+    beside = pathlib.Path(sys.executable).parent / 'mpirun'
+    found = str(beside) if beside.exists() else shutil.which('mpirun')
+    if found is None:
+        raise UserError(
+            "needs MPI's mpirun; pip install '.[mpi]', or the MPI of this machine and mpi4py "
+            '(see docs/parallel.md)'
+        )
+    return found
+
+
+def _mpirun_command(mpirun: str, count: int) -> list[str]:
+    command = [mpirun, '-np', str(count)]
+    version = subprocess.run([mpirun, '--version'], capture_output=True, text=True).stdout
+    if 'Open MPI' in version or 'OpenRTE' in version:
+        # It would tie each process to one core, and refuse more processes than cores.
+        command += ['--bind-to', 'none', '--oversubscribe']
+        if os.geteuid() == 0:
+            command.append('--allow-run-as-root')
+    return command
+
+
+def _environment(count: int, path: str) -> dict[str, str]:
+    variables = {**os.environ, VARIABLE: path}
+    variables.setdefault('OMP_NUM_THREADS', str(max(1, cores() // count)))
+    threads = variables['OMP_NUM_THREADS']
+    if threads.isdecimal() and int(threads) * count > cores():
+        variables.setdefault('OMPI_MCA_mpi_yield_when_idle', '1')  # do not spin while waiting
+    source = str(pathlib.Path(__file__).parents[2])
+    paths = [source, *filter(None, [os.environ.get('PYTHONPATH')])]
+    return {**variables, 'PYTHONPATH': os.pathsep.join(paths)}
+
+
+class _Family:
+    """The processes, as the one that started them sees them."""
+
+    def __init__(
+        self,
+        count: int,
+        mpirun: 'subprocess.Popen[bytes]',
+        listener: socket.socket,
+        output: IO[bytes],
+    ) -> None:
+        self.count = count
+        self.mpirun = mpirun
+        self.output = output
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(listener, selectors.EVENT_READ)
+        self.pids: dict[socket.socket, int] = {}
+        self.ranks: dict[socket.socket, int] = {}
+        self.statuses: dict[socket.socket, int] = {}
+        self.lost: list[socket.socket] = []
+        self.deadline: float | None = None  # for those that are left
+        self.signals: list[int] = []
+
+    @contextlib.contextmanager
+    def handling_signals(self) -> Iterator[None]:
+        """Pass Ctrl-C and SIGTERM on to the processes during the block; kill them at its end."""
+        numbers = signal.SIGINT, signal.SIGTERM
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
+            yield
+        finally:
+            self._kill()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self.signals.append(number)
+        for pid in self._alive():
+            _send_signal(pid, number)
+        if len(self.signals) > 1:
+            self.deadline = time.monotonic() + PATIENCE
+
+    def _alive(self) -> list[int]:
+        return [pid for each, pid in self.pids.items() if each not in self.statuses]
+
+    def look_after(self, prog: str) -> int:
+        """Wait until all processes have ended; say what nobody else could."""
+        while self.mpirun.poll() is None and not self._overdue():
+            self._listen(0.1)
+        self._listen(0)
+        self._listen(0)  # the last words, and then the end of the connection
+        told = [status for status in self.statuses.values() if status]
+        if told:
+            return told[0]
+        if len(self.statuses) == self.count:
+            return 0
+        if self.signals and not self.pids:
+            tell(f'{prog}: interrupted')
+            return 128 + self.signals[0]
+        tell(f'{prog}: error: {self._what_happened()}')
+        return 2
+
+    def _overdue(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def _listen(self, seconds: float) -> None:
+        for key, _ in self.selector.select(seconds):
+            assert isinstance(key.fileobj, socket.socket)
+            if key.fileobj.family and key.fileobj not in self.pids and self._is_listener(key):
+                self._welcome(key.fileobj)
+            else:
+                self._hear(key.fileobj)
+
+    def _is_listener(self, key: selectors.SelectorKey) -> bool:
+        return key.data is None
+
+    def _welcome(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        socket.send_fds(connection, [b'.'], [1, 2])
+        self.selector.register(connection, selectors.EVENT_READ, 'process')
+
+    def _hear(self, connection: socket.socket) -> None:
+        try:
+            text = connection.recv(4096).decode()
+        except OSError:
+            text = ''
+        for line in text.splitlines():
+            word, *numbers = line.split()
+            if word == 'begin':
+                self.ranks[connection], self.pids[connection] = map(int, numbers)
+            elif word == 'end':
+                self.statuses[connection] = int(numbers[0])
+                if int(numbers[0]):
+                    self.deadline = self.deadline or time.monotonic() + PATIENCE
+        if not text:
+            self.selector.unregister(connection)
+            connection.close()
+            if connection not in self.statuses:
+                self.lost.append(connection)
+                self.deadline = self.deadline or time.monotonic() + PATIENCE / 2
+
+    def _what_happened(self) -> str:
+        again = 'continue with --resume'
+        if self.mpirun.poll() == -signal.SIGKILL:
+            return f'mpirun was killed; {again}'
+        if self.lost:
+            killed = self.ranks.get(self.lost[0])
+            which = 'a process' if killed is None else f'process {killed}'
+            return f'{which} of {self.count} was killed or crashed; {again}'
+        if not self.ranks:
+            return f'mpirun started no process: {self._words_of_mpirun()}'
+        return f'mpirun ended with status {self.mpirun.poll()}; {again}'
+
+    def _words_of_mpirun(self) -> str:
+        self.output.seek(0)
+        text = self.output.read().decode(errors='replace')
+        words = re.sub(r'-{20,}', ' ', text).split()
+        return ' '.join(words)[:300] or f'exit status {self.mpirun.poll()}'
+
+    def _kill(self) -> None:
+        """End what is left."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.mpirun.poll() is None and all(self.statuses.get(s) == 0 for s in self.pids):
+                self.mpirun.wait(PATIENCE)
+        for pid in self._alive():
+            _send_signal(pid, signal.SIGKILL)
+        if self.mpirun.poll() is None:
+            self.mpirun.terminate()
+            try:
+                self.mpirun.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.mpirun.kill()
+                self.mpirun.wait()
+
+
+def _send_signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -1,0 +1,83 @@
+"""Train as one of several processes, and end together."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+
+from chainer_cifar import files, randomness
+from chainer_cifar.errors import UserError
+from chainer_cifar.parallel import world
+from chainer_cifar.parallel.link import Link
+from chainer_cifar.parallel.world import Several
+
+
+@contextlib.contextmanager
+def together(started: int, on_gpus: bool) -> Iterator[None]:
+    """Connect the processes; if one cannot go on, let none wait for it.
+
+    An error that all processes have, such as a missing file, is told by the first one; an error of
+    a single one is told by it, and ends all.
+    """
+    here = connect(started, on_gpus)
+    try:
+        yield
+    except Exception as error:
+        meant = here.meet(error)
+        if meant is error:
+            raise
+        raise meant from None
+    except KeyboardInterrupt as error:
+        here.meet(error)
+        raise
+
+
+def connect(started: int, on_gpus: bool) -> Several:
+    """Connect the processes that were started together, and make `world.current` know it.
+
+    Args:
+        started: How many there should be; see `environment.started_processes`.
+        on_gpus: Each process computes on a GPU.
+
+    Raises:
+        UserError: There is no MPI, or it does not find the others.
+    """
+    link = Link.from_environment()
+    try:
+        from mpi4py import MPI
+
+        from chainer_cifar.parallel import communicator as communicators
+        from chainer_cifar.parallel import dropout
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            f"several processes need MPI ({str(error).splitlines()[0]}); pip install '.[mpi]', "
+            f'or mpi4py for the MPI of this machine (see docs/parallel.md)'
+        ) from None
+    comm = MPI.COMM_WORLD
+    if comm.size != started:
+        raise UserError(
+            f'{started} processes were started, but MPI knows of {comm.size}: this MPI (of '
+            f"mpi4py) does not understand who started them; try srun --mpi=pmix, or that MPI's "
+            f'own mpirun'
+        )
+    errors = os.dup(2)
+    if link:
+        link.take_over_streams()
+        errors = os.dup(2)
+    if comm.rank:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        files.write_nothing()
+    try:
+        communicator = communicators.create(comm, on_gpus)
+    except RuntimeError as error:  # ChainerMN names what is missing
+        raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
+    several = Several(communicator, comm.Dup(), link, errors)
+    if link:
+        link.send(f'begin {comm.rank} {os.getpid()}')
+    threading.Thread(target=several.watch, daemon=True).start()
+    randomness.set_part(several.rank, several.size)
+    world.current = several
+    dropout.share_masks()
+    return several

@@ -1,0 +1,256 @@
+"""Know the processes that train together, and this one's place among them.
+
+`current` is what everybody asks. Alone, it answers without any MPI library.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+from chainer_cifar.arrays import Array
+from chainer_cifar.errors import UserError
+from chainer_cifar.parallel.link import Link
+from chainer_cifar.streams import tell
+
+T = TypeVar('T')
+
+RENDEZVOUS = 3.0  # seconds in which processes that fail together meet
+SLOW = 30.0  # seconds of waiting for the others after which the user is told
+LOST = 600.0  # after which it is given up
+
+
+class World:
+    """A process that trains alone.
+
+    Attributes:
+        rank: The number of this process, from 0. Only the first one writes and prints.
+        size: How many there are.
+        local_rank: The number of this process among those on the same machine.
+        local_size: How many there are on this machine.
+        communicator: ChainerMN's communicator; None where a process is alone.
+    """
+
+    rank, size, local_rank, local_size = 0, 1, 0, 1
+    communicator: Any = None
+
+    @property
+    def first(self) -> bool:
+        """Is this the process that writes and prints?"""
+        return self.rank == 0
+
+    def part(self, batch_size: int) -> slice:
+        """Return which images of each mini-batch this process computes; all have equal parts."""
+        share = batch_size // self.size
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+    def from_first(self, function: Callable[[], T]) -> T:
+        """Call `function` in the first process only; return its value in all."""
+        return function()
+
+    def barrier(self) -> None:
+        """Wait until all processes are here."""
+
+    def largest(self, *numbers: int) -> tuple[int, ...]:
+        """Return the largest of each number over the processes."""
+        return numbers
+
+    def mean(self, numbers: Sequence[float]) -> Sequence[float]:
+        """Return the mean of each number over the processes; the same bits in all."""
+        return numbers
+
+    def mine(self, items: Sequence[T]) -> Sequence[T]:
+        """Return which of some things to do, such as batches to evaluate, fall to this process."""
+        return items[self.rank :: self.size]
+
+    def gather(self, rows: Array) -> Array:
+        """Return a row for each thing, in their order, from those of `mine`; float64 ``(N, K)``."""
+        return rows
+
+    def require_same(self, text: str, what: str) -> None:
+        """Raise UserError, in all processes, unless `text` is the same in all of them."""
+
+    def meet(self, error: BaseException) -> BaseException:
+        """Return what to raise for an `error` in this process; call it only then."""
+        return error
+
+    def leave(self, status: int) -> int:
+        """End the part of this process with an exit status, and return it."""
+        return status
+
+
+current = World()
+
+
+class Several(World):
+    """One of several processes that MPI connects.
+
+    Args:
+        communicator: ChainerMN's communicator.
+        mpi_comm: MPI's communicator of the same processes, which nobody else uses.
+        link: The line to the process that started them; None if mpirun or srun did.
+        errors: A file descriptor for error messages, where standard error is the null device.
+    """
+
+    def __init__(self, communicator: Any, mpi_comm: Any, link: Link | None, errors: int) -> None:
+        self.communicator = communicator
+        self.rank, self.size = communicator.rank, communicator.size
+        self.local_rank, self.local_size = communicator.intra_rank, communicator.intra_size
+        self._comm = Watched(communicator.mpi_comm)
+        communicator.mpi_comm = self._comm
+        self._farewell = mpi_comm
+        self._link = link
+        self._errors = errors
+        self._alone = False  # the others do not know that this process ends
+        sys.excepthook = self._crash
+
+    def from_first(self, function: Callable[[], T]) -> T:
+        value = self.communicator.bcast_obj(function() if self.first else None)
+        return value  # type: ignore[no-any-return]
+
+    def barrier(self) -> None:
+        self._comm.Barrier()
+
+    def largest(self, *numbers: int) -> tuple[int, ...]:
+        from mpi4py import MPI
+
+        found = np.array(numbers, np.int64)
+        self._comm.Allreduce(MPI.IN_PLACE, found, MPI.MAX)
+        return tuple(found.tolist())
+
+    def mean(self, numbers: Sequence[float]) -> Sequence[float]:
+        from mpi4py import MPI
+
+        found = np.array(numbers, np.float64)
+        self._comm.Allreduce(MPI.IN_PLACE, found)
+        return [float(number) for number in found / self.size]
+
+    def gather(self, rows: Array) -> Array:
+        parts = self._comm.allgather(rows)
+        whole = np.empty((sum(map(len, parts)), rows.shape[1]))
+        for rank, part in enumerate(parts):
+            whole[rank :: self.size] = part
+        return whole
+
+    def require_same(self, text: str, what: str) -> None:
+        host = os.uname().nodename
+        found: list[tuple[str, str]] = self._comm.allgather((text, host))
+        for rank, (other, name) in enumerate(found):
+            if other != found[0][0]:
+                raise UserError(
+                    f'{what} of process {rank} (on {name}) differs from that of process 0 '
+                    f'(on {found[0][1]}); give all the same file'
+                )
+
+    def meet(self, error: BaseException) -> BaseException:
+        """Let the first process tell of an error that all have; otherwise do it here."""
+        request, end = self._farewell.Ibarrier(), time.monotonic() + RENDEZVOUS
+        while not request.Test():
+            if time.monotonic() > end:
+                break
+            time.sleep(0.02)
+        else:
+            return error
+        self._alone = True
+        if self.first:
+            return error
+        self._speak()
+        if isinstance(error, OSError):
+            what = '' if error.filename is None else f'{os.fsdecode(error.filename)}: '
+            error = UserError(f'{what}{error.strerror or error}')
+        if isinstance(error, UserError):
+            return UserError(f'process {self.rank} (on {os.uname().nodename}): {error}')
+        return error
+
+    def leave(self, status: int) -> int:
+        if self._link:
+            self._link.send(f'end {status}')
+        if self._alone:
+            self._abort(status)
+        return status
+
+    def _crash(self, *error: Any) -> None:
+        """Do what an uncaught exception demands: say it, and let nobody wait for this process."""
+        if self._alone:
+            self._speak()
+            tell(f'process {self.rank} (on {os.uname().nodename}) of {self.size}:')
+        sys.__excepthook__(*error)  # which nobody sees of a process that does not speak
+        if self._link:
+            self._link.send('end 1')
+        self._abort(1)
+
+    def _speak(self) -> None:
+        if not self.first:
+            os.dup2(self._errors, 2)
+
+    def _abort(self, status: int) -> NoReturn:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        if not self._link:
+            from mpi4py import MPI
+
+            MPI.COMM_WORLD.Abort(status)
+        os._exit(status)
+
+    def watch(self) -> None:
+        """End this process when it is of no use any more; this is a thread's work."""
+        parent = os.getppid()
+        if self._link:
+            threading.Thread(target=self._wait_for_link, daemon=True).start()
+        told = False
+        while True:
+            time.sleep(1)
+            if not self._link and os.getppid() != parent:
+                self._give_up('mpirun or srun has ended')
+            waiting = self._comm.seconds_waiting()
+            if waiting > LOST:
+                self._give_up(f'another process did not answer for {LOST:.0f} seconds')
+            if waiting > SLOW and self.first and not told:
+                tell(
+                    f'warning: waiting for another process for {SLOW:.0f} seconds; '
+                    f'is one of them stopped?'
+                )
+            told = waiting > SLOW
+
+    def _wait_for_link(self) -> None:
+        assert self._link
+        self._link.wait_for_end()
+        os._exit(1)  # the process that started this one is gone
+
+    def _give_up(self, reason: str) -> None:
+        self._speak()
+        tell(f'error: {reason}; continue with --resume')
+        if self._link:
+            self._link.send('end 2')
+        self._abort(2)
+
+
+class Watched:
+    """MPI's communicator, which knows for how long it has been waiting for the others."""
+
+    def __init__(self, comm: Any) -> None:
+        self._comm = comm
+        self._since: float | None = None
+
+    def seconds_waiting(self) -> float:
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._comm, name)
+        if not callable(found):
+            return found
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._since = time.monotonic()
+            try:
+                return found(*arguments, **options)
+            finally:
+                self._since = None
+
+        self.__dict__[name] = call
+        return call

@@ -1,0 +1,126 @@
+"""What each of several processes computes, without any other process."""
+
+import chainer
+import numpy as np
+import pytest
+from chainer.functions.noise.dropout import Dropout
+
+import chainer_onednn
+from chainer_cifar import randomness
+from chainer_cifar.data import augment
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation.metrics import loss_and_errors
+from chainer_cifar.parallel import dropout, environment, world
+
+
+class Pretended(world.World):
+    """A process of several, of which the others do nothing."""
+
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size
+
+
+def test_parts_make_up_the_batch():
+    parts = [Pretended(rank, 4).part(12) for rank in range(4)]
+    assert [i for part in parts for i in range(12)[part]] == list(range(12))
+    assert world.current.part(12) == slice(0, 12)
+
+
+@pytest.mark.parametrize('text', ['crop,mirror', 'rotate(20)|altflip', 'erase|crop', 'mixup', ''])
+def test_a_part_of_an_augmented_batch_is_that_of_the_whole(text):
+    rng = np.random.RandomState(0)
+    x = rng.randn(12, 3, 32, 32).astype(np.float32)
+    number = np.arange(12)
+    batch = augment.Batch(x, (number % 3).astype(np.int32), number, number % 2)
+    step = augment.create(text, 1, 3, black=0)
+    images, labels = step(np, batch, np.random.RandomState(5))
+    found = []
+    for rank in range(3):
+        state = np.random.RandomState(5)
+        found.append(step(np, batch, state, Pretended(rank, 3).part(12)))
+        after = state.rand()
+    np.testing.assert_array_equal(np.concatenate([x for x, _ in found]), images)
+    np.testing.assert_array_equal(np.concatenate([t for _, t in found]), labels)
+    state = np.random.RandomState(5)
+    step(np, batch, state)
+    assert state.rand() == after
+
+
+@pytest.mark.parametrize('engine', [False, True])
+def test_dropout_masks_do_not_depend_on_the_number_of_processes(monkeypatch, engine):
+    x = np.ones((6, 5, 4, 4), np.float32)
+    if engine:
+        chainer_onednn.enable()
+    try:
+        np.random.seed(3)
+        whole = chainer.functions.dropout(x, 0.3).array
+        after = np.random.rand()
+        monkeypatch.setattr(Dropout, 'forward', dropout._forward, raising=False)
+        for rank in range(3):
+            here = Pretended(rank, 3)
+            monkeypatch.setattr(world, 'current', here)
+            np.random.seed(3)
+            part = chainer.functions.dropout(x[here.part(6)], 0.3).array
+            np.testing.assert_array_equal(part, whole[here.part(6)])
+            assert np.random.rand() == after
+    finally:
+        chainer_onednn.disable()
+
+
+def test_numbers_for_images_do_not_depend_on_the_number_of_processes():
+    np.random.seed(0)
+    whole = randomness.uniform(np, (6, 1))
+    try:
+        for rank in range(2):
+            randomness.set_part(rank, 2)
+            np.random.seed(0)
+            part = randomness.uniform(np, (3, 1))
+            np.testing.assert_array_equal(part, whole[3 * rank : 3 * rank + 3])
+    finally:
+        randomness.set_part(0, 1)
+
+
+def test_shared_evaluation_gives_the_same_bits():
+    rng = np.random.RandomState(0)
+    net = chainer.links.Linear(4, 12)
+    batches = [
+        (rng.randn(n, 4).astype(np.float32), rng.randint(12, size=n).astype(np.int32))
+        for n in (8, 8, 8, 3)
+    ]
+    tables = []
+
+    def keep(table):
+        tables.append(table)
+        return table
+
+    expected = loss_and_errors(net, batches)
+    for rank in range(3):
+        loss_and_errors(net, Pretended(rank, 3).mine(batches), gather=keep)
+
+    def all_rows(table):
+        whole = np.empty((4, 5))
+        for rank, part in enumerate(tables):
+            whole[rank::3] = part
+        return whole
+
+    assert loss_and_errors(net, [], gather=all_rows) == expected
+    assert 'top5_error' in expected
+
+
+@pytest.mark.parametrize(
+    ('variables', 'count'),
+    [
+        ({}, 1),
+        ({'OMPI_COMM_WORLD_SIZE': '4'}, 4),
+        ({'PMI_SIZE': '2'}, 2),
+        ({'SLURM_PROCID': '0', 'SLURM_STEP_ID': '0', 'SLURM_STEP_NUM_TASKS': '8'}, 8),
+        ({'SLURM_PROCID': '0', 'SLURM_NTASKS': '8'}, 1),  # the batch script's own process
+    ],
+)
+def test_who_was_started_with_us(variables, count):
+    assert environment.started_processes(variables) == count
+
+
+def test_odd_environment():
+    with pytest.raises(UserError, match='PMI_SIZE=x'):
+        environment.started_processes({'PMI_SIZE': 'x'})

@@ -1,0 +1,229 @@
+"""``train.py`` in several processes, as a user runs it."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import runs
+from chainer_cifar.errors import UserError
+from chainer_cifar.parallel.launch import find_mpirun
+
+
+def missing():
+    """Why these tests cannot run here; empty if they can."""
+    try:
+        find_mpirun()
+    except UserError:
+        return "no mpirun: pip install '.[mpi]'"
+    return '' if importlib.util.find_spec('mpi4py') else "no mpi4py: pip install '.[mpi]'"
+
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+FLAGS = ['-m', 'residual', '--res_depth', '1', '-b', '12', '--lr', '0.01', '--sync_bn', '-p', 'run']
+ROOT = ['--allow-run-as-root'] if os.geteuid() == 0 else []
+
+
+def environment():
+    return {**runs.environment(), 'OMP_NUM_THREADS': '1'}
+
+
+def command(*arguments):
+    return [sys.executable, str(runs.SCRIPT), *FLAGS, *map(str, arguments)]
+
+
+def train(folder, *arguments):
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=170,
+    )
+
+
+def new_folder(parent, name):
+    folder = parent / name
+    folder.mkdir()
+    runs.write_data(folder / 'dataset', n_train=60, n_test=20)
+    return folder
+
+
+def losses(folder):
+    rows = json.loads((folder / 'results/run/log.json').read_text())
+    names = sorted(name for name in rows[0] if name.endswith('loss'))
+    return np.array([[row[name] for name in names] for row in rows])
+
+
+def test_any_number_of_processes_gives_the_same_losses_and_files(tmp_path):
+    found = {}
+    for count in (1, 2, 4):
+        found[count] = folder = new_folder(tmp_path, str(count))
+        done = train(folder, '--iter', 3, '--processes', count)
+        assert done.returncode == 0 and done.stderr == '', done.stderr
+        assert [len(re.findall(rf'^ +{n} ', done.stdout, re.M)) for n in (1, 2, 3)] == [1] * 3
+        assert (f'{count} processes' in done.stdout) == (count > 1)
+    names = set(runs.files(found[1]))
+    for count in (2, 4):
+        np.testing.assert_allclose(losses(found[count]), losses(found[1]), rtol=1e-4)
+        assert set(runs.files(found[count])) == names
+    config = json.loads((found[4] / 'results/run/config.json').read_text())
+    assert config['flags']['processes'] == 4 and config['command'][0].endswith('train.py')
+
+
+class Running:
+    """A run of two processes that has got as far as the second epoch."""
+
+    def __init__(self, folder, *arguments):
+        self.err = folder / 'err'
+        with open(folder / 'out', 'w') as out, open(self.err, 'w') as err:
+            self.popen = subprocess.Popen(
+                command('--iter', 4000, '--processes', 2, *arguments),
+                cwd=folder,
+                env=environment(),
+                stdout=out,
+                stderr=err,
+            )
+        end = time.monotonic() + 100
+        while not re.search('^ +2 ', (folder / 'out').read_text(), re.M):
+            assert self.popen.poll() is None and time.monotonic() < end, self.err.read_text()
+            time.sleep(0.1)
+
+    def descendants(self):
+        """Process ids and command lines: mpirun and the processes that train."""
+        table = {}
+        for path in pathlib.Path('/proc').glob('[0-9]*'):
+            try:
+                state = (path / 'stat').read_text().rpartition(')')[2].split()
+                table[int(path.name)] = int(state[1]), (path / 'cmdline').read_bytes(), state[0]
+            except OSError:  # gone
+                continue
+        todo, found = [self.popen.pid], {}
+        while todo:
+            parent = todo.pop()
+            for pid, (above, words, _) in table.items():
+                if above == parent:
+                    found[pid] = words
+                    todo.append(pid)
+        return found
+
+    def ended(self):
+        """The exit status and what it wrote to standard error."""
+        try:
+            return self.popen.wait(40), self.err.read_text()
+        finally:
+            if self.popen.poll() is None:
+                self.popen.terminate()
+
+
+needs_proc = pytest.mark.skipif(not os.path.exists('/proc/self'), reason='no /proc')
+
+
+def alive(pids):
+    end = time.monotonic() + 10
+    while left := [pid for pid in pids if _runs(pid)]:
+        if time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    return left
+
+
+def _runs(pid):
+    try:
+        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+@needs_proc
+@pytest.mark.parametrize('victim', ['one', 'mpirun'])
+def test_if_one_is_killed_all_end_with_a_line(tmp_path, victim):
+    run = Running(new_folder(tmp_path, 'x'))
+    family = run.descendants()
+    trainers = [pid for pid, words in family.items() if words.split(b'\0')[1:2] == [b'-c']]
+    assert len(trainers) == 2 and len(family) > 2
+    chosen = trainers[1] if victim == 'one' else min(set(family) - set(trainers))
+    os.kill(chosen, signal.SIGKILL)
+    status, err = run.ended()
+    assert status == 2 and err.count('\n') == 1, err
+    assert err.startswith('train.py: error: ') and '--resume' in err
+    assert alive(family) == []
+
+
+@needs_proc
+def test_interrupt_and_resume_bit_for_bit_and_with_another_number(tmp_path):
+    folder, whole = new_folder(tmp_path, 'x'), new_folder(tmp_path, 'whole')
+    run = Running(folder)
+    run.popen.send_signal(signal.SIGINT)
+    status, err = run.ended()
+    assert status == 130 and 'continue with --resume -p run' in err, err
+    done = len(json.loads((folder / 'results/run/log.json').read_text()))
+    resumed = train(folder, '--resume', '--iter', done + 2)
+    assert resumed.returncode == 0 and resumed.stderr == '', resumed.stderr
+    assert '2 processes' in resumed.stdout
+    assert train(whole, '--iter', done + 2, '--processes', 2).returncode == 0
+    runs.assert_same_run(folder, whole)
+    other = train(folder, '--resume', '--iter', done + 3, '--processes', 1)
+    assert other.returncode == 0 and 'within rounding' in other.stderr
+
+
+def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    runs.write_data(folder / 'other', seed=1, n_train=60, n_test=20)
+    mpirun = [find_mpirun(), *ROOT, '--oversubscribe', '--bind-to', 'none']
+    own = ['-np', '1', *command('--iter', 1)]
+    other = ['-d', 'other/image.pkl', '-l', 'other/label.pkl']
+    found = []
+    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2):
+        done = subprocess.run(
+            [*mpirun, *own, '--overwrite', ':', *own, '--overwrite', *more],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        lines = [line for line in done.stderr.splitlines() if line.startswith('train.py')]
+        assert done.returncode == status and len(lines) == bool(status), done.stderr
+        found += lines
+    assert 'of process 1 ' in found[0] and 'differs' in found[0]
+    assert 'error: process 1 (on ' in found[1] and 'missing.pkl' in found[1]
+
+
+def test_what_only_the_first_cannot_write_ends_all(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    (folder / 'models/run/epoch-0001.npz').mkdir(parents=True)
+    (folder / 'models/run/epoch-0001.npz/file').touch()
+    done = train(folder, '--iter', 3, '--save_iter', 1, '--processes', 2)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert 'models/run/epoch-0001.npz: ' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ('--processes 5', '--batch_size 12: cannot be shared out evenly to 5 processes'),
+        ('--processes 2 --seeds 2', '--seeds: runs in one process only'),
+        ('--processes 2 --find_lr', '--find_lr: runs in one process only'),
+        ('-g 0,0', '-g 0,0: must be the index of one GPU, or of several different ones'),
+        ('-g 0,1 --processes 3', '--processes 3: there is one for each GPU'),
+        ('--processes 2 -d missing.pkl', 'missing.pkl'),
+    ],
+)
+def test_refusals(arguments, message, tmp_path, monkeypatch, capsys):
+    from chainer_cifar import cli
+
+    monkeypatch.chdir(tmp_path)
+    assert cli.run('train', [*FLAGS, *arguments.split()], 'train.py') == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count('\n') == 1

@@ -102,7 +102,7 @@ def create(
                 x = step.apply(xp, x, *choices)
             if isinstance(step, Mix):
                 t = step.mix(t, *choices)
-        return (x[part], t[part]) if whole else (x, t)
+        return (x[part], t[part]) if whole and part != slice(None) else (x, t)
 
     return augment
 

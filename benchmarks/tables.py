@@ -91,9 +91,17 @@ def flags_table():
 
 
 def nets_table():
-    yield 'net', 'parameters', 'what it is'
+    yield 'net', 'parameters', 'sizes', 'what it is'
     for name in nets.registry:
-        yield f'`{name}`', f'{nets.create(name).count_params():,}', nets.describe(name)
+        count = nets.create(name).count_params()
+        yield f'`{name}`', f'{count:,}', _sizes(name, count), nets.describe(name)
+
+
+def _sizes(name, count):
+    least = nets.least_side(name)
+    text = f'{least}x{least} and more' if least > 1 else 'any'
+    twice = nets.create(name, shape=(3, 64, 64)).count_params()
+    return text if twice == count else f'{text}; {twice:,} parameters for 64x64'
 
 
 def recipes_table():

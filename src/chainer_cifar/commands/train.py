@@ -1,6 +1,7 @@
 """Train a net and draw its curves."""
 
 import argparse
+import dataclasses
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -30,10 +31,12 @@ def main(argv: Sequence[str], prog: str) -> None:
             config.require_used(flags)
         if given.seeds is not None:
             _train_seeds(given, flags, config)
+        elif config.folds and not config.fold and not (given.dry_run or given.find_lr):
+            _train_folds(given, flags, config)
         elif given.dry_run:
-            run.dry_run(config)
+            run.dry_run(_one_fold(config))
         elif given.find_lr:
-            run.find_rate(config)
+            run.find_rate(_one_fold(config))
         elif given.resume is not None:
             _resume(given, flags, config)
         else:
@@ -44,6 +47,8 @@ _ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models
 
 
 def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    if config.folds:
+        raise UserError('--seeds: has no meaning beside --folds; leave one of them out')
     with prefixed('--seeds '):
         numbers = seeds.parse(given.seeds)
     if 'seed' in flags:
@@ -57,6 +62,19 @@ def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: Tr
             '--seeds: has no meaning beside --resume, for a run knows its seeds; leave it out'
         )
     seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
+
+
+def _train_folds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    if given.resume is not None:
+        _resume(given, flags, config)
+    else:
+        numbers = tuple(range(1, config.folds + 1))
+        seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
+
+
+def _one_fold(config: TrainConfig) -> TrainConfig:
+    """Choose a fold for what one is enough for."""
+    return dataclasses.replace(config, fold=1) if config.folds and not config.fold else config
 
 
 def _resume(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:

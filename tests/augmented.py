@@ -4,6 +4,8 @@ import numpy as np
 
 from chainer_cifar.data import augment
 
+CIFAR = (3, 32, 32)
+
 # Arguments of those that need some.
 ARGUMENTS = {'rotate': 20, 'shift': 0.2, 'zoom': 0.2, 'cutout': 16, 'channel_shift': 0.2}
 

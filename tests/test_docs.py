@@ -254,8 +254,9 @@ EXAMPLES = [
 def test_python_examples_run(page, code, tmp_path):
     if page.name == 'adding.md':
         code = f'import chainer_cifar\n{code}' + (
-            "\nimport numpy as np\nnet = chainer_cifar.nets.create('mynet', res_depth=4)\n"
-            "assert net(np.zeros((2, 3, 32, 32), 'f')).shape == (2, 10)\n"
+            '\nimport numpy as np\n'
+            "net = chainer_cifar.nets.create('mynet', shape=(1, 20, 24), res_depth=4)\n"
+            "assert net(np.zeros((2, 1, 20, 24), 'f')).shape == (2, 10)\n"
         )
     subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=environment(), check=True)
 

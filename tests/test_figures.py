@@ -210,6 +210,41 @@ def test_gallery_shows_every_pixel(tmp_path):
     assert (sheet[34 + 138 : 34 + 164, 16:152] < 128).any()
 
 
+@pytest.mark.parametrize(
+    ('shape', 'drawn'),
+    [
+        ((1, 28, 28), (112, 112)),
+        ((3, 64, 64), (128, 128)),
+        ((3, 48, 90), (48, 90)),
+        ((1, 8, 9), (112, 126)),
+        ((3, 96, 224), (55, 128)),
+        ((3, 300, 2), (128, 1)),
+    ],
+    ids=str,
+)
+def test_gallery_of_any_size(tmp_path, shape, drawn):
+    (height, width), images = drawn, np.full((3, *shape), 7, np.uint8)
+    assert figures.resized(images, 128).shape == (3, shape[0], height, width)
+    figures.gallery(images, [('a', 'b')] * 3, tmp_path / 'a.png', '', columns=2)
+    sheet = pixels(tmp_path / 'a.png')
+    high = height + 2 + 2 * 14 + 16
+    assert sheet.shape == (34 + 2 * high, 16 + 2 * 146, 3)
+    for i in range(3):
+        top, left = 35 + high * (i // 2), 17 + 146 * (i % 2)
+        assert (sheet[top : top + height, left : left + width] == 7).all()
+        assert (sheet[top - 1, left : left + width] == 160).all()
+
+
+def test_resized_keeps_what_fits_and_smooths_what_does_not():
+    assert figures.shrunk(IMAGES, 32) is IMAGES
+    np.testing.assert_array_equal(figures.resized(IMAGES, 70)[:, :, ::2, 1::2], IMAGES)
+    large = IMAGES.repeat(8, axis=2).repeat(8, axis=3)
+    small = figures.resized(large, 128)
+    assert small.shape == (7, 3, 128, 128) and small.dtype == np.uint8
+    error = small.astype(int) - IMAGES.repeat(4, axis=2).repeat(4, axis=3)
+    assert np.abs(error).mean() < 12
+
+
 def test_pictures_begin_where_their_captions_do(tmp_path):
     white = np.full((2, 3, 32, 32), 255, np.uint8)
     for right, left in ((None, 16), ([None, True], 19)):
@@ -262,6 +297,7 @@ def test_colours():
     assert figures.colours(IMAGES) is IMAGES
     found = figures.colours(IMAGES / 50 - 3)
     assert found.dtype == np.uint8 and found.min() == 0 and found.max() == 255
+    np.testing.assert_array_equal(figures.colours(IMAGES[:, :1])[:, 2], IMAGES[:, 0])
 
 
 @pytest.mark.parametrize('count', [2, 21])

@@ -33,7 +33,7 @@ def test_batches_are_of_the_training_images():
 
 
 def test_the_net_alone_is_the_same_net():
-    net = initial.draw_net(TrainConfig(model='simple_gap'), 3, CPU)
+    net = initial.draw_net(TrainConfig(model='simple_gap'), 3, (3, 32, 32), CPU)
     np.testing.assert_array_equal(net.dense_2.W.array, draw(batch_size=5).net.dense_2.W.array)
 
 

@@ -307,14 +307,24 @@ class TrainConfig:
             if field.name in options and getattr(self, field.name) != field.default
         }
 
-    def create_net(self, n_class: int) -> chainer.Chain:
+    def require_shape(self, shape: nets.Shape) -> None:
+        """Raise UserError if the net does not take images of this shape ``(C, H, W)``."""
+        with prefixed('--'):
+            nets.require_shape(self.model, shape, self.upscale)
+
+    def create_net(self, n_class: int, shape: nets.Shape = nets.CIFAR) -> chainer.Chain:
         """Make the net on the host; draw its initial weights from NumPy's random state.
 
+        Args:
+            n_class: Number of classes.
+            shape: Of an image.
+
         Raises:
-            UserError: The user gave an option that this net does not have.
+            UserError: The user gave an option that this net does not have, or it does not take
+                images of this shape.
         """
         with prefixed('--'):
-            return nets.create(self.model, n_class, **self.net_options())
+            return nets.create(self.model, n_class, shape, **self.net_options())
 
     def open_device(self) -> chainer.backend.Device:
         """Make the device current, configure it and return it.

@@ -10,6 +10,7 @@ import chainer
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import batches
 from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.store import Shape
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.randomness import INITIAL, seed_all
 
@@ -27,13 +28,14 @@ def draw(config: TrainConfig, data: Dataset, device: chainer.backend.Device) -> 
 
     Args:
         config: The flags of the run.
-        data: Labels and classes count; the images do not.
+        data: Labels, classes and the shape of images count; their pixels do not.
         device: Where the net will live; `draw` sets its random state, too.
 
     Raises:
-        UserError: There are fewer images than the config asks for.
+        UserError: There are fewer images than the config asks for, or the net does not take images
+            of their shape.
     """
-    net = draw_net(config, data.n_class, device)
+    net = draw_net(config, data.n_class, data.shape, device)
     split, labels = split_images(config, data), data.train_labels
     if not config.no_valid_data and not len(split.valid):
         raise UserError(
@@ -47,10 +49,12 @@ def draw(config: TrainConfig, data: Dataset, device: chainer.backend.Device) -> 
     return Initial(net, split, iterator)
 
 
-def draw_net(config: TrainConfig, n_class: int, device: chainer.backend.Device) -> chainer.Chain:
+def draw_net(
+    config: TrainConfig, n_class: int, shape: Shape, device: chainer.backend.Device
+) -> chainer.Chain:
     """Draw only the net with its initial weights, on the host."""
     seed_all(config.seed, INITIAL, device)
-    return config.create_net(n_class)
+    return config.create_net(n_class, shape)
 
 
 def split_images(config: TrainConfig, data: Dataset) -> batches.Split:

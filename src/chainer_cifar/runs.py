@@ -21,6 +21,7 @@ from typing import Any
 import filelock
 
 from chainer_cifar.config import FORMAT
+from chainer_cifar.data.store import CIFAR_SHAPE, Shape, require_shape
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.registry import nearest
@@ -252,6 +253,18 @@ def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict[
         raise UserError(f'{path}: cannot be read ({error}); {advice}') from None
 
 
+def image_shape(description: Mapping[str, Any]) -> Shape:
+    """Return ``(C, H, W)`` of the images of a run, from its config.json.
+
+    Raises:
+        ValueError: It is not the shape of an image.
+    """
+    shape = description.get('shape', CIFAR_SHAPE)  # earlier versions knew no other
+    if not all(type(length) is int for length in shape):
+        raise ValueError("'shape' in it is not a list of numbers")
+    return require_shape(tuple(shape))
+
+
 # The type of each part that config.json may have; see training/description.py.
 _TYPES: dict[str, type] = {
     'format': int,
@@ -259,6 +272,7 @@ _TYPES: dict[str, type] = {
     'versions': dict,
     'device': dict,
     'classes': list,
+    'shape': list,
     'data_checksum': str,
     'command': list,
     'resumed': list,
@@ -273,6 +287,7 @@ def _check(description: Mapping[str, Any]) -> None:
     require_format(description.get('format', 1))
     if 'classes' in description and not _are_names(description['classes']):
         raise ValueError("'classes' in it is not a list of names")
+    image_shape(description)
     for change in description.get('resumed', []):
         if not isinstance(change, dict):
             raise ValueError("'resumed' in it is not a list of dicts")

@@ -1,5 +1,6 @@
 """src/summary.py as a user runs it."""
 
+import numpy as np
 import pytest
 
 from chainer_cifar import nets
@@ -36,6 +37,21 @@ def test_a_run(in_run, command):
     assert command('summary', 'models/run/epoch-0001.npz')[1] == out
 
 
+def test_size_and_grey(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = command('summary', '-m', 'simple', '--size', '64x48', '--grey')
+    lines = [line.split() for line in out.splitlines()]
+    assert status == 0 and ['MaxPooling2D', '(N,', '30,', '22,', '30)'] in lines
+    conv = ['conv2d_1', 'Convolution2D', '(N,', '30,', '44,', '60)', '780', '1,980,000']
+    assert conv in lines
+    assert command('summary', '-m', 'vgg_no_fc', '--size', 96)[1] != out
+    folder = tmp_path / 'image_raw'
+    folder.mkdir()
+    for part in ('train', 'test'):
+        np.save(folder / f'{part}.npy', np.zeros((2, 1, 48, 64), np.uint8))
+    assert command('summary', '-m', 'simple', '-d', folder)[1] == out
+
+
 @pytest.mark.parametrize(
     ('arguments', 'word'),
     [
@@ -47,6 +63,17 @@ def test_a_run(in_run, command):
         (['-m', 'simple', '--depth', '0'], '--depth 0'),
         (['models/run', '-m', 'simple'], '--model'),
         (['models/run', '--n_class', '5'], '--n_class'),
+        (['models/run', '--size', '64'], '--size: models/run says'),
+        (['models/run', '--grey'], '--grey: models/run says'),
+        (
+            ['-m', 'simple', '--size', '64x'],
+            '--size 64x: must be a number of pixels from 1 to 2048',
+        ),
+        (['-m', 'simple', '--size', '9999'], '--size 9999: must be'),
+        (['-m', 'conv10', '--size', '28'], '--model conv10: needs 31x31 pixels or more, not 28x28'),
+        (['-m', 'vgg16', '--size', '96', '--upscale', '64'], '--upscale 64: the images are 96 '),
+        (['-m', 'simple', '-d', 'dataset/none', '--grey'], '--grey: dataset/none says'),
+        (['-m', 'simple', '-d', 'dataset/none'], 'dataset/none: no such file'),
         (['models/none'], 'models/none'),
     ],
 )

@@ -82,6 +82,11 @@ def test_too_few(given, message):
     assert message in str(error.value)
 
 
+def test_all_classes_with_too_few_are_named():
+    with pytest.raises(UserError, match=r"class 'a' has 1 .* such classes: 'c', 'd'\)$"):
+        listing.split(make({'a': 1, 'b': 9, 'c': 2, 'd': 1}), 0.15, 1)
+
+
 def test_two_pictures_are_enough_if_there_is_a_test_part():
     given = make({'a': 2, 'b': 2}, more=[('a', 'test')])
     assert listing.split(given, 0.15, 1) is given

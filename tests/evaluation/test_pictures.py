@@ -40,7 +40,7 @@ def test_what_training_began_with(make_net_and_data, monkeypatch):
     run = trainer.create(trained.config, looked_at.data, trained.device, normalization)
     net = run.net
     before = {name: param.array.copy() for name, param in net.namedparams()}
-    again = initial.draw_net(trained.config, 3, trained.device)
+    again = initial.draw_net(trained.config, 3, (3, 32, 32), trained.device)
     for name, param in again.namedparams():
         np.testing.assert_array_equal(param.array, before[name])
 
@@ -51,7 +51,8 @@ def test_what_training_began_with(make_net_and_data, monkeypatch):
     run.trainer.updater.update()
     drawn = []
     monkeypatch.setattr('chainer_cifar.figures.panels', lambda rows, *_: drawn.extend(rows[0]))
-    monkeypatch.setattr('chainer_cifar.figures.tiled', lambda images, *_: images)
+    for name in ('tiled', 'resized'):
+        monkeypatch.setattr(f'chainer_cifar.figures.{name}', lambda images, *_: images)
     assert pictures.batch(looked_at, 'batch.png')
     (_, plain), (caption, augmented) = drawn
     assert caption == '--augment crop,altflip,cutmix' and augmented.shape == (12, 3, 32, 32)

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chainer_cifar import nets
-from chainer_cifar.nets.blocks import dropout, padded_same, upscaled
+from chainer_cifar.nets.blocks import (
+    dropout,
+    global_average,
+    padded_same,
+    upscaled,
+    upscaled_size,
+)
 
 UPSCALING = nets.taking('upscale')
 
@@ -57,6 +63,17 @@ def test_upscaled_passes_the_gradient():
     y.backward()
     # Each pixel of y is a mean of pixels of x.
     assert x.grad.sum() == pytest.approx(y.array.size)
+
+
+def test_upscaled_keeps_the_proportion():
+    x = np.random.RandomState(0).rand(1, 1, 20, 30).astype(np.float32)
+    assert upscaled(x, 45).shape == (1, 1, *upscaled_size((20, 30), 45)) == (1, 1, 30, 45)
+    assert upscaled(x, 0) is x and upscaled_size((20, 30), 0) == (20, 30)
+
+
+def test_global_average_of_any_size():
+    x = np.random.RandomState(0).rand(2, 3, 5, 4).astype(np.float32)
+    np.testing.assert_allclose(global_average(x).array, x.mean((2, 3), keepdims=True), rtol=1e-6)
 
 
 @pytest.mark.parametrize('name', UPSCALING)

@@ -7,6 +7,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
+from chainer.utils import type_check
 
 from chainer_cifar import nets
 from chainer_cifar.config import TrainConfig
@@ -62,16 +63,34 @@ def test_number_of_parameters(name, options):
     assert nets.create(name, **dict(options)).count_params() == GOLDEN[name, options]
 
 
+def test_number_of_parameters_for_other_shapes():
+    assert nets.create('residual', shape=(1, 96, 80)).count_params() == 1_732_010 - 2 * 16 * 9
+    # The first fully connected layer has 12 x 10 x 128 inputs, not 4 x 4 x 128.
+    assert nets.create('cnn', shape=(3, 96, 80)).count_params() == 2_371_266 + 104 * 128 * 1000
+    assert nets.create('airbench94', shape=(1, 32, 32)).count_params() < GOLDEN['airbench94', ()]
+    vgg16 = nets.create('vgg16', shape=(3, 32, 48), upscale=96)
+    assert vgg16.fc1.W.shape == (4096, 512 * 2 * 3) and vgg16.flattened == {'fc1': (512, 2, 3)}
+
+
 def small(name):
     """Options that make a net of many equal blocks a quick one."""
     return {'res_depth': 2} if name in nets.taking('res_depth') else {}
 
 
+# CIFAR's; digits; larger, not square, and odd on the way down.
+SHAPES = [nets.CIFAR, (1, 28, 28), (3, 42, 64)]
+
+
+@pytest.mark.parametrize('shape', SHAPES, ids=str)
 @pytest.mark.parametrize('name', nets.registry)
-def test_forward_backward(name):
+def test_forward_backward(name, shape):
+    if min(shape[1:]) < nets.least_side(name):
+        with pytest.raises(UserError, match=r'pixels or more, not 28x28 in grey; give another net'):
+            nets.create(name, shape=shape)
+        return
     np.random.seed(0)
-    net = nets.create(name, n_class=7, **small(name))
-    x = np.random.rand(2, 3, 32, 32).astype(np.float32)
+    net = nets.create(name, n_class=7, shape=shape, **small(name))
+    x = np.random.rand(2, *shape).astype(np.float32)
     t = np.array([1, 6], np.int32)
     logits = net(x)
     assert logits.shape == (2, 7) and logits.dtype == np.float32
@@ -84,6 +103,43 @@ def test_forward_backward(name):
     assert any(np.abs(parameter.grad).max() > 0 for parameter in net.params())
     with chainer.using_config('train', False), chainer.no_backprop_mode():
         np.testing.assert_array_equal(net(x).array, net(x).array)
+
+
+@pytest.mark.parametrize('name', nets.registry)
+def test_least_side(name):
+    side = nets.least_side(name)
+    for size in ((side, side + 3), (side + 3, side)):
+        net = nets.create(name, shape=(1, *size), **small(name))
+        with chainer.using_config('train', False), chainer.no_backprop_mode():
+            assert net(np.zeros((1, 1, *size), np.float32)).shape == (1, 10)
+    # It is not larger than it must be.
+    if side > 1:
+        with pytest.raises(UserError, match=rf'^model {name}: needs {side}x{side} pixels or more'):
+            nets.create(name, shape=(3, side + 1, side - 1))
+        too_small = np.zeros((1, 3, side - 1, side - 1), np.float32)
+        with pytest.raises((ValueError, AssertionError, type_check.InvalidType)):
+            nets.create(name)(too_small)
+
+
+@pytest.mark.parametrize(
+    ('name', 'shape', 'options', 'text'),
+    [
+        ('mobilenet', (1, 28, 28), {}, r'28x28 in grey; give another net, or --upscale 32$'),
+        ('mobilenet', (3, 28, 56), {}, r'56x28 in colour; give another net, or --upscale 64$'),
+        ('mobilenet', (3, 28, 56), {'upscale': 62}, r'needs 32x32 pixels or more'),
+        ('vgg16', (3, 64, 64), {'upscale': 48}, r'^upscale 48: the images are 64 pixels wide'),
+    ],
+)
+def test_shapes_that_do_not_fit(name, shape, options, text):
+    with pytest.raises(UserError, match=text):
+        nets.create(name, shape=shape, **options)
+
+
+def test_a_net_without_shape_is_for_cifar_alone(monkeypatch):
+    monkeypatch.setitem(nets.registry._items, 'old', lambda n_class: chainer.Chain())
+    nets.create('old')
+    with pytest.raises(UserError, match=r'^model old: is for 32x32 in colour, not 32x32 in grey$'):
+        nets.create('old', shape=(1, 32, 32))
 
 
 @pytest.mark.parametrize('name', nets.registry)

@@ -70,6 +70,18 @@ def test_classifier_of_another_number_of_classes_stays(tmp_path):
     assert lines[2] == 'missing (keeps its initial values): fc2/W, fc2/b'
 
 
+def test_filters_of_colours_are_summed_for_grey_images(tmp_path):
+    np.random.seed(0)
+    trained, net = nets.create('simple_gap'), nets.create('simple_gap', shape=(1, 28, 28))
+    chainer.serializers.save_npz(tmp_path / 'best.npz', trained)
+    report = initialize(net, tmp_path / 'best.npz')
+    assert not report.missing and not report.skipped
+    assert 'summed over the colours, for grey images: conv2d_1/W' in str(report).splitlines()
+    grey = np.random.rand(2, 1, 28, 28).astype(np.float32)
+    in_colour = trained(grey.repeat(3, axis=1)).array
+    np.testing.assert_allclose(net(grey).array, in_colour, rtol=1e-4, atol=1e-5)
+
+
 def test_long_lists_are_cut(tmp_path):
     arrays = saved(tmp_path / 'a.npz')
     np.savez(tmp_path / 'b.npz', **{'fc2/b': arrays['fc2/b']})

@@ -1,6 +1,7 @@
 """Classify picture files, or the first test images, with trained weights.
 
-A picture is cut to the square in its middle, resized to 32x32 and treated as in training.
+A picture is made as large as those of the training, cut, padded or squashed as they were, and
+treated as in training.
 """
 
 import argparse

@@ -152,19 +152,24 @@ def require_enough(listing: Listing) -> None:
 
 def _require_each(listing: Listing, part: str, least: int) -> None:
     """Raise UserError unless each class has as many groups, in this part or without a part."""
+    few: list[tuple[str, int]] = []
     for number, name in enumerate(listing.class_names):
         inside = listing.labels == number
         here = inside & (listing.parts == part)
         counted = here if part == TRAIN else inside & (listing.parts != VALID)
         count = len(np.unique(listing.groups[counted]))
         if count < least or not here.any():
-            what = 'group' if listing.grouped else 'picture'
-            where = f' in its {part} part' if part == TRAIN else ''
-            raise UserError(
-                f"{listing.name}: class '{name}' has {count} {what}{'' if count == 1 else 's'}"
-                f'{where}; it needs {least} at least, some to train and others to judge by: add '
-                f'some, or leave the class out'
-            )
+            few.append((name, count))
+    if few:
+        (name, count), others = few[0], [f"'{name}'" for name, _ in few[1:]]
+        what = 'group' if listing.grouped else 'picture'
+        where = f' in its {part} part' if part == TRAIN else ''
+        more = f' (there are more such classes: {", ".join(others)})' if others else ''
+        raise UserError(
+            f"{listing.name}: class '{name}' has {count} {what}{'' if count == 1 else 's'}{where}; "
+            f'it needs {least} at least, some to train and others to judge by: add some, or leave '
+            f'the class out{more}'
+        )
 
 
 def _require_whole_groups(listing: Listing) -> None:

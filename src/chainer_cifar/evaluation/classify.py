@@ -12,6 +12,7 @@ from tqdm import tqdm
 from chainer_cifar import figures
 from chainer_cifar.arrays import Array
 from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import (
     image_sets,
@@ -31,7 +32,7 @@ class PicturesToClassify(NamedTuple):
     Attributes:
         names: Names of the pictures.
         short: Short names for captions.
-        pictures: The pictures ``(N, 3, 32, 32)``.
+        pictures: The pictures, uint8 ``(N, C, H, W)``.
         labels: A class number for each, None for an unknown one; or None.
         inputs: Batches of what the net takes.
         unread: How many other files were unreadable.
@@ -58,7 +59,7 @@ def from_files(
     Raises:
         UserError: All files are unreadable.
     """
-    readable = _read([picture.path for picture in found])
+    readable = _read([picture.path for picture in found], model.input_transform)
     read = list(readable)
     if not read:
         raise UserError(f'none of the {len(found)} pictures could be read')
@@ -74,13 +75,13 @@ def from_files(
     return PicturesToClassify(names, short, pictures, labels, inputs, len(found) - len(read))
 
 
-def _read(paths: list[pathlib.Path]) -> dict[int, NDArray[np.uint8]]:
+def _read(paths: list[pathlib.Path], transform: InputTransform) -> dict[int, NDArray[np.uint8]]:
     """Read pictures by their place in the list; warn of unreadable ones, refuse a single one."""
     pictures: dict[int, NDArray[np.uint8]] = {}
     with tqdm(paths, desc='read', unit='img', leave=False, disable=None) as bar:
         for i, path in enumerate(bar):
             try:
-                pictures[i] = picture_files.read(path)
+                pictures[i] = picture_files.read(path, transform.shape, transform.fit)
             except UserError as error:
                 if len(paths) == 1:
                     raise
@@ -125,7 +126,7 @@ def first_test_images(count: int, data: Dataset, model: Trained) -> PicturesToCl
     if count > len(index):
         raise UserError(f'{count}: there are only {len(index)} test images')
     index = index[:count]
-    pictures = figures.colours(data.test_images[index].reshape(-1, 3, 32, 32))
+    pictures = figures.colours(data.test_images[index])
     inputs = (x for x, _ in images.batches(index, model.config.batch_size))
     names = [f'test {number}' for number in index]
     return PicturesToClassify(names, names, pictures, labels[:count].tolist(), inputs)

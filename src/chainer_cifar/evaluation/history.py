@@ -106,7 +106,8 @@ class History:
         """Of its net; None if that is unknown here, as one of another version may be."""
         try:
             config = train_config.from_dict(self.flags, self.folder.config)
-            return config.create_net(len(self.description['classes'])).count_params()
+            shape = runs.image_shape(self.description)
+            return config.create_net(len(self.description['classes']), shape).count_params()
         except (UserError, KeyError, TypeError, ValueError, AttributeError):
             return None
 

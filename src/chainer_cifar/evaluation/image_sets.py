@@ -11,6 +11,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.data import batches, dataset, input_transform
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.preprocess import Preprocessing, Raw, name_of
+from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.registry import Registry
@@ -28,11 +29,12 @@ def load(trained: Trained) -> Dataset:
     """Load ``--dataset`` and ``--label`` of a run, and check that they are of its kind.
 
     Raises:
-        UserError: The files are missing or damaged, or have other classes or another preprocessing
-            than those of the run.
+        UserError: The files are missing or damaged, or have other classes, another size or another
+            preprocessing than those of the run.
     """
     config = trained.config
     data = dataset.load(config.dataset, config.label)
+    _compare_shape(trained, data)
     _compare_names(trained, data)
     _compare_preprocessing(trained, data)
     return data
@@ -85,6 +87,15 @@ def _split(trained: Trained, data: Dataset, name: str) -> batches.Split:
             f'{name} set; give those with -d and -l, or leave out --set'
         )
     return initial.split_images(config, data)
+
+
+def _compare_shape(trained: Trained, data: Dataset) -> None:
+    ours = trained.input_transform.shape
+    if data.shape != ours:
+        raise UserError(
+            f'{trained.config.dataset}: its images are {in_words(data.shape)}, those of the run '
+            f'{in_words(ours)}; give data of that size with -d and -l'
+        )
 
 
 def _compare_names(trained: Trained, data: Dataset) -> None:

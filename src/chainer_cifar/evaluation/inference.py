@@ -12,7 +12,7 @@ from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.errors import UserError
 from chainer_cifar.registry import Registry
 
-# Pairs of a weight and images (N, 3, H, W); the sum of the weights is 1.
+# Pairs of a weight and images (N, C, H, W); the sum of the weights is 1.
 Views: TypeAlias = Iterator[tuple[float, Array]]
 
 views = Registry[Callable[[ArrayModule, Array], Views]]('test-time augmentation')
@@ -55,7 +55,7 @@ def logits(
 
     Args:
         net: Turns images into logits.
-        batches: Images, float32 ``(B, 3, H, W)``, on the net's device.
+        batches: Images, float32 ``(B, C, H, W)``, on the net's device.
         tta: A name in `views`.
         advance: Called with the number of images after each batch.
 

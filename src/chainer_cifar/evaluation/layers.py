@@ -59,7 +59,7 @@ def trace(net: chainer.Chain, x: Array) -> tuple[list[Layer], list[Layer]]:
 
     Args:
         net: The net.
-        x: float32 ``(N, 3, 32, 32)``, on the net's device.
+        x: float32 ``(N, C, H, W)``, on the net's device.
 
     Returns:
         The links without children and the functions between them, in the order of the calls (the
@@ -87,7 +87,7 @@ def outputs(net: chainer.Chain, x: Array, paths: Sequence[str]) -> list[NDArray[
 
     Args:
         net: The net.
-        x: float32 ``(N, 3, 32, 32)``, on the net's device.
+        x: float32 ``(N, C, H, W)``, on the net's device.
         paths: The paths of the links; see `Layer`.
 
     Returns:

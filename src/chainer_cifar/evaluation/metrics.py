@@ -37,7 +37,7 @@ def loss_and_errors(
 
     Args:
         net: Turns images into logits.
-        batches: Pairs of images, float32 ``(N, 3, 32, 32)``, and labels, int32 ``(N,)``, on the
+        batches: Pairs of images, float32 ``(N, C, H, W)``, and labels, int32 ``(N,)``, on the
             net's device.
         advance: Called with the number of images after each batch.
 

@@ -35,6 +35,8 @@ MISTAKES = 40
 BATCH = 64  # images of a batch
 
 FILTER_SIZE = 48  # pixels
+IMAGE_SIZE = 128  # of an image beside its feature maps
+SMALL_SIZE = 64  # of an image of a batch
 SHEET_SIZE = 360
 
 
@@ -61,7 +63,7 @@ class NetAndData:
     @functools.cached_property
     def convolutions(self) -> list[str]:
         """The paths of the convolutions in the order in which an image passes them."""
-        x = self.trained.device.send(np.zeros((1, 3, 32, 32), np.float32))
+        x = self.trained.device.send(np.zeros((1, *self.trained.input_transform.shape), np.float32))
         found = layers.convolutions(layers.trace(self.trained.net, x)[0])
         return [layer.path for layer in found]
 
@@ -91,7 +93,9 @@ def filter_sheets(looked_at: NetAndData) -> list[tuple[str, NDArray[np.uint8]]]:
     shown = [('after training', _weights(trained.net, where))]
     # Weights that came from a file or from images do not follow from the seed.
     if not trained.config.init and not hasattr(trained.net, 'prepare'):
-        net = initial.draw_net(trained.config, len(trained.class_names), trained.device)
+        net = initial.draw_net(
+            trained.config, len(trained.class_names), trained.input_transform.shape, trained.device
+        )
         shown.insert(0, ('before training', _weights(net, where)))
     return [(caption, _filter_sheet(weights)) for caption, weights in shown]
 
@@ -127,7 +131,12 @@ def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
     outputs = layers.outputs(trained.net, x, paths)
     rows = []
     for i, image in enumerate(_test_pictures(looked_at, index)):
-        row = [(trained.class_names[labels[i]], figures.tiled(image[None], 1, 4))]
+        row = [
+            (
+                trained.class_names[labels[i]],
+                figures.tiled(figures.resized(image[None], IMAGE_SIZE), 1),
+            )
+        ]
         for name, maps in zip(paths, outputs, strict=True):
             row.append((_map_caption(name, maps[i]), _map_sheet(maps[i])))
         rows.append(row)
@@ -141,7 +150,7 @@ def _map_caption(name: str, maps: Array) -> str:
 
 
 def _map_sheet(maps: Array) -> NDArray[np.uint8]:
-    step = max(1, maps.shape[2] // 32)  # leave out pixels of large maps, as of upscaled images
+    step = math.ceil(max(maps.shape[1:]) / 32)  # leave out pixels of large maps
     maps = figures.own_range(maps[None, :MAPS, ::step, ::step]).swapaxes(0, 1)
     columns = math.ceil(math.sqrt(len(maps)))
     return figures.tiled(maps, columns, max(1, SHEET_SIZE // (columns * maps.shape[3])))
@@ -171,7 +180,7 @@ class Mistakes(NamedTuple):
     Attributes:
         wrong: How many there are.
         total: Of how many test images.
-        pictures: uint8 ``(N, 3, 32, 32)``, some of them.
+        pictures: uint8 ``(N, 3, H, W)``, some of them.
         told: For each of those the predicted class, its probability (0 to 1), and the true class.
     """
 
@@ -194,7 +203,7 @@ def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
 
 
 def _test_pictures(looked_at: NetAndData, index: Array) -> NDArray[np.uint8]:
-    return figures.colours(looked_at.data.test_images[index].reshape(-1, 3, 32, 32))
+    return figures.colours(looked_at.data.test_images[index])
 
 
 @pictures.register('batch')
@@ -217,7 +226,9 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
         values = cuda.to_cpu(values)[:BATCH]
         if data.train_images.dtype == np.uint8:
             values = np.rint(values).clip(0, 255).astype(np.uint8)
-        row.append((caption, figures.tiled(figures.colours(values), 8, 2)))
+        row.append(
+            (caption, figures.tiled(figures.resized(figures.colours(values), SMALL_SIZE), 8))
+        )
     same = data.checksum() == trained.data_checksum
     title = 'the first batch of training' if same else f'a batch of {config.dataset} as in training'
     figures.panels([row], path, f'{config.prefix}: {title}')

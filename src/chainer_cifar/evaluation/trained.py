@@ -78,9 +78,9 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(flags or {}))
-    net = config.create_net(len(description['classes']))
-    _fill(net, arrays, weights, config.model)
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
+    net = config.create_net(len(description['classes']), found.shape)
+    _fill(net, arrays, weights, config.model)
     device = config.open_device()
     net.to_device(device)
     checksum = str(description.get('data_checksum', ''))

@@ -10,7 +10,7 @@ from chainer_cifar.figures.plots import (
     rate_test,
 )
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels
-from chainer_cifar.figures.tiles import colours, image_sheet, own_range, tiled
+from chainer_cifar.figures.tiles import colours, image_sheet, own_range, resized, shrunk, tiled
 
 __all__ = [
     'GALLERY',
@@ -26,5 +26,7 @@ __all__ = [
     'own_range',
     'panels',
     'rate_test',
+    'resized',
+    'shrunk',
     'tiled',
 ]

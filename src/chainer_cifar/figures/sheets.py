@@ -1,4 +1,4 @@
-"""Draw sheets of pictures with words beside them, pixel by pixel, without resampling."""
+"""Draw sheets of pictures with words beside them, pixel by pixel; only large ones are resampled."""
 
 import pathlib
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from chainer_cifar.figures.fonts import drawable, letters
+from chainer_cifar.figures.tiles import SIDE, colours, resized
 from chainer_cifar.files import atomic_write
 
 DPI = 100
@@ -37,33 +38,33 @@ def gallery(
     """Draw pictures, each with lines of text below it and a frame that says if it is right.
 
     Args:
-        images: ``(N, 3, 32, 32)``, at most `GALLERY`.
+        images: uint8 ``(N, C, H, W)``, at most `GALLERY`; each is drawn about `SIDE` pixels large.
         captions: For each picture any number of lines.
         path: The PNG file to write.
         title: Text above the pictures.
         right: For each picture True (green frame), False (red) or None (thin and grey).
         columns: Pictures in a row.
     """
-    zoom = 4
     frames = [_FRAMES[mark] for mark in right or [None] * len(images)]
     widest = max(width for _, width in frames)
-    size = zoom * images.shape[2] + 2 * widest
+    images = resized(colours(images), SIDE).transpose(0, 2, 3, 1)
+    high, wide = (length + 2 * widest for length in images.shape[1:3])
+    room = SIDE + 2 * widest  # for text, however narrow the pictures are
     below = LINE * max(map(len, captions))
-    cell = np.array([size + below + MARGIN, size + MARGIN])
+    cell = np.array([high + below + MARGIN, room + MARGIN])
     columns = min(columns, len(images))
     height, width = cell * (-(-len(images) // columns), columns) + (HEADING, MARGIN)
     canvas, texts = _canvas(height, width, title)
-    for i, image in enumerate(images):
+    for i, picture in enumerate(images):
         top, left = cell * divmod(i, columns) + (HEADING, MARGIN)
         colour, frame = frames[i]
-        picture = image.repeat(zoom, axis=1).repeat(zoom, axis=2).transpose(1, 2, 0)
-        framed = np.full((size, size, 3), 255, np.uint8)
+        framed = np.full((high, wide, 3), 255, np.uint8)
         for width, content in ((widest - frame, colour), (widest, picture)):
-            framed[width : size - width, width : size - width] = content
-        canvas[top : top + size, left : left + size] = framed
+            framed[width : high - width, width : wide - width] = content
+        canvas[top : top + high, left : left + wide] = framed
         left += widest - frame  # the text begins where the frame does
         for number, line in enumerate(captions[i]):
-            texts.append((left, top + size + (number + 0.5) * LINE, _fitted(line, size), SMALL))
+            texts.append((left, top + high + (number + 0.5) * LINE, _fitted(line, room), SMALL))
     _write(canvas, texts, path)
 
 

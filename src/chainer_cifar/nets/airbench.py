@@ -16,7 +16,7 @@ import numpy as np
 from chainer.backends import cuda
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.nets import register
+from chainer_cifar.nets import CIFAR, Shape, register
 from chainer_cifar.nets.gelu import gelu
 
 KEPT = 0.6  # of the running statistics of batch normalization, in each iteration
@@ -120,18 +120,23 @@ class Block(chainer.Chain):
 
 
 class Airbench(chainer.Chain):
-    """The three nets; width of the maps: 32-31-15-7-3-1.
+    """The three nets; width of the maps: 32-31-15-7-3-1, the last by a maximum of any size.
 
     Args:
         n_class: Number of classes.
+        shape: Of an image.
         widths: Channels of the blocks.
         convolutions: In each of them.
     """
 
-    def __init__(self, n_class: int, widths: Sequence[int], convolutions: int) -> None:
+    least_side = 9  # 8-4-2-1
+
+    def __init__(
+        self, n_class: int, shape: Shape, widths: Sequence[int], convolutions: int
+    ) -> None:
         super().__init__()
         with self.init_scope():
-            self.whiten = Whitening()
+            self.whiten = Whitening(shape[0])
             self.blocks = chainer.ChainList()
             self.head = L.Linear(widths[-1], n_class, nobias=True, initialW=_UNIFORM)
         channels = len(self.whiten.W)
@@ -147,28 +152,28 @@ class Airbench(chainer.Chain):
         h = gelu(self.whiten(x))
         for block in self.blocks:
             h = block(h)
-        return self.head(F.max_pooling_2d(h, 3)) * SCALE
+        return self.head(F.max_pooling_2d(h, h.shape[2:])) * SCALE
 
 
 @register('airbench94')
 class Airbench94(Airbench):
     """Whitening, then six 3x3 convolutions of 64 to 256 channels, GELU (Jordan, 2024)."""
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__(n_class, (64, 256, 256), 2)
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(n_class, shape, (64, 256, 256), 2)
 
 
 @register('airbench95')
 class Airbench95(Airbench):
     """`airbench94` with 128 to 384 channels (Jordan, 2024)."""
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__(n_class, (128, 384, 384), 2)
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(n_class, shape, (128, 384, 384), 2)
 
 
 @register('airbench96')
 class Airbench96(Airbench):
     """`airbench94` with 128 to 512 channels and nine convolutions, six beside shortcuts (2024)."""
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__(n_class, (128, 384, 512), 3)
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(n_class, shape, (128, 384, 512), 3)

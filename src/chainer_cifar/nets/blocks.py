@@ -56,19 +56,30 @@ def keras_normalization(channels: int) -> L.BatchNormalization:
     return L.BatchNormalization(channels, decay=0.99, eps=1e-3)
 
 
-def upscaled(x: chainer.Variable, size: int) -> chainer.Variable:
-    """Resize images bilinearly to `size` x `size` pixels; leave them alone if `size` is 0.
+def global_average(x: chainer.Variable) -> chainer.Variable:
+    """Average maps ``(N, C, H, W)`` of any size over all their pixels, to ``(N, C, 1, 1)``."""
+    return F.average_pooling_2d(x, x.shape[2:])
+
+
+def upscaled(x: chainer.Variable, width: int) -> chainer.Variable:
+    """Resize images bilinearly to `width` pixels, as `upscaled_size` says; 0: leave them alone.
 
     Nets made for larger images than CIFAR's need it. Pixel centres are half a pixel from the edge,
     and outside the outermost ones the edge is repeated, as in OpenCV and TensorFlow 2.
 
     Args:
         x: float32 ``(N, C, H, W)``.
-        size: New height and width.
+        width: The new width.
     """
-    if not size:
+    if not width:
         return x
-    return F.resize_images(x, (size, size), mode='bilinear', align_corners=False)
+    size = upscaled_size(x.shape[2:], width)
+    return F.resize_images(x, size, mode='bilinear', align_corners=False)
+
+
+def upscaled_size(size: tuple[int, int], width: int) -> tuple[int, int]:
+    """Return height and width after `upscaled`: as wide as `width`, in the same proportion."""
+    return (max(1, round(size[0] * width / size[1])), width) if width else size
 
 
 def padded_same(x: chainer.Variable, ksize: int, stride: int) -> chainer.Variable:

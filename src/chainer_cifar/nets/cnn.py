@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
+from chainer_cifar.nets import CIFAR, Shape, register
 from chainer_cifar.nets.blocks import BatchConv2D, dropout
 from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 
@@ -12,10 +12,13 @@ from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2
 class _FullyConnected(chainer.Chain):
     """The upper half of each of these nets: dropout, 1000 hidden units, dropout, logits."""
 
-    def __init__(self, n_class: int) -> None:
+    least_side = 8
+
+    def __init__(self, n_class: int, shape: Shape) -> None:
         super().__init__()
+        _, height, width = shape
         with self.init_scope():
-            self.l1 = L.Linear(4 * 4 * 128, 1000)
+            self.l1 = L.Linear(128 * (height // 8) * (width // 8), 1000)
             self.l2 = L.Linear(1000, n_class)
 
     def classify(self, h: chainer.Variable) -> chainer.Variable:
@@ -26,10 +29,10 @@ class _FullyConnected(chainer.Chain):
 class CNN(_FullyConnected):
     """Three 5x5 convolutions, max pooling, two fully connected layers (article 000)."""
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__(n_class)
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(n_class, shape)
         with self.init_scope():
-            self.conv1 = L.Convolution2D(3, 64, 5, pad=2)
+            self.conv1 = L.Convolution2D(shape[0], 64, 5, pad=2)
             self.conv2 = L.Convolution2D(64, 64, 5, pad=2)
             self.conv3 = L.Convolution2D(64, 128, 5, pad=2)
 
@@ -43,10 +46,10 @@ class CNN(_FullyConnected):
 class CNNBN(_FullyConnected):
     """`cnn` with batch normalization after each convolution (article 000)."""
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__(n_class)
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(n_class, shape)
         with self.init_scope():
-            self.bconv1 = BatchConv2D(3, 64, 5, pad=2)
+            self.bconv1 = BatchConv2D(shape[0], 64, 5, pad=2)
             self.bconv2 = BatchConv2D(64, 64, 5, pad=2)
             self.bconv3 = BatchConv2D(64, 128, 5, pad=2)
 
@@ -64,10 +67,10 @@ class CNNWN(_FullyConnected):
     `WeightNormalizedConvolution2D`.
     """
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__(n_class)
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(n_class, shape)
         with self.init_scope():
-            self.wn_conv1 = WeightNormalizedConvolution2D(3, 64, 5, pad=2)
+            self.wn_conv1 = WeightNormalizedConvolution2D(shape[0], 64, 5, pad=2)
             self.wn_conv2 = WeightNormalizedConvolution2D(64, 64, 5, pad=2)
             self.wn_conv3 = WeightNormalizedConvolution2D(64, 128, 5, pad=2)
 

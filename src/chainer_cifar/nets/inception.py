@@ -4,8 +4,8 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
-from chainer_cifar.nets.blocks import BatchConv2D, dropout
+from chainer_cifar.nets import CIFAR, Shape, register
+from chainer_cifar.nets.blocks import BatchConv2D, dropout, global_average
 
 
 class InceptionBlock(chainer.Chain):
@@ -56,10 +56,10 @@ class Inception(chainer.Chain):
     no branch pools.
     """
 
-    def __init__(self, n_class: int = 10) -> None:
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
         super().__init__()
         with self.init_scope():
-            self.l0 = BatchConv2D(3, 64, 5, pad=2)
+            self.l0 = BatchConv2D(shape[0], 64, 5, pad=2)
             self.l1_1 = InceptionBlock(64, 16, 64)
             self.l1_2 = InceptionBlock(64, 16, 64)
             self.l2_1 = InceptionBlock(64, 32, 128)
@@ -78,4 +78,4 @@ class Inception(chainer.Chain):
         h = self.l3_2(self.l3_1(h))
         h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = dropout(self.l4_2(self.l4_1(h)), 0.25)
-        return self.fc(F.average_pooling_2d(h, 4))
+        return self.fc(global_average(h))

@@ -7,7 +7,8 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets.blocks import dropout, padded_same, upscaled
+from chainer_cifar.nets import Shape
+from chainer_cifar.nets.blocks import dropout, global_average, padded_same, upscaled
 
 Normalization: TypeAlias = Callable[[int], chainer.Link]  # from a number of channels
 # Blocks, ksize, stride of the first block, expansion, channels.
@@ -77,20 +78,27 @@ class InvertedResidualNet(chainer.Chain):
     Args:
         stages: See `Stages`.
         n_class: Number of classes.
-        upscale: Resize the images to this side in pixels first; 0: leave them alone.
+        shape: Of an image.
+        upscale: Resize the images to this width in pixels first; 0: leave them alone.
         norm: Makes a batch normalization.
         same: See `InvertedResidual`; it holds for the first convolution, too.
     """
 
     def __init__(
-        self, stages: Stages, n_class: int, upscale: int, norm: Normalization, same: bool
+        self,
+        stages: Stages,
+        n_class: int,
+        shape: Shape,
+        upscale: int,
+        norm: Normalization,
+        same: bool,
     ) -> None:
         super().__init__()
         self.upscale = upscale
         self.same = same
         pad = 0 if same else 1
         with self.init_scope():
-            self.stem = L.Convolution2D(3, 32, 3, 2, pad, nobias=True, initialW=_HE)
+            self.stem = L.Convolution2D(shape[0], 32, 3, 2, pad, nobias=True, initialW=_HE)
             self.stem_bn = norm(32)
             self.blocks = chainer.ChainList()
             self.head = L.Convolution2D(stages[-1][-1], 1280, 1, nobias=True, initialW=_HE)
@@ -114,5 +122,4 @@ class InvertedResidualNet(chainer.Chain):
         for block in self.blocks:
             h = block(h)
         h = F.relu6(self.head_bn(self.head(h)))
-        h = F.average_pooling_2d(h, h.shape[2:])
-        return self.fc(dropout(h, 0.2))
+        return self.fc(dropout(global_average(h), 0.2))

@@ -4,8 +4,13 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
-from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization, upscaled
+from chainer_cifar.nets import CIFAR, Shape, register
+from chainer_cifar.nets.blocks import (
+    KERAS_INITIAL,
+    global_average,
+    keras_normalization,
+    upscaled,
+)
 
 # Channels after each of the 13 pairs of a depthwise and a pointwise convolution.
 WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
@@ -22,16 +27,18 @@ class MobileNet(chainer.Chain):
 
     Args:
         n_class: Number of classes.
-        upscale: Resize the images to this side in pixels first; 0: leave them alone.
+        shape: Of an image.
+        upscale: Resize the images to this width in pixels first; 0: leave them alone.
     """
 
     input_normalization = 'symmetric'
+    least_side = 32
 
-    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR, upscale: int = 0) -> None:
         super().__init__()
         self.upscale = upscale
         with self.init_scope():
-            self.conv1 = _convolution(3, 32, 3, 2)
+            self.conv1 = _convolution(shape[0], 32, 3, 2)
             self.conv1_bn = keras_normalization(32)
             self.fc = L.Linear(WIDTHS[-1], n_class, initialW=KERAS_INITIAL)
         channels = 32
@@ -50,7 +57,7 @@ class MobileNet(chainer.Chain):
         for i in range(1, len(WIDTHS) + 1):
             h = self._unit(f'conv_dw_{i}', _padded(h) if i in HALVING else h)
             h = self._unit(f'conv_pw_{i}', h)
-        return self.fc(F.average_pooling_2d(h, h.shape[2:]))
+        return self.fc(global_average(h))
 
     def _unit(self, name: str, x: chainer.Variable) -> chainer.Variable:
         return F.relu6(self[f'{name}_bn'](self[name](x)))

@@ -4,7 +4,7 @@ import functools
 
 import chainer.links as L
 
-from chainer_cifar.nets import register
+from chainer_cifar.nets import CIFAR, Shape, register
 from chainer_cifar.nets.inverted_residual import InvertedResidualNet
 
 # Blocks, ksize, stride, expansion, channels: table 2 of the paper.
@@ -28,11 +28,12 @@ class MobileNetV2(InvertedResidualNet):
 
     Args:
         n_class: Number of classes.
-        upscale: Resize the images to this side in pixels first; 0: leave them alone.
+        shape: Of an image.
+        upscale: Resize the images to this width in pixels first; 0: leave them alone.
     """
 
     input_normalization = 'imagenet'
 
-    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR, upscale: int = 0) -> None:
         norm = functools.partial(L.BatchNormalization, decay=0.9, eps=1e-5)
-        super().__init__(STAGES, n_class, upscale, norm, same=False)
+        super().__init__(STAGES, n_class, shape, upscale, norm, same=False)

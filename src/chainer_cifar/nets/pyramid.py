@@ -4,8 +4,8 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
-from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets import CIFAR, Shape, register
+from chainer_cifar.nets.blocks import BatchConv2D, global_average
 from chainer_cifar.nets.residual_parts import add, is_skipped, shortcut, three_stages
 
 
@@ -60,6 +60,7 @@ class PyramidNet(chainer.Chain):
 
     Args:
         n_class: Number of classes.
+        shape: Of an image.
         res_depth: Blocks in each of the three stages.
         pyramid_alpha: The paper's alpha: how many channels all blocks together add to the first 16.
         skip_depth: Use stochastic depth; see `three_stages`.
@@ -68,13 +69,14 @@ class PyramidNet(chainer.Chain):
     def __init__(
         self,
         n_class: int = 10,
+        shape: Shape = CIFAR,
         res_depth: int = 18,
         pyramid_alpha: int = 48,
         skip_depth: bool = False,
     ) -> None:
         super().__init__()
         with self.init_scope():
-            self.bconv1 = BatchConv2D(3, 16, 3, pad=1)
+            self.bconv1 = BatchConv2D(shape[0], 16, 3, pad=1)
             self.blocks = chainer.ChainList()
             self.bn = L.BatchNormalization(16 + pyramid_alpha)
             self.fc = L.Linear(16 + pyramid_alpha, n_class)
@@ -85,4 +87,4 @@ class PyramidNet(chainer.Chain):
         h = self.bconv1(x)
         for block in self.blocks:
             h = block(h)
-        return self.fc(F.average_pooling_2d(F.relu(self.bn(h)), 8))
+        return self.fc(global_average(F.relu(self.bn(h))))

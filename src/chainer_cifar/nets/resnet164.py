@@ -4,7 +4,7 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
+from chainer_cifar.nets import CIFAR, Shape, register
 from chainer_cifar.nets.blocks import KERAS_INITIAL, keras_normalization
 
 
@@ -54,13 +54,14 @@ class ResNet164(chainer.Chain):
 
     Args:
         n_class: Number of classes.
+        shape: Of an image.
         res_depth: Units in each of the three stages (64, 128 and 256 channels).
     """
 
-    def __init__(self, n_class: int = 10, res_depth: int = 18) -> None:
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR, res_depth: int = 18) -> None:
         super().__init__()
         with self.init_scope():
-            self.conv1 = _convolution(3, 16, 3)
+            self.conv1 = _convolution(shape[0], 16, 3)
             self.units = chainer.ChainList()
             self.bn = keras_normalization(256)
             self.fc = L.Linear(256, n_class, initialW=KERAS_INITIAL)

@@ -6,8 +6,8 @@ import chainer.links as L
 from chainer.utils import type_check
 
 from chainer_cifar.arrays import Array, ArrayModule
-from chainer_cifar.nets import register
-from chainer_cifar.nets.blocks import BatchConv2D
+from chainer_cifar.nets import CIFAR, Shape, register
+from chainer_cifar.nets.blocks import BatchConv2D, global_average
 from chainer_cifar.nets.residual_parts import doubling, shortcut, three_stages
 
 
@@ -94,15 +94,22 @@ class ShakeResidualNet(chainer.Chain):
 
     Args:
         n_class: Number of classes.
+        shape: Of an image.
         res_depth: Blocks in each of the three stages.
         res_width: The stages have 16, 32 and 64 times this many channels.
     """
 
-    def __init__(self, n_class: int = 10, res_depth: int = 18, res_width: int = 2) -> None:
+    def __init__(
+        self,
+        n_class: int = 10,
+        shape: Shape = CIFAR,
+        res_depth: int = 18,
+        res_width: int = 2,
+    ) -> None:
         super().__init__()
         channels = 16 * res_width
         with self.init_scope():
-            self.bconv1 = BatchConv2D(3, channels, 3, pad=1)
+            self.bconv1 = BatchConv2D(shape[0], channels, 3, pad=1)
             self.blocks = chainer.ChainList()
             self.fc = L.Linear(64 * res_width, n_class)
         for before, after, stride, _ in three_stages(channels, doubling(channels, res_depth)):
@@ -112,4 +119,4 @@ class ShakeResidualNet(chainer.Chain):
         h = self.bconv1(x)
         for block in self.blocks:
             h = block(h)
-        return self.fc(F.average_pooling_2d(h, 8))
+        return self.fc(global_average(h))

@@ -1,13 +1,14 @@
 """Article 000's VGG-like net, and its variants from the original project's later registry."""
 
+import math
 from collections.abc import Callable
 
 import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
-from chainer_cifar.nets.blocks import BatchConv2D, dropout
+from chainer_cifar.nets import CIFAR, Shape, register
+from chainer_cifar.nets.blocks import BatchConv2D, dropout, global_average
 
 
 class CReLUConv2D(chainer.Chain):
@@ -35,10 +36,10 @@ class _EightConvolutions(chainer.Chain):
 
     convolution: Callable[..., chainer.Chain] = BatchConv2D
 
-    def __init__(self) -> None:
+    def __init__(self, in_channels: int) -> None:
         super().__init__()
         with self.init_scope():
-            self.bconv1_1 = self.convolution(3, 64, 3, pad=1)
+            self.bconv1_1 = self.convolution(in_channels, 64, 3, pad=1)
             self.bconv1_2 = self.convolution(64, 64, 3, pad=1)
             self.bconv2_1 = self.convolution(64, 128, 3, pad=1)
             self.bconv2_2 = self.convolution(128, 128, 3, pad=1)
@@ -48,7 +49,7 @@ class _EightConvolutions(chainer.Chain):
             self.bconv3_4 = self.convolution(256, 256, 3, pad=1)
 
     def convolve(self, x: chainer.Variable) -> chainer.Variable:
-        """Turn ``(N, 3, 32, 32)`` into ``(N, 256, 4, 4)``."""
+        """Turn ``(N, C, H, W)`` into ``(N, 256, H / 8, W / 8)``, rounded up."""
         h = self.bconv1_2(self.bconv1_1(x))
         h = dropout(F.max_pooling_2d(h, 2), 0.25)
         h = self.bconv2_2(self.bconv2_1(h))
@@ -64,10 +65,12 @@ class VGG(_EightConvolutions):
     After the net of "Kaggle CIFAR-10" (94.15 % there), with batch normalization.
     """
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__()
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        channels, *size = shape
+        super().__init__(channels)
+        height, width = (math.ceil(side / 8) for side in size)
         with self.init_scope():
-            self.fc4 = L.Linear(4 * 4 * 256, 1024)
+            self.fc4 = L.Linear(256 * height * width, 1024)
             self.fc5 = L.Linear(1024, 1024)
             self.fc6 = L.Linear(1024, n_class)
 
@@ -89,13 +92,13 @@ class VGGCReLU(VGG):
 class VGGNoFC(_EightConvolutions):
     """`vgg` with global average pooling in place of its hidden fully connected layers."""
 
-    def __init__(self, n_class: int = 10) -> None:
-        super().__init__()
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
+        super().__init__(shape[0])
         with self.init_scope():
             self.fc = L.Linear(256, n_class)
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
-        h = F.average_pooling_2d(self.convolve(x), 4)
+        h = global_average(self.convolve(x))
         return self.fc(dropout(h))
 
 
@@ -106,10 +109,10 @@ class VGGWide(chainer.Chain):
     Dropout follows each convolution or, after the last one of a width, the max pooling.
     """
 
-    def __init__(self, n_class: int = 10) -> None:
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR) -> None:
         super().__init__()
         with self.init_scope():
-            self.stage1 = _same_width(3, 128, 4)
+            self.stage1 = _same_width(shape[0], 128, 4)
             self.stage2 = _same_width(128, 256, 4)
             self.stage3 = _same_width(256, 512, 8)
             self.fc = L.Linear(512, n_class)
@@ -119,7 +122,7 @@ class VGGWide(chainer.Chain):
             for bconv in stage[:-1]:
                 x = dropout(bconv(x), 0.25)
             x = dropout(F.max_pooling_2d(stage[-1](x), 2), 0.25)
-        return self.fc(dropout(F.average_pooling_2d(x, 4)))
+        return self.fc(dropout(global_average(x)))
 
 
 def _same_width(in_channels: int, channels: int, n: int) -> chainer.ChainList:

@@ -6,8 +6,14 @@ import chainer
 import chainer.functions as F
 import chainer.links as L
 
-from chainer_cifar.nets import register
-from chainer_cifar.nets.blocks import KERAS_INITIAL, dropout, keras_normalization, upscaled
+from chainer_cifar.nets import CIFAR, Shape, register
+from chainer_cifar.nets.blocks import (
+    KERAS_INITIAL,
+    dropout,
+    keras_normalization,
+    upscaled,
+    upscaled_size,
+)
 
 _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
@@ -18,19 +24,21 @@ class VGG16(chainer.Chain):
 
     Args:
         n_class: Number of classes.
-        upscale: Resize the images to this side in pixels first, 224 as in the paper; 0: leave them
+        shape: Of an image.
+        upscale: Resize the images to this width in pixels first, 224 as in the paper; 0: leave them
             alone. (The article's code resizes them, and then goes on with the small ones.)
     """
 
     normalize = False
 
-    def __init__(self, n_class: int = 10, upscale: int = 0) -> None:
+    def __init__(self, n_class: int = 10, shape: Shape = CIFAR, upscale: int = 0) -> None:
         super().__init__()
         self.upscale = upscale
-        width = math.ceil((upscale or 32) / 2 ** len(_CHANNELS))
+        size = upscaled_size(shape[1:], upscale)
+        height, width = (math.ceil(side / 2 ** len(_CHANNELS)) for side in size)
         # Shape (C, H, W) of the input that a layer flattens; Keras flattens it in order H, W, C.
-        self.flattened = {'fc1': (512, width, width)}
-        in_channels = 3
+        self.flattened = {'fc1': (512, height, width)}
+        in_channels = shape[0]
         with self.init_scope():
             for block, layers in enumerate(_CHANNELS, 1):
                 for number, channels in enumerate(layers, 1):
@@ -40,7 +48,7 @@ class VGG16(chainer.Chain):
                     if self.normalize:
                         setattr(self, f'{name}_bn', keras_normalization(channels))
                     in_channels = channels
-            self.fc1 = L.Linear(512 * width * width, 4096, initialW=KERAS_INITIAL)
+            self.fc1 = L.Linear(512 * height * width, 4096, initialW=KERAS_INITIAL)
             self.fc2 = L.Linear(4096, 4096, initialW=KERAS_INITIAL)
             self.predictions = L.Linear(4096, n_class, initialW=KERAS_INITIAL)
 

@@ -13,9 +13,12 @@ from PIL import Image
 
 from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
+from chainer_cifar import figures
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import comparison, pictures, report, trained
 from chainer_cifar.evaluation.history import History
+
+MISTAKE = 96  # pixels of a picture on the page, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Details:
         notes: Lines on what is missing or other than one thinks.
         numbers: Of `report.measure`; None if the weights could not be tried on the test images.
         cells: Of its confusion matrix: rows of pairs of count and share of the true class.
-        mistakes: A picture as data URI, predicted class, its probability in percent, true class.
+        mistakes: A picture as data URI, its width and height on the page, predicted class, its
+            probability in percent, true class.
         mistakes_count: How many images are misclassified; `mistakes` are some of them.
         total: How many test images there are.
         filters: Captions and pictures as data URIs.
@@ -39,7 +43,7 @@ class Details:
     notes: list[str]
     numbers: report.Report | None
     cells: list[list[tuple[int, float]]]
-    mistakes: list[tuple[str, str, float, str]]
+    mistakes: list[tuple[str, int, int, str, float, str]]
     mistakes_count: int
     total: int
     filters: list[tuple[str, str]]
@@ -92,10 +96,15 @@ def _cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
     return [[(count, count / max(sum(row), 1)) for count in row] for row in matrix]
 
 
-def _mistakes(found: pictures.Mistakes) -> list[tuple[str, str, float, str]]:
+def _mistakes(found: pictures.Mistakes) -> list[tuple[str, int, int, str, float, str]]:
+    if not len(found.pictures):
+        return []
+    images = figures.shrunk(found.pictures, MISTAKE)
+    height, width = images.shape[2:]
+    zoom = MISTAKE // max(height, width)
     return [
-        (data_uri(picture.transpose(1, 2, 0)), predicted, 100 * confidence, truth)
-        for picture, (predicted, confidence, truth) in zip(found.pictures, found.told, strict=True)
+        (data_uri(image.transpose(1, 2, 0)), zoom * width, zoom * height, who, 100 * sure, truth)
+        for image, (who, sure, truth) in zip(images, found.told, strict=True)
     ]
 
 

@@ -9,6 +9,7 @@ from chainer_cifar import environment, runs
 from chainer_cifar.config import FORMAT, TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.input_transform import InputTransform
+from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
@@ -33,6 +34,7 @@ def begin(
             'flags': vars(config),
             **environment.describe(device),
             'classes': list(data.class_names),
+            'shape': list(data.shape),
             'data_checksum': data.checksum(),
             'command': sys.argv,
         }
@@ -65,7 +67,14 @@ def read(folder: RunFolder) -> dict[str, Any]:
 
 def require_same_data(folder: RunFolder, config: TrainConfig, data: Dataset) -> None:
     """Raise UserError unless a run resumes with the data that it began with."""
-    if read(folder)['data_checksum'] != data.checksum():
+    found = read(folder)
+    shape = runs.image_shape(found)
+    if data.shape != shape:
+        raise UserError(
+            f'{config.dataset}: its images are {in_words(data.shape)}, those of the run '
+            f'{in_words(shape)}; give the data this run began with'
+        )
+    if found['data_checksum'] != data.checksum():
         raise UserError(
             f'{config.dataset}: not the data this run began with (its checksum differs); '
             f'make it again as it was, or start a new run with another -p'

@@ -167,6 +167,7 @@ def find_rate(config: TrainConfig) -> None:
 def _build(config: TrainConfig, restored: bool = False) -> _Built:
     device = config.open_device()
     data = dataset.load(config.dataset, config.label)
+    config.require_shape(data.shape)
     with prefixed('--normalize '):
         normalization = normalize.fit(config.normalize, data.train_images)
     transform = input_transform.from_dataset(config.dataset, normalization, data.shape)

@@ -64,7 +64,7 @@ def create(
         UserError: A flag does not fit the data.
     """
     with prefixed('--augment '):
-        augmentation = augment.create(config.augment, config.seed, data.n_class, black)
+        augmentation = augment.create(config.augment, config.seed, data.n_class, black, data.shape)
     net, split, iterator = initial.draw(config, data, device)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)

@@ -25,6 +25,7 @@ class Report:
         source: The file.
         loaded: Names of the net's arrays that came from it, such as ``conv1/W``.
         missing: Names of the net's arrays that keep their initial values.
+        summed: Those of them whose filters for three colours became filters for grey.
         skipped: Why an array of the file was not loaded, by its name there.
         values: How many numbers were loaded.
     """
@@ -32,6 +33,7 @@ class Report:
     source: str
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
+    summed: tuple[str, ...]
     skipped: dict[str, str]
     values: int
 
@@ -42,6 +44,8 @@ class Report:
             f'loaded {len(self.loaded)} of {n_array} arrays ({self.values:,} values) '
             f'from {self.source}'
         ]
+        if self.summed:
+            lines.append(f'summed over the colours, for grey images: {_few(self.summed)}')
         if self.skipped:
             reasons = [f'{name} ({reason})' for name, reason in self.skipped.items()]
             lines.append(f'skipped: {_few(reasons)}')
@@ -53,7 +57,8 @@ class Report:
 def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
     """Load into `net` the arrays in `source` that have the right name and shape.
 
-    A classifier for another number of classes does not fit, so it keeps its initial values.
+    A classifier for another number of classes does not fit, so it keeps its initial values. If the
+    net is for grey images and the weights are for colour, the first filters are summed over it.
 
     Args:
         net: One of `chainer_cifar.nets`, on any device.
@@ -78,9 +83,14 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
         if not array.ndim and name in of_net.target and name not in wanted
     }
     skipped: dict[str, str] = {}
+    summed: list[str] = []
     fitting: dict[str, Array] = {}
     for name in sorted(arrays.keys() - scalars.keys()):  # Chainer's files have no order
         array = arrays[name]
+        if _is_for_colours(array, wanted.get(name)):
+            # A grey image in colour, three times the same, gives the same with these.
+            array = array.sum(axis=1, keepdims=True)
+            summed.append(name)
         reason = _misfit(array, wanted.get(name))
         if reason:
             skipped[name] = reason
@@ -99,6 +109,7 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
         source=str(source),
         loaded=tuple(fitting),
         missing=tuple(sorted(wanted.keys() - fitting.keys())),
+        summed=tuple(summed),
         skipped=skipped,
         values=sum(array.size for array in fitting.values()),
     )
@@ -129,6 +140,14 @@ def _read(net: chainer.Chain, path: pathlib.Path) -> dict[str, Array]:
     if start == b'\x89HDF\r\n\x1a\n':
         return keras_h5.read(path, net)
     raise UserError(f'{path}: neither an npz file of ours nor an h5 file of Keras')
+
+
+def _is_for_colours(array: Array, wanted: Array | None) -> bool:
+    """Say whether these are filters of three colours where the net has some for grey."""
+    if wanted is None or wanted.ndim != 4 or array.ndim != 4:
+        return False
+    rest = (array.shape[0], *array.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
+    return rest and array.shape[1] == 3 and wanted.shape[1] == 1
 
 
 def _misfit(array: Array, wanted: Array | None) -> str | None:

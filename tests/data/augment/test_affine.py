@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from augmented import augmented
+from augmented import CIFAR, augmented
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.affine import (
     Product,
@@ -79,7 +79,9 @@ def test_interpolates_like_scipy(angle, shift, zoom, fill, shape):
 @pytest.mark.parametrize('fill', FILLS)
 def test_each_image_has_its_own_matrix(fill):
     x = images(5)
-    drawn = Product((Rotate(180), Shift(0.5), Zoom(0.5))).matrices(np.random.RandomState(1), 5, 32)
+    drawn = Product((Rotate(180), Shift(0.5), Zoom(0.5))).matrices(
+        np.random.RandomState(1), 5, CIFAR
+    )
     result = interpolate(np, x, first_rows(drawn), fill, -3)
     for image, matrix, got in zip(x, drawn, result, strict=True):
         expected, clear = by_scipy(image, matrix, fill, -3)
@@ -143,7 +145,7 @@ def test_neighbours_must_fill_alike():
 
 
 def test_rotate_draws_angles_uniformly():
-    (matrices,) = Rotate(20).draw(np.random.RandomState(0), 20000, 32)
+    (matrices,) = Rotate(20).draw(np.random.RandomState(0), 20000, CIFAR)
     assert matrices.shape == (20000, 2, 3) and matrices.dtype == np.float32
     angle = np.rad2deg(np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]))
     assert_uniform(angle, -20, 20)
@@ -153,15 +155,26 @@ def test_rotate_draws_angles_uniformly():
 
 @pytest.mark.parametrize(('step', 'limits'), [(Shift(0.2), (6.4, 6.4)), (Shift(0.2, 0), (6.4, 0))])
 def test_shift_draws_parts_of_the_size_in_both_directions(step, limits):
-    (matrices,) = step.draw(np.random.RandomState(0), 20000, 32)
+    (matrices,) = step.draw(np.random.RandomState(0), 20000, CIFAR)
     assert (matrices[:, :, :2] == np.eye(2)).all()
     assert_uniform(matrices[:, 0, 2], -limits[0], limits[0])
     assert_uniform(matrices[:, 1, 2], -limits[1], limits[1])
     assert abs(matrices[:, :, 2].prod(axis=1).mean()) < 0.5  # independent
 
 
+def test_shift_is_a_part_of_each_side():
+    (matrices,) = Shift(0.5, 0.25).draw(np.random.RandomState(0), 20000, (1, 40, 96))
+    assert_uniform(matrices[:, 0, 2], -20, 20)
+    assert_uniform(matrices[:, 1, 2], -24, 24)
+
+
+def test_an_image_of_one_row_is_refused():
+    with pytest.raises(UserError, match=r"^'mirror\|zoom\(0.1\)': rotate, shift and zoom are for "):
+        augment.create('mirror|zoom(0.1)', shape=(3, 1, 9))
+
+
 def test_zoom_draws_two_factors():
-    (matrices,) = Zoom(0.3).draw(np.random.RandomState(0), 20000, 32)
+    (matrices,) = Zoom(0.3).draw(np.random.RandomState(0), 20000, CIFAR)
     rows, columns = matrices[:, 0, 0], matrices[:, 1, 1]
     assert_uniform(rows, 0.7, 1.3)
     assert_uniform(columns, 0.7, 1.3)
@@ -180,7 +193,7 @@ def assert_uniform(values, low, high):
 @pytest.mark.parametrize('fill', FILLS)
 def test_on_a_device(fill):
     x = images(3)
-    (matrices,) = Rotate(90).draw(np.random.RandomState(0), 3, 32)
+    (matrices,) = Rotate(90).draw(np.random.RandomState(0), 3, CIFAR)
     on_device = interpolate(strict, strict.asarray(x), strict.asarray(matrices), fill, 5)
     on_host = interpolate(np, x, matrices, fill, 5)
     np.testing.assert_array_equal(on_device.get(), on_host)

@@ -3,8 +3,10 @@ import inspect
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from augmented import ARGUMENTS, augmented, batch_of, written
+from augmented import ARGUMENTS, CIFAR, augmented, batch_of, written
 from chainer_cifar import language
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.crop import Crop
@@ -64,6 +66,20 @@ def test_labels_are_numbers_unless_a_step_mixes_images(text):
         np.testing.assert_array_equal(labels, batch_of(images(20)).t)
 
 
+@given(
+    shape=st.tuples(st.sampled_from([1, 3]), st.integers(2, 40), st.integers(2, 40)),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_step_takes_images_of_any_shape(shape, seed):
+    x = np.random.RandomState(0).rand(6, *shape).astype(np.float32) * 255
+    for text in (*map(written, augment.augmentations), 'erase(1, noise=1)', 'cutmix(1, 0.5)'):
+        x.flags.writeable = False
+        result, labels = augment.create(text, seed)(np, batch_of(x), np.random.RandomState(seed))
+        assert result.shape == x.shape and result.dtype == np.float32, text
+        assert np.isfinite(result).all() and len(labels) == 6, text
+
+
 COLOURS = ['jitter', 'randaugment', 'trivialaugment']
 
 
@@ -103,7 +119,7 @@ def test_mirror_flips_the_chosen_half():
     x = images(2)
     result = Mirror().apply(np, x, np.array([0]))
     np.testing.assert_array_equal(result, [x[0, :, :, ::-1], x[1]])
-    (flipped,) = Mirror().draw(np.random.RandomState(0), 10000, 32)
+    (flipped,) = Mirror().draw(np.random.RandomState(0), 10000, CIFAR)
     assert abs(len(flipped) / 10000 - 0.5) < 0.025  # five standard deviations
     assert len(set(flipped)) == len(flipped)
 
@@ -144,8 +160,8 @@ def test_none(text):
 def test_order_is_that_of_the_text(text):
     x = images(4)
     rng = np.random.RandomState(5)
-    expected = Mirror().apply(np, x, *Mirror().draw(rng, 4, 32))
-    expected = Crop().apply(np, expected, *Crop().draw(rng, 4, 32))
+    expected = Mirror().apply(np, x, *Mirror().draw(rng, 4, CIFAR))
+    expected = Crop().apply(np, expected, *Crop().draw(rng, 4, CIFAR))
     result = augmented(text, x, np.random.RandomState(5))
     np.testing.assert_array_equal(result, expected)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from augmented import augmented
+from augmented import CIFAR, augmented
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.color import ChannelShift, Jitter
 from chainer_cifar.errors import UserError
@@ -24,7 +24,7 @@ def test_adds_and_clips_to_the_range_of_the_image():
 
 @pytest.mark.parametrize(('shared', 'numbers'), [(0, 3), (1, 1)])
 def test_draws_uniformly_for_each_channel_or_for_all(shared, numbers):
-    (added,) = ChannelShift(25, shared).draw(np.random.RandomState(0), 10000, 32)
+    (added,) = ChannelShift(25, shared).draw(np.random.RandomState(0), 10000, CIFAR)
     assert added.shape == (10000, numbers) and added.dtype == np.float32
     assert added.min() < -24.9 and added.max() > 24.9 and np.abs(added).max() <= 25
     assert (np.abs(added.mean(axis=0)) < 5 * 25 / np.sqrt(3 * 10000)).all()
@@ -43,7 +43,7 @@ def test_shared_adds_the_same_to_all_channels():
 
 
 def test_jitter_draws_factors_about_1_and_turns_of_hue():
-    drawn = Jitter(0.4, 1.5, 0, 0.1).draw(np.random.RandomState(0), 20000, 32)
+    drawn = Jitter(0.4, 1.5, 0, 0.1).draw(np.random.RandomState(0), 20000, CIFAR)
     ranges = [(0.6, 1.4), (0, 2.5), (1, 1), (-0.1, 0.1)]
     for values, (low, high) in zip(drawn, ranges, strict=True):
         assert values.shape == (20000,) and values.dtype == np.float32

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from augmented import CIFAR
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.borders import FILLS
 from chainer_cifar.data.augment.crop import Crop
@@ -43,7 +44,7 @@ def test_fill_mirror_is_what_numpy_calls_reflect(fill, numpys):
 @pytest.mark.parametrize('fill', FILLS)
 def test_on_a_device(fill):
     x, crop = images(5), Crop(2, fill, 3)
-    choices = crop.draw(np.random.RandomState(0), 5, 32)
+    choices = crop.draw(np.random.RandomState(0), 5, CIFAR)
     on_device = crop.apply(strict, strict.asarray(x), *map(strict.asarray, choices))
     np.testing.assert_array_equal(on_device.get(), crop.apply(np, x, *choices))
 
@@ -51,7 +52,7 @@ def test_on_a_device(fill):
 @pytest.mark.parametrize('margin', [2, 4])
 def test_every_shift_is_reached_and_equally_likely(margin):
     cells = (2 * margin + 1) ** 2
-    down, right = Crop(margin).draw(np.random.RandomState(0), cells * 1000, 32)
+    down, right = Crop(margin).draw(np.random.RandomState(0), cells * 1000, CIFAR)
     counts = collections.Counter(zip(down.tolist(), right.tolist(), strict=True))
     reach = range(-margin, margin + 1)
     assert set(counts) == {(y, x) for y in reach for x in reach}
@@ -61,15 +62,15 @@ def test_every_shift_is_reached_and_equally_likely(margin):
 
 
 def test_default_draws_what_it_always_drew():
-    down, right = Crop().draw(np.random.RandomState(3), 6, 32)
+    down, right = Crop().draw(np.random.RandomState(3), 6, CIFAR)
     assert down.tolist() == [4, -1, 4, 4, -4, 1] and right.tolist() == [-1, 1, 3, 2, -4, 0]
 
 
 @pytest.mark.parametrize(
     ('text', 'words'),
     [
-        ('crop(4.5)', 'margin must be a whole number from 0 to 32'),
-        ('crop(33)', 'margin must be a whole number'),
+        ('crop(4.5)', 'margin must be a whole number from 0 to 2048'),
+        ('crop(2049)', 'margin must be a whole number'),
         ('crop(-1)', 'margin must be a whole number'),
         ('crop(2, mirrored)', "fill is 'mirrored', did you mean 'mirror'"),
         ('crop(2, constant, inf)', 'value must be a number'),
@@ -78,3 +79,9 @@ def test_default_draws_what_it_always_drew():
 def test_arguments_that_make_no_sense(text, words):
     with pytest.raises(UserError, match=words):
         augment.create(text)
+
+
+def test_margin_is_at_most_the_smaller_side():
+    augment.create('mirror|crop(40)', shape=(3, 40, 96))
+    with pytest.raises(UserError, match=r"^'crop\(33\)': .*margin must be a .* from 0 to 32"):
+        augment.create('crop(33)', shape=CIFAR)

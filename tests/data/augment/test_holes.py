@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from augmented import CIFAR
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.holes import Cutout, Erase
 from chainer_cifar.errors import UserError
@@ -14,7 +15,7 @@ def images(n):
 
 
 def test_erase_draws_rectangles_inside_the_image():
-    top, left, bottom, right, value = Erase().draw(np.random.RandomState(0), 5000, 32)
+    top, left, bottom, right, value = Erase().draw(np.random.RandomState(0), 5000, CIFAR)
     erased = bottom > top
     assert abs(erased.mean() - 0.5) < 0.036
     assert (top >= 0).all() and (left >= 0).all() and (bottom < 32).all() and (right < 32).all()
@@ -26,7 +27,7 @@ def test_erase_draws_rectangles_inside_the_image():
 
 
 def test_erase_draws_what_it_always_drew():
-    *box, value = Erase().draw(np.random.RandomState(3), 4, 32)
+    *box, value = Erase().draw(np.random.RandomState(3), 4, CIFAR)
     expected = [[0, 0, 14, 9], [0, 0, 1, 21], [0, 0, 25, 31], [0, 0, 21, 30]]
     np.testing.assert_array_equal(box, expected)
     np.testing.assert_allclose(value, [-0.8659, 0.772552, -0.238185, -1.372529], atol=1e-6)
@@ -51,7 +52,7 @@ def test_erase_paints_one_value_over_all_channels():
 @settings(max_examples=60, deadline=None)
 def test_erase_draws_what_it_is_asked_for(probability, sizes, aspect, noise, size):
     step = Erase(probability, min(sizes), max(sizes), aspect, noise)
-    top, left, bottom, right, value = step.draw(np.random.RandomState(0), 400, size)
+    top, left, bottom, right, value = step.draw(np.random.RandomState(0), 400, (3, size, size))
     height, width = (bottom - top).astype(float), (right - left).astype(float)
     assert (top >= 0).all() and (left >= 0).all()
     assert (bottom <= size).all() and (right <= size).all()
@@ -66,9 +67,21 @@ def test_erase_draws_what_it_is_asked_for(probability, sizes, aspect, noise, siz
     assert value.dtype == np.float32 and (not len(value) or np.abs(value).max() <= 2)
 
 
+@pytest.mark.parametrize('shape', [(1, 16, 60), (3, 90, 30)])
+def test_erase_draws_rectangles_of_the_proportion_of_the_image(shape):
+    channels, h, w = shape
+    step = Erase(1, 0.4, 0.4, 1.5, noise=1)  # a square of this area would be too wide
+    top, left, bottom, right, value = step.draw(np.random.RandomState(0), 400, shape)
+    height, width = bottom - top, right - left
+    assert (bottom <= h).all() and (right <= w).all()
+    assert np.median(height / width) == pytest.approx(h / w, rel=0.1)
+    assert np.mean(height * width) == pytest.approx(0.4 * h * w, rel=0.1)
+    assert len(value) == channels * (height * width).sum()
+
+
 def test_erase_paints_noise_into_the_rectangles_only():
     x = images(40)
-    *box, value = Erase(1, noise=1).draw(np.random.RandomState(0), 40, 32)
+    *box, value = Erase(1, noise=1).draw(np.random.RandomState(0), 40, CIFAR)
     result = Erase(1, noise=1).apply(np, x, *box, value)
     expected, used = x.copy(), 0
     for image, *edges in zip(expected, *box, strict=True):
@@ -83,14 +96,14 @@ def test_erase_paints_noise_into_the_rectangles_only():
 
 def test_erase_noise_on_a_device():
     x, step = images(8), Erase(1, noise=1)
-    choices = step.draw(np.random.RandomState(0), 8, 32)
+    choices = step.draw(np.random.RandomState(0), 8, CIFAR)
     on_device = step.apply(strict, strict.asarray(x), *map(strict.asarray, choices))
     np.testing.assert_array_equal(on_device.get(), step.apply(np, x, *choices))
 
 
 @pytest.mark.parametrize('size', [1, 7, 16])
 def test_cutout_draws_squares_about_every_pixel_cut_off_at_the_border(size):
-    top, left, bottom, right = Cutout(size).draw(np.random.RandomState(0), 20000, 32)
+    top, left, bottom, right = Cutout(size).draw(np.random.RandomState(0), 20000, CIFAR)
     for start, end in ((top, bottom), (left, right)):
         assert start.min() == 0 and end.max() == 32 and (end - start).max() == size
         whole = end - start == size
@@ -102,10 +115,9 @@ def test_cutout_draws_squares_about_every_pixel_cut_off_at_the_border(size):
 def test_cutout_of_even_size_begins_half_of_it_before_the_pixel():
     class Fixed:
         def randint(self, high, size):
-            assert (high, size) == (32, (2, 1))
-            return np.array([[20], [3]])
+            return {(32, 1): np.array([20]), (24, 1): np.array([3])}[high, size]
 
-    top, left, bottom, right = Cutout(8).draw(Fixed(), 1, 32)
+    top, left, bottom, right = Cutout(8).draw(Fixed(), 1, (3, 32, 24))
     assert (top, left, bottom, right) == (16, 0, 24, 7)
 
 
@@ -126,7 +138,7 @@ def test_cutout_paints_the_mean_of_each_channel():
     ('text', 'words'),
     [
         ('cutout', r'write it as cutout\(size\)'),
-        ('cutout(0)', 'size must be a whole number from 1 to 64'),
+        ('cutout(0)', 'size must be a whole number from 1 to 4096'),
         ('cutout(2.5)', 'size must be a whole number'),
         ('erase(2)', 'probability must be a number from 0 to 1'),
         ('erase(1, 0.3, 0.2)', 'most must be a number from 0.3 to 0.5'),
@@ -137,3 +149,9 @@ def test_cutout_paints_the_mean_of_each_channel():
 def test_arguments_that_make_no_sense(text, words):
     with pytest.raises(UserError, match=words):
         augment.create(text)
+
+
+def test_cutout_is_at_most_twice_as_large_as_the_image():
+    augment.create('cutout(64)', shape=(3, 32, 48))
+    with pytest.raises(UserError, match=r"^'cutout\(65\)': .*size must be a .* from 1 to 64"):
+        augment.create('cutout(65)', shape=(3, 48, 32))

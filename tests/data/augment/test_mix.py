@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from augmented import batch_of
+from augmented import CIFAR, batch_of
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment.mix import Cutmix, Mixup
 from chainer_cifar.errors import UserError
@@ -22,7 +22,7 @@ def images(n, size=32):
 @settings(max_examples=60, deadline=None)
 def test_mixup_blends_images_and_labels(n, size, alpha, seed):
     x, step = images(n, size), Mixup(alpha)
-    other, share = step.draw(np.random.RandomState(seed), n, size)
+    other, share = step.draw(np.random.RandomState(seed), n, (3, size, size))
     assert sorted(other) == list(range(n)) and (share == share[0]).all() and 0 <= share[0] <= 1
     result, labels = augment.create(f'mixup({alpha})')(np, batch_of(x), np.random.RandomState(seed))
     for i in range(n):
@@ -36,32 +36,35 @@ def test_mixup_blends_images_and_labels(n, size, alpha, seed):
 
 @given(
     n=st.integers(1, 9),
-    size=st.sampled_from([8, 32]),
+    h=st.integers(1, 32),
+    w=st.integers(1, 32),
     alpha=st.floats(0.01, 100),
     seed=st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
-def test_cutmix_pastes_a_rectangle_and_shares_the_label_by_area(n, size, alpha, seed):
-    x = images(n, size)
-    other, share, *box = Cutmix(alpha).draw(np.random.RandomState(seed), n, size)
+def test_cutmix_pastes_a_rectangle_and_shares_the_label_by_area(n, h, w, alpha, seed):
+    x = images(n, 32)[:, :, :h, :w]
+    other, share, *box = Cutmix(alpha).draw(np.random.RandomState(seed), n, (3, h, w))
     assert sorted(other) == list(range(n))
     result, labels = augment.create(f'cutmix({alpha})')(
         np, batch_of(x), np.random.RandomState(seed)
     )
     top, left, bottom, right = (edge[0] for edge in box)
-    assert 0 <= top <= bottom <= size and 0 <= left <= right <= size
+    assert 0 <= top <= bottom <= h and 0 <= left <= right <= w
     for i in range(n):
         expected = x[i].copy()
         expected[:, top:bottom, left:right] = x[other[i], :, top:bottom, left:right]
         np.testing.assert_array_equal(result[i], expected)
-        kept = 1 - (bottom - top) * (right - left) / size**2
+        kept = 1 - (bottom - top) * (right - left) / (h * w)
         assert share[i] == pytest.approx(kept) and share.dtype == np.float32
         assert labels[i, i] == pytest.approx(kept if other[i] != i else 1)
         assert labels[i].sum() == pytest.approx(1)
 
 
 def test_mixup_draws_the_share_from_beta():
-    shares = np.array([Mixup(0.5).draw(np.random.RandomState(i), 2, 32)[1][0] for i in range(2000)])
+    shares = np.array(
+        [Mixup(0.5).draw(np.random.RandomState(i), 2, CIFAR)[1][0] for i in range(2000)]
+    )
     assert abs(shares.mean() - 0.5) < 5 * np.sqrt(0.125 / 2000)
     assert abs(shares.var() - 0.125) < 0.012  # of Beta(1/2, 1/2)
 
@@ -76,7 +79,7 @@ def test_cutmix_covers_what_the_paper_draws():
         low, high = np.clip(middle - side // 2, 0, 32), np.clip(middle + side // 2, 0, 32)
         return 1 - (high - low).prod() / 1024
 
-    ours = [Cutmix().draw(np.random.RandomState(i), 2, 32)[1][0] for i in range(3000)]
+    ours = [Cutmix().draw(np.random.RandomState(i), 2, CIFAR)[1][0] for i in range(3000)]
     theirs = [papers(np.random.RandomState(10000 + i)) for i in range(3000)]
     assert abs(np.mean(ours) - np.mean(theirs)) < 5 * np.std(theirs) * np.sqrt(2 / 3000)
     assert abs(np.std(ours) - np.std(theirs)) < 0.02

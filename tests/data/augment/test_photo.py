@@ -154,3 +154,11 @@ def test_on_a_device_and_on_values_out_of_range(operation, values):
     np.testing.assert_array_equal(on_device.get(), on_host)
     np.testing.assert_array_equal(x, kept)
     assert on_host.min() >= 0 and on_host.max() <= 255 and on_host.shape == x.shape
+
+
+def test_grey_pictures_are_recoloured_as_colour_ones_that_look_grey():
+    x = pictures(6)[:, :1].astype(np.float32)
+    factors = np.random.RandomState(0).uniform(0, 2, (4, 6)).astype(np.float32)
+    in_colour = photo.recolour(np, x.repeat(3, axis=1), *factors)
+    result = photo.recolour(np, x, *factors)
+    np.testing.assert_allclose(result.repeat(3, axis=1), in_colour, atol=2e-3)

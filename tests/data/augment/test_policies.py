@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from augmented import augmented
+from augmented import CIFAR, augmented
 from chainer_cifar.data import augment
 from chainer_cifar.data.augment import photo, policies
 from chainer_cifar.data.augment.affine import nearest_pixel, rotation, translation
@@ -20,7 +20,7 @@ def images(n):
 
 def passes(step, n, seed=0):
     """[(operation, index, arguments)] for each pass over n images."""
-    choices = iter(step.draw(np.random.RandomState(seed), n, 32))
+    choices = iter(step.draw(np.random.RandomState(seed), n, CIFAR))
     drawn = [
         [
             (operation, next(choices), [next(choices) for _ in range(count)])
@@ -35,7 +35,7 @@ def passes(step, n, seed=0):
 @pytest.mark.parametrize('step', [RAND, RandAugment(3, 30), TRIVIAL])
 def test_one_image_at_a_time_gives_the_same(step):
     x = images(60)
-    result = step.apply(np, x, *step.draw(np.random.RandomState(0), 60, 32))
+    result = step.apply(np, x, *step.draw(np.random.RandomState(0), 60, CIFAR))
     expected = x.copy()
     for drawn in passes(step, 60):
         changed = np.concatenate([index for _, index, _ in drawn])

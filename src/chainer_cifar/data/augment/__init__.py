@@ -18,8 +18,9 @@ import numpy as np
 
 from chainer_cifar import language
 from chainer_cifar.arrays import Array, ArrayModule
-from chainer_cifar.data.augment.kinds import Known, Mix, OfColours
+from chainer_cifar.data.augment.kinds import InPixels, Known, Mix, OfColours
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 from chainer_cifar.errors import UserError, command_line
 
 for _module in pkgutil.iter_modules(__path__):
@@ -43,7 +44,13 @@ class Batch(NamedTuple):
 Augment: TypeAlias = Callable[[ArrayModule, Batch, Rng], tuple[Array, Array]]
 
 
-def create(text: str, seed: int = 0, n_class: int = 10, black: float | None = 0.0) -> Augment:
+def create(
+    text: str,
+    seed: int = 0,
+    n_class: int = 10,
+    black: float | None = 0.0,
+    shape: Shape | None = None,
+) -> Augment:
     """Build what ``--augment`` says.
 
     Args:
@@ -53,13 +60,17 @@ def create(text: str, seed: int = 0, n_class: int = 10, black: float | None = 0.
         seed: Seed of the run.
         n_class: Number of classes.
         black: The value of a black pixel, where white is 255 more; None if that is not known.
+        shape: Of the images, (C, H, W); None if that is not known.
 
     Raises:
-        UserError: The text is malformed, a name is not registered, an argument makes no sense, or a
-            step acts on colours and the images have none.
+        UserError: The text is malformed, a name is not registered, an argument makes no sense (for
+            images of that shape), or a step acts on colours and the images have none.
     """
     try:
         steps = combine(language.build(text, augmentations))
+        for step in steps:
+            if shape is not None and isinstance(step, InPixels):
+                step.require_shape(shape)
     except ValueError as error:
         raise UserError(f"'{text}': {error}") from None
     if black is None:
@@ -74,7 +85,7 @@ def create(text: str, seed: int = 0, n_class: int = 10, black: float | None = 0.
             if isinstance(step, Known):
                 choices = step.draw_known(seed, batch.number, batch.epoch)
             else:
-                choices = step.draw(rng, len(x), x.shape[2])
+                choices = step.draw(rng, len(x), x.shape[1:])
             choices = tuple([xp.asarray(choice) for choice in choices])
             if isinstance(step, OfColours) and black:
                 x = step.apply(xp, x - np.float32(black), *choices) + np.float32(black)

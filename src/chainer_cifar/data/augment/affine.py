@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
 from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.kinds import InPixels
 from chainer_cifar.data.augment.registry import Augmentation, Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Affine:
+class Affine(InPixels):
     """Base class; a subclass defines `matrices`."""
 
     fill: str = 'nearest'  # see borders.py
@@ -30,13 +32,17 @@ class Affine:
     def __post_init__(self) -> None:
         require_fill(self.fill, self.value)
 
-    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
+    def require_shape(self, shape: Shape) -> None:
+        if min(shape[1:]) < 2:
+            raise ValueError('rotate, shift and zoom are for images of 2x2 pixels and more')
+
+    def matrices(self, rng: Rng, n: int, shape: Shape) -> NDArray[np.float64]:
         """Draw matrices ``(N, 3, 3)`` that act about the centre; offsets are in pixels."""
         raise NotImplementedError
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw the first two rows of the matrices, float32 ``(N, 2, 3)``."""
-        return (self.matrices(rng, n, size)[:, :2].astype(np.float32),)
+        return (self.matrices(rng, n, shape)[:, :2].astype(np.float32),)
 
     def apply(self, xp: ArrayModule, x: Array, matrices: Array) -> Array:
         """See `interpolate`."""
@@ -54,7 +60,7 @@ class Rotate(Affine):
         super().__post_init__()
         require_number('degrees', self.degrees, 0, 180)
 
-    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
+    def matrices(self, rng: Rng, n: int, shape: Shape) -> NDArray[np.float64]:
         return rotation(rng.uniform(-self.degrees, self.degrees, n))
 
 
@@ -75,9 +81,10 @@ class Shift(Affine):
         if self.horizontal is not None:
             require_number('horizontal', self.horizontal, 0, 1)
 
-    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
+    def matrices(self, rng: Rng, n: int, shape: Shape) -> NDArray[np.float64]:
         horizontal = self.vertical if self.horizontal is None else self.horizontal
-        limits = size * np.array([[self.vertical], [horizontal]])
+        _, height, width = shape
+        limits = np.array([[height * self.vertical], [width * horizontal]])
         return translation(*rng.uniform(-limits, limits, (2, n)))
 
 
@@ -95,7 +102,7 @@ class Zoom(Affine):
         super().__post_init__()
         require_number('fraction', self.fraction, 0, 0.99)
 
-    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
+    def matrices(self, rng: Rng, n: int, shape: Shape) -> NDArray[np.float64]:
         return scaling(*rng.uniform(1 - self.fraction, 1 + self.fraction, (2, n)))
 
 
@@ -105,8 +112,8 @@ class Product(Affine):
 
     steps: tuple[Affine, ...]
 
-    def matrices(self, rng: Rng, n: int, size: int) -> NDArray[np.float64]:
-        return functools.reduce(np.matmul, (step.matrices(rng, n, size) for step in self.steps))
+    def matrices(self, rng: Rng, n: int, shape: Shape) -> NDArray[np.float64]:
+        return functools.reduce(np.matmul, (step.matrices(rng, n, shape) for step in self.steps))
 
 
 def combine(steps: Iterable[Augmentation]) -> list[Augmentation]:

@@ -9,6 +9,7 @@ from chainer_cifar.checks import require_number, require_whole
 from chainer_cifar.data.augment.kinds import OfColours
 from chainer_cifar.data.augment.photo import recolour
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 
 @augmentations.register('channel_shift')
@@ -28,10 +29,10 @@ class ChannelShift:
         require_number('limit', self.limit, 0, 1e6)
         require_whole('shared', self.shared, 0, 1)
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
-        """Draw what to add, float32 ``(N, 3)``, or ``(N, 1)`` if shared."""
-        shape = (n, 1 if self.shared else 3)
-        return (rng.uniform(-self.limit, self.limit, shape).astype(np.float32),)
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
+        """Draw what to add, float32 ``(N, C)``, or ``(N, 1)`` if shared."""
+        size = (n, 1 if self.shared else shape[0])
+        return (rng.uniform(-self.limit, self.limit, size).astype(np.float32),)
 
     def apply(self, xp: ArrayModule, x: Array, added: Array) -> Array:
         """Add to the images and clip them."""
@@ -62,7 +63,7 @@ class Jitter(OfColours):
             require_number(name, getattr(self, name), 0, 10)
         require_number('hue', self.hue, 0, 0.5)
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw factors of brightness, contrast, saturation; turns of hue; float32 ``(N,)`` each."""
         spread = np.array([[self.brightness], [self.contrast], [self.saturation]])
         factors = rng.uniform(np.maximum(0, 1 - spread), 1 + spread, (3, n)).astype(np.float32)

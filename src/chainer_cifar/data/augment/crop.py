@@ -7,12 +7,14 @@ import numpy as np
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_whole
 from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.kinds import InPixels
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import LARGEST, Shape
 
 
 @augmentations.register('crop')
 @dataclasses.dataclass(frozen=True)
-class Crop:
+class Crop(InPixels):
     """Shift each image by -margin to margin pixels in both directions; vacated pixels become 0.
 
     Article 000's text says so; each of the 81 shifts is equally likely (its code clamps negative
@@ -24,10 +26,13 @@ class Crop:
     value: float = 0
 
     def __post_init__(self) -> None:
-        require_whole('margin', self.margin, 0, 32)
+        require_whole('margin', self.margin, 0, LARGEST)
         require_fill(self.fill, self.value)
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def require_shape(self, shape: Shape) -> None:
+        require_whole('margin', self.margin, 0, min(shape[1:]))
+
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw the shifts down and right, integers ``(N,)`` each."""
         return tuple(rng.randint(-self.margin, self.margin + 1, size=(2, n)))
 

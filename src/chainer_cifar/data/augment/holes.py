@@ -4,10 +4,13 @@ import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_whole
+from chainer_cifar.data.augment.kinds import InPixels
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import LARGEST, Shape
 
 
 @augmentations.register('erase')
@@ -15,11 +18,11 @@ from chainer_cifar.data.augment.registry import Rng, augmentations
 class Erase:
     """With `probability`, paint a random rectangle (random erasing, Zhong et al., 2017).
 
-    It covers `least` to `most` of the image, and its aspect ratio is log-uniform in 1/aspect to
-    aspect. It has one random value; with `noise` 1 a random value for each pixel and channel, which
-    the paper finds best. The defaults are the original project's, whose value is uniform in ±128
-    for mean-subtracted CIFAR-10. That is ±2 standard deviations about the mean of the batch, which
-    suits images of any scale.
+    It covers `least` to `most` of the image, and its aspect ratio, as a multiple of the image's, is
+    log-uniform in 1/aspect to aspect. It has one random value; with `noise` 1 a random value for
+    each pixel and channel, which the paper finds best. The defaults are the original project's,
+    whose value is uniform in ±128 for mean-subtracted CIFAR-10. That is ±2 standard deviations
+    about the mean of the batch, which suits images of any scale.
     """
 
     probability: float = 0.5
@@ -36,12 +39,13 @@ class Erase:
         require_number('aspect', self.aspect, 1, 10)
         require_whole('noise', self.noise, 0, 1)
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Top, left, bottom, right, integers ``(N,)``, and values in standard deviations.
 
         An image that stays whole has an empty rectangle. The values are float32: one an image
         ``(N,)``; of noise those of all rectangles, one after another.
         """
+        channels, h, w = shape
         box = np.zeros((4, n), np.int64)
         if self.probability == 0.5:  # the default draws what it always drew
             chosen = rng.randint(2, size=n)
@@ -49,19 +53,19 @@ class Erase:
             chosen = rng.uniform(size=n) < self.probability
         todo = np.flatnonzero(chosen)
         while len(todo):
-            area = rng.uniform(self.least, self.most, len(todo)) * size * size
+            area = rng.uniform(self.least, self.most, len(todo)) * h * w
             aspect = np.exp(rng.uniform(-math.log(self.aspect), math.log(self.aspect), len(todo)))
-            height = np.sqrt(area * aspect).astype(np.int64)
-            width = np.sqrt(area / aspect).astype(np.int64)
-            top, left = rng.randint(size, size=(2, len(todo)))
-            fits = (top + height < size) & (left + width < size)
+            height = np.sqrt(area * aspect * (h / w)).astype(np.int64)
+            width = np.sqrt(area / aspect * (w / h)).astype(np.int64)
+            top, left = random_pixels(rng, len(todo), shape)
+            fits = (top + height < h) & (left + width < w)
             found = np.stack([top, left, top + height, left + width])
             box[:, todo[fits]] = found[:, fits]
             todo = todo[~fits]
         count = n
         if self.noise:
             top, left, bottom, right = box
-            count = 3 * int(((bottom - top) * (right - left)).sum())
+            count = channels * int(((bottom - top) * (right - left)).sum())
         return (*box, rng.uniform(-2, 2, count).astype(np.float32))
 
     def apply(
@@ -87,7 +91,7 @@ class Erase:
 
 @augmentations.register('cutout')
 @dataclasses.dataclass(frozen=True)
-class Cutout:
+class Cutout(InPixels):
     """Paint a square of size x size pixels about a random pixel (DeVries and Taylor, 2017).
 
     The part outside of the image is cut off, so some squares are smaller. The paper paints 0 on
@@ -98,18 +102,29 @@ class Cutout:
     size: int
 
     def __post_init__(self) -> None:
-        require_whole('size', self.size, 1, 64)
+        require_whole('size', self.size, 1, 2 * LARGEST)
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def require_shape(self, shape: Shape) -> None:
+        require_whole('size', self.size, 1, 2 * min(shape[1:]))
+
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw top, left, bottom, right, integers ``(N,)`` each."""
-        start = rng.randint(size, size=(2, n)) - self.size // 2
-        return (*np.maximum(start, 0), *np.minimum(start + self.size, size))
+        _, height, width = shape
+        start = random_pixels(rng, n, shape) - self.size // 2
+        end = np.minimum(start + self.size, [[height], [width]])
+        return (*np.maximum(start, 0), *end)
 
     def apply(
         self, xp: ArrayModule, x: Array, top: Array, left: Array, bottom: Array, right: Array
     ) -> Array:
         """Paint the squares."""
         return paint(xp, x, (top, left, bottom, right), x.mean(axis=(0, 2, 3), keepdims=True))
+
+
+def random_pixels(rng: Rng, n: int, shape: Shape) -> NDArray[np.int64]:
+    """Draw rows and columns of `n` pixels of an image of `shape` (C, H, W): integers ``(2, N)``."""
+    _, height, width = shape
+    return np.stack([rng.randint(height, size=n), rng.randint(width, size=n)])
 
 
 def paint(xp: ArrayModule, x: Array, box: tuple[Array, ...], value: Array) -> Array:

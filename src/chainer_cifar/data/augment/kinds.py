@@ -1,6 +1,15 @@
 """Base classes of augmentations that need more than images and a random state."""
 
 from chainer_cifar.arrays import Array
+from chainer_cifar.data.store import Shape
+
+
+class InPixels:
+    """Does not suit images of any size, as one with an argument in pixels does not."""
+
+    def require_shape(self, shape: Shape) -> None:
+        """Raise ValueError if it does not suit images of the shape (C, H, W)."""
+        raise NotImplementedError
 
 
 class OfColours:

@@ -8,6 +8,7 @@ import numpy as np
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.data.augment.kinds import Known
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 from chainer_cifar.randomness import COINS, fixed_state
 
 
@@ -16,7 +17,7 @@ from chainer_cifar.randomness import COINS, fixed_state
 class Mirror:
     """Flip each image left to right with probability 1/2 (article 000)."""
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw the indices of the images to flip, ``(F,)``."""
         return (np.flatnonzero(rng.randint(2, size=n)),)
 

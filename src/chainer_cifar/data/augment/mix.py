@@ -7,9 +7,10 @@ import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number
-from chainer_cifar.data.augment.holes import paint
+from chainer_cifar.data.augment.holes import paint, random_pixels
 from chainer_cifar.data.augment.kinds import Mix
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Mixup(_Mixing):
     All of a batch keep the same share of themselves, drawn from Beta(alpha, alpha).
     """
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """The other image, integers ``(N,)``, and the share of the first, float32 ``(N,)``."""
         other, share = self._pairs(rng, n)
         return other, np.full(n, share, np.float32)
@@ -60,13 +61,17 @@ class Cutmix(_Mixing):
     one for all images of a batch. The paper's probability for CIFAR-10 is 0.5.
     """
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """As `Mixup.draw`, then top, left, bottom, right, integers ``(N,)``."""
         other, share = self._pairs(rng, n)
-        half = int(size * math.sqrt(1 - share)) // 2
-        middle = rng.randint(size, size=2)
-        (top, left), (bottom, right) = (middle - half).clip(0), (middle + half).clip(max=size)
-        share = 1 - (bottom - top) * (right - left) / size**2
+        _, height, width = shape
+        half = np.array([int(side * math.sqrt(1 - share)) // 2 for side in (height, width)])
+        (middle,) = random_pixels(rng, 1, shape).T
+        (top, left), (bottom, right) = (
+            (middle - half).clip(0),
+            (middle + half).clip(max=(height, width)),
+        )
+        share = 1 - (bottom - top) * (right - left) / (height * width)
         box = np.array([top, left, bottom, right])
         return other, np.full(n, share, np.float32), *np.tile(box[:, None], n)
 

@@ -1,6 +1,6 @@
 """Operations on the colours of a whole batch, each as one of Pillow's on an image.
 
-Images are float32 ``(N, 3, H, W)``, black 0 and white 255; `xp` is their array module. A new array
+Images are float32 ``(N, C, H, W)``, black 0 and white 255; `xp` is their array module. A new array
 is returned, with values of 0 to 255.
 """
 
@@ -33,6 +33,12 @@ def recolour(
             grey, and grey; 1 changes nothing.
         hue: Angles in turns ``(N,)``, float32, at constant lightness (in YIQ).
     """
+    if x.shape[1] == 1:  # what changes saturation or hue, leaves grey as it is
+        factor = (brightness * contrast)[:, None, None, None]
+        mean = x.mean(axis=(2, 3), keepdims=True)
+        added = ((1 - contrast) * brightness)[:, None, None, None] * mean
+        grey_result: Array = xp.clip(factor * x + added, 0, 255)
+        return grey_result
     grey = xp.asarray(GREY.astype(np.float32))
     one = xp.asarray(np.eye(3, dtype=np.float32))
     saturation = saturation[:, None, None]

@@ -19,6 +19,7 @@ from chainer_cifar.data.augment import photo
 from chainer_cifar.data.augment.affine import nearest_pixel, rotation, translation
 from chainer_cifar.data.augment.kinds import OfColours
 from chainer_cifar.data.augment.registry import Rng, augmentations
+from chainer_cifar.data.store import Shape
 
 LEVELS = 30  # from the weakest, 0, to the strongest
 
@@ -63,9 +64,9 @@ class _Policy(OfColours, abc.ABC):
     def levels(self, rng: Rng, n: int) -> Array:
         """The level of the operation on each of n images, whole numbers ``(N,)``."""
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """For each pass what `_draw_pass` draws."""
-        return sum((self._draw_pass(rng, n, size) for _ in range(self.passes)), ())
+        return sum((self._draw_pass(rng, n, shape) for _ in range(self.passes)), ())
 
     def apply(self, xp: ArrayModule, x: Array, *choices: Array) -> Array:
         x, remaining = x.copy(), iter(choices)
@@ -76,7 +77,7 @@ class _Policy(OfColours, abc.ABC):
                     x[index] = operation(xp, x[index], *values)
         return x
 
-    def _draw_pass(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
+    def _draw_pass(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """For each of `_OPERATIONS` which images it changes, integers, and its arguments."""
         strengths = self.strengths
         chosen = rng.randint(14, size=n)
@@ -84,7 +85,7 @@ class _Policy(OfColours, abc.ABC):
         signed = level * rng.choice([-1, 1], n)
 
         moved = np.flatnonzero((chosen > _IDENTITY) & (chosen <= _ROTATE))
-        matrices = _matrices(chosen[moved], signed[moved], strengths, size)
+        matrices = _matrices(chosen[moved], signed[moved], strengths, shape)
         recoloured = np.flatnonzero((chosen >= _BRIGHTNESS) & (chosen <= _SATURATION))
         factors = 1 + strengths.factor * signed
         each = np.array([[_BRIGHTNESS], [_CONTRAST], [_SATURATION]])
@@ -116,13 +117,13 @@ _OPERATIONS: tuple[tuple[Callable[..., Array], int], ...] = (
 )
 
 
-def _matrices(chosen: Array, signed: Array, strengths: Strengths, size: int) -> Array:
+def _matrices(chosen: Array, signed: Array, strengths: Strengths, shape: Shape) -> Array:
     """float32 ``(N, 2, 3)`` as of `affine.Affine.draw`; `signed` is -1 to 1."""
     rotated = chosen == _ROTATE
     matrices = rotation(np.where(rotated, strengths.degrees * signed, 0))
-    pixels = np.trunc(strengths.shift * size * signed)
+    up, left = (np.trunc(strengths.shift * side * signed) for side in shape[1:])
     matrices += translation(
-        np.where(chosen == _SHIFT_ROWS, pixels, 0), np.where(chosen == _SHIFT_COLUMNS, pixels, 0)
+        np.where(chosen == _SHIFT_ROWS, up, 0), np.where(chosen == _SHIFT_COLUMNS, left, 0)
     ) - np.eye(3)
     matrices[:, 0, 1] += np.where(chosen == _SHEAR_COLUMNS, strengths.shear * signed, 0)
     matrices[:, 1, 0] += np.where(chosen == _SHEAR_ROWS, strengths.shear * signed, 0)

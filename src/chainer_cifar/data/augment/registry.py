@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from chainer_cifar.arrays import Array
+from chainer_cifar.data.store import Shape
 from chainer_cifar.registry import Registry
 
 Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is the global state
@@ -15,8 +16,8 @@ Rng: TypeAlias = np.random.RandomState | ModuleType  # the module np.random is t
 class Augmentation(Protocol):
     """The form of the registered classes."""
 
-    def draw(self, rng: Rng, n: int, size: int) -> tuple[Array, ...]:
-        """Draw for `n` images of `size` x `size` pixels; return small NumPy arrays."""
+    def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
+        """Draw for `n` images of the shape (C, H, W); return small NumPy arrays."""
         ...
 
     @property

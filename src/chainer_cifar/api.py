@@ -88,11 +88,8 @@ class Classifier:
         Raises:
             UserError: A picture cannot be read.
         """
-        if isinstance(pictures, (str, os.PathLike, Image.Image)):
-            pictures = [pictures]
-        elif isinstance(pictures, np.ndarray) and (
-            pictures.ndim < 4 and pictures.dtype == np.uint8
-        ):
+        one = isinstance(pictures, (str, os.PathLike, Image.Image))
+        if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
             pictures = [pictures]
         transform = self.trained.input_transform
         images = np.stack([_read(each, transform.shape, transform.fit) for each in pictures])

@@ -89,16 +89,16 @@ class Classifier:
             UserError: A picture cannot be read.
         """
         one = isinstance(pictures, (str, os.PathLike, Image.Image))
-        if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
-            pictures = [pictures]
+        one = one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4)
+        several: Any = [pictures] if one else pictures
         transform = self.trained.input_transform
-        images = np.stack([_read(each, transform.shape, transform.fit) for each in pictures])
+        images = np.stack([_read(each, transform.shape, transform.fit) for each in several])
         size = self.trained.config.batch_size
         inputs = (
             self.trained.device.send(transform(images[start : start + size]))
             for start in range(0, len(images), size)
         )
-        names = [_name(each, number) for number, each in enumerate(pictures)]
+        names = [_name(each, number) for number, each in enumerate(several)]
         logits = inference.logits(self.trained.net, inputs)
         return Predictions(predictions.rows(names, logits, self.classes, top), images)
 

@@ -34,6 +34,7 @@ from chainer_cifar.training import plan, run
 
 TAKES_BATCH_SIZE = False
 
+VERSION = 1  # of fit.json
 LEAST_GROUPS = 3  # of a class: one each to train, to validate and to test
 LISTING, SETTINGS, SCAN = 'listing.csv', 'fit.json', 'scan.txt'  # in the folder of the data
 INITS = ('auto', 'imagenet', 'none')
@@ -45,9 +46,8 @@ def main(argv: Sequence[str], prog: str) -> None:
     images = folder / store.RAW_FOLDER
     settings = _settings(given)
     _refuse_other(folder, settings, given)
-    begun = (folder / SETTINGS).exists() and images.is_dir() and not given.overwrite
-    if begun:
-        content = json.loads((folder / SETTINGS).read_text(encoding='utf-8'))
+    content = {} if given.overwrite else _read(folder)
+    if content.get('prepared'):
         print(f'{folder}: the pictures are prepared already', flush=True)
     else:
         content = _prepare(given, folder, settings)
@@ -56,9 +56,9 @@ def main(argv: Sequence[str], prog: str) -> None:
     except KeyboardInterrupt as stop:
         tell('the same command goes on from here')
         raise stop
-    _step('evaluate', [given.name])
-    _step('report', [given.name])
-    _tell_next(given, content)
+    _step('evaluate', [RunFolder(given.name).models])
+    _step('report', [RunFolder(given.name).results])
+    _tell_next(given)
 
 
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
@@ -70,23 +70,51 @@ def _settings(given: argparse.Namespace) -> dict[str, Any]:
 def _refuse_other(
     folder: pathlib.Path, settings: Mapping[str, Any], given: argparse.Namespace
 ) -> None:
-    if given.overwrite:
-        return
     path = folder / SETTINGS
+    if given.overwrite and (path.exists() or not folder.exists()):
+        return
     advice = 'give the same flags, another --name, or --overwrite to start again'
     if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding='utf-8'))['settings']
-            different = [name for name in settings if before[name] != settings[name]]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UserError(f'{path}: damaged; start again with --overwrite') from None
+        before = _read(folder)['settings']
+        different = [name for name in settings if before.get(name) != settings[name]]
         if different:
             name = different[0]
             raise UserError(
                 f'{folder}: was made with {name} {before[name]!r}, not {settings[name]!r}; {advice}'
             )
     elif (occupied := RunFolder(given.name).occupied()) or folder.exists():
-        raise UserError(f'{occupied or folder}: is there already, and not from fit; {advice}')
+        raise UserError(f'{occupied or folder}: is there already, and not from fit; give --name')
+
+
+_TYPES: dict[str, type] = {
+    'version': int,
+    'settings': dict,
+    'pretrained': bool,
+    'imbalance': float,
+    'prepared': bool,
+}
+
+
+def _read(folder: pathlib.Path) -> dict[str, Any]:
+    """Read fit.json; empty if there is none."""
+    path = folder / SETTINGS
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if not isinstance(content, dict) or content.get('version') != VERSION:
+            raise ValueError(f'not of version {VERSION}')
+        for name, kind in _TYPES.items():
+            if type(content.get(name)) is not kind:
+                raise ValueError(f"'{name}' in it is no {kind.__name__}")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
+    return content
+
+
+def _write(folder: pathlib.Path, content: Mapping[str, Any]) -> None:
+    with atomic_write(folder / SETTINGS, 'w') as file:
+        json.dump(content, file, indent=1)
 
 
 def _prepare(
@@ -111,6 +139,19 @@ def _prepare(
     pretrained = given.init == 'imagenet' or (given.init == 'auto' and plan.pretrained_there())
     size = given.size or plan.size(looked, pretrained)
     path = folder / LISTING
+    if given.overwrite:
+        for suffix in ('', '_frozen', '_folds'):
+            RunFolder(f'{given.name}{suffix}').delete()
+    counts = np.bincount(kept.labels)
+    content = {
+        'version': VERSION,
+        'settings': dict(settings),
+        'pretrained': pretrained,
+        'imbalance': float(counts.max() / counts[counts > 0].min()),
+        'prepared': False,
+    }
+    # First of all: it says whose folder this is, should the rest be interrupted.
+    _write(folder, content)
     _write_listing(kept, path)
     with atomic_write(folder / SCAN, 'w') as file:
         file.write(f'{page}\n')
@@ -119,17 +160,8 @@ def _prepare(
     if not len(kept.places(TEST)):
         flags += ['--test', given.test]
     _step('dataset', flags)
-    content = {
-        'settings': dict(settings),
-        'pretrained': pretrained,
-        'imbalance': looked.imbalance,
-        'size': size,
-    }
-    if given.overwrite:
-        for suffix in ('', '_frozen', '_folds'):
-            RunFolder(f'{given.name}{suffix}').delete()
-    with atomic_write(folder / SETTINGS, 'w') as file:
-        json.dump(content, file, indent=1)
+    content['prepared'] = True
+    _write(folder, content)
     return content
 
 
@@ -168,7 +200,7 @@ def _joined(one: Any, other: Any) -> Any:
     """Groups so large that those of both kinds are whole."""
     pairs = np.stack([one, other + int(one.max()) + 1])
     size = int(pairs.max()) + 1
-    edges = sparse.coo_matrix((np.ones(pairs.shape[1]), pairs), (size, size))
+    edges = sparse.coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
     _, numbers = sparse.csgraph.connected_components(edges, directed=False)
     return numbers[one].astype(np.int32)
 
@@ -256,7 +288,7 @@ def _step(name: str, words: Sequence[object]) -> None:
     _COMMANDS[name].main(argv, f'{name}.py')
 
 
-def _tell_next(given: argparse.Namespace, content: Mapping[str, Any]) -> None:
+def _tell_next(given: argparse.Namespace) -> None:
     name = shlex.quote(given.name)
     best = history.read_one(RunFolder(given.name)).best or {}
     print(

@@ -175,11 +175,12 @@ def _read(each: Picture, shape: Any, how: str) -> NDArray[np.uint8]:
     if isinstance(each, (str, os.PathLike)):
         return picture.read(each, shape, how)
     if isinstance(each, np.ndarray):
+        array = each
         try:
-            each = Image.fromarray(each)
+            each = Image.fromarray(array)
         except (TypeError, ValueError) as error:
             raise UserError(
-                f'an array of {each.dtype} {each.shape} is no picture ({error}); give uint8 '
+                f'an array of {array.dtype} {array.shape} is no picture ({error}); give uint8 '
                 f'(H, W, 3)'
             ) from None
     if not isinstance(each, Image.Image):

@@ -94,13 +94,13 @@ def _suspects(folder: RunFolder, logits: Array, data: Dataset, files: list[str])
     found = suspects.find(np.exp(inference.log_probabilities(logits)), labels)
     table, picture = (folder.results / name for name in (runs.SUSPECTS_TABLE, runs.SUSPECTS))
     suspects.write(found, labels, data.class_names, files, table)
-    if not len(found.index):
+    if not len(found.places):
         picture.unlink(missing_ok=True)
         return ['no label seems wrong']
-    shown = figures.colours(np.asarray(data.train_images[found.index[: suspects.SHOWN]]))
-    title = f'{folder.name}: {len(found.index)} labels that may be wrong, the most doubtful first'
+    shown = figures.colours(np.asarray(data.train_images[found.places[: suspects.SHOWN]]))
+    title = f'{folder.name}: {len(found.places)} labels that may be wrong, the most doubtful first'
     suspects.draw(found, shown, labels, data.class_names, picture, title)
-    return [f'suspects   {len(found.index)} labels may be wrong: {table}  {picture}']
+    return [f'suspects   {len(found.places)} labels may be wrong: {table}  {picture}']
 
 
 def _names(found: SeveralSeeds, data: Dataset) -> list[str]:

@@ -50,10 +50,12 @@ def find(thumbnails: Thumbnails) -> Pairs:
             one, other = one[wanted], other[wanted]
             near = _alike(thumbnails, contrasts, one, other, flip)
             found.append(Pairs(one[near], other[near], np.full(near.sum(), flip)))
-    ones, others_found, flips = (np.concatenate(each) for each in zip(*found, strict=True))
+    ones = np.concatenate([pairs.one for pairs in found])
+    theirs = np.concatenate([pairs.other for pairs in found])
+    flips = np.concatenate([pairs.mirrored for pairs in found])
     # A symmetric picture looks like the other and like its mirror image: that is no mirrored pair.
-    _, first = np.unique(np.stack([ones, others_found]), axis=1, return_index=True)
-    return Pairs(ones[first], others_found[first], flips[first])
+    _, first = np.unique(np.stack([ones, theirs]), axis=1, return_index=True)
+    return Pairs(ones[first], theirs[first], flips[first])
 
 
 def hash_all(thumbnails: Thumbnails) -> tuple[Hashes, Hashes]:

@@ -106,6 +106,9 @@ setup(
             'pytest>=8',
             'pytest-xdist>=3.5',
             'hypothesis>=6.100',
+            # Run the notebook in docs/.
+            'nbclient>=0.10,<1',
+            'ipykernel>=6.29,<8',
             'mypy>=1.15,<3',
             'ruff>=0.8',
             'setuptools>=70.1',

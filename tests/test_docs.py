@@ -86,7 +86,7 @@ def cases(kind):
 
 
 def kind_of(command):
-    """``ours`` (one of the nine commands), ``benchmark``, ``module``, ``make`` or ``foreign``."""
+    """``ours`` (one of the commands), ``benchmark``, ``module``, ``make`` or ``foreign``."""
     first, second = (command[0], *command[1:2], '')[:2]
     if first in FOREIGN:
         return 'foreign'
@@ -100,7 +100,7 @@ def kind_of(command):
 
 
 def split_ours(command):
-    """The name of one of the nine commands and its arguments, or None."""
+    """The name of one of the commands and its arguments, or None."""
     words = [*command]
     if '>' in words:  # the rest is a file
         words = words[: words.index('>')]

@@ -201,6 +201,17 @@ class TrainConfig:
         False,
         "batch normalization over the images of all processes, not over each one's own",
     )
+    folds: int = _flag(
+        RUN,
+        0,
+        'cross-validation: divide the training images into so many folds and train once for each, '
+        'in folders fold1, fold2 …, which then validates; 0: no folds',
+        at_least=0,
+        at_most=100,
+    )
+    fold: int = _flag(
+        RUN, 0, 'train only for this of the --folds, from 1; 0: for each of them', at_least=0
+    )
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         DEVICE,
@@ -266,6 +277,13 @@ class TrainConfig:
             )
         if self.patience and self.no_valid_data:
             raise UserError('--patience: watches the validation error; not with --no_valid_data')
+        if self.folds == 1:
+            raise UserError('--folds 1: must be 2 or more, or 0 for none')
+        if self.fold > self.folds:
+            raise UserError(f'--fold {self.fold}: there are {self.folds} (--folds)')
+        for name in ('no_valid_data', 'patience'):
+            if self.folds and getattr(self, name):
+                raise UserError(f'--folds: the last epoch is the result of each; not with --{name}')
         if self.accumulate > self.batch_size:
             raise UserError(
                 f'--accumulate {self.accumulate}: more parts than the {self.batch_size} images of '

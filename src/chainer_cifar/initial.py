@@ -59,4 +59,5 @@ def draw_net(
 
 def split_images(config: TrainConfig, data: Dataset) -> batches.Split:
     """Choose which of the training images train and which validate."""
-    return batches.Split(data, config.seed, validate=not config.no_valid_data)
+    fold = (config.folds, config.fold) if config.folds else None
+    return batches.Split(data, config.seed, not config.no_valid_data, fold)

@@ -5,7 +5,8 @@ models/NAME is for programs: weights, snapshots. config.json lies in both and de
 input.npz beside the weights says how to treat a new picture.
 
 The same run for several seeds is the runs NAME/seed1, NAME/seed2 …; then results/NAME holds
-seeds.json instead of config.json, and what comes out of them together.
+seeds.json instead of config.json, and what comes out of them together. So it is for the folds of a
+cross-validation, NAME/fold1, NAME/fold2 …
 """
 
 import contextlib
@@ -40,6 +41,8 @@ TEMPERATURE = '{}.temperature.json'  # the stem of the weights' name
 LOG, LOG_JSON, SUMMARY = 'log.csv', 'log.json', 'summary.json'
 SEEDS, SEEDS_TABLE = 'seeds.json', 'summary.txt'  # of a run with several seeds
 PAGE = 'report.html'
+OUT_OF_FOLD = 'folds.npz'  # what nets say of images that they did not train on
+SUSPECTS, SUSPECTS_TABLE = 'suspects.png', 'suspects.csv'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
 # Names of what `evaluate` writes begin with these.
@@ -53,7 +56,7 @@ SNAPSHOTS = 'snapshot-*.npz'
 _FILES = {
     RESULTS: (
         *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, RATE_TEST),
-        *(SEEDS, SEEDS_TABLE, PAGE),
+        *(SEEDS, SEEDS_TABLE, PAGE, OUT_OF_FOLD, SUSPECTS, SUSPECTS_TABLE),
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png', f'{RELIABILITY}-*.png'),
         *(f'{CORRUPTED}-*{end}' for end in ('.txt', '.json', '.png')),
         *(f'{name}*.png' for name in PICTURES),
@@ -65,7 +68,7 @@ _FILES = {
 }
 
 _SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')
-_SEED_FOLDER = re.compile(r'seed\d+')
+_SEED_FOLDER = re.compile(r'(seed|fold)\d+')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,11 +161,15 @@ class RunFolder:
         """The run of one of several seeds."""
         return RunFolder(f'{self.name}/seed{seed}')
 
+    def of_fold(self, fold: int) -> 'RunFolder':
+        """The run of one of several folds."""
+        return RunFolder(f'{self.name}/fold{fold}')
+
     def of_seeds(self) -> list['RunFolder']:
-        """The runs of a run with several seeds that are there; none of a run with one."""
+        """The runs of a run with several seeds or folds that are there; none of a run with one."""
         if not self.seeds.exists():
             return []
-        paths = [path for root in (self.results, self.models) for path in root.glob('seed*')]
+        paths = [path for root in (self.results, self.models) for path in root.glob('*[0-9]')]
         names = sorted({path.name for path in paths if _SEED_FOLDER.fullmatch(path.name)})
         return [RunFolder(f'{self.name}/{name}') for name in names]
 

@@ -29,11 +29,11 @@ def test_finds_what_was_planted(planted):
     p, true, given = planted
     found = suspects.find(p, given)
     wrong = set(np.flatnonzero(true != given))
-    among = set(found.index.tolist())
+    among = set(found.places.tolist())
     # A picture counts from its class's mean probability on, which some of each class do not reach.
     assert len(wrong & among) >= 20
     assert len(wrong & among) / len(among) > 0.9
-    top = found.index[:15]
+    top = found.places[:15]
     assert (true != given)[top].all()
     right = found.suggested[:15] == true[top]
     assert right.all()
@@ -43,7 +43,7 @@ def test_ranks_by_margin(planted):
     p, _, given = planted
     found = suspects.find(p, given)
     assert (np.diff(found.margin) >= 0).all() and found.margin.max() < 0
-    expected = p[found.index, given[found.index]] - p[found.index, found.suggested]
+    expected = p[found.places, given[found.places]] - p[found.places, found.suggested]
     np.testing.assert_allclose(found.margin, expected)
 
 
@@ -53,13 +53,13 @@ def test_the_joint_by_hand():
     found = suspects.find(p, labels)
     np.testing.assert_allclose(found.thresholds, [0.6, 0.5])
     assert found.joint.tolist() == [[2, 1], [1, 2]]
-    assert found.index.tolist() == [5, 2] and found.suggested.tolist() == [0, 1]
+    assert found.places.tolist() == [5, 2] and found.suggested.tolist() == [0, 1]
 
 
 def test_right_labels_raise_no_suspicion():
     labels = np.arange(50) % 5
     found = suspects.find(np.eye(5)[labels] * 0.8 + 0.04, labels)
-    assert len(found.index) == 0 and (found.joint == 10 * np.eye(5)).all()
+    assert len(found.places) == 0 and (found.joint == 10 * np.eye(5)).all()
 
 
 def test_a_class_without_pictures_suspects_nobody():
@@ -73,13 +73,13 @@ def test_gallery_and_table(planted, tmp_path):
     p, _, given = planted
     found = suspects.find(p, given)
     names = ['rot', '子犬', 'blue$']
-    pictures = np.zeros((min(len(found.index), suspects.SHOWN), 3, 32, 32), np.uint8)
+    pictures = np.zeros((min(len(found.places), suspects.SHOWN), 3, 32, 32), np.uint8)
     suspects.draw(found, pictures, given, names, tmp_path / 'suspects.png', 'title')
     assert Image.open(tmp_path / 'suspects.png').size[0] > 1000
     files = [f'picture {i}.png' for i in range(600)]
     suspects.write(found, given, names, files, tmp_path / 'suspects.csv')
     with open(tmp_path / 'suspects.csv', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(found.index)
-    assert rows[0]['image'] == f'picture {found.index[0]}.png'
-    assert rows[0]['given'] == names[given[found.index[0]]] != rows[0]['suggested']
+    assert len(rows) == len(found.places)
+    assert rows[0]['image'] == f'picture {found.places[0]}.png'
+    assert rows[0]['given'] == names[given[found.places[0]]] != rows[0]['suggested']

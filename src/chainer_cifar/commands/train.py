@@ -1,6 +1,7 @@
 """Train a net and draw its curves."""
 
 import argparse
+import dataclasses
 import pathlib
 import shutil
 import textwrap
@@ -61,10 +62,12 @@ def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
 def _train(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
     if given.seeds is not None:
         _train_seeds(given, flags, config)
+    elif config.folds and not config.fold and not (given.dry_run or given.find_lr):
+        _train_folds(given, flags, config)
     elif given.dry_run:
-        run.dry_run(config)
+        run.dry_run(_one_fold(config))
     elif given.find_lr:
-        run.find_rate(config)
+        run.find_rate(_one_fold(config))
     elif given.resume is not None:
         _resume(given, flags, config)
     else:
@@ -99,8 +102,9 @@ def _share(flags: Mapping[str, Any], started: int, gpus: Sequence[int]) -> dict[
 
 
 def _require_one(given: argparse.Namespace) -> None:
-    for name in ('seeds', 'find_lr'):
-        if getattr(given, name):
+    flags = vars(given)
+    for name in ('seeds', 'find_lr', *([] if flags.get('fold') else ['folds'])):
+        if flags.get(name):
             raise UserError(f'--{name}: runs in one process only; leave out --processes (or -g 0)')
 
 
@@ -108,6 +112,8 @@ _ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models
 
 
 def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    if config.folds:
+        raise UserError('--seeds: has no meaning beside --folds; leave one of them out')
     with prefixed('--seeds '):
         numbers = seeds.parse(given.seeds)
     if 'seed' in flags:
@@ -121,6 +127,19 @@ def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: Tr
             '--seeds: has no meaning beside --resume, for a run knows its seeds; leave it out'
         )
     seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
+
+
+def _train_folds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
+    if given.resume is not None:
+        _resume(given, flags, config)
+    else:
+        numbers = tuple(range(1, config.folds + 1))
+        seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
+
+
+def _one_fold(config: TrainConfig) -> TrainConfig:
+    """Choose a fold for what one is enough for."""
+    return dataclasses.replace(config, fold=1) if config.folds and not config.fold else config
 
 
 def _resume(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:

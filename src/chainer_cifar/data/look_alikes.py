@@ -42,17 +42,20 @@ def find(thumbnails: Thumbnails) -> Pairs:
     """
     hashes, mirrored = hash_all(thumbnails)
     contrasts = _contrasts(thumbnails)
-    found = [Pairs(*(np.zeros(0, kind) for kind in (np.int64, np.int64, np.bool_)))]
+    nobody = np.zeros(0, np.int64)
+    found = [Pairs(nobody, nobody, np.zeros(0, np.bool_))]
     for flip, others in ((False, hashes), (True, mirrored)):
         for one, other in within(hashes, others, DISTANCE):
             wanted = one < other
             one, other = one[wanted], other[wanted]
             near = _alike(thumbnails, contrasts, one, other, flip)
             found.append(Pairs(one[near], other[near], np.full(near.sum(), flip)))
-    pairs = Pairs(*map(np.concatenate, zip(*found, strict=True)))
+    ones = np.concatenate([pairs.one for pairs in found])
+    theirs = np.concatenate([pairs.other for pairs in found])
+    flips = np.concatenate([pairs.mirrored for pairs in found])
     # A symmetric picture looks like the other and like its mirror image: that is no mirrored pair.
-    _, first = np.unique(np.stack([pairs.one, pairs.other]), axis=1, return_index=True)
-    return Pairs(*(array[first] for array in pairs))
+    _, first = np.unique(np.stack([ones, theirs]), axis=1, return_index=True)
+    return Pairs(ones[first], theirs[first], flips[first])
 
 
 def hash_all(thumbnails: Thumbnails) -> tuple[Hashes, Hashes]:

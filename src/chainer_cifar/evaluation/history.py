@@ -136,9 +136,14 @@ class SeveralSeeds:
         return self.folder.name
 
     @property
+    def kind(self) -> str:
+        """What they differ in: ``seed``, or the ``fold`` of a cross-validation."""
+        return kind_of(self.own_flags)
+
+    @property
     def flags(self) -> dict[str, Any]:
-        """As of one seed; `seed` is the list of all."""
-        return {**_DEFAULTS, **self.own_flags, 'seed': list(self.seeds)}
+        """As of one seed; `seed` (or `fold`) is the list of all."""
+        return {**_DEFAULTS, **self.own_flags, self.kind: list(self.seeds)}
 
     @property
     def counted(self) -> tuple[History, ...]:
@@ -155,10 +160,10 @@ class SeveralSeeds:
     def state(self) -> str:
         count = len(self.seeds)
         if self.finished:
-            return f'finished, {count} seeds'
+            return f'finished, {count} {self.kind}s'
         done = sum(history.finished for history in self.histories)
         word = 'training' if any(each.training for each in self.histories) else 'unfinished'
-        return f'{word}, {done} of {count} seeds'
+        return f'{word}, {done} of {count} {self.kind}s'
 
 
 def read(name: str) -> History | SeveralSeeds:
@@ -173,6 +178,11 @@ def read(name: str) -> History | SeveralSeeds:
     return read_several(folder)
 
 
+def kind_of(flags: dict[str, Any]) -> str:
+    """What the runs of a seeds.json with these flags differ in: ``seed`` or ``fold``."""
+    return 'fold' if flags.get('folds') else 'seed'
+
+
 def read_several(folder: RunFolder) -> SeveralSeeds:
     """Read a run with several seeds.
 
@@ -181,7 +191,8 @@ def read_several(folder: RunFolder) -> SeveralSeeds:
     """
     content = read_seeds(folder)
     seeds = tuple(content['seeds'])
-    begun = [run for run in map(folder.of_seed, seeds) if run.config.exists()]
+    of = folder.of_fold if kind_of(content['flags']) == 'fold' else folder.of_seed
+    begun = [run for run in map(of, seeds) if run.config.exists()]
     return SeveralSeeds(folder, seeds, content['flags'], tuple(map(read_one, begun)))
 
 

@@ -26,7 +26,7 @@ class Suspects(NamedTuple):
     """Pictures that may have a wrong label, the most doubtful first.
 
     Attributes:
-        index: Their numbers ``(S,)``.
+        places: Their numbers ``(S,)``.
         suggested: The class that the net takes each for ``(S,)``.
         margin: Probability of the given class less that of the suggested one, below 0, ``(S,)``.
         joint: The confident joint ``(K, K)``: how many pictures with the label of a row are
@@ -35,7 +35,7 @@ class Suspects(NamedTuple):
             without pictures.
     """
 
-    index: NDArray[np.int64]
+    places: NDArray[np.int64]
     suggested: NDArray[np.int64]
     margin: NDArray[np.float64]
     joint: NDArray[np.int64]
@@ -88,7 +88,7 @@ def draw(
     """
     captions = [
         (f'given: {class_names[labels[i]]}', f'rather: {class_names[other]}', f'{margin:.2f}')
-        for i, other, margin in zip(found.index, found.suggested, found.margin, strict=True)
+        for i, other, margin in zip(found.places, found.suggested, found.margin, strict=True)
     ]
     figures.gallery(pictures, captions[: len(pictures)], path, title)
 
@@ -112,6 +112,6 @@ def write(
     with atomic_write(path, 'w') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(['image', 'given', 'suggested', 'margin'])
-        for i, other, margin in zip(found.index, found.suggested, found.margin, strict=True):
+        for i, other, margin in zip(found.places, found.suggested, found.margin, strict=True):
             given = class_names[labels[i]]
             writer.writerow([names[i], given, class_names[other], f'{margin:.4f}'])

@@ -150,9 +150,27 @@ def changed(saved: TrainConfig, flags: Mapping[str, Any]) -> TrainConfig:
     return dataclasses.replace(saved, **free)
 
 
+class Speed(NamedTuple):
+    """What a few batches tell: images a second in training, and how many images there are."""
+
+    rate: float
+    train: int
+    evaluate: int  # those to validate and to test
+
+
 def dry_run(config: TrainConfig) -> None:
     """Build everything and train on a few batches; write nothing."""
-    device, *_, run = _build(config)
+    speed = measure(config)
+    epoch = datetime.timedelta(seconds=round(speed.train / speed.rate))
+    print(
+        f'{1 + DRY_RUN} iterations done, about {speed.rate:.0f} images/s: {epoch} to train an '
+        f'epoch, {config.iter * epoch} all {config.iter}; nothing was written'
+    )
+
+
+def measure(config: TrainConfig) -> Speed:
+    """Train on a few batches to see how fast that is; write nothing."""
+    device, data, _, run = _build(config)
     updater = run.trainer.updater
     iterator = updater.get_iterator('main')
     updater.update()  # this one also prepares and compiles
@@ -162,11 +180,8 @@ def dry_run(config: TrainConfig) -> None:
         updater.update()
     devices.synchronize(device)
     rate = DRY_RUN * iterator.batch_size / (time.perf_counter() - start)
-    epoch = datetime.timedelta(seconds=round(len(iterator.dataset) / rate))
-    print(
-        f'{1 + DRY_RUN} iterations done, about {rate:.0f} images/s: {epoch} to train an epoch, '
-        f'{config.iter * epoch} all {config.iter}; nothing was written'
-    )
+    n_train = len(iterator.dataset)
+    return Speed(rate, n_train, len(data.train_labels) - n_train + len(data.test_labels))
 
 
 def find_rate(config: TrainConfig) -> None:

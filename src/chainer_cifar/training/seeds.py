@@ -2,6 +2,9 @@
 
 results/NAME/seeds.json tells which seeds there are; each is a run like any other, with its own log
 and snapshots. summary.json and summary.txt there are written anew whenever a seed has ended.
+
+The same loop runs over the folds of a cross-validation (``--folds``), NAME/fold1, NAME/fold2 …;
+then the numbers in seeds.json are those of folds. In the end, out_of_fold.py joins them.
 """
 
 import dataclasses
@@ -15,7 +18,7 @@ from chainer_cifar import config as train_config
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError, prefixed
-from chainer_cifar.evaluation import comparison, history
+from chainer_cifar.evaluation import comparison, history, out_of_fold
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable
@@ -56,8 +59,8 @@ def start(
     """Train for each seed from the beginning into ``results/<prefix>/seed<n>``; tell the mean.
 
     Args:
-        config: The flags; its seed is of no account.
-        seeds: The seeds.
+        config: The flags; its seed is of no account. If it has folds, its fold is not instead.
+        seeds: The seeds, or the numbers of the folds.
         overwrite: Replace a run of that prefix.
         named: The user chose the prefix; one that nobody chose gets a number if it is taken.
 
@@ -67,7 +70,7 @@ def start(
     if not (named or overwrite):
         config = run.numbered(config)
     whole = RunFolder(config.prefix)
-    ours = [whole.of_seed(seed) for seed in seeds]
+    ours = [_member(whole, config, seed) for seed in seeds]
 
     def begin(data: Dataset) -> None:
         for folder in (whole, *ours):  # `ours` may be there without a whole
@@ -91,6 +94,9 @@ def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
         UserError: The seeds.json is damaged, a flag differs that must not, or bad input.
     """
     content = history.read_seeds(whole)
+    kind = history.kind_of(content['flags'])
+    if kind in flags:
+        raise UserError(f'--{kind}: has no meaning for a run with several {kind}s; leave it out')
     saved = train_config.from_dict(content['flags'], whole.seeds)
     saved = dataclasses.replace(saved, prefix=whole.name)  # it may have been renamed since
     config = run.changed(saved, flags)
@@ -109,8 +115,23 @@ def _refuse(whole: RunFolder, ours: Sequence[RunFolder], overwrite: bool) -> Non
             raise UserError(f'{folder.models}: another process is training into it; wait')
 
 
+def _member(whole: RunFolder, config: TrainConfig, number: int) -> RunFolder:
+    return whole.of_fold(number) if config.folds else whole.of_seed(number)
+
+
+def _own(whole: RunFolder, config: TrainConfig, number: int) -> TrainConfig:
+    """The flags of one seed or fold."""
+    prefix = _member(whole, config, number).name
+    if not config.folds:
+        return dataclasses.replace(config, prefix=prefix, seed=number)
+    # The last epoch is the result, so its weights are kept; see out_of_fold.py.
+    every = config.save_iter or config.iter
+    return dataclasses.replace(config, prefix=prefix, fold=number, save_iter=every)
+
+
 def _describe(whole: RunFolder, config: TrainConfig, seeds: Sequence[int]) -> None:
-    flags = {name: value for name, value in vars(config).items() if name != 'seed'}
+    kind = history.kind_of(vars(config))
+    flags = {name: value for name, value in vars(config).items() if name != kind}
     with atomic_write(whole.seeds, 'w') as file:
         json.dump(
             {'version': history.SEEDS_VERSION, 'seeds': list(seeds), 'flags': flags}, file, indent=1
@@ -125,15 +146,17 @@ def _train(
     overwrite: bool = False,
 ) -> None:
     """Train what is not finished; `begin(data)`, if given, begins anew, before any writing."""
-    free = {name: getattr(config, name) for name in run.FREE_ON_RESUME}
+    kind = history.kind_of(vars(config))
     for number, seed in enumerate(seeds, 1):
-        folder = whole.of_seed(seed)
-        print(f'{"" if number == 1 else chr(10)}seed {seed}, {number} of {len(seeds)}', flush=True)
-        own = dataclasses.replace(config, prefix=folder.name, seed=seed)
+        folder, own = _member(whole, config, seed), _own(whole, config, seed)
+        free = {name: getattr(own, name) for name in run.FREE_ON_RESUME}
+        print(
+            f'{"" if number == 1 else chr(10)}{kind} {seed}, {number} of {len(seeds)}', flush=True
+        )
         try:
-            with prefixed(f'seed {seed}: '):
+            with prefixed(f'{kind} {seed}: '):
                 if begin or not folder.occupied():
-                    first = _begun(whole, seeds)
+                    first = _begun(whole, config, seeds)
                     run.start(own, overwrite, begin=begin or _same_data(first, own))
                 elif history.read_one(folder).finished_by(config.iter):
                     print('finished already')
@@ -144,7 +167,7 @@ def _train(
                 raise
             signum = getattr(stop, 'signum', signal.SIGINT)
             raise Interrupted(
-                f'stopped in seed {seed}, {number} of {len(seeds)}; '
+                f'stopped in {kind} {seed}, {number} of {len(seeds)}; '
                 f'continue with --resume -p {whole.name}',
                 signum,
             ) from None
@@ -152,10 +175,13 @@ def _train(
         gc.collect()  # images and net of this seed, before the next are read
         _summarize(whole)
     print(f'\n{whole.seeds_table.read_text(encoding="utf-8").rstrip()}\nsummary  {whole.summary}')
+    if config.folds:
+        print(*out_of_fold.write(history.read_several(whole)), sep='\n')
 
 
-def _begun(whole: RunFolder, seeds: Sequence[int]) -> RunFolder | None:
-    return next((folder for folder in map(whole.of_seed, seeds) if folder.config.exists()), None)
+def _begun(whole: RunFolder, config: TrainConfig, seeds: Sequence[int]) -> RunFolder | None:
+    folders = (_member(whole, config, seed) for seed in seeds)
+    return next((folder for folder in folders if folder.config.exists()), None)
 
 
 def _same_data(first: RunFolder | None, config: TrainConfig) -> Begin:
@@ -168,13 +194,17 @@ def _same_data(first: RunFolder | None, config: TrainConfig) -> Begin:
     return begin
 
 
-_COLUMNS = ('valid_error', 'test_error', 'best_epoch', 'seconds')
+_COLUMNS = {
+    'seed': ('valid_error', 'test_error', 'best_epoch', 'seconds'),
+    # The images that choose the best epoch are those that judge, so it is the last one that counts.
+    'fold': ('last_valid_error', 'last_test_error', 'seconds'),
+}
 
 
 def _summarize(whole: RunFolder) -> None:
     found = history.read_several(whole)
     rows = [
-        {'seed': each.flags['seed'], **{q.name: q.of(each) for q in comparison.QUANTITIES}}
+        {found.kind: each.flags[found.kind], **{q.name: q.of(each) for q in comparison.QUANTITIES}}
         for each in found.counted
     ]
     spreads = comparison.measured(found)
@@ -196,13 +226,15 @@ def _table(
     rows: Sequence[dict[str, Any]],
     spreads: dict[str, comparison.Spread | None],
 ) -> str:
-    columns = [(q, spreads[q.name]) for q in comparison.QUANTITIES if q.name in _COLUMNS]
+    columns = [
+        (q, spreads[q.name]) for q in comparison.QUANTITIES if q.name in _COLUMNS[found.kind]
+    ]
     shown = [(q, total) for q, total in columns if total]
-    units = {'valid_error': ' error %', 'test_error': ' error %'}
-    cells = [['seed', *(q.heading + units.get(q.name, '') for q, _ in shown)]]
+    headings = [q.heading + (' error %' if q.name.endswith('error') else '') for q, _ in shown]
+    cells = [[found.kind, *headings]]
     for row in rows:
         values = ['–' if row[q.name] is None else f'{row[q.name]:{q.form}}' for q, _ in shown]
-        cells.append([str(row['seed']), *values])
+        cells.append([str(row[found.kind]), *values])
     cells.append(['mean ± sd', *(total.text(q.form) for q, total in shown)])
     return (
         f'{printable(found.name)}: {found.state}; sd is the standard deviation\n{aligned(cells, 1)}'

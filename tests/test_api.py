@@ -1,0 +1,85 @@
+"""The Python interface: fit, load, predict."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import chainer_cifar
+import chainer_onednn
+from chainer_cifar.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def classifier(tmp_path_factory):
+    """Two classes of one colour each, and a picture of both; fitted in a moment."""
+    folder = tmp_path_factory.mktemp('api')
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(('red <b>', 'blue')):
+        (folder / 'pictures' / name).mkdir(parents=True)
+        for i in range(24):
+            noise = rng.integers(0, 90, (40, 48, 3))
+            noise[..., 2 * number] += 150
+            path = folder / 'pictures' / name / f'{i}.png'
+            Image.fromarray(noise.astype(np.uint8)).save(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder, chainer_cifar.fit('pictures', minutes=0.02, init='none', size=32)
+    chainer_onednn.disable()
+
+
+def test_paths_images_and_arrays_are_the_same_picture(classifier):
+    folder, net = classifier
+    path = folder / 'pictures' / 'blue' / '3.png'
+    image = Image.open(path)
+    found = net.predict([path, image, np.asarray(image), str(path)])
+    assert len(set(found.probabilities)) == 1 and len(found) == 4
+    assert found[0]['image'] == str(path) and len(found[0]['top']) == 2
+    assert sum(guess['probability'] for guess in found[0]['top']) == pytest.approx(1)
+    assert net.predict(path).names == found.names[:1]
+    one = net.predict(np.asarray(image))  # another batch size rounds otherwise
+    assert one.probabilities == pytest.approx(found.probabilities[:1])
+
+
+def test_what_a_notebook_shows(classifier):
+    folder, net = classifier
+    found = net.predict([folder / 'pictures' / 'red <b>' / '1.png'] * 2)
+    page = found._repr_html_()
+    assert page.count('<img src="data:image/png;base64,') == 2
+    assert 'red &lt;b&gt;' in page and '<b>' not in page
+    assert 'red &lt;b&gt;' in net._repr_html_() and '2 classes' in repr(net)
+    assert len(found[:1]) == 1 and repr(found).count('%') == 4
+
+
+@pytest.mark.parametrize('bad', ['none.jpg', np.zeros((2, 2, 7), np.uint8), 3])
+def test_what_is_no_picture(classifier, bad):
+    with pytest.raises(UserError):
+        classifier[1].predict([bad])
+
+
+def test_the_same_call_goes_on_and_trains_nothing_anew(classifier, capsys, monkeypatch):
+    monkeypatch.chdir(classifier[0])
+    net = chainer_cifar.fit('pictures', minutes=0.02, init='none', size=32)
+    assert 'is trained already' in capsys.readouterr().out
+    assert net.classes == ['blue', 'red <b>']
+    with pytest.raises(UserError, match='was made with size 32, not 64'):
+        chainer_cifar.fit('pictures', init='none', size=64)
+
+
+def test_what_fit_leaves(classifier):
+    folder, _ = classifier
+    for path in ('results/pictures/report.html', 'dataset/pictures/scan.txt'):
+        assert (folder / path).stat().st_size > 200
+    assert (folder / 'models/pictures/best.npz').exists()
+
+
+def test_importing_the_package_is_cheap():
+    code = (
+        'import sys, chainer_cifar\n'
+        "assert 'PIL' not in sys.modules and 'chainer_cifar.api' not in sys.modules\n"
+        "assert not hasattr(chainer_cifar, 'nothing')"
+    )
+    environment = {'PYTHONPATH': ':'.join(path for path in sys.path if path)}
+    subprocess.run([sys.executable, '-c', code], check=True, env=environment)

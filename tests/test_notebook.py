@@ -1,0 +1,27 @@
+"""The notebook in docs/ runs from top to bottom."""
+
+import os
+import pathlib
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    path = [str(ROOT / 'src'), *filter(None, [os.environ.get('PYTHONPATH')])]
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join(path))
+    # Nothing of it belongs into anybody's home.
+    monkeypatch.setenv('IPYTHONDIR', str(tmp_path / 'ipython'))
+    notebook = nbformat.read(ROOT / 'docs' / 'own_pictures.ipynb', as_version=4)
+    assert not any(cell.get('outputs') for cell in notebook.cells)
+    work = tmp_path / 'work'
+    work.mkdir()
+    client = NotebookClient(notebook, timeout=120, resources={'metadata': {'path': str(work)}})
+    client.execute()
+    *_, table, last = notebook.cells
+    shown = table.outputs[-1]['data']['text/html']
+    assert shown.count('data:image/png;base64,') == 4
+    assert last.outputs[-1]['data']['text/plain'].count('two') >= 3
+    assert (work / 'results' / 'pictures' / 'report.html').exists()

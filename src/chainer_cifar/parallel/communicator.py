@@ -16,7 +16,7 @@ from mpi4py import MPI
 from chainer_cifar.arrays import Array
 
 
-class FusedCommunicator(MpiCommunicatorBase):  # type: ignore[misc]  # chainermn has no types
+class FusedCommunicator(MpiCommunicatorBase):
     """Average all gradients of a net in one message, in host memory.
 
     With them go the running statistics of batch normalization (`statistics`): so all processes hold
@@ -78,7 +78,7 @@ def create(mpi_comm: Any, on_gpus: bool) -> Any:
         return FusedCommunicator(mpi_comm)
     from chainermn.communicators.pure_nccl_communicator import PureNcclCommunicator
 
-    class NcclCommunicator(PureNcclCommunicator):  # type: ignore[misc]
+    class NcclCommunicator(PureNcclCommunicator):
         """Average gradients by NCCL, and the running statistics in host memory, where MPI works."""
 
         def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:

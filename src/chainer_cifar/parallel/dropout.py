@@ -35,4 +35,5 @@ def _forward(self: Any, inputs: tuple[Any, ...]) -> Any:
 
 def _pass_over(numbers: int) -> None:
     if numbers:
-        np.random.get_bit_generator().random_raw(WORDS * numbers, output=False)
+        module: Any = np.random  # whose types lack the function
+        module.get_bit_generator().random_raw(WORDS * numbers, output=False)

@@ -31,7 +31,7 @@ def synchronize(net: chainer.Chain) -> int:
     return len(found)
 
 
-class SyncBatchNormalization(L.BatchNormalization):  # type: ignore[misc]  # chainer has no types
+class SyncBatchNormalization(L.BatchNormalization):
     """Do as Chainer's link, with mean and variance over all processes in training."""
 
     def forward(self, x: Any, **kwargs: Any) -> chainer.Variable:
@@ -62,7 +62,7 @@ def _implementation(function: Any, inputs: Any) -> Any:
     return chainermns.MultiNodeBNImplSelector(communicator, 'nccl')(function, inputs)
 
 
-class _OnHost(chainers.GeneralBatchNormalizationImpl):  # type: ignore[misc]
+class _OnHost(chainers.GeneralBatchNormalizationImpl):
     """The arithmetic of one call."""
 
     def __init__(self, communicator: Any) -> None:

@@ -110,7 +110,7 @@ class Several(World):
 
     def from_first(self, function: Callable[[], T]) -> T:
         value = self.communicator.bcast_obj(function() if self.first else None)
-        return value  # type: ignore[no-any-return]
+        return value
 
     def barrier(self) -> None:
         self._comm.Barrier()

@@ -20,6 +20,9 @@ FORBIDDEN = {
 
 # Who may, and why.
 ALLOWED = {
+    # mpirun, for several processes that train one net.
+    ('chainer_cifar/parallel/launch.py', 'subprocess.Popen'),
+    ('chainer_cifar/parallel/launch.py', 'subprocess.run'),
     # git, for the commit of this folder that a run was made with.
     ('chainer_cifar/environment.py', 'subprocess.run'),
     # The compiler that makes the kernels, and pip, which fetches one.

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from chainer_cifar import __version__, commands
 from chainer_cifar.errors import UserError
-from chainer_cifar.parallel import world
 from chainer_cifar.registry import nearest
 from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
@@ -28,7 +27,9 @@ def run(name: str, argv: Sequence[str], prog: str) -> int:
         The exit status: 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
     """
     status = _run(name, argv, prog)
-    return world.current.leave(status)
+    # If a package is missing, nothing has begun that other processes could wait for.
+    world = sys.modules.get('chainer_cifar.parallel.world')
+    return world.current.leave(status) if world else status
 
 
 def _run(name: str, argv: Sequence[str], prog: str) -> int:

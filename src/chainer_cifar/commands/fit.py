@@ -1,4 +1,4 @@
-"""Train on your own pictures: from a folder to a net and its report, in one command.
+"""Train on your own pictures: from a folder to a net and its report, in one go.
 
 It looks the pictures over, splits them, trains within --minutes, measures the net and writes a
 report. Each step is one of the other commands and is shown as you would type it. After Ctrl-C, the

@@ -1,6 +1,7 @@
 """Read a picture file of any kind as an image of a given shape, for training and prediction."""
 
 import os
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def endings() -> frozenset[str]:
 
 
 def read(
-    path: str | os.PathLike[str], shape: Shape = CIFAR_SHAPE, fit: str = CROP
+    path: str | os.PathLike[str] | BinaryIO, shape: Shape = CIFAR_SHAPE, fit: str = CROP
 ) -> NDArray[np.uint8]:
     """Read a picture as an image ``(C, H, W)`` of the given shape.
 
@@ -49,7 +50,7 @@ def read(
     libraries write; see `streams.silence`.
 
     Args:
-        path: The file.
+        path: The file, or its open content.
         shape: C is 3, or 1 for grey.
         fit: How it gets the proportions of `shape`: crop takes the largest part in the middle, pad
             adds a grey border, squash stretches it.
@@ -60,7 +61,8 @@ def read(
     """
     channels, height, width = shape
     try:
-        require_no_pipe(path)
+        if not hasattr(path, 'read'):
+            require_no_pipe(path)
         with Image.open(path, formats=formats()) as file:
             if file.width * file.height > (Image.MAX_IMAGE_PIXELS or np.inf):
                 raise Image.DecompressionBombError

@@ -242,6 +242,21 @@ def settings_table():
         yield setting, *(f'{ratio:.2f}' for ratio in (*ratios, statistics.geometric_mean(ratios)))
 
 
+def airbench_table():
+    """What the same time gives with PyTorch: its steps are timed, its epochs follow from them."""
+    (row,) = _speeds('cpu_training_airbench94.json')
+    epochs = recipes['airbench94'].flags['iter']
+    seconds = epochs * 50_000 / row['batch_size'] * row['onednn']['seconds']
+    yield 'with', 'images/s', f'epochs in {seconds / 60:.0f} minutes'
+    for name, words in (
+        ('onednn', 'our CPU engine'),
+        ('torch_channels_last', 'PyTorch, channels last'),
+        ('torch', 'PyTorch'),
+    ):
+        rate = row['batch_size'] / row[name]['seconds']
+        yield words, f'{rate:.0f}', f'{rate * seconds / 50_000:.1f}'
+
+
 def _mean_ratio(contender):
     ratios = [row[contender]['ratio'] for row in _speeds() if row['net'] in NETS]
     return statistics.geometric_mean(ratios)
@@ -338,6 +353,7 @@ TABLES = {
     'runs': runs_table,
     'speed': speed_table,
     'settings': settings_table,
+    'airbench': airbench_table,
     'profile': profile_table,
 }
 

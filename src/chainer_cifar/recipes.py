@@ -175,6 +175,7 @@ recipes.register('transfer')(
             'model': 'mobilenet_v2',
             'prefix': 'transfer',
             'init': 'imagenet',
+            'upscale': 64,  # the weights are of images of 224x224
             'dataset': 'dataset/image_raw.pkl',
             'normalize': 'imagenet',
             'batch_size': 128,

@@ -1,6 +1,6 @@
 """Folders of class folders, as people have them."""
 
-import os
+import pathlib
 
 import pytest
 
@@ -101,16 +101,13 @@ def test_no_folder(tmp_path):
 def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
     touch(tmp_path, 'a/1.png', 'b/2.png')
 
-    def refusing(real):
-        def listed(path):
-            if str(path).endswith('b'):
-                raise PermissionError(13, 'Permission denied', str(path))
-            return real(path)
+    listed = pathlib.Path.iterdir
 
-        return listed
+    def refusing(path):
+        if path.name == 'b':
+            raise PermissionError(13, 'Permission denied', str(path))
+        return listed(path)
 
-    # Which of the two pathlib calls depends on the version of Python.
-    monkeypatch.setattr(os, 'scandir', refusing(os.scandir))
-    monkeypatch.setattr(os, 'listdir', refusing(os.listdir))
+    monkeypatch.setattr(pathlib.Path, 'iterdir', refusing)
     with pytest.raises(UserError, match=r'b: Permission denied$'):
         picture_folder.read(tmp_path)

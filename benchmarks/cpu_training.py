@@ -68,13 +68,10 @@ def main():
 
 def compare(net, contenders, args):
     """Race the contenders on one net; print and return a table row."""
-    workers = {}
+    workers = race.start_all(lambda contender: start(contender, net, args), contenders)
     for contender in contenders:
-        worker = start(contender, net, args)
-        if worker.read() is None:
+        if contender not in workers:
             print(f'{net}: no {contender} here')
-        else:
-            workers[contender] = worker
     times = {contender: [] for contender in workers}
     for number in range(race.WARM_UP + args.rounds):
         for contender, worker in workers.items():

@@ -61,19 +61,21 @@ def main():
         args.json.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
 
 
+def start(contender, net, args):
+    """A process for the contender, which calls `race.work`."""
+    python = sys.executable if contender == 'chainer' else args.torch_python
+    command = [python, __file__, '--worker', contender, net]
+    command += ['--batch_size', str(args.batch_size)]
+    return race.Worker(command, dict(os.environ))
+
+
 def compare(net, args):
     """Race the contenders on one net; print and return a table row."""
     print(f'{net}, batch of {args.batch_size}')
-    workers = {}
+    workers = race.start_all(lambda contender: start(contender, net, args), CONTENDERS)
     for contender in CONTENDERS:
-        python = sys.executable if contender == 'chainer' else args.torch_python
-        command = [python, __file__, '--worker', contender, net]
-        command += ['--batch_size', str(args.batch_size)]
-        worker = race.Worker(command, dict(os.environ))
-        if worker.read() is None:
+        if contender not in workers:
             print(f'  {contender:20} cannot run here')
-        else:
-            workers[contender] = worker
     times = {contender: [] for contender in workers}
     for _ in range(race.WARM_UP + args.rounds):
         for contender, worker in workers.items():

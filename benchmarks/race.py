@@ -46,6 +46,16 @@ class Worker:
         self._process.wait()
 
 
+def start_all(start, contenders):
+    """Start one after another by ``start(contender)``; return the workers that can run."""
+    workers = {}
+    for contender in contenders:
+        worker = start(contender)
+        if worker.read() is not None:
+            workers[contender] = worker
+    return workers
+
+
 def work(step, report):
     """The life of a worker: answer what is asked on standard input."""
     print('true', flush=True)

@@ -146,6 +146,13 @@ def _check_own(args: argparse.Namespace) -> None:
         if args.source != 'cifar10':
             raise UserError(f'{args.pictures}: --source {args.source} takes no pictures')
         args.source = 'csv' if pathlib.Path(args.pictures).is_file() else 'folder'
+    check_choices(args)
+    if args.j < 0:
+        raise UserError(f'-j {args.j}: must be a number from 0 up')
+
+
+def check_choices(args: argparse.Namespace) -> None:
+    """Check --size, --fit, --test and --seed, which fit has, too."""
     if not LEAST <= args.size <= MOST:
         raise UserError(f'--size {args.size}: must be a number from {LEAST} to {MOST}')
     if args.fit not in store.FITS:
@@ -154,8 +161,6 @@ def _check_own(args: argparse.Namespace) -> None:
         raise UserError(f'--test {args.test}: must be a number between 0 and 1')
     if not 0 <= args.seed < 2**32:
         raise UserError(f'--seed {args.seed}: must be a number from 0 to {2**32 - 1}')
-    if args.j < 0:
-        raise UserError(f'-j {args.j}: must be a number from 0 up')
 
 
 def default_out(source: str) -> str:

@@ -63,8 +63,7 @@ def main(argv: Sequence[str], prog: str) -> None:
 
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
     """What must be the same when the command goes on."""
-    names = ('size', 'fit', 'seed', 'test', 'group', 'init', 'leaks')
-    return {'pictures': str(given.pictures), **{name: getattr(given, name) for name in names}}
+    return {'pictures': str(given.pictures), **{name: getattr(given, name) for name in _DEFAULTS}}
 
 
 def _refuse_other(
@@ -308,13 +307,14 @@ def _tell_next(given: argparse.Namespace) -> None:
 def _typed(given: argparse.Namespace) -> str:
     """The flags that must be the same when the command goes on."""
     words = []
-    for name in ('size', 'fit', 'seed', 'test', 'group', 'init', 'leaks'):
+    for name, default in _DEFAULTS.items():
         value = getattr(given, name)
-        if value != _DEFAULTS[name]:
+        if value != default:
             words += [f'--{name}'] if value is True else [f'--{name}', str(value)]
     return shlex.join(words)
 
 
+# The flags that must be the same when the command goes on.
 _DEFAULTS: dict[str, Any] = {
     'size': 0,
     'fit': store.CROP,
@@ -339,25 +339,35 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     )
     for flag, kind, default, text in (
         ('--minutes', float, 10.0, 'how long to train, about (default: 10)'),
-        ('--size', int, 0, 'side of the images in pixels (default: chosen from the pictures)'),
-        ('--fit', str, store.CROP, f'how pictures become square: {", ".join(store.FITS)}'),
+        (
+            '--size',
+            int,
+            _DEFAULTS['size'],
+            'side of the images in pixels (default: chosen from the pictures)',
+        ),
+        ('--fit', str, _DEFAULTS['fit'], f'how pictures become square: {", ".join(store.FITS)}'),
         (
             '--init',
             str,
-            'auto',
+            _DEFAULTS['init'],
             'imagenet: begin with weights that were trained on ImageNet; none: with random ones; '
             'auto: with the first if their package is there',
         ),
-        ('--test', float, 0.15, 'share of the pictures for the test, unless there is a test part'),
+        (
+            '--test',
+            float,
+            _DEFAULTS['test'],
+            'share of the pictures for the test, unless there is a test part',
+        ),
         (
             '--group',
             str,
-            '',
+            _DEFAULTS['group'],
             'regular expression; pictures for which its first group finds the same in the path '
             'stay together; those that look alike do anyway',
         ),
         ('--folds', int, 0, 'cross-validate with so many folds, too, and find wrong labels'),
-        ('--seed', int, 1, 'seed of every random choice'),
+        ('--seed', int, _DEFAULTS['seed'], 'seed of every random choice'),
         ('--name', str, '', 'name of the data and the run (default: that of PICTURES)'),
     ):
         parser.add_argument(
@@ -377,20 +387,12 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         raise UserError(f'--name {given.name}: must be a name, not a path out')
     if not 0 < given.minutes < float('inf'):
         raise UserError(f'--minutes {given.minutes}: must be a number above 0')
-    if given.size and not dataset.LEAST <= given.size <= dataset.MOST:
-        raise UserError(
-            f'--size {given.size}: must be a number from {dataset.LEAST} to {dataset.MOST}'
-        )
-    if given.fit not in store.FITS:
-        raise UserError(f"--fit '{given.fit}': must be one of {', '.join(store.FITS)}")
+    # A size of 0 is chosen later.
+    dataset.check_choices(argparse.Namespace(**vars(given) | {'size': given.size or dataset.LEAST}))
     if given.init not in INITS:
         raise UserError(f"--init '{given.init}': must be one of {', '.join(INITS)}")
     if given.init == 'imagenet' and not plan.pretrained_there():
         raise UserError(f'--init imagenet: {plan.install()}')
-    if not 0 < given.test < 1:
-        raise UserError(f'--test {given.test}: must be a number between 0 and 1')
     if given.folds and not 2 <= given.folds <= 100:
         raise UserError(f'--folds {given.folds}: must be 0, or a number from 2 to 100')
-    if not 0 <= given.seed < 2**32:
-        raise UserError(f'--seed {given.seed}: must be a number from 0 to {2**32 - 1}')
     return given

@@ -69,7 +69,7 @@ def read(
             if min(file.size) >= 2 * GAP * max(width, height):
                 # A JPEG file is decoded at a half, a quarter or an eighth of its size.
                 file.draft(None, (round(GAP * width), round(GAP * height)))
-            image = _in_rgb(ImageOps.exif_transpose(file))
+            image = on_white(eight_bits(ImageOps.exif_transpose(file)))
         image = _fitted(image, (width, height), fit)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
@@ -84,16 +84,26 @@ def read(
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def _in_rgb(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Bring an image to L, RGB or RGBA.
+
+    Raises:
+        ValueError: Its values are fractions, of which nobody knows what is white.
+    """
     if image.mode == 'F':
         raise ValueError('its values are fractions')
     if image.mode.startswith('I'):  # 16 bits a pixel; older versions of Pillow take 32 for them
         values = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8)).convert('RGB')
+        return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
     if image.has_transparency_data:
-        image = image.convert('RGBA')
-        white = Image.new('RGBA', image.size, 'white')
-        return Image.alpha_composite(white, image).convert('RGB')
+        return image.convert('RGBA')
+    return image if image.mode in ('L', 'RGB') else image.convert('RGB')
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Bring L, RGB or RGBA to RGB; transparent parts become white."""
+    if image.mode == 'RGBA':
+        image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
     return image.convert('RGB')
 
 

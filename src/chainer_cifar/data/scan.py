@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from chainer_cifar import streams
 from chainer_cifar.data import look_alikes, picture
 from chainer_cifar.data.listing import TEST, Listing
+from chainer_cifar.files import open_bytes
 
 FEW = 20  # pictures of a class of which it can hardly be learned
 DRAFT = 64  # pixels, the least side to which a JPEG file is decoded; see PIL.Image.draft
@@ -208,16 +209,19 @@ def in_parallel(
 def _look(path: pathlib.Path) -> _Seen | str:
     """See a picture, or tell why it cannot be read."""
     try:
-        digest = _digest(path.read_bytes())
+        with open_bytes(path) as opened:
+            digest = _digest(opened.read())
         with Image.open(path, formats=picture.formats()) as file:
             width, height = file.size
             most = Image.MAX_IMAGE_PIXELS or width * height
             if width * height > most:
                 raise ValueError(f'has more than {most / 1e6:.0f} megapixels')
             file.draft('RGB', (DRAFT, DRAFT))
-            image = ImageOps.exif_transpose(file)
+            image = picture.eight_bits(ImageOps.exif_transpose(file))
             upright = file.getexif().get(_ORIENTATION, 1) < _FIRST_TURNED
-            thumbnail = np.asarray(_on_white(_eight_bits(image), (look_alikes.SIDE,) * 2))
+            if image.size != (side := (look_alikes.SIDE,) * 2):
+                image = image.resize(side, Image.Resampling.BOX)
+            thumbnail = np.asarray(picture.on_white(image))
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     size = (width, height) if upright else (height, width)
@@ -229,31 +233,10 @@ def _pixels(path: pathlib.Path) -> bytes | None:
     """Hash all pixels of a picture; None if it cannot be read."""
     try:
         with Image.open(path, formats=picture.formats()) as file:
-            image = _eight_bits(ImageOps.exif_transpose(file))
-            return _digest(_on_white(image, image.size).tobytes())
+            image = picture.on_white(picture.eight_bits(ImageOps.exif_transpose(file)))
+            return _digest(image.tobytes())
     except Exception:  # it could be a moment ago
         return None
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Bring an image to L, RGB or RGBA."""
-    if image.mode == 'F':
-        raise ValueError('its values are fractions')
-    if image.mode.startswith('I'):  # 16 bits a pixel
-        values = np.asarray(image).astype(np.float32) / 257
-        return Image.fromarray(np.rint(values).clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        return image.convert('RGBA')
-    return image if image.mode in ('L', 'RGB') else image.convert('RGB')
-
-
-def _on_white(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize an image; its transparent parts become white."""
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.BOX)
-    if image.mode == 'RGBA':
-        image = Image.alpha_composite(Image.new('RGBA', size, 'white'), image)
-    return image.convert('RGB')
 
 
 def _digest(content: bytes) -> bytes:

@@ -24,8 +24,8 @@ def render(name: str, script: str, styles: Sequence[str], **values: Any) -> str:
     """Fill in a template of this folder.
 
     Args:
-        name: The template. It has ``version``, ``style``, ``script`` and the checksums of the last
-            two, ``style_hash`` and ``script_hash``, beside the values.
+        name: The template. It has ``version``, ``style``, ``script`` and ``script_hash`` beside the
+            values.
         script: The name of its script.
         styles: The names of its styles.
         values: What else it shows.
@@ -33,19 +33,18 @@ def render(name: str, script: str, styles: Sequence[str], **values: Any) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, finalize=_printable
     )
-    style, program = ''.join(map(_read, styles)), _read(script)
     return environment.from_string(_read(name)).render(
         version=chainer_cifar.__version__,
-        style=Markup(style),
-        style_hash=_checksum(style),
-        script=Markup(program),
-        script_hash=_checksum(program),
+        style=Markup(''.join(map(_read, styles))),
+        script=Markup(_read(script)),
+        script_hash=checksum([script]),
         **values,
     )
 
 
-def _checksum(text: str) -> str:
-    """Write the checksum of a style or a script as a page's policy names it."""
+def checksum(names: Sequence[str]) -> str:
+    """Write the checksum of a script, or of styles that stand together, as a policy names it."""
+    text = ''.join(map(_read, names))
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f'sha256-{digest}'
 

@@ -119,9 +119,9 @@ class SimilarPictures:
     def _compute(self, x: Array) -> NDArray[np.float32]:
         """Return what the last layer takes of each picture, scaled to the length 1, ``(B, D)``."""
         features = layers.inputs(self._trained.net, x, self._layer).reshape(len(x), -1)
-        length = np.sqrt((features**2).sum(axis=1, keepdims=True))
-        scaled: NDArray[np.float32] = features / np.where(length > 0, length, 1)
-        return scaled
+        length = np.sqrt((features**2).sum(axis=1, keepdims=True, dtype=np.float32))
+        features /= np.where(length > 0, length, np.float32(1))
+        return features
 
 
 def _last_layer(trained: Trained) -> str:

@@ -140,7 +140,8 @@ const showSimilar = (card) => {
 const fail = (card, text) => {
   card.failed = true;
   card.place.classList.add('wrong');
-  card.find('.answer').textContent = text;
+  const name = card.file.name + ': ';  // which stands above it already
+  card.find('.answer').textContent = text.startsWith(name) ? text.slice(name.length) : text;
   card.find('.maps').replaceChildren();
   card.find('.bars').replaceChildren();
   card.find('.alike').hidden = true;

@@ -135,7 +135,8 @@ class Answers:
         }
 
     def _maps(self, x: Array, shown: NDArray[np.uint8], number: int) -> list[dict[str, Any]]:
-        net, maps = self.trained.net, []
+        net = self.trained.net
+        maps: list[dict[str, Any]] = []
         zoom = max(1, SIDE // max(shown.shape[1:]))
         heat = heat_maps.grad_cam(net, x, [number])
         if heat is not None:

@@ -73,11 +73,19 @@ async def _body(request: Request) -> list[tuple[str, bytes]]:
 
 
 async def _files(request: Request) -> list[tuple[str, bytes]]:
-    async with request.form(max_files=MOST_PICTURES, max_fields=MOST_PICTURES) as form:
+    try:
+        form = await request.form(max_files=MOST_PICTURES, max_fields=MOST_PICTURES)
+    except HTTPException as error:
+        if error.status_code != 400:
+            raise
+        raise HTTPException(400, f'the form cannot be read: {error.detail}') from None
+    try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise HTTPException(400, 'no file in the form; send one or several')
         return [(_name(file.filename), await file.read()) for file in files]
+    finally:
+        await form.close()
 
 
 def _name(text: str | None) -> str:

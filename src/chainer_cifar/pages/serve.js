@@ -14,7 +14,7 @@ const waiting = [];  // those that the server is to be asked about
 let busy = false;
 let similar = {state: 'off'};
 
-const percent = (share, digits = 1) => (100 * share).toFixed(digits) + ' %';
+const percent = (share, digits = 1) => (100 * share).toFixed(digits) + '\u00a0%';
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 const element = (tag, ...content) => {

@@ -72,12 +72,16 @@ def decoded(address):
         return np.asarray(picture)
 
 
-def until_ready(client):
+def until(seen):
     deadline = time.monotonic() + 60
-    while (found := client.ask('/about').json['similar'])['state'] == 'looking':
+    while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
+
+
+def until_ready(client):
+    until(lambda: client.ask('/about').json['similar']['state'] != 'looking')
+    return client.ask('/about').json['similar']
 
 
 @pytest.mark.parametrize('tta', ['none', 'mirror'])
@@ -230,11 +234,11 @@ def test_a_net_that_gives_no_numbers(serve, pictures):
 
 def test_an_error_of_ours_is_told_in_the_terminal(serve, pictures, monkeypatch, caplog):
     client = serve(similar=0)
-    monkeypatch.setattr(Answers, 'predict', lambda *_: 1 / 0)
-    found = client.ask('/predict', pictures[1][0])
+    with monkeypatch.context() as patched:
+        patched.setattr(Answers, 'predict', lambda *_: 1 / 0)
+        found = client.ask('/predict', pictures[1][0])
     assert (found.status, found.json) == (500, {'error': "failed; the server's terminal tells"})
-    assert 'ZeroDivisionError' in caplog.text
-    monkeypatch.undo()
+    until(lambda: 'ZeroDivisionError' in caplog.text)
     assert client.ask('/predict', pictures[1][0]).status == 200
 
 
@@ -250,10 +254,7 @@ def test_too_many_are_waiting(serve, pictures, monkeypatch):
     threads = [threading.Thread(target=ask) for _ in range(2)]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + 60
-    while client.worker._jobs.qsize() < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: client.worker._jobs.qsize() == 2)
     refused = client.ask('/predict', pictures[1][0])
     assert refused.status == 503 and refused.headers['retry-after'] == '1'
     assert refused.json == {'error': 'too many pictures are waiting; try again'}

@@ -4,6 +4,8 @@ import socket
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytest.importorskip('starlette', reason="needs the extra serve: pip install '.[serve]'")
 
@@ -85,6 +87,24 @@ def test_other_types(client, kind):
 def test_damaged_forms(client, body, reason):
     found = client.ask('/', body, content_type=form_type())
     assert found.status == 400 and found.json.startswith(reason), found
+
+
+PARTS = [
+    *(b'--boundary', b'--boundary--', b'--', b'\r\n', b'\n', b'\r', b';', b':', b'"'),
+    *(b'Content-Disposition: form-data', b'; name="f"', b'; filename="', b"; filename*=utf-8''a"),
+    b'Content-Transfer-Encoding: base64',
+]
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from(PARTS), st.binary(max_size=9)), max_size=12).map(b''.join)
+)
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_form_makes_it_fail(client, body):
+    found = client.ask('/', body, content_type=form_type())
+    assert found.status in (200, 400)
 
 
 def test_a_form_without_boundary(client):

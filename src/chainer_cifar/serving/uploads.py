@@ -79,6 +79,9 @@ async def _files(request: Request) -> list[tuple[str, bytes]]:
         if error.status_code != 400:
             raise
         raise HTTPException(400, f'the form cannot be read: {error.detail}') from None
+    except ValueError as error:  # of the parser of forms, in older versions of Starlette
+        text = next(iter(str(error).splitlines()), type(error).__name__)
+        raise HTTPException(400, f'the form cannot be read: {text}') from None
     try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:

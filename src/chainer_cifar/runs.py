@@ -45,6 +45,7 @@ OUT_OF_FOLD = 'folds.npz'  # what nets say of images that they did not train on
 SUSPECTS, SUSPECTS_TABLE = 'suspects.png', 'suspects.csv'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
+TENSORBOARD, EVENTS = 'tensorboard', 'events.out.tfevents.*'  # a folder, and files in it
 # Names of what `evaluate` writes begin with these.
 REPORT, CONFUSION = 'report', 'confusion'
 RELIABILITY, CORRUPTED = 'reliability', 'corrupted'
@@ -60,6 +61,7 @@ _FILES = {
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png', f'{RELIABILITY}-*.png'),
         *(f'{CORRUPTED}-*{end}' for end in ('.txt', '.json', '.png')),
         *(f'{name}*.png' for name in PICTURES),
+        f'{TENSORBOARD}/{EVENTS}',
     ),
     MODELS: (
         *(WEIGHTS, 'epoch-*.npz', SNAPSHOTS, INPUT_TRANSFORM, CONFIG),
@@ -196,6 +198,8 @@ class RunFolder:
             for pattern in patterns:
                 for path in (root / self.name).glob(pattern):
                     path.unlink()
+        with contextlib.suppress(OSError):
+            (self.results / TENSORBOARD).rmdir()
 
     def write_description(self, description: Mapping[str, Any]) -> None:
         """Write config.json into both folders."""

@@ -30,7 +30,7 @@ from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
-from chainer_cifar.training import description, rate_test, snapshot, trainer
+from chainer_cifar.training import description, rate_test, snapshot, tensorboard, trainer
 from chainer_cifar.training.log import summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
@@ -39,6 +39,7 @@ from chainer_cifar.weights.initialize import IMAGENET, initialize
 # it is the same. `_compare_rates` warns if another number of epochs changes the learning rate.
 FREE_ON_RESUME = (
     *('gpu', 'processes', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label'),
+    'tensorboard',
 )
 
 DRY_RUN = 3  # iterations to time
@@ -200,6 +201,8 @@ def find_rate(config: TrainConfig) -> None:
 
 
 def _build(config: TrainConfig, restored: bool = False) -> _Built:
+    if config.tensorboard:
+        tensorboard.require()
     device = config.open_device()
     data = dataset.load(config.dataset, config.label)
     config.require_shape(data.shape)

@@ -167,6 +167,8 @@ def events(path: pathlib.Path) -> Iterator[tuple[Any, int]]:
         start = place + _HEADER.size
         place = start + length + _FOOTER.size
         data = content[start : start + length]
-        if place > len(content) or _FOOTER.unpack_from(content, start + length)[0] != checksum(data):
+        if place > len(content) or _FOOTER.unpack_from(content, start + length)[0] != checksum(
+            data
+        ):
             return
         yield protocol.Event.FromString(data), place

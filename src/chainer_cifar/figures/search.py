@@ -16,6 +16,7 @@ from chainer_cifar.files import atomic_write
 COLUMNS = 3
 LOG_FROM = 10  # how many times the lowest error the highest is, for a logarithmic axis
 SPREAD = 0.25  # how far points of one alternative lie apart, of the distance to the next
+MARGIN = 0.06  # of an axis, beyond what it shows
 LETTERS = 36  # of alternatives that stand side by side
 
 _RING: dict[str, Any] = {'markersize': 13, 'markerfacecolor': 'none', 'color': 'tab:red'}
@@ -38,10 +39,19 @@ class Point(NamedTuple):
 
 
 class Flag(NamedTuple):
-    """What is searched: its name, its alternatives as texts if it has some, scale and share."""
+    """What is searched.
+
+    Attributes:
+        name: Of the flag.
+        choices: Its alternatives, as texts; none of a range.
+        ends: Of the range.
+        log: Its scale is logarithmic.
+        importance: Its share in what mattered, if that is known.
+    """
 
     name: str
-    choices: Sequence[str] | None
+    choices: Sequence[str]
+    ends: tuple[float, float] | None
     log: bool
     importance: float | None
 
@@ -73,8 +83,7 @@ def search(points: Sequence[Point], flags: Sequence[Flag], title: str, path: pat
     for flag, each in zip(ordered, axes[1 + told : count], strict=True):
         _over_flag(each, flag, points, best)
     for each in (axes[0], *axes[1 + told : count]):
-        _scale(each, [point.error for point in points])
-        each.set_ylabel('validation error (%)')
+        _scale_errors(each, [point.error for point in points])
     dot: dict[str, Any] = {'marker': 'o', 'linestyle': 'none'}
     handles = [
         Line2D([], [], color='tab:blue', label='finished', **dot),
@@ -100,7 +109,7 @@ def _scatter(
         ]
         if drawn:
             axes.plot(*zip(*drawn, strict=True), 'o', color=colour, alpha=alpha, markersize=6)
-    if best in points:
+    if best is not None and best in points:
         axes.plot(places[points.index(best)], best.error, 'o', **_RING)
     axes.grid(alpha=0.3)
 
@@ -119,8 +128,9 @@ def _over_trials(axes: Axes, points: Sequence[Point], best: Point | None) -> Non
 
 def _over_flag(axes: Axes, flag: Flag, points: Sequence[Point], best: Point | None) -> None:
     ours = [point for point in points if flag.name in point.values]
-    if flag.choices is None:
+    if flag.ends is not None:
         places = [float(point.values[flag.name]) for point in ours]
+        _scale_range(axes, *flag.ends, flag.log)
     else:
         places = _beside_each_other(flag, ours)
         names = [drawable(_shortened(choice)) for choice in flag.choices]
@@ -129,22 +139,21 @@ def _over_flag(axes: Axes, flag: Flag, points: Sequence[Point], best: Point | No
             axes.tick_params('x', rotation=20)
         axes.set_xlim(-0.6, len(names) - 0.4)
     _scatter(axes, ours, places, best)
-    if flag.log:
-        axes.set_xscale('log')
-    share = '' if flag.importance is None else f' ({flag.importance:.0%})'
+    share = '' if flag.importance is None else f' ({100 * flag.importance:.0f} %)'
     axes.set_title(f'{flag.name}{share}', parse_math=False)
 
 
 def _beside_each_other(flag: Flag, points: Sequence[Point]) -> list[float]:
     """Return the place of each point about that of its alternative."""
-    assert flag.choices is not None
-    chosen = [point.values[flag.name] for point in points]
+    groups: dict[str, list[int]] = {choice: [] for choice in flag.choices}
+    for point in sorted(points, key=lambda point: point.number):
+        groups[point.values[flag.name]].append(point.number)
     places = []
-    for number, choice in enumerate(chosen):
-        group = [other for other, each in enumerate(chosen) if each == choice]
-        middle = (len(group) - 1) / 2
+    for point in points:
+        group = groups[point.values[flag.name]]
         step = 2 * SPREAD / max(len(group) - 1, 1)
-        places.append(flag.choices.index(choice) + step * (group.index(number) - middle))
+        offset = group.index(point.number) - (len(group) - 1) / 2
+        places.append(flag.choices.index(point.values[flag.name]) + step * offset)
     return places
 
 
@@ -161,10 +170,34 @@ def _importances(axes: Axes, flags: Sequence[Flag]) -> None:
     axes.grid(alpha=0.3, axis='x')
 
 
-def _scale(axes: Axes, errors: Sequence[float]) -> None:
-    positive = [error for error in errors if error > 0]
-    if positive and len(positive) == len(errors) and max(positive) > LOG_FROM * min(positive):
+def _scale_range(axes: Axes, low: float, high: float, log: bool) -> None:
+    """Let the axis of a flag show its whole range."""
+    if log:
+        margin = (high / low) ** MARGIN
+        axes.set_xscale('log')
+        axes.set_xlim(low / margin, high * margin)
+        axes.xaxis.set_major_formatter('{x:g}')
+        axes.xaxis.set_minor_locator(NullLocator())
+        if high <= 10 * low:  # there may be no power of ten in it
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    else:
+        margin = MARGIN * (high - low)
+        axes.set_xlim(low - margin, high + margin)
+
+
+def _scale_errors(axes: Axes, errors: Sequence[float]) -> None:
+    """Let all axes of errors be the same."""
+    axes.set_ylabel('validation error (%)')
+    if not errors:
+        return
+    low, high = min(errors), max(errors)
+    if low > 0 and high > LOG_FROM * low:
+        margin = (high / low) ** MARGIN
         axes.set_yscale('log')
+        axes.set_ylim(low / margin, high * margin)
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter('{x:g}')
         axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        margin = MARGIN * (high - low or 1)
+        axes.set_ylim(low - margin, high + margin)

@@ -16,6 +16,9 @@ from chainer_cifar.search.lock import Lock
 
 STUDY = 'search'  # its name in the journal, which holds no other
 
+# What Optuna raises for changes that make no sense.
+_UNREADABLE = (*(LookupError, ValueError, TypeError, AttributeError, RuntimeError, AssertionError),)
+
 
 def optuna() -> Any:
     """Return the package `optuna`, made silent; raise UserError if it is not installed."""
@@ -41,7 +44,9 @@ class Journal:
         """Yield the changes from this one on, counted from 0."""
         try:
             with naming(self.path):
-                yield from self._file.read_logs(log_number_from)
+                for change in self._file.read_logs(log_number_from):
+                    _require_change(change)
+                    yield change
         except ValueError as error:
             raise damaged(self.path, error) from None
 
@@ -95,7 +100,7 @@ def open_study(path: pathlib.Path) -> Any:
         return package.create_study(
             storage=storage, study_name=STUDY, direction='minimize', load_if_exists=True
         )
-    except (LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise damaged(path, error) from None
 
 
@@ -105,7 +110,11 @@ def _require_whole(path: pathlib.Path) -> None:
         lines = file.read().split(b'\n')
     for number, line in enumerate(lines[:-1], 1):  # what follows the last end may be half a line
         try:
-            if 'op_code' not in json.loads(line):
-                raise ValueError('is no change of a search')
-        except (ValueError, TypeError, RecursionError) as error:
+            _require_change(json.loads(line))
+        except (ValueError, RecursionError) as error:
             raise damaged(path, ValueError(f'line {number}: {error}')) from None
+
+
+def _require_change(change: object) -> None:
+    if not isinstance(change, dict) or type(change.get('op_code')) is not int:
+        raise ValueError('no change of a search')

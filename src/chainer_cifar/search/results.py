@@ -12,7 +12,7 @@ from chainer_cifar.errors import command_line
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import journal, space
-from chainer_cifar.search.space import Range, Space, Value
+from chainer_cifar.search.space import Choice, Range, Space, Value
 from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
 
@@ -243,7 +243,7 @@ def table(found: Found, shown: int = SHOWN) -> str:
     if more > 0:
         lines.append(f'… and {more} more')
     if found.importances:
-        told = [f'{name} {share:.0%}' for name, share in found.importances.items()]
+        told = [f'{name} {100 * share:.0f} %' for name, share in found.importances.items()]
         lines.append(f'what mattered: {", ".join(told)}')
     if command := best_command(found):
         lines += [f'best: trial {found.trials[0].number}', f'  {command}']
@@ -259,6 +259,12 @@ def _drawn(values: Mapping[str, Value], searched: Space) -> dict[str, Any]:
     }
 
 
+def _axis(item: Range | Choice) -> tuple[list[str], tuple[float, float] | None, bool]:
+    if isinstance(item, Range):
+        return [], (item.low, item.high), item.log
+    return [space.write(value) for value in item.values], None, False
+
+
 def draw(found: Found) -> None:
     """Draw what mattered."""
     points = [
@@ -267,12 +273,7 @@ def draw(found: Found) -> None:
         if t.error is not None and t.twin is None
     ]
     parts = [
-        figures.Flag(
-            name,
-            [space.write(value) for value in item.values] if not isinstance(item, Range) else None,
-            isinstance(item, Range) and item.log,
-            found.importances.get(name),
-        )
+        figures.Flag(name, *_axis(item), found.importances.get(name))
         for name, item in found.space.searched.items()
     ]
     title = f'{found.folder.name}: {found.state}'

@@ -211,7 +211,7 @@ class Space:
 
     def _flag(self, name: str, values: Values) -> Value:
         value = values.get(name, self.fixed.get(name, self._preset.get(name, FIELDS[name].default)))
-        return value  # type: ignore[return-value]  # the default is one
+        return value
 
     @property
     def _preset(self) -> Mapping[str, Any]:
@@ -225,7 +225,7 @@ class Space:
             values: Of what is searched.
         """
         flags = {name: v for name, v in self.fixed.items() if self.has_meaning(name, values)}
-        return flags | values
+        return {**flags, **values}
 
     def config(self, values: Values, prefix: str = '') -> TrainConfig:
         """Make the config of a trial.

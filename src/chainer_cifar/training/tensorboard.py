@@ -120,9 +120,9 @@ class TensorBoard(extension.Extension):
                 self._write_row(row, {})
 
     def _write_row(self, row: Row, more: Mapping[str, float]) -> None:
-        values = {tag: row[column] for tag, column in TAGS.items() if column in row} | more
+        values = {tag: row[column] for tag, column in TAGS.items() if column in row}
         scalar = _tensorboardx('summary').scalar
-        for tag, value in values.items():
+        for tag, value in {**values, **more}.items():
             self._write_event(row['epoch'], summary=scalar(tag, value))
 
     def _write_histograms(self, epoch: int) -> None:

@@ -200,8 +200,8 @@ class RunFolder:
         return self._below(_SEED_FOLDER) if self.seeds.exists() else []
 
     def of_trials(self) -> list['RunFolder']:
-        """The runs of the trials of a search that are there; none of another run."""
-        return self._below(_TRIAL_FOLDER) if self.journal.exists() else []
+        """The runs of the trials of a search that are there."""
+        return self._below(_TRIAL_FOLDER)
 
     def _below(self, pattern: re.Pattern[str]) -> list['RunFolder']:
         paths = [path for root in (self.results, self.models) for path in root.glob('*[0-9]')]
@@ -222,7 +222,8 @@ class RunFolder:
 
     def delete(self) -> None:
         """Delete all files of the run, for all seeds or trials; other files in its folders stay."""
-        for run in (*self.of_seeds(), *self.of_trials()):
+        trials = self.of_trials() if self.journal.exists() else []
+        for run in (*self.of_seeds(), *trials):
             run.delete()
             with contextlib.suppress(OSError):
                 run.lock.unlink()  # a lock of many folders that go

@@ -118,6 +118,9 @@ def test_stopped_and_continued(folder, spawn, command, refused):
     assert command('evaluate', best)[0] == 0
     assert command('search', *FLAGS, '--trials', 1, '--overwrite')[0] == 0
     assert list(by_number()) == [1]
+    # Runs of a search whose journal is gone are not taken for those of a new one.
+    pathlib.Path('results/digits/journal.jsonl').rename('kept')
+    assert 'results/digits/trial_001: holds a run already' in refused('search', *FLAGS)
     kept = [path.name for path in pathlib.Path('models/digits').iterdir()]
     assert sorted(kept) == ['search.lock', 'trial_001']
 

@@ -185,7 +185,7 @@ class Search:
             if self._state_of(known.number) != 'RUNNING':  # it was at its end just now
                 claimed.release(ended=True)
                 continue
-            attempts, epochs = known.user_attrs.get('attempts', [0, 0])
+            attempts, epochs = known.user_attrs.get('attempts', [1, 0])
             done = len(known.intermediate_values)
             attempts = 1 + (attempts if done == epochs else 0)
             if attempts > DEATHS:
@@ -319,6 +319,9 @@ class Search:
         """Train, or go on; return the row of the log that gives the result."""
         config = self.settings.space.config(values, folder.name)
         reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+        # A process that was killed may not have come to this.
+        if reported and max(reported) < config.iter and trial.should_prune():
+            raise Stopped
 
         def watch(rows: Sequence[Row], last: bool = False) -> None:
             for row in rows:
@@ -383,8 +386,12 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
             could not be trained.
     """
     if not folder.journal.exists() or overwrite:
-        if not overwrite and (occupied := folder.occupied()):
-            raise UserError(f'{occupied}: holds a run already; give another --name')
+        places = [folder] if not overwrite else []
+        if not folder.journal.exists():
+            places += folder.of_trials()  # of a search whose journal is gone
+        for place in places:
+            if occupied := place.occupied():
+                raise UserError(f'{occupied}: holds a run already; give another --name')
         with _silent():
             run.require_trainable(
                 settings.space.config(values, folder.name) for values in settings.space.samples()

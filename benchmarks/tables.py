@@ -180,6 +180,7 @@ def _is_run_of(recipe, run):
 
 _ANY = (
     *('prefix', 'recipe', 'seed', 'gpu', 'processes', 'cpu_engine', 'deterministic', 'save_iter'),
+    'tensorboard',
 )
 
 

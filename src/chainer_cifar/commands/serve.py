@@ -7,7 +7,7 @@ training pictures that are most similar. Only this machine can reach it, unless 
 import argparse
 from collections.abc import Sequence
 
-from chainer_cifar import packages
+from chainer_cifar import extras
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._answer_flags import add_answer_flags, check_answer_flags
 from chainer_cifar.commands._weights_parser import load, weights_parser
@@ -25,7 +25,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
     _check(given)
     for name in _PACKAGES:
-        packages.optional(name, 'serve', 'serve')
+        extras.package(name, 'serve', 'serve')
     # These need the packages.
     from chainer_cifar.serving import app, guard, server
     from chainer_cifar.serving.answers import Answers, Settings

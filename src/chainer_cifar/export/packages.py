@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any
 
-from chainer_cifar import packages
+from chainer_cifar import extras
 
 
 def onnx() -> Any:
@@ -44,4 +44,4 @@ def onnx_chainer() -> Any:
 
 
 def _package(name: str) -> Any:
-    return packages.optional(name, 'ONNX', 'onnx')
+    return extras.package(name, 'onnx', 'ONNX')

@@ -1,4 +1,4 @@
-"""Import packages of the extras in setup.py, which `pip install .` alone does not bring."""
+"""Import the packages of an extra, which ``pip install .`` alone does not bring."""
 
 import importlib
 import sys
@@ -7,13 +7,13 @@ from typing import Any
 from chainer_cifar.errors import UserError
 
 
-def optional(name: str, what: str, extra: str) -> Any:
-    """Return a package.
+def package(name: str, extra: str, what: str) -> Any:
+    """Return the package, or module of one, that is called `name`.
 
     Args:
-        name: Of the package.
-        what: What needs it, in words.
-        extra: The extra that brings it.
+        name: As in an import.
+        extra: The extra of ours that brings it.
+        what: Needs it, for the message.
 
     Raises:
         UserError: It is not installed.

@@ -426,9 +426,10 @@ def read_settings(folder: RunFolder) -> dict[str, Any]:
     """
     if not folder.journal.exists():
         return {}
-    attributes: dict[str, Any] = journal.open_study(folder.journal).user_attrs
-    if 'version' not in attributes:
+    study = journal.open_study(folder.journal, begin=False)
+    if study is None or 'version' not in study.user_attrs:
         return {}
+    attributes: dict[str, Any] = study.user_attrs
     _check(folder, attributes)
     return attributes
 

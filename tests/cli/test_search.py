@@ -164,9 +164,9 @@ def test_what_cannot_be_trained_is_told_of(folder, command):
         (['--momentun', '0..1'], "did you mean '--momentum'"),
         (['-m', 'cnn;cnnb'], "no net is called 'cnnb', did you mean 'cnnbn'"),
         (['-m', 'vgg16;cnn', '--alpha', '1..2'], '--alpha: has no meaning for --optimizer sgd'),
-        (['-b', '10;9999'], '--batch_size'),
+        (['-b', '10;9999'], '--batch_size 9999: there are only'),
         (['--augment', 'none;jiter'], "--augment 'jiter': no augmentation is called 'jiter'"),
-        (['--normalize', 'none;imagenet'], '--normalize'),
+        (['--normalize', 'none;imagenet'], '--normalize imagenet: is for raw images'),
         (['-d', 'data/image.pkl;data/none.pkl'], 'data/none.pkl'),
         (['--lr', '0.1;1', '--trials', '0'], '--trials 0: must be a number'),
         (['--lr', '0.1;1', '--name', '../a'], '--name ../a: must be a name'),
@@ -177,7 +177,7 @@ def test_what_cannot_be_trained_is_told_of(folder, command):
     ],
 )
 def test_mistakes_are_found_before_the_first_trial(folder, refused, flags, words):
-    assert words in refused('search', *DATA.split(), *flags)
+    assert words in refused('search', *DATA.split(), '-b', '10', *flags)
     assert not pathlib.Path('results').exists() and not pathlib.Path('models').exists()
 
 

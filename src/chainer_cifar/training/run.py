@@ -200,6 +200,10 @@ def find_rate(config: TrainConfig) -> None:
 
 
 def _build(config: TrainConfig, restored: bool = False) -> _Built:
+    if config.precision == 'mixed16' and config.gpu < 0:
+        raise UserError(
+            '--precision mixed16: makes a GPU faster, not a CPU; give -g 0, or --precision float32'
+        )
     device = config.open_device()
     data = dataset.load(config.dataset, config.label)
     config.require_shape(data.shape)

@@ -23,6 +23,7 @@ import os
 import pathlib
 import select
 import shlex
+import signal
 import statistics
 import struct
 import subprocess
@@ -36,15 +37,17 @@ import parallel
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MACHINES = ('chainer-cifar-0', 'chainer-cifar-1', 'chainer-cifar-2', 'chainer-cifar-3')
 # Milliseconds from one machine to another, and millions of bits a second that each can send.
-NETWORKS = ((1.0, 100.0), (0.1, 1000.0), (1.0, 1000.0), (10.0, 1000.0))
+NETWORKS = ((1.0, 100.0), (10.0, 100.0), (1.0, 1000.0), (10.0, 1000.0))
 PACKET = 60_000  # bytes at most, many, so that this process carries a gigabit a second
-SIZES = parallel.SIZES[:11]  # up to 16 MiB
+SIZES = parallel.SIZES[:10]  # up to 4 MiB
 TRAIN = '-m residual --res_depth 1 -b 12 --lr 0.01 --sync_bn --iter 2 -p run'
 VARIABLES = {
     'PYTHONPATH': str(ROOT / 'src'),
     'OMP_NUM_THREADS': '1',
     'OMPI_MCA_mpi_yield_when_idle': '1',
+    'OMPI_MCA_mpi_event_tick_rate': '1',  # see parallel/session.py
 }
+UNTOUCHED = {'OMPI_MCA_mpi_yield_when_idle': '0', 'OMPI_MCA_mpi_event_tick_rate': '-1'}
 TUN, CREATE = 0x1001, 0x400454CA  # IFF_TUN | IFF_NO_PI, TUNSETIFF
 
 
@@ -64,18 +67,29 @@ def main():
     elif os.geteuid() or not os.path.exists('/dev/net/tun'):
         parser.error('needs root and /dev/net/tun')
     else:
-        found = []
-        for network in NETWORKS:
-            found.append(measure(*network))
-            if args.json:
-                args.json.write_text(json.dumps({'networks': found}, indent=1) + '\n')
+        networks = []
+        for delay, rate in NETWORKS:
+            with joined(delay, rate):
+                networks.append(measure(delay, rate))
+            write(args.json, {'networks': networks})
+        alone = train('alone')
+        for found in networks:
+            with joined(found['delay_ms'], found['rate_mbit']):
+                losses = train('apart')
+            found['largest_difference_of_losses'] = float(np.abs(losses / alone - 1).max())
+            print(found['largest_difference_of_losses'], flush=True)
+            write(args.json, {'networks': networks})
+
+
+def write(path, found):
+    if path:
+        path.write_text(json.dumps(found, indent=1) + '\n')
 
 
 def measure(delay, rate):
-    """Time messages and train on one network, `delay` in milliseconds, `rate` in Mbit/s."""
-    with joined(delay, rate):
-        times = {count: json.loads(start(count, [__file__, '--work'])) for count in (2, 4)}
-        loss = train()
+    """Time messages on a network, `delay` in milliseconds, `rate` in Mbit/s; fit the model."""
+    times = {n: json.loads(start(n, [__file__, '--work'])) for n in (2, 4)}
+    untouched = json.loads(start(2, [__file__, '--work'], variables=UNTOUCHED))['float32']
     latency, bandwidth = parallel.fit({count: row['float32'] for count, row in times.items()})
     size = str(4 * SIZES[-1])
     found = {
@@ -84,11 +98,9 @@ def measure(delay, rate):
         'latency_ms': latency * 1e3,
         'bandwidth_mbit': bandwidth * 8e-6,
         'float16_gain': {n: row['float32'][size] / row['float16'][size] for n, row in times.items()},
-        'largest_difference_of_losses': loss,
-        'seconds': times,
     }
-    print({name: value for name, value in found.items() if name != 'seconds'}, flush=True)
-    return found
+    print(found, flush=True)
+    return found | {'seconds': times, 'seconds_untouched': untouched}
 
 
 @contextlib.contextmanager
@@ -108,7 +120,11 @@ def joined(delay, rate):
             network.terminate()
             network.wait()
         for name in MACHINES:
-            subprocess.run(['ip', 'netns', 'delete', name], stderr=subprocess.DEVNULL, check=False)
+            listed = subprocess.run(['ip', 'netns', 'pids', name], capture_output=True, text=True)
+            for pid in listed.stdout.split():  # after an error or Ctrl-C
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            subprocess.run(['ip', 'netns', 'delete', name], stderr=subprocess.DEVNULL)
 
 
 def address(number):
@@ -120,7 +136,7 @@ def carry(delay, rate):
     devices = [open_device(number) for number in range(len(MACHINES))]
     waiting = [collections.deque() for _ in devices]  # those on their way, by who sent them
     free = [0.0] * len(devices)  # when each has sent what it got
-    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # keep the times, whoever computes
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))  # at once; it sleeps in between
     print('up', flush=True)
     while True:
         now = time.monotonic()
@@ -138,6 +154,13 @@ def carry(delay, rate):
                 begin = max(free[sender], time.monotonic())
                 free[sender] = begin + 8e-6 * len(packet) / rate
                 waiting[sender].append((free[sender] + 1e-3 * delay, target, packet))
+
+
+def come_first():
+    """Let other work on this machine wait for this process."""
+    os.nice(-20)
+    with contextlib.suppress(OSError):  # in such a group the nice value counts inside only
+        pathlib.Path('/proc/self/autogroup').write_text('-20')
 
 
 def open_device(number):
@@ -162,7 +185,7 @@ def enter(host, command):
     os.execvp('ip', ['ip', 'netns', 'exec', name, 'unshare', '--uts', 'sh', '-c', own])
 
 
-def start(count, arguments, cwd=None):
+def start(count, arguments, cwd=ROOT, variables=None):
     """Run a Python program on `count` machines by mpirun; its last line of output."""
     from chainer_cifar.parallel import launch
 
@@ -174,10 +197,10 @@ def start(count, arguments, cwd=None):
         *itertools.chain(*(('-x', name) for name in VARIABLES)),
         *(sys.executable, *map(str, arguments)),
     ]
-    inside = f'cd {shlex.quote(str(cwd or ROOT))} && {shlex.join(command)}'
+    inside = f'cd {shlex.quote(str(cwd))} && {shlex.join(command)}'
     done = subprocess.run(
         [sys.executable, __file__, '--enter', address(0), inside],
-        env={**os.environ, **VARIABLES},
+        env={**os.environ, **VARIABLES, **(variables or {})},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -187,11 +210,11 @@ def start(count, arguments, cwd=None):
 
 
 def work():
-    """Time messages as one of the processes, on a machine that other work may share."""
+    """Time messages as one of the processes; other work gets what is left of the cores."""
     from chainer_cifar.parallel import environment, session, world
 
     session.connect(environment.started_processes(), False)
-    os.nice(-15)
+    come_first()
     exact = world.current.communicator.mean_in_place
     ways = {'float32': exact, 'float16': mean_by_float16}
     print(json.dumps({way: parallel.messages(mean, SIZES, 3) for way, mean in ways.items()}))
@@ -214,25 +237,21 @@ def mean_by_float16(arrays):
     array[:] = own.view(np.float16)
 
 
-def train():
-    """Train on two machines and here; the largest relative difference of the losses."""
+def train(way):
+    """Train in two processes on two machines, or in one here; the losses of all epochs."""
     sys.path.insert(0, str(ROOT / 'tests'))
     import runs
 
     with tempfile.TemporaryDirectory() as folder:
-        losses = []
-        for way in ('apart', 'here'):
-            cwd = pathlib.Path(folder) / way
-            cwd.mkdir()
-            runs.write_data(cwd / 'dataset', n_train=60, n_test=20)
-            command = [ROOT / 'src/train.py', *TRAIN.split()]
-            if way == 'apart':
-                start(2, command, cwd)
-            else:
-                runs.train(*command[1:], cwd=cwd).check_returncode()
-            rows = json.loads((cwd / 'results/run/log.json').read_text())
-            losses.append([row[name] for row in rows for name in sorted(row) if 'loss' in name])
-    return float(np.abs(np.divide(*losses) - 1).max())
+        runs.write_data(pathlib.Path(folder) / 'dataset', n_train=60, n_test=20)
+        command = [ROOT / 'src/train.py', *TRAIN.split()]
+        if way == 'apart':
+            start(2, command, folder)
+        else:
+            variables = {**os.environ, **VARIABLES}
+            subprocess.run([sys.executable, *command], cwd=folder, env=variables, check=True)
+        rows = json.loads((pathlib.Path(folder) / 'results/run/log.json').read_text())
+    return np.array([row[name] for row in rows for name in sorted(row) if 'loss' in name])
 
 
 if __name__ == '__main__':

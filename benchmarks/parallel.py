@@ -191,7 +191,7 @@ def messages(mean=None, sizes=SIZES, rounds=7):
 def fit(times):
     """Latency in seconds and bytes a second, by least squares of relative errors."""
     rows = [
-        (2 * math.log2(count), 2 * (count - 1) / count * int(size), seconds)
+        (*_shares(count, int(size)), seconds)
         for count, by_size in times.items()
         for size, seconds in by_size.items()
     ]
@@ -201,13 +201,22 @@ def fit(times):
     return max(float(latency), 0.0), 1 / max(float(slowness), 1e-15)
 
 
+def model(count, size, latency, bandwidth):
+    """Seconds in which `count` processes average `size` bytes, by the formula above."""
+    steps, share = _shares(count, size)
+    return steps * latency + share / bandwidth
+
+
+def _shares(count, size):
+    return 2 * math.log2(count), 2 * (count - 1) / count * size
+
+
 def predict(row, latency, bandwidth):
     """For each of `SCALES`, with as many images a process as measured: seconds and efficiency."""
     compute = row['seconds']['2x1'] * (1 - row['share_of_communication'])
     found = {}
     for count in SCALES:
-        exchange = 2 * math.log2(count) * latency
-        exchange += 2 * (count - 1) / count * row['bytes'] / bandwidth
+        exchange = model(count, row['bytes'], latency, bandwidth)
         found[count] = {'seconds': compute + exchange, 'efficiency': compute / (compute + exchange)}
     return found
 

@@ -22,6 +22,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'src'))
 
+import parallel  # noqa: E402
 from cpu_training import NETS, share  # noqa: E402
 
 from chainer_cifar import device as devices  # noqa: E402
@@ -31,6 +32,7 @@ from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
+NETWORK = ROOT / 'benchmarks' / 'network.json'  # of `network.py --json`
 DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
 
 
@@ -296,6 +298,26 @@ def profile_table():
         )
 
 
+def network_table():
+    """Messages between machines: measured, and what the model says of the network as it was set."""
+    yield (
+        *('network', 'machines', '16 bytes, ms', 'model', '4 MiB, ms', 'model'),
+        *('in float16', '16 bytes, Open MPI as it is'),
+    )
+    for row in json.loads(NETWORK.read_text(encoding='utf-8'))['networks']:
+        delay, rate = row['delay_ms'], row['rate_mbit']
+        network = f'{delay:g} ms, {rate:g} Mbit/s'
+        for count, times in row['seconds'].items():
+            cells = []
+            for size in ('16', str(4 << 20)):
+                model = parallel.model(int(count), int(size), delay / 1e3, rate * 1e6 / 8)
+                cells += [f'{seconds * 1e3:.3g}' for seconds in (times['float32'][size], model)]
+            cells.append(f'{times["float16"][size] * 1e3:.3g}')
+            untouched = row['seconds_untouched']['16'] * 1e3
+            yield network, count, *cells, f'{untouched:.3g}' if count == '2' else ''
+            network = ''
+
+
 def _runs():
     return [_run(path.stem) for path in sorted(RUNS.glob('*.json'))]
 
@@ -355,6 +377,7 @@ TABLES = {
     'settings': settings_table,
     'airbench': airbench_table,
     'profile': profile_table,
+    'network': network_table,
 }
 
 

@@ -8,6 +8,7 @@ Whatever changes with time is a pure function of it: the learning rate is one of
 random number one of (seed, iteration). So any snapshot continues bit for bit.
 """
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -117,8 +118,11 @@ def create(
         del evaluated['valid']
 
     folder = RunFolder(config.prefix)
+    first = world.current.first
     trainer = chainer.training.Trainer(
-        updater, lambda trainer: is_over(config, updater, log), out=folder.results
+        updater,
+        lambda trainer: is_over(config, updater, log),
+        out=folder.results if first else pathlib.Path(),  # Chainer makes it, on other machines, too
     )
     # Evaluate this net, and keep its weights as the result.
     judged = average.net if average else net
@@ -127,7 +131,7 @@ def create(
     trainer.extend(FailOnNonNumber(net))
     trainer.extend(Evaluate(judged, evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
     trainer.extend(log)
-    if world.current.first:
+    if first:
         best = BestWeights(log, judged, folder, config.save_iter)
         trainer.extend(best, trigger=(1, 'epoch'))
         trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))

@@ -166,7 +166,7 @@ def train(name, batch_size, steps):
     }
 
 
-def messages(mean=None, sizes=SIZES, rounds=7):
+def messages(mean=None, sizes=SIZES, rounds=7, most=20):
     """Median seconds in which all processes average a buffer, by its bytes.
 
     Several in a row are timed, since after a barrier no two processes begin at once.
@@ -177,7 +177,7 @@ def messages(mean=None, sizes=SIZES, rounds=7):
     mean = mean or here.communicator.mean_in_place
     for size in sizes:
         array, seconds = np.zeros(size, np.float32), []
-        in_a_row = max(3, min(20, 2**20 // size))
+        in_a_row = max(3, min(most, 2**20 // size))
         for _ in range(rounds):
             here.barrier()
             begin = time.perf_counter()

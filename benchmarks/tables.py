@@ -22,9 +22,9 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'src'))
 
-import parallel  # noqa: E402
 from cpu_training import NETS, share  # noqa: E402
 
+import parallel  # noqa: E402
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import nets  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
@@ -301,8 +301,8 @@ def profile_table():
 def network_table():
     """Messages between machines: measured, and what the model says of the network as it was set."""
     yield (
-        *('network', 'machines', '16 bytes, ms', 'model', '4 MiB, ms', 'model'),
-        *('in float16', '16 bytes, Open MPI as it is'),
+        *('network', 'machines', '16 bytes', 'model', '4 MiB', 'model', '4 MiB by a ring'),
+        '4 MiB as float16',
     )
     for row in json.loads(NETWORK.read_text(encoding='utf-8'))['networks']:
         delay, rate = row['delay_ms'], row['rate_mbit']
@@ -311,10 +311,9 @@ def network_table():
             cells = []
             for size in ('16', str(4 << 20)):
                 model = parallel.model(int(count), int(size), delay / 1e3, rate * 1e6 / 8)
-                cells += [f'{seconds * 1e3:.3g}' for seconds in (times['float32'][size], model)]
-            cells.append(f'{times["float16"][size] * 1e3:.3g}')
-            untouched = row['seconds_untouched']['16'] * 1e3
-            yield network, count, *cells, f'{untouched:.3g}' if count == '2' else ''
+                cells += [times['float32'][size], model]
+            cells += [times[way][size] for way in ('ring', 'float16')]
+            yield network, count, *(f'{cell * 1e3:.3g}' for cell in cells)
             network = ''
 
 

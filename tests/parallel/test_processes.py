@@ -219,25 +219,37 @@ def test_what_only_the_first_cannot_write_ends_all(tmp_path):
     assert 'models/run/epoch-0001.npz: ' in done.stderr
 
 
-RAISE = """
-import os
+BREAK = """
+import os, sys
 if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
     import chainer_compat
     from chainer_cifar.training import trainer
     def fail(*arguments):
-        raise OSError(28, 'No space left on device', 'scratch')
+        {}
     trainer.loss_and_errors = fail
 """
 
 
-def test_what_only_another_than_the_first_cannot_do_ends_all(tmp_path):
+@pytest.mark.parametrize(
+    ('what', 'status', 'first', 'last'),
+    [
+        (
+            "raise OSError(28, 'No space left on device', 'scratch')",
+            2,
+            'train.py: error: process 1 (on ',
+            'scratch: No space left on device',
+        ),
+        ('sys.exit(0)', 1, 'process 1 (on ', 'RuntimeError: sys.exit(0) while training'),
+    ],
+)
+def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, first, last):
     folder = new_folder(tmp_path, 'x')
     (tmp_path / 'site').mkdir()
-    (tmp_path / 'site/sitecustomize.py').write_text(RAISE)
+    (tmp_path / 'site/sitecustomize.py').write_text(BREAK.format(what))
     paths = os.pathsep.join([str(runs.SCRIPT.parent), str(tmp_path / 'site')])
     done = train(folder, '--iter', 3, '--processes', 2, PYTHONPATH=paths)
-    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
-    assert 'error: process 1 (on ' in done.stderr and 'scratch: No space left' in done.stderr
+    assert done.returncode == status, done.stderr
+    assert done.stderr.startswith(first) and done.stderr.endswith(f'{last}\n'), done.stderr
     assert json.loads((folder / 'results/run/config.json').read_text())
 
 

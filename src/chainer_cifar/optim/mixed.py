@@ -101,6 +101,7 @@ class Masters(Average):
                 if param.dtype == np.float16:
                     param.update_rule._fp32_param = masters[name]
 
+
 def _unscale(optimizer: chainer.Optimizer) -> None:
     """Take the scale out of gradients in float32, before the hooks of update rules.
 
@@ -110,4 +111,3 @@ def _unscale(optimizer: chainer.Optimizer) -> None:
         if param.dtype == np.float32 and param._loss_scale is not None:
             param.grad /= param._loss_scale
             param._loss_scale = None
-

@@ -16,10 +16,9 @@ import chainer
 import filelock
 import numpy as np
 
-from chainer_cifar import __version__, runs
+from chainer_cifar import __version__, figures, runs
 from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
-from chainer_cifar import figures
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import dataset, input_transform, normalize
 from chainer_cifar.data.dataset import Dataset

@@ -313,7 +313,7 @@ def network_table():
                 model = parallel.model(int(count), int(size), delay / 1e3, rate * 1e6 / 8)
                 cells += [times['float32'][size], model]
             cells += [times[way][size] for way in ('ring', 'float16')]
-            yield network, count, *(f'{cell * 1e3:.3g}' for cell in cells)
+            yield network, count, *(f'{cell * 1e3:.{1 if cell < 0.1 else 0}f}' for cell in cells)
             network = ''
 
 

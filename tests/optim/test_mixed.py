@@ -5,12 +5,15 @@ import chainer.functions as F
 import numpy as np
 import pytest
 
+from chainer_cifar import cli
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
 from chainer_cifar.optim import mixed, optimizers
 from chainer_cifar.optim.losses import accuracy, smoothed_cross_entropy
 from tiny_net import Tiny
 from training_step import step
+
+pytestmark = pytest.mark.filterwarnings('ignore:Non finite', 'ignore:overflow', 'ignore:invalid')
 
 
 @pytest.fixture
@@ -119,6 +122,14 @@ def test_gradients_that_overflow_without_a_scale_end_the_run():
     optimizer.update(model, x, t)
     with pytest.raises(UserError, match='diverged: the gradients overflow in float16'):
         masters.after_update(1, 0)
+
+
+def test_not_on_a_cpu(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.run('train', ['--precision', 'mixed16'], 'train.py') == 2
+    err = capsys.readouterr().err
+    assert err.startswith('train.py: error: --precision mixed16: makes a GPU faster, not a CPU')
+    assert err.count('\n') == 1 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

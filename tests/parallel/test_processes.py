@@ -187,14 +187,14 @@ def test_stop_interrupt_and_resume_bit_for_bit_and_with_another_number(tmp_path)
     assert other.returncode == 0 and 'within rounding' in other.stderr
 
 
-def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
+def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
     folder = new_folder(tmp_path, 'x')
     runs.write_data(folder / 'other', seed=1, n_train=60, n_test=20)
     mpirun = [find_mpirun(), *ROOT, '--oversubscribe', '--bind-to', 'none']
     own = ['-np', '1', *command('--iter', 1)]
     other = ['-d', 'other/image.pkl', '-l', 'other/label.pkl']
     found = []
-    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2):
+    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2), (['--lr', '1'], 2):
         done = subprocess.run(
             [*mpirun, *own, '--overwrite', ':', *own, '--overwrite', *more],
             cwd=folder,
@@ -208,6 +208,7 @@ def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
         found += lines
     assert 'of process 1 ' in found[0] and 'differs' in found[0]
     assert 'error: process 1 (on ' in found[1] and 'missing.pkl' in found[1]
+    assert 'error: the command line of process 1 (on ' in found[2] and 'differs' in found[2]
 
 
 def test_what_only_the_first_cannot_write_ends_all(tmp_path):

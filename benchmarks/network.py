@@ -1,6 +1,6 @@
 """Train on several machines: network namespaces of this one, joined by a network of a set speed.
 
-    sudo python benchmarks/network.py [--json FILE]      needs Linux, root, ip and /dev/net/tun
+    python benchmarks/network.py [--json FILE]      needs Linux, root, ip, tc and /dev/net/tun
 
 Each namespace has a name, an address and one network device. `carry` brings the packets from one to
 the other: it sends them at a set rate, and hands each over after a set delay. (The kernel's netem

@@ -23,7 +23,7 @@ from chainer_cifar import runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands import dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.data import listing, picture_table, scan, scan_report, store, usable
+from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
@@ -161,6 +161,8 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     kept, left_out = usable.choose(found, looked)
     for line in (*left_out, *scan_report.warnings(looked)):
         tell(f'warning: {given.pictures}: {line}')
+    if given.init == 'auto' and not plan.pretrained_there():
+        tell(f'begins with random weights; those of ImageNet would know more: {plan.package()}')
     return _Chosen(kept, looked, page)
 
 
@@ -263,9 +265,10 @@ def _epochs(
         count = plan.epochs(seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs)
         content['epochs'][stage.suffix] = count
         _write(folder, content)
-        print(f'\nabout {speed.rate:.0f} images/s: {count} epochs in {seconds / 60:.3g} minutes')
-    epochs: int = content['epochs'][stage.suffix]
-    return epochs
+        epochs = '1 epoch' if count == 1 else f'{count} epochs'
+        print(f'\nabout {speed.rate:.0f} images/s: {epochs} in {seconds / 60:.3g} minutes')
+    chosen: int = content['epochs'][stage.suffix]
+    return chosen
 
 
 def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> None:
@@ -319,13 +322,14 @@ def _tell_next(given: argparse.Namespace, folder: pathlib.Path) -> None:
         f'  classify a picture     {command_line(f"predict {name} PICTURE")}\n'
         f'  see what it looks at   {command_line(f"visualize {name}")}'
     )
-    again = f'fit {shlex.quote(str(given.pictures))} --name {name}'
-    typed = _typed(given)
+    again, typed = f'fit {shlex.quote(str(given.pictures))}', _typed(given)
     if not given.folds:
-        print(f'  find wrong labels      {command_line(f"{again} --folds 5 {typed}".rstrip())}')
+        own = '' if given.name == _default_name(given.pictures) else f'--name {name}'
+        words = ' '.join(filter(None, [again, '--folds 5', own, typed]))
+        print(f'  find wrong labels      {command_line(words)}')
     if done.planned < plan.MOST_EPOCHS:
-        longer = f'{again}2 --minutes {3 * given.minutes:g} {typed}'.rstrip()
-        print(f'  train for longer       {command_line(longer)}')
+        words = f'{again} --name {name}2 --minutes {3 * given.minutes:g} {typed}'.rstrip()
+        print(f'  train for longer       {command_line(words)}')
 
 
 def _typed(given: argparse.Namespace) -> str:
@@ -348,6 +352,10 @@ _DEFAULTS: dict[str, Any] = {
     'init': 'auto',
     'leaks': False,
 }
+
+
+def _default_name(pictures: pathlib.Path) -> str:
+    return pictures.resolve().stem
 
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
@@ -410,7 +418,9 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     given.pictures = pathlib.Path(given.pictures)
     if not given.pictures.exists():
         raise UserError(f'{given.pictures}: no such folder of pictures, nor CSV file')
-    given.name = given.name or given.pictures.resolve().stem
+    if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
+        raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
+    given.name = given.name or _default_name(given.pictures)
     path = pathlib.PurePath(given.name)
     if path.is_absolute() or '..' in path.parts or not path.parts:
         raise UserError(f'--name {given.name}: must be a name, not a path out')
@@ -421,7 +431,7 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     if given.init not in INITS:
         raise UserError(f"--init '{given.init}': must be one of {', '.join(INITS)}")
     if given.init == 'imagenet' and not plan.pretrained_there():
-        raise UserError(f'--init imagenet: {plan.install()}')
+        raise UserError(f'--init imagenet: package {plan.package()}')
     if given.folds and not 2 <= given.folds <= 100:
         raise UserError(f'--folds {given.folds}: must be 0, or a number from 2 to 100')
     return given

@@ -35,10 +35,10 @@ def pretrained_there() -> bool:
     return importlib.util.find_spec(PRETRAINED[MobileNetV2].package) is not None
 
 
-def install() -> str:
-    """Say how to install them."""
+def package() -> str:
+    """Say that they are missing, and how to install them."""
     known = PRETRAINED[MobileNetV2]
-    return f'package {known.package} is missing: {known.install}'
+    return f'{known.package} is missing: {known.install}'
 
 
 def size(scan: Scan, pretrained: bool) -> int:

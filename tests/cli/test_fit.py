@@ -85,6 +85,18 @@ def test_one_picture(refused, tmp_path):
 QUICK = ('--minutes', '0.001', '--size', '16', '--init', 'none')
 
 
+class Nothing:
+    @staticmethod
+    def main(argv, prog):
+        print('not here:', prog)
+
+
+class Stopped:
+    @staticmethod
+    def main(argv, prog):
+        raise KeyboardInterrupt
+
+
 @pytest.fixture
 def fitted(tmp_path, monkeypatch, capsys):
     """Runs ``fit own …``, two classes of eight pictures each: (exit status, stdout, last line)."""
@@ -92,6 +104,10 @@ def fitted(tmp_path, monkeypatch, capsys):
     for number, name in enumerate(('犬 a', 'b')):
         for i in range(8):
             picture(tmp_path / 'own' / name / f'{i}.png', 10 * number + i)
+
+    # These take most of the time, and test_api.py has them.
+    for name in ('evaluate', 'report'):
+        monkeypatch.setitem(fit._COMMANDS, name, Nothing)
 
     def fitted(*arguments):
         status = cli.run('fit', ['own', *QUICK, *map(str, arguments)], 'fit.py')
@@ -109,12 +125,6 @@ def weights(name):
 
 def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch, capsys):
     for name in ('dataset', 'train', 'evaluate', 'report'):
-
-        class Stopped:
-            @staticmethod
-            def main(argv, prog):
-                raise KeyboardInterrupt
-
         with monkeypatch.context() as patch:
             patch.setitem(fit._COMMANDS, name, Stopped)
             status, _, last = fitted()
@@ -124,21 +134,12 @@ def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch,
     status, out, _ = fitted()
     assert status == 0 and 'is trained already' in out and 'of 2 pictures' in out
     stopped = weights('own')
-    assert cli.run('train', [*_as_typed(out, 'own'), '--prefix', 'whole'], 'train.py') == 0
+    flags = {**fit._flags_of(fit.RunFolder('own')), 'prefix': 'whole'}
+    assert cli.run('train', fit._as_arguments(flags), 'train.py') == 0
     assert weights('whole') == stopped
 
 
-def _as_typed(out, name):
-    flags = fit._flags_of(fit.RunFolder(name))
-    return fit._as_arguments({key: value for key, value in flags.items() if key != 'prefix'})
-
-
 def test_other_minutes_are_measured_anew(fitted, monkeypatch):
-    class Stopped:
-        @staticmethod
-        def main(argv, prog):
-            raise KeyboardInterrupt
-
     def speed(config):
         return run.Speed(rate=20, train=10, evaluate=0)
 
@@ -161,7 +162,7 @@ def test_ctrl_c_while_it_starts_again(fitted, monkeypatch, capsys):
         assert fitted('--overwrite')[::2] == (130, 'fit.py: interrupted')
     assert weights('own') == before  # nothing was touched yet
     with monkeypatch.context() as patch:
-        patch.setattr(fit.dataset, 'main', stop)
+        patch.setitem(fit._COMMANDS, 'dataset', Stopped)
         status, _, last = fitted('--overwrite')
     assert status == 130 and 'the same command without --overwrite goes on' in last
     assert fitted()[0] == 0

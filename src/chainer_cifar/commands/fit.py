@@ -225,9 +225,10 @@ def _write_listing(kept: Listing, path: pathlib.Path) -> None:
 def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, Any]) -> None:
     """Train what is not trained yet, each stage within its share of the time."""
     images, labels = folder / store.RAW_FOLDER, folder / store.LABEL_FILE
-    count = len(store.read_labels(labels)['train'])
+    known = store.read_labels(labels)
+    count, own_valid = len(known['train']), store.VALID in known
     before = ''
-    for stage in plan.stages(content['pretrained'], count, content['imbalance']):
+    for stage in plan.stages(content['pretrained'], count, content['imbalance'], own_valid):
         run_folder = RunFolder(given.name + stage.suffix)
         flags = {
             **stage.flags,
@@ -279,6 +280,7 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
         _step('train', ['--resume', '-p', folds.name])
         return
     flags = {**_flags_of(whole), 'folds': given.folds, 'prefix': folds.name}
+    flags.pop('no_valid_data', None)  # each fold validates once
     if content['pretrained']:
         flags['init'] = 'imagenet'  # the weights of the run have seen all folds
     minutes = given.folds * history.read_one(whole).summary['seconds'] / 60

@@ -77,6 +77,15 @@ def test_a_leak(refused, tmp_path):
     assert '1 pictures are in training and in the test' in error and '--leaks' in error
 
 
+def test_a_class_of_the_test_part_alone(refused, tmp_path):
+    for part, names in (('train', 'ab'), ('test', 'abc')):
+        for name in names:
+            for i in range(3):
+                seed = 100 * (part == 'test') + 10 * ord(name) + i
+                picture(tmp_path / 'own' / part / name / f'{i}.png', seed)
+    assert "own: class 'c' has 0 pictures in its train part" in refused('own')
+
+
 def test_one_picture(refused, tmp_path):
     picture(tmp_path / 'a.PNG', 1)
     assert 'a.PNG: is one picture; give the folder' in refused('a.PNG')

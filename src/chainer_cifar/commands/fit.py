@@ -159,6 +159,7 @@ def _choose(given: argparse.Namespace) -> _Chosen:
             f'{printable(one)} and {printable(other)}; take one of each away, or give --leaks'
         )
     kept, left_out = usable.choose(found, looked)
+    listing.split(kept, given.test, given.seed)  # dataset will, when an earlier run is gone
     for line in (*left_out, *scan_report.warnings(looked)):
         tell(f'warning: {given.pictures}: {line}')
     if given.init == 'auto' and not plan.pretrained_there():

@@ -31,7 +31,7 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
     Raises:
         UserError: Fewer than two classes are left.
     """
-    divided = len(found.places(TEST)) > 0
+    divided, grouped = len(found.places(TEST)) > 0, found.grouped
     usable = np.ones(len(found), bool)
     usable[list(looked.problems)] = False
     told = []
@@ -55,8 +55,9 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
                 f'left out what has fewer than {LEAST_GROUPS} different pictures: {", ".join(few)}'
             )
     if len(np.unique(found.labels[usable])) < 2:
+        each = ' (one of each group counts)' if grouped else ''
         raise UserError(
-            f'{found.name}: fewer than two classes have {LEAST_GROUPS} different pictures; '
+            f'{found.name}: fewer than two classes have {LEAST_GROUPS} different pictures{each}; '
             f'add pictures'
         )
     return found.at(np.flatnonzero(usable)), told

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import dataclasses
 import io
-import json
 import os
 import pathlib
 import shlex
@@ -21,14 +20,14 @@ import numpy as np
 
 from chainer_cifar import runs
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.commands import dataset, evaluate, report, train
+from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError, command_line, prefixed
-from chainer_cifar.evaluation import history
+from chainer_cifar.evaluation import comparison, history
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable, tell
@@ -37,8 +36,7 @@ from chainer_cifar.training.snapshot import Interrupted
 
 TAKES_BATCH_SIZE = False
 
-VERSION = 1  # of fit.json
-LISTING, SETTINGS, SCAN = 'listing.csv', 'fit.json', 'scan.txt'  # in the folder of the data
+LISTING, SCAN = 'listing.csv', 'scan.txt'  # in the folder of the data
 INITS = ('auto', 'imagenet', 'none')
 
 
@@ -47,7 +45,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     folder = pathlib.Path('dataset', given.name)
     settings = _settings(given)
     _refuse_other(folder, settings, given)
-    content = {} if given.overwrite else _read(folder)
+    content = {} if given.overwrite else _fit_note.read(folder)
     chosen = None if content.get('prepared') else _choose(given)
     try:
         if chosen is None:
@@ -78,18 +76,17 @@ def _folds(given: argparse.Namespace) -> RunFolder:
 def _refuse_other(
     folder: pathlib.Path, settings: Mapping[str, Any], given: argparse.Namespace
 ) -> None:
-    path = folder / SETTINGS
+    path = folder / _fit_note.NAME
     if given.overwrite and (path.exists() or not folder.exists()):
         return
     advice = 'give the same flags, another --name, or --overwrite to start again'
     if path.exists():
-        before = _read(folder)['settings']
+        before = _fit_note.read(folder)['settings']
         different = [name for name in settings if before.get(name) != settings[name]]
         if different:
             name = different[0]
-            raise UserError(
-                f'{folder}: was made with {name} {before[name]!r}, not {settings[name]!r}; {advice}'
-            )
+            old, new = before.get(name), settings[name]
+            raise UserError(f'{folder}: was made with {name} {old!r}, not {new!r}; {advice}')
         folds = _folds(given)
         if given.folds and folds.seeds.exists():
             count = len(history.read_several(folds).seeds)
@@ -97,41 +94,6 @@ def _refuse_other(
                 raise UserError(f'--folds {given.folds}: {folds.results} has {count}; {advice}')
     elif (occupied := RunFolder(given.name).occupied()) or folder.exists():
         raise UserError(f'{occupied or folder}: is there already, and not from fit; give --name')
-
-
-_TYPES: dict[str, type] = {
-    'version': int,
-    'settings': dict,
-    'pretrained': bool,
-    'imbalance': float,
-    'prepared': bool,
-    'minutes': float,
-    'epochs': dict,
-}
-
-
-def _read(folder: pathlib.Path) -> dict[str, Any]:
-    """Read fit.json; empty if there is none."""
-    path = folder / SETTINGS
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(content, dict) or content.get('version') != VERSION:
-            raise ValueError(f'not of version {VERSION}')
-        for name, kind in _TYPES.items():
-            if type(content.get(name)) is not kind:
-                raise ValueError(f"'{name}' in it is no {kind.__name__}")
-        if not all(type(count) is int and count > 0 for count in content['epochs'].values()):
-            raise ValueError("'epochs' in it are no numbers")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
-    return content
-
-
-def _write(folder: pathlib.Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(folder / SETTINGS, 'w') as file:
-        json.dump(content, file, indent=1)
 
 
 class _Chosen(NamedTuple):
@@ -180,7 +142,7 @@ def _prepare(
             RunFolder(f'{given.name}{suffix}').delete()
     counts = np.bincount(kept.labels)
     content = {
-        'version': VERSION,
+        'version': _fit_note.VERSION,
         'settings': dict(settings),
         'pretrained': pretrained,
         'imbalance': float(counts.max() / counts[counts > 0].min()),
@@ -189,7 +151,7 @@ def _prepare(
         'epochs': {},
     }
     # First of all: it says whose folder this is, should the rest be interrupted.
-    _write(folder, content)
+    _fit_note.write(folder, content)
     _write_listing(kept, path)
     with atomic_write(folder / SCAN, 'w') as file:
         file.write(f'{chosen.page}\n')
@@ -199,7 +161,7 @@ def _prepare(
         flags += ['--test', given.test]
     _step('dataset', flags)
     content['prepared'] = True
-    _write(folder, content)
+    _fit_note.write(folder, content)
     return content
 
 
@@ -266,7 +228,7 @@ def _epochs(
         seconds = 60 * given.minutes * stage.share
         count = plan.epochs(seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs)
         content['epochs'][stage.suffix] = count
-        _write(folder, content)
+        _fit_note.write(folder, content)
         epochs = '1 epoch' if count == 1 else f'{count} epochs'
         print(f'\nabout {speed.rate:.0f} images/s: {epochs} in {seconds / 60:.3g} minutes')
     chosen: int = content['epochs'][stage.suffix]
@@ -321,18 +283,31 @@ def _tell_next(given: argparse.Namespace, folder: pathlib.Path) -> None:
     print(
         f'\ntest error {best["test_error"]:.2f} % (accuracy {100 - best["test_error"]:.2f} %) of '
         f'{count:,} pictures\n'
-        f'report     {RunFolder(given.name).page}\n\nWhat to do next:\n'
+        f'report     {RunFolder(given.name).page}{_of_folds(given)}\n\nWhat to do next:\n'
         f'  classify a picture     {command_line(f"predict {name} PICTURE")}\n'
         f'  see what it looks at   {command_line(f"visualize {name}")}'
     )
     again, typed = f'fit {shlex.quote(str(given.pictures))}', _typed(given)
-    if not given.folds:
+    if not _folds(given).seeds.exists():
         own = '' if given.name == _default_name(given.pictures) else f'--name {name}'
         words = ' '.join(filter(None, [again, '--folds 5', own, typed]))
         print(f'  find wrong labels      {command_line(words)}')
     if done.planned < plan.MOST_EPOCHS:
         words = f'{again} --name {name}2 --minutes {3 * given.minutes:g} {typed}'.rstrip()
         print(f'  train for longer       {command_line(words)}')
+
+
+def _of_folds(given: argparse.Namespace) -> str:
+    """Lines on the cross-validation, if there was one."""
+    folds = _folds(given)
+    if not folds.seeds.exists():
+        return ''
+    found = history.read_several(folds)
+    spread = comparison.measured(found)['last_valid_error']
+    told = f'error {spread.text(".2f")} %, ' if spread else ''
+    suspects = folds.results / runs.SUSPECTS_TABLE
+    line = f'\nfolds      {told}{found.state}: {folds.results}'
+    return f'{line}\nsuspects   {suspects}' if suspects.exists() else line
 
 
 def _typed(given: argparse.Namespace) -> str:

@@ -194,8 +194,8 @@ def _read(each: Picture, shape: Any, how: str) -> NDArray[np.uint8]:
     if isinstance(each, np.ndarray):
         array = each
         try:
-            if not array.size:
-                raise ValueError('it is empty')
+            if not array.size or array.ndim not in (2, 3):
+                raise ValueError('not of this shape')
             each = Image.fromarray(array)
         except (TypeError, ValueError) as error:
             raise UserError(

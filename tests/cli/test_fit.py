@@ -15,7 +15,7 @@ from PIL import Image
 import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
-from chainer_cifar.training import run
+from chainer_cifar.training import plan, run
 
 
 def picture(path, seed):
@@ -148,6 +148,28 @@ def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch,
     flags = {**fit._flags_of(fit.RunFolder('own')), 'prefix': 'whole'}
     assert cli.run('train', fit._as_arguments(flags), 'train.py') == 0
     assert weights('whole') == stopped
+
+
+def test_the_second_stage_begins_with_the_weights_of_the_first(fitted, monkeypatch):
+    (only,) = plan.stages(False, 14, 1, False)
+    stages = [plan.Stage('_frozen', only.flags | {'freeze': 'bconv1'}, 0.5, 1), only]
+    monkeypatch.setattr(plan, 'stages', lambda *known: stages)
+    train = fit._COMMANDS['train']
+
+    class StoppedInTheSecond:
+        @staticmethod
+        def main(argv, prog):
+            if argv[argv.index('--prefix') + 1] == 'own':
+                raise KeyboardInterrupt
+            train.main(argv, prog)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(fit._COMMANDS, 'train', StoppedInTheSecond)
+        assert fitted()[0] == 130
+    status, out, _ = fitted()
+    assert status == 0 and 'results/own_frozen: is trained already' in out
+    assert fit._flags_of(fit.RunFolder('own'))['init'] == 'models/own_frozen'
+    assert 'from models/own_frozen/best.npz' in out
 
 
 def test_other_minutes_are_measured_anew(fitted, monkeypatch):

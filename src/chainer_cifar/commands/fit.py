@@ -8,6 +8,7 @@ same command goes on.
 import argparse
 import contextlib
 import dataclasses
+import gc
 import io
 import os
 import pathlib
@@ -225,6 +226,7 @@ def _epochs(
     if stage.suffix not in content['epochs']:
         with contextlib.redirect_stdout(io.StringIO()):  # training says the same again
             speed = run.measure(TrainConfig(**flags))
+        gc.collect()  # the net, before training makes its own
         seconds = 60 * given.minutes * stage.share
         count = plan.epochs(seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs)
         content['epochs'][stage.suffix] = count
@@ -273,6 +275,7 @@ def _step(name: str, words: Sequence[object]) -> None:
     argv = [str(word) for word in words]
     print(f'\n$ {command_line(f"{name} {shlex.join(argv)}")}', flush=True)
     _COMMANDS[name].main(argv, f'{name}.py')
+    gc.collect()  # nets point to themselves, and would be there beside those of the next step
 
 
 def _tell_next(given: argparse.Namespace, folder: pathlib.Path) -> None:

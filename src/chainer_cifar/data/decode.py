@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from chainer_cifar import streams
 from chainer_cifar.data import listing, picture, store
@@ -115,7 +115,7 @@ def _write(
         streams.silence() as console,
         warnings.catch_warnings(),
         concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
-        tqdm(total=len(paths), desc=name, unit='img', file=console, disable=None) as bar,
+        tqdm(total=len(paths), desc=name, unit='img', **streams.for_bars(console)) as bar,
     ):
         warnings.simplefilter('ignore')  # Pillow's, about odd files
         numbers = iter(range(len(paths)))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import sparse
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from chainer_cifar import streams
 from chainer_cifar.data import look_alikes, picture
@@ -192,9 +192,8 @@ def in_parallel(
     # set up for all of them.
     with streams.silence() as console, warnings.catch_warnings():
         warnings.simplefilter('ignore')  # Pillow's, about odd files
-        bar = tqdm(
-            total=len(arguments), desc=what, unit='img', leave=False, file=console, disable=None
-        )
+        options = streams.for_bars(console)
+        bar = tqdm(total=len(arguments), desc=what, unit='img', leave=False, **options)
         try:
             results = []
             for result in pool.map(function, arguments):
@@ -213,15 +212,16 @@ def _look(path: pathlib.Path) -> _Seen | str:
             digest = _digest(opened.read())
         with Image.open(path, formats=picture.formats()) as file:
             width, height = file.size
-            most = Image.MAX_IMAGE_PIXELS or width * height
-            if width * height > most:
-                raise ValueError(f'has more than {most / 1e6:.0f} megapixels')
+            if width * height > (Image.MAX_IMAGE_PIXELS or width * height):
+                raise Image.DecompressionBombError  # as opening it does from twice as many on
             file.draft('RGB', (DRAFT, DRAFT))
             image = picture.eight_bits(ImageOps.exif_transpose(file))
             upright = file.getexif().get(_ORIENTATION, 1) < _FIRST_TURNED
             if image.size != (side := (look_alikes.SIDE,) * 2):
                 image = image.resize(side, Image.Resampling.BOX)
             thumbnail = np.asarray(picture.on_white(image))
+    except Image.DecompressionBombError:
+        return f'has more than {(Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} megapixels'
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     size = (width, height) if upright else (height, width)

@@ -152,9 +152,8 @@ def _pictures(
     model: Trained, data: Dataset, name: str, index: image_sets.Index
 ) -> NDArray[np.uint8]:
     raw = raw_pictures.of(model, data)
-    rows = raw.test_images if name == 'test' else raw.train_images
-    pictures: NDArray[np.uint8] = np.ascontiguousarray(rows[index], np.uint8)
-    return pictures.reshape(-1, 3, 32, 32)
+    images = raw.test_images if name == 'test' else raw.train_images
+    return np.ascontiguousarray(images[index], np.uint8)
 
 
 def _corrupt(

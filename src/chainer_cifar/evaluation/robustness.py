@@ -14,7 +14,7 @@ from chainer_cifar.evaluation.corruptions import STRENGTHS, corrupt, corruptions
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.table import aligned
 
-ZOOM = 2  # of the pictures in a sheet
+SIDE = 96  # pixels of a picture in a sheet
 SHOWN = 3  # pictures of each corruption and strength in a sheet
 
 
@@ -37,7 +37,7 @@ def measure(
 
     Args:
         trained: The net, and how it treats pictures.
-        pictures: uint8 ``(N, 3, H, W)``.
+        pictures: uint8 ``(N, C, H, W)``.
         labels: integers ``(N,)``.
         advance: Called with the number of pictures after each batch, `rounds` x N in all.
     """
@@ -93,7 +93,7 @@ def draw(found: Robustness, pictures: NDArray[np.uint8], title: str, path: pathl
 
     Args:
         found: What `measure` gave for these pictures.
-        pictures: uint8 ``(N, 3, H, W)``.
+        pictures: uint8 ``(N, C, H, W)``.
         title: Text above.
         path: The PNG file to write.
     """
@@ -108,4 +108,4 @@ def draw(found: Robustness, pictures: NDArray[np.uint8], title: str, path: pathl
 
 
 def _tiled(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return figures.tiled(pictures, SHOWN, ZOOM)
+    return figures.tiled(figures.resized(pictures, SIDE), SHOWN)

@@ -40,7 +40,7 @@ def against_chainer(
     Args:
         trained: The net in Chainer.
         net: The same in ONNX.
-        pictures: uint8 ``(N, 3, H, W)``, from which the batches are taken from the front.
+        pictures: uint8 ``(N, C, H, W)``, from which the batches are taken from the front.
         batches: Sizes.
 
     Raises:

@@ -296,6 +296,41 @@ def profile_table():
         )
 
 
+def onnx_table():
+    """What 8-bit integers cost and give; speeds where they were measured."""
+    rows = _speeds('onnx_int8.json')
+    yield (
+        *('net', 'trained for', 'file, float32', 'file, 8-bit', 'error, float32', 'error, 8-bit'),
+        'other class',
+        *(
+            f'speed of 8-bit against {name}, batch {batch}'
+            for batch in (1, 64)
+            for name in ('float32', 'Chainer')
+        ),
+    )
+    for row in rows:
+        flags = row['flags']
+        takes_depth = flags['model'] in nets.taking('res_depth')
+        depth = f', `--res_depth {flags["res_depth"]}`' if takes_depth else ''
+        epochs = '1 epoch' if flags['iter'] == 1 else f'{flags["iter"]} epochs'
+        weights = f', `--init {flags["init"]}`' if flags['init'] else ''
+        speeds = [
+            f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
+            if facts
+            else '–'
+            for batch in ('1', '64')
+            for facts in (row['speed'].get(batch, {}).get(name) for name in ('float32', 'chainer'))
+        ]
+        yield (
+            f'`{flags["model"]}`{depth}',
+            f'{epochs} of {row["train_pictures"]:,} pictures{weights}',
+            *(f'{row[kind] / 1e6:.1f} MB' for kind in ('bytes', 'int8_bytes')),
+            *(f'{row[kind]:.2f} %' for kind in ('error', 'int8_error')),
+            f'{100 * row["changed"] / row["pictures"]:.2f} %',
+            *speeds,
+        )
+
+
 def _runs():
     return [_run(path.stem) for path in sorted(RUNS.glob('*.json'))]
 
@@ -355,6 +390,7 @@ TABLES = {
     'settings': settings_table,
     'airbench': airbench_table,
     'profile': profile_table,
+    'onnx': onnx_table,
 }
 
 

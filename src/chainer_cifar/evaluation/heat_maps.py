@@ -27,7 +27,7 @@ NAME = 'cam'  # of the picture
 SHOWN = 10  # mistakes
 LEAST = 0.005  # by which a probability must fall to be shown
 COVERED = 4  # a patch covers one part in so many of the picture's width
-ZOOM = 4
+SIDE = 128  # pixels of a picture on the sheet; larger ones stay as they are
 
 
 def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32] | None:
@@ -141,8 +141,13 @@ Row = list[tuple[str, NDArray[np.uint8]]]
 
 def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
     trained = looked_at.trained
-    shown = np.stack([picture_files.read(found.path) for found in looked_at.files])
-    x = trained.device.send(trained.input_transform(shown))
+    transform = trained.input_transform
+    read = [
+        picture_files.read(found.path, transform.shape, transform.fit) for found in looked_at.files
+    ]
+    images = np.stack(read)
+    x = trained.device.send(transform(images))
+    shown = figures.colours(images)
     logits = inference.logits(trained.net, [x])
     names = [printable(found.short) for found in looked_at.files]
     return _rows(trained, x, shown, names, logits, [logits.argmax(axis=1)])
@@ -175,8 +180,9 @@ def _rows(
     What falls when parts are covered is shown for the first one alone.
     """
     chances = np.exp(inference.log_probabilities(logits / trained.temperature))
+    zoom = max(1, SIDE // max(shown.shape[2:]))
     rows: list[Row] = [
-        [(name, figures.tiled(picture[None], 1, ZOOM)[2:-2, 2:-2])]
+        [(name, figures.tiled(picture[None], 1, zoom)[2:-2, 2:-2])]
         for name, picture in zip(names, shown, strict=True)
     ]
     for number, chosen in enumerate(classes):
@@ -184,7 +190,7 @@ def _rows(
         if heat is not None:
             for i, row in enumerate(rows):
                 what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
-                row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], ZOOM)))
+                row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], zoom)))
         if number:
             continue  # of another class than the predicted one there is little that could fall
         falls = occlusion(trained.net, x, chosen)
@@ -192,5 +198,5 @@ def _rows(
             most = float(fall.max())
             relative = fall / most if most > LEAST else np.zeros_like(fall)
             caption = f'covered: {100 * max(most, 0):.0f} % less at most'
-            row.append((caption, figures.overlaid(picture, relative.clip(0, 1), ZOOM)))
+            row.append((caption, figures.overlaid(picture, relative.clip(0, 1), zoom)))
     return rows

@@ -106,7 +106,7 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
     net = OnnxNet(content, str(path))
     with prefixed(f'{path}: '):
         shape = _check_ends(net.session, len(described.classes))
-    transform = InputTransform(Raw(), Normalization(0, 1), shape, described.fit)
+    transform = InputTransform(Raw(), Normalization(0, 1, shape[0]), shape, described.fit)
     device = config.open_device()
     return Trained(
         path,

@@ -75,7 +75,7 @@ def test_every_command(shape, command, tmp_path):
 def test_corruptions_and_heat_maps(shape, command, tmp_path):
     status, _, err = command('evaluate', 'run', '--corrupt', '--limit', 2)
     assert status == 0, err
-    found = json.loads((tmp_path / 'results/run/corrupted-test-first2.json').read_text())
+    found = json.loads((tmp_path / 'results/run/corrupted-test-limit2.json').read_text())
     assert len(found['by_corruption']) == 15 and found['images'] == 2
     Image.effect_noise((90, 60), 80).save(tmp_path / 'noise.png')
     status, _, err = command('visualize', 'run', 'noise.png')

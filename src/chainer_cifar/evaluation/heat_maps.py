@@ -156,7 +156,7 @@ def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
 def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
     trained = looked_at.trained
     logits, labels = looked_at.test_logits
-    wrong = pictures.surest(logits, labels)[:SHOWN]
+    wrong = pictures.surest(logits / trained.temperature, labels)[:SHOWN]
     if not len(wrong):
         return []
     images, index, _ = image_sets.choose(trained, looked_at.data, 'test')

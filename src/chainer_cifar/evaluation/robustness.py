@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from chainer_cifar import figures
 from chainer_cifar.arrays import Array
-from chainer_cifar.evaluation import inference
+from chainer_cifar.evaluation import image_sets, inference
 from chainer_cifar.evaluation.corruptions import STRENGTHS, corrupt, corruptions
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.table import aligned
 
 SIDE = 96  # pixels of a picture in a sheet
-SHOWN = 3  # pictures of each corruption and strength in a sheet
+SHOWN = 3  # pictures for each corruption and strength in a sheet
 
 
 class Robustness(TypedDict):
@@ -89,7 +89,7 @@ def text(found: Robustness) -> str:
 
 
 def draw(found: Robustness, pictures: NDArray[np.uint8], title: str, path: pathlib.Path) -> None:
-    """Draw the first pictures with every corruption and strength, and the error at each.
+    """Draw some pictures with every corruption and strength, and the error at each.
 
     Args:
         found: What `measure` gave for these pictures.
@@ -97,7 +97,7 @@ def draw(found: Robustness, pictures: NDArray[np.uint8], title: str, path: pathl
         title: Text above.
         path: The PNG file to write.
     """
-    some = pictures[:SHOWN]
+    some = pictures[image_sets.spread(np.arange(len(pictures)), SHOWN)]
     rows = []
     for name, errors in found['by_corruption'].items():
         row = [(f'{name}: none {found["clean_error"]:.1f} %', _tiled(some))]

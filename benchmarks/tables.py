@@ -31,6 +31,7 @@ from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
+ONNX = 'onnx_int8.json'  # of `onnx_int8.py --json`, likewise
 DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
 
 
@@ -297,9 +298,8 @@ def profile_table():
 
 
 def onnx_table():
-    """What 8-bit integers cost and give; speeds where they were measured."""
-    rows = _speeds('onnx_int8.json')
-    yield (
+    """What 8-bit integers cost and give; what was not measured is told."""
+    heading = (
         *('net', 'trained for', 'file, float32', 'file, 8-bit', 'error, float32', 'error, 8-bit'),
         'other class',
         *(
@@ -308,7 +308,11 @@ def onnx_table():
             for name in ('float32', 'Chainer')
         ),
     )
-    for row in rows:
+    yield heading
+    if not (ROOT / 'benchmarks' / ONNX).exists():
+        yield 'not measured', *[''] * (len(heading) - 1)
+        return
+    for row in _speeds(ONNX):
         flags = row['flags']
         takes_depth = flags['model'] in nets.taking('res_depth')
         depth = f', `--res_depth {flags["res_depth"]}`' if takes_depth else ''

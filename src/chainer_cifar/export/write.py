@@ -42,7 +42,8 @@ def convert(trained: Trained) -> Exported:
     model = trace.trace(trained.net, shape)
     input_graph.put_before(model, trained.input_transform, shape)
     net = OnnxNet(model.SerializeToString(), 'the export')
-    tests = _bytes(pictures.test_images[: max(check.BATCHES)])
+    some = image_sets.spread(np.arange(len(pictures.test_images)), max(check.BATCHES))
+    tests = _bytes(pictures.test_images[some])
     return Exported(model, check.against_chainer(trained, net, tests), pictures)
 
 
@@ -54,7 +55,8 @@ def in_int8(trained: Trained, exported: Exported) -> tuple[Any, quantize.Loss]:
     """
     raw = dataclasses.replace(trained, data_checksum=exported.pictures.checksum())
     pictures, labels, index = image_sets.choices['valid'](raw, exported.pictures)
-    model = quantize.quantize(exported.model, _bytes(pictures[index[: quantize.CALIBRATE]]))
+    calibrate = image_sets.spread(index, quantize.CALIBRATE)
+    model = quantize.quantize(exported.model, _bytes(pictures[calibrate]))
     logits = []
     for each in (exported.model, model):
         net, size = OnnxNet(each.SerializeToString(), 'the export'), max(check.BATCHES)

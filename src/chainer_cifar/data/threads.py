@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from tqdm.auto import tqdm
@@ -22,7 +22,7 @@ def results(
     jobs: int | None = None,
     ahead: int | None = None,
     leave: bool = False,
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Yield what a function returns for each argument, in their order, with a bar of progress.
 
     Until the last one, warnings and what C libraries write to standard error are dropped. Who may

@@ -10,7 +10,7 @@ SRC = pathlib.Path(__file__).parents[1] / 'src'
 ROOMS = (
     *('chainer_compat', 'chainer_onednn', 'chainer_cifar', 'small', 'parallel', 'figures', 'data'),
     *('nets', 'optim', 'recipes', 'config', 'initial', 'runs', 'weights', 'evaluation', 'export'),
-    *('pages', 'training', 'commands', 'api', 'cli', '__main__', 'scripts'),
+    *('pages', 'serving', 'training', 'search', 'commands', 'api', 'cli', '__main__', 'scripts'),
 )
 
 PATHS = {

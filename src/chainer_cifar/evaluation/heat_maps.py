@@ -91,6 +91,13 @@ def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.fl
     return (total / count).astype(np.float32)
 
 
+def relative(falls: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale maps ``(N, H, W)`` of `occlusion` to 0 to 1; where next to nothing falls, to 0."""
+    most = falls.max(axis=(1, 2), keepdims=True)
+    scaled: NDArray[np.float32] = np.where(most > LEAST, falls / np.where(most, most, 1), 0)
+    return scaled.clip(0, 1)
+
+
 def _probabilities(net: chainer.Chain, x: Array) -> NDArray[np.float64]:
     return np.exp(inference.log_probabilities(inference.logits(net, [x])))
 
@@ -194,9 +201,7 @@ def _rows(
         if number:
             continue  # of another class than the predicted one there is little that could fall
         falls = occlusion(trained.net, x, chosen)
-        for row, picture, fall in zip(rows, shown, falls, strict=True):
-            most = float(fall.max())
-            relative = fall / most if most > LEAST else np.zeros_like(fall)
-            caption = f'covered: {100 * max(most, 0):.0f} % less at most'
-            row.append((caption, figures.overlaid(picture, relative.clip(0, 1), zoom)))
+        for row, picture, fall, heat in zip(rows, shown, falls, relative(falls), strict=True):
+            caption = f'covered: {100 * max(float(fall.max()), 0):.0f} % less at most'
+            row.append((caption, figures.overlaid(picture, heat, zoom)))
     return rows

@@ -34,6 +34,7 @@ from chainer_cifar.recipes import recipes  # noqa: E402
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
 NETWORK = ROOT / 'benchmarks' / 'network.json'  # of `network.py --json`
+ONNX = 'onnx_int8.json'  # of `onnx_int8.py --json`, likewise
 CURVES = ROOT / 'docs' / 'images' / 'curves.png'  # of the runs of the experiments
 DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
 
@@ -320,6 +321,44 @@ def network_table():
             network = ''
 
 
+def onnx_table():
+    """What 8-bit integers cost and give; what was not measured is told."""
+    heading = (
+        *('net', 'trained for', 'file, float32', 'file, 8-bit', 'error, float32', 'error, 8-bit'),
+        'other class',
+        *(
+            f'speed of 8-bit against {name}, batch {batch}'
+            for batch in (1, 64)
+            for name in ('float32', 'Chainer')
+        ),
+    )
+    yield heading
+    if not (ROOT / 'benchmarks' / ONNX).exists():
+        yield 'not measured', *[''] * (len(heading) - 1)
+        return
+    for row in _speeds(ONNX):
+        flags = row['flags']
+        takes_depth = flags['model'] in nets.taking('res_depth')
+        depth = f', `--res_depth {flags["res_depth"]}`' if takes_depth else ''
+        epochs = '1 epoch' if flags['iter'] == 1 else f'{flags["iter"]} epochs'
+        weights = f', `--init {flags["init"]}`' if flags['init'] else ''
+        speeds = [
+            f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
+            if facts
+            else '–'
+            for batch in ('1', '64')
+            for facts in (row['speed'].get(batch, {}).get(name) for name in ('float32', 'chainer'))
+        ]
+        yield (
+            f'`{flags["model"]}`{depth}',
+            f'{epochs} of {row["train_pictures"]:,} pictures{weights}',
+            *(f'{row[kind] / 1e6:.1f} MB' for kind in ('bytes', 'int8_bytes')),
+            *(f'{row[kind]:.2f} %' for kind in ('error', 'int8_error')),
+            f'{100 * row["changed"] / row["pictures"]:.2f} %',
+            *speeds,
+        )
+
+
 def _runs():
     return [_run(path.stem) for path in sorted(RUNS.glob('*.json'))]
 
@@ -398,6 +437,7 @@ TABLES = {
     'airbench': airbench_table,
     'profile': profile_table,
     'network': network_table,
+    'onnx': onnx_table,
 }
 
 

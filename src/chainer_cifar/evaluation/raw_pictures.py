@@ -52,8 +52,11 @@ def of(trained: Trained, data: Dataset) -> Dataset:
 
 
 def beside(dataset: str) -> str:
-    """Return the path of the file of raw pictures beside a file of images."""
-    return str(pathlib.Path(dataset).with_name(store.image_file('raw')))
+    """Return the path of the raw pictures beside images; a folder of images holds raw ones."""
+    path = pathlib.Path(dataset)
+    if path.is_dir() or path.name == store.RAW_FOLDER:
+        return dataset
+    return str(path.with_name(store.image_file('raw')))
 
 
 def _rounded(images: store.Images, fitted: Mean) -> NDArray[np.uint8]:

@@ -9,12 +9,11 @@ from typing import Any
 
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, TrainConfig
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.registry import nearest
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import journal, results, space, trials
 from chainer_cifar.search.space import Item, Range, Space
-from chainer_cifar.training.snapshot import Interrupted
 
 TAKES_BATCH_SIZE = True
 

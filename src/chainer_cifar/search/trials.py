@@ -26,7 +26,7 @@ import numpy as np
 
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import claim, journal, results, space
@@ -36,7 +36,6 @@ from chainer_cifar.streams import tell
 from chainer_cifar.training import run
 from chainer_cifar.training.divergence import Diverged
 from chainer_cifar.training.log import Row
-from chainer_cifar.training.snapshot import Interrupted
 
 VERSION = 1  # of what the journal holds beside Optuna's own
 

@@ -144,14 +144,6 @@ def test_the_number_of_threads_changes_nothing(save):
     assert (one.sizes == four.sizes).all()
 
 
-def test_an_interruption_stops_all_threads(monkeypatch):
-    def stop(path):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        scan.in_parallel(stop, range(1000), 'test', jobs=2)
-
-
 def test_the_page(save, tmp_path):
     files = [save(picture(i, (64 + i, 64)), f'cat/{i}.png', 'train') for i in range(30)]
     files += [save(picture(i), f'子犬 dog/{i}.png', 'test') for i in range(40, 44)]

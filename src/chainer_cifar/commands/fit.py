@@ -232,7 +232,7 @@ def _epochs(
         content['epochs'][stage.suffix] = count
         _fit_note.write(folder, content)
         epochs = '1 epoch' if count == 1 else f'{count} epochs'
-        print(f'\nabout {speed.rate:.0f} images/s: {epochs} in {seconds / 60:.3g} minutes')
+        print(f'\nabout {speed.rate:.3g} images/s: {epochs} in {seconds / 60:.3g} minutes')
     chosen: int = content['epochs'][stage.suffix]
     return chosen
 

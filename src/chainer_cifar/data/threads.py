@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from chainer_cifar import streams
 
@@ -44,7 +44,11 @@ def results(
         streams.silence() as console,
         warnings.catch_warnings(),
         tqdm(
-            total=len(arguments), desc=what, unit='img', leave=leave, file=console, disable=None
+            total=len(arguments),
+            desc=what,
+            unit='img',
+            leave=leave,
+            **streams.for_bars(console),
         ) as bar,
     ):
         warnings.simplefilter('ignore')  # Pillow's, about odd files

@@ -116,21 +116,20 @@ def speed(run, batch, args):
 
 def work(run, folder, contender, batch):
     """The life of a contender's process: a step classifies `PICTURES` test pictures."""
-    import chainer
     import numpy as np
 
-    from chainer_cifar.evaluation import image_sets, trained
+    from chainer_cifar.evaluation import image_sets, inference, trained
 
     plain, quantized = paths(run, folder)
     onnx = load(quantized if contender == INT8 else plain)
-    pictures = np.ascontiguousarray(image_sets.load(onnx).test_images[:PICTURES])
+    images = image_sets.load(onnx).test_images
+    pictures = np.ascontiguousarray(images[np.arange(PICTURES) % len(images)])
     batches = np.split(pictures, PICTURES // int(batch))
     if contender == 'chainer':
         model = trained.load(run, {'gpu': -1, 'cpu_engine': 'onednn'})
 
         def classify(some):
-            with chainer.using_config('train', False), chainer.no_backprop_mode():
-                return model.net(model.device.send(model.input_transform(some))).array
+            return inference.logits(model.net, [model.device.send(model.input_transform(some))])
 
     else:
         classify = onnx.net.logits

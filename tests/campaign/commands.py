@@ -183,6 +183,8 @@ def _be_child(function: Callable[[], int], cwd: pathlib.Path, out: int, err: int
         # What Python does on its own: SIG_DFL would kill it instead.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         status = function()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1 if end.code else 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
         status = 1

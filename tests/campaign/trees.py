@@ -15,7 +15,7 @@ from campaign.part import Broke
 from chainer_cifar.data import pickles
 
 WRITTEN = ('dataset', 'models', 'results', 'out')  # the folders that commands write
-TIMES = ('seconds', 'images_per_second', 'elapsed')
+TIMES = ('seconds', 'images_per_second', 'elapsed', 'git')
 # What a user's own next run does away with, or needs.
 _PASSING = re.compile(r'\.lock|\..*\.lock')
 _SNAPSHOT = re.compile(r'snapshot-\d+\.npz')

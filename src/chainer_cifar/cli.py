@@ -1,11 +1,15 @@
-"""Run a command: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
+"""Run a command: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here.
 
+They come by way of chainer_cifar_command.py.
+"""
+
+import contextlib
 import importlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chainer_cifar import __version__, commands
 from chainer_cifar.errors import UserError
@@ -36,8 +40,9 @@ def _run(name: str, argv: Sequence[str], prog: str) -> int:
     command = None
     try:
         command = importlib.import_module(f'chainer_cifar.commands.{name}')
-        status: int = command.main(argv, prog) or 0
-        sys.stdout.flush()
+        with _interruptible():
+            status: int = command.main(argv, prog) or 0
+            sys.stdout.flush()
     except UserError as error:
         tell(f'{prog}: error: {error}')
         return 2
@@ -71,6 +76,19 @@ def _run(name: str, argv: Sequence[str], prog: str) -> int:
         )
         return 2
     return status
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block; before and after it may end the process."""
+    at_once = signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # see chainer_cifar_command.py
+    if at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if at_once:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _tell_failure(error: OSError, prog: str) -> int:

@@ -1,6 +1,7 @@
 """The parts of the campaign, in the order of the table; a new part is a line here."""
 
+from campaign.inputs.part import Inputs
 from campaign.kills import Kills
 from campaign.part import Part
 
-PARTS: dict[str, type[Part]] = {part.name: part for part in (Kills,)}
+PARTS: dict[str, type[Part]] = {part.name: part for part in (Kills, Inputs)}

@@ -4,7 +4,7 @@ import pathlib
 import random
 
 from campaign.inputs import odd, raw_bytes
-from campaign.sandbox import Case, put
+from campaign.sandbox import Trial, put
 
 READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     'listing.csv': (
@@ -17,7 +17,7 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
 _WEIGHTS = (6, 6, 2)
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     (name,) = rng.choices(list(READERS), _WEIGHTS)
     data = pathlib.Path(name).read_bytes()
     if rng.random() < 0.2:
@@ -27,7 +27,7 @@ def make(rng: random.Random) -> Case:
     put(name, data)
     readers = READERS[name]
     argv = readers[0] if rng.random() < 0.95 else readers[-1]  # fit trains, which takes long
-    return Case(f'csv: {name}: {how}', argv, (name,), names_outside=True, may_ask_for_much=True)
+    return Trial(f'csv: {name}: {how}', argv, (name,), names_outside=True, asks_for_much=True)
 
 
 def _change(rng: random.Random, text: str) -> tuple[str, bytes]:
@@ -35,7 +35,9 @@ def _change(rng: random.Random, text: str) -> tuple[str, bytes]:
     how = ''
     for _ in range(rng.choice([1, 1, 2, 3])):
         row = rng.choice(lines)
-        way = rng.choice(['cell', 'cell', 'path', 'less', 'more', 'column', 'twice', 'swap', 'head'])
+        way = rng.choice(
+            ['cell', 'cell', 'path', 'less', 'more', 'column', 'twice', 'swap', 'head']
+        )
         how = way
         if way == 'cell':
             row[rng.randrange(len(row))] = odd.text(rng)
@@ -55,7 +57,9 @@ def _change(rng: random.Random, text: str) -> tuple[str, bytes]:
         elif way == 'swap':
             rng.shuffle(lines)
         elif way == 'head':
-            lines[0][:] = rng.choice([['label', 'path'], ['Path', ' Label '], ['path'], [], ['a', 'b']])
+            lines[0][:] = rng.choice(
+                [['label', 'path'], ['Path', ' Label '], ['path'], [], ['a', 'b']]
+            )
     mark = rng.choice([',', ',', ',', ';', '\t', '|', ', ', ' '])
     end = rng.choice(['\n', '\n', '\r\n', '\r', '\n\n', '\x0b'])
     quote = rng.choice(['', '', '"', '""', "'"])
@@ -68,7 +72,9 @@ def _as_bytes(rng: random.Random, text: str) -> bytes:
     if kind < 0.7:
         return text.encode('utf-8', 'surrogateescape' if '\ud800' not in text else 'surrogatepass')
     if kind < 0.75:
-        return text.encode(rng.choice(['utf-16', 'latin-1', 'cp932', 'utf-8-sig', 'utf-7']), 'replace')
+        return text.encode(
+            rng.choice(['utf-16', 'latin-1', 'cp932', 'utf-8-sig', 'utf-7']), 'replace'
+        )
     odd_texts = {
         'a long cell': text + 'x' * 200_000,
         'a quote without end': text.replace(',', ',"', 1),

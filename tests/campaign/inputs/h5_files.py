@@ -10,7 +10,7 @@ import numpy as np
 import tiny_net
 from campaign.inputs import odd, raw_bytes
 from campaign.inputs.world import TRAIN
-from campaign.sandbox import FUNCTIONS, Case, put
+from campaign.sandbox import FUNCTIONS, Trial, put
 
 NAME = 'w.h5'
 _COMMAND = (*TRAIN, '--dry_run', '-d', 'dataset/image_raw.pkl', '--init', NAME)
@@ -25,7 +25,7 @@ def _read() -> None:
 FUNCTIONS['init'] = _read
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     data = pathlib.Path(NAME).read_bytes()
     if rng.random() < 0.35:
         how, data = raw_bytes.damage(rng, data)
@@ -35,12 +35,14 @@ def make(rng: random.Random) -> Case:
         with h5py.File(NAME, 'r+') as file:
             how = _change(rng, file)
     argv = ('init',) if rng.random() < 0.9 else _COMMAND
-    return Case(f'h5: {how}', argv, (NAME,))
+    return Trial(f'h5: {how}', argv, (NAME,))
 
 
 def _change(rng: random.Random, file: h5py.File) -> str:
     places: list[str] = []
-    file.visititems(lambda name, item: places.append(name) if isinstance(item, h5py.Dataset) else None)
+    file.visititems(
+        lambda name, item: places.append(name) if isinstance(item, h5py.Dataset) else None
+    )
     name = rng.choice(places)
     shape = file[name].shape
     group = file[name].parent
@@ -70,7 +72,16 @@ def _change(rng: random.Random, file: h5py.File) -> str:
     def odd_type() -> None:
         kinds = [
             *(h5py.string_dtype(), h5py.vlen_dtype(np.int32), np.dtype([('a', 'f4')]), 'S5', 'i8'),
-            *(h5py.enum_dtype({'A': 1}), np.dtype('V7'), 'f2', '>f8', 'u1', '?', 'c8', h5py.ref_dtype),
+            *(
+                h5py.enum_dtype({'A': 1}),
+                np.dtype('V7'),
+                'f2',
+                '>f8',
+                'u1',
+                '?',
+                'c8',
+                h5py.ref_dtype,
+            ),
         ]
         kind = np.dtype(rng.choice(kinds))
         replace(shape=shape, dtype=kind)
@@ -115,7 +126,9 @@ def _change(rng: random.Random, file: h5py.File) -> str:
         'a link to itself': lambda: relinked(h5py.SoftLink(f'/{name}')),
         'a group in itself': in_itself,
         'never written': lambda: replace(shape=(2 * 10**9,), dtype='f4'),
-        'never written, in parts': lambda: replace(shape=(10**6, 10**6), dtype='f4', chunks=(10, 10)),
+        'never written, in parts': lambda: replace(
+            shape=(10**6, 10**6), dtype='f4', chunks=(10, 10)
+        ),
         'a bomb': bomb,
         'an odd type': odd_type,
         'an odd value': odd_value,

@@ -7,10 +7,11 @@ from typing import Any
 
 from campaign.inputs import odd, raw_bytes
 from campaign.inputs.world import TRAIN
-from campaign.sandbox import Case, put
+from campaign.sandbox import Trial, put
 
 _RESUME = ('train', '--resume', '-p', 'run')
 _MORE = (*_RESUME, '--iter', '3')
+_FIT = ('--minutes', '0.01', '--init', 'none', '--size', '8', '--name', 'fitted')
 _PREDICT = ('predict', 'models/run', 'pictures/c/00.png')
 
 # Which commands read each file.
@@ -42,7 +43,6 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ('train', '--resume', '-p', 'folded'),
     ),
     'results/several/summary.json': (('compare', 'several'), ('report', 'several')),
-    'results/run/report-test-first4.json': (('report', 'run'),),
     'dataset/classes.json': (
         (*TRAIN, '--dry_run', '-d', 'dataset/image_raw.pkl'),
         ('evaluate', 'run', '--limit', '4'),
@@ -52,25 +52,21 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ('evaluate', 'own', '--limit', '2'),
     ),
     'models/run/best.temperature.json': (_PREDICT,),
-    'dataset/fitted/fit.json': (
-        ('fit', 'pictures', '--minutes', '0.01', '--init', 'none', '--size', '8')
-        + ('--name', 'fitted'),
-    ),
+    'dataset/fitted/fit.json': (('fit', 'pictures', *_FIT),),
     'cifar-10-batches-py/.extracted.json': (
-        ('download', '--dir', '.', '--url', 'file:///nowhere/x.tar.gz', '--retries', '0')
-        + ('--md5', 'skip'),
+        ('download', '--dir', '.', '--url', 'file:///nowhere/x', '--md5', 'skip'),
     ),
 }
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     name = rng.choice(list(READERS))
     path = pathlib.Path(name)
     data = path.read_bytes() if path.exists() else b'{"archive": "", "files": {}}'
     how, changed = change(rng, data)
     put(path, changed)
     kept = (name,) if name.startswith('dataset') else ()
-    return Case(f'json: {name}: {how}', rng.choice(READERS[name]), kept)
+    return Trial(f'json: {name}: {how}', rng.choice(READERS[name]), kept)
 
 
 def change(rng: random.Random, data: bytes) -> tuple[str, bytes]:

@@ -13,7 +13,7 @@ import damage
 from campaign.inputs import odd, raw_bytes
 from campaign.inputs.json_files import change as change_json
 from campaign.inputs.world import TRAIN
-from campaign.sandbox import Case, put
+from campaign.sandbox import Trial, put
 
 _PREDICT = ('predict', 'models/run', 'pictures/c/00.png')
 _DRY = (*TRAIN, '--dry_run', '-d', 'dataset/image_raw.pkl')
@@ -36,7 +36,7 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     name = rng.choice([name for name in READERS if pathlib.Path(name).exists()])
     data = pathlib.Path(name).read_bytes()
     if rng.random() < 0.2:
@@ -47,7 +47,7 @@ def make(rng: random.Random) -> Case:
         how, data = (_members if rng.random() < 0.6 else _zip)(rng, data)
     put(name, data)
     kept = (name,) if 'snapshot' not in name and 'results' not in name else ()
-    return Case(f'npz: {name}: {how}', rng.choice(READERS[name]), kept)
+    return Trial(f'npz: {name}: {how}', rng.choice(READERS[name]), kept)
 
 
 def _read(data: bytes) -> dict[str, bytes]:
@@ -121,7 +121,22 @@ def _other(rng: random.Random, array: np.ndarray) -> tuple[str, bytes]:
                 return np.full(array.shape, float(value) if abs(value) < 1e300 else 1e300)
 
     def cast() -> np.ndarray:
-        kinds = ['f2', 'f4', 'f8', 'g', 'i1', 'u1', 'i8', 'u8', '?', 'c8', 'S3', 'U3', '>f4', 'M8[s]']
+        kinds = [
+            'f2',
+            'f4',
+            'f8',
+            'g',
+            'i1',
+            'u1',
+            'i8',
+            'u8',
+            '?',
+            'c8',
+            'S3',
+            'U3',
+            '>f4',
+            'M8[s]',
+        ]
         with np.errstate(all='ignore'):
             try:
                 return array.astype(rng.choice(kinds))
@@ -185,10 +200,8 @@ def _header(rng: random.Random, data: bytes) -> tuple[str, bytes]:
     text, rest = data[start : start + length].decode('latin-1'), data[start + length :]
     way = rng.choice(['descr', 'shape', 'order', 'whole', 'version', 'length'])
     if way == 'descr':
-        text = "{'descr': %s, 'fortran_order': False, 'shape': %s}" % (
-            rng.choice(_DESCRS),
-            text.partition("'shape': ")[2].rpartition(')')[0] + ')',
-        )
+        shape = text.partition("'shape': ")[2].rpartition(')')[0]
+        text = f"{{'descr': {rng.choice(_DESCRS)}, 'fortran_order': False, 'shape': {shape})}}"
     elif way == 'shape':
         text = text.partition("'shape': ")[0] + f"'shape': {rng.choice(_SHAPES)}, }}"
     elif way == 'order':
@@ -219,11 +232,15 @@ def _zip(rng: random.Random, data: bytes) -> tuple[str, bytes]:
         'a member twice, the second odd': lambda: _written([*members, (name, b'canary')]),
         'a member is gone': lambda: _written(others),
         'a member more': lambda: _written([*members, (rng.choice(names), content)]),
-        'a member of another name': lambda: _written([*others, (rng.choice(names)[:60000], content)]),
+        'a member of another name': lambda: _written(
+            [*others, (rng.choice(names)[:60000], content)]
+        ),
         'a member of text': lambda: _written([*others, (name, b'canary ' * 10)]),
         'members swapped': lambda: _swapped(rng, members),
         'no members': lambda: _written([]),
-        'many members': lambda: _written([*members, *((f'm{i}.npy', content[:128]) for i in range(5000))]),
+        'many members': lambda: _written(
+            [*members, *((f'm{i}.npy', content[:128]) for i in range(5000))]
+        ),
         'compressed': lambda: _written(members, zipfile.ZIP_DEFLATED),
         'of lzma': lambda: _written(members, zipfile.ZIP_LZMA),
         'of bzip2': lambda: _written(members, zipfile.ZIP_BZIP2),
@@ -234,7 +251,9 @@ def _zip(rng: random.Random, data: bytes) -> tuple[str, bytes]:
         'lying places': lambda: _directory(rng, data, (42,), 4),
         'lying checksums': lambda: _directory(rng, data, (16,), 4),
         'lying flags': lambda: _directory(rng, data, (6, 8, 10, 28, 30, 32, 34, 38), 2),
-        'lying local headers': lambda: _directory(rng, data, (4, 6, 8, 14, 18, 22, 26, 28), 2, b'PK\3\4'),
+        'lying local headers': lambda: _directory(
+            rng, data, (4, 6, 8, 14, 18, 22, 26, 28), 2, b'PK\3\4'
+        ),
         'a damaged directory': lambda: _damaged(rng, data),
     }
     if rng.random() < 0.02:  # it takes long
@@ -277,15 +296,16 @@ def _damaged(rng: random.Random, data: bytes) -> bytes:
 def _bomb(name: str, megabytes: int = 6000) -> bytes:
     """A member of a few megabytes that unpacks to `megabytes` of zeros."""
     pack = zlib.compressobj(9, zlib.DEFLATED, -15)
-    start = np.lib.format.magic(1, 0) + b'v\0' + (
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (%d,), }" % (megabytes * 2**18)
-    ).ljust(117).encode() + b'\n'
+    shape = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({megabytes * 2**18},), }}"
+    start = np.lib.format.magic(1, 0) + b'v\0' + shape.ljust(117).encode() + b'\n'
     first = pack.compress(start) + pack.flush(zlib.Z_FULL_FLUSH)
     block = pack.compress(bytes(2**20)) + pack.flush(zlib.Z_FULL_FLUSH)
     packed = first + block * megabytes + pack.flush()
     plain = min(len(start) + megabytes * 2**20, 2**32 - 2)  # the most that the field takes
     encoded = name.encode()
-    local = struct.pack('<4s5H3I2H', b'PK\3\4', 20, 0, 8, 0, 0x21, 0, len(packed), plain, len(encoded), 0)
+    local = struct.pack(
+        '<4s5H3I2H', b'PK\3\4', 20, 0, 8, 0, 0x21, 0, len(packed), plain, len(encoded), 0
+    )
     entry = struct.pack(
         '<4s6H3I5H2I', b'PK\1\2', 20, 20, 0, 8, 0, 0x21, 0, len(packed), plain, len(encoded),
         0, 0, 0, 0, 0, 0,

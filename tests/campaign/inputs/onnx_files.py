@@ -7,12 +7,12 @@ from typing import Any
 from campaign.inputs import odd, raw_bytes
 from campaign.inputs.json_files import change as change_json
 from campaign.inputs.world import ONNX
-from campaign.sandbox import Case, put
+from campaign.sandbox import Trial, put
 
 NAME = 'model.onnx'
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     path = pathlib.Path(NAME)
     data = path.read_bytes() if ONNX else b'\x08\x08'
     if rng.random() < 0.25 or not ONNX:
@@ -23,7 +23,7 @@ def make(rng: random.Random) -> Case:
     argv = ('predict', NAME, 'pictures/c/00.png')
     if rng.random() < 0.05:
         argv = ('evaluate', NAME, '--limit', '2')
-    return Case(f'onnx: {how}', argv, (NAME,))
+    return Trial(f'onnx: {how}', argv, (NAME,))
 
 
 def _change(rng: random.Random, data: bytes) -> tuple[str, bytes]:
@@ -43,7 +43,9 @@ def _external(rng: random.Random, model: Any) -> None:
     tensor.ClearField('raw_data')
     entry = tensor.external_data.add()
     entry.key = 'location'
-    entry.value = rng.choice(['../outside/secret', '/etc/passwd', 'dataset/image.pkl', 'a\n\x1b[31m'])
+    entry.value = rng.choice(
+        ['../outside/secret', '/etc/passwd', 'dataset/image.pkl', 'a\n\x1b[31m']
+    )
 
 
 def _external_attribute(rng: random.Random, model: Any) -> None:
@@ -99,12 +101,26 @@ def _end(rng: random.Random, model: Any) -> None:
     elif way == 2:
         kind.shape.dim.add().dim_value = rng.choice([0, 1, 2**40])
     elif kind.shape.dim:
-        kind.shape.dim[rng.randrange(len(kind.shape.dim))].dim_value = rng.choice([0, 33, -1, 2**62])
+        kind.shape.dim[rng.randrange(len(kind.shape.dim))].dim_value = rng.choice(
+            [0, 33, -1, 2**62]
+        )
 
 
 def _operator(rng: random.Random, model: Any) -> None:
     node = rng.choice(model.graph.node)
-    kinds = ['Conv', 'Loop', 'If', 'Scan', 'Resize', 'Tile', 'canary', 'PyOp', 'ATen', 'Optional', '']
+    kinds = [
+        'Conv',
+        'Loop',
+        'If',
+        'Scan',
+        'Resize',
+        'Tile',
+        'canary',
+        'PyOp',
+        'ATen',
+        'Optional',
+        '',
+    ]
     if rng.random() < 0.6:
         node.op_type = rng.choice(kinds)
     else:
@@ -153,7 +169,12 @@ def _function(rng: random.Random, model: Any) -> None:
 
     ids = [onnx.helper.make_opsetid('', 13)]
     made = onnx.helper.make_function(
-        'canary', 'f', ['x'], ['y'], [onnx.helper.make_node('f', ['x'], ['y'], domain='canary')], ids
+        'canary',
+        'f',
+        ['x'],
+        ['y'],
+        [onnx.helper.make_node('f', ['x'], ['y'], domain='canary')],
+        ids,
     )
     model.functions.append(made)
 

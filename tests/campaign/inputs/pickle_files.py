@@ -15,7 +15,7 @@ import numpy as np
 
 from campaign.inputs import odd, raw_bytes
 from campaign.inputs.world import TRAIN
-from campaign.sandbox import FUNCTIONS, Case, put
+from campaign.sandbox import FUNCTIONS, Trial, put
 
 _DRY = (*TRAIN, '--dry_run', '-d', 'dataset/image_raw.pkl')
 _DATASET = ('dataset', '--dir', '.', '--only', 'raw', '--out', 'new')
@@ -45,7 +45,7 @@ def _read_torch() -> None:
 FUNCTIONS['torch'] = _read_torch
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     name = rng.choice(list(READERS))
     path = pathlib.Path(name)
     data = path.read_bytes() if path.exists() else _torch(rng)
@@ -61,13 +61,15 @@ def make(rng: random.Random) -> Case:
     else:
         how, data = _odd_content(rng, data)
     put(path, data)
-    return Case(f'pickle: {name}: {how}', rng.choice(READERS[name]), (name,))
+    return Trial(f'pickle: {name}: {how}', rng.choice(READERS[name]), (name,))
 
 
 def _torch(rng: random.Random) -> bytes:
     import torch_writer
 
-    arrays = {f'layer{i}.weight': np.ones((2, 3), rng.choice(['f4', 'f8', 'f2', 'i8'])) for i in (1, 2)}
+    arrays = {
+        f'layer{i}.weight': np.ones((2, 3), rng.choice(['f4', 'f8', 'f2', 'i8'])) for i in (1, 2)
+    }
     return torch_writer.save(arrays)
 
 
@@ -85,7 +87,9 @@ _NAMES = (
 def _argument(rng: random.Random, opcode: pickletools.OpcodeInfo) -> bytes:
     """Bytes that may follow an opcode."""
     kind = opcode.arg.name if opcode.arg else ''
-    data = rng.choice([b'', b'a', b'canary', b'train', b'\xff' * 3, b'1' * 300, b'touch ../outside/ran'])
+    data = rng.choice(
+        [b'', b'a', b'canary', b'train', b'\xff' * 3, b'1' * 300, b'touch ../outside/ran']
+    )
     wild = rng.random() < 0.15
     if kind in ('stringnl', 'unicodestringnl', 'stringnl_noescape'):
         return rng.choice([b"'train'\n", b'canary\n', b"'a\n", b'\n', b'x' * 300])
@@ -93,7 +97,9 @@ def _argument(rng: random.Random, opcode: pickletools.OpcodeInfo) -> bytes:
         module, name = rng.choice(_NAMES)
         return f'{module}\n{name}\n'.encode()
     if kind in ('decimalnl_short', 'decimalnl_long', 'floatnl'):
-        return rng.choice([b'5\n', b'00\n', b'01\n', b'1e400\n', b'-7L\n', b'x\n', b'9' * 5000 + b'\n'])
+        return rng.choice(
+            [b'5\n', b'00\n', b'01\n', b'1e400\n', b'-7L\n', b'x\n', b'9' * 5000 + b'\n']
+        )
     if kind in ('uint1', 'uint2', 'int4', 'uint4', 'uint8'):
         width = int(kind[-1])
         return rng.choice([0, 1, 2, 255, 2 ** (8 * width) - 1]).to_bytes(width, 'little')
@@ -174,9 +180,13 @@ def _evil(rng: random.Random) -> tuple[str, bytes]:
         'deep marks': lambda: b'\x80\x02' + b'(' * depth + b't' * depth + b'.',
         'a list in itself': lambda: b'\x80\x02]q\0h\0a.',
         'a dictionary in itself': lambda: b'\x80\x02}q\0X\5\0\0\0trainh\0s.',
-        'doubling': lambda: b'\x80\x02]q\0' + b''.join(b'(h%ch%ce' % (0, 0) for _ in range(30)) + b'.',
+        'doubling': lambda: (
+            b'\x80\x02]q\0' + b''.join(b'(h%ch%ce' % (0, 0) for _ in range(30)) + b'.'
+        ),
         'a large memo': lambda: b'\x80\x02Nr\xff\xff\xff\xffj\xff\xff\xff\xff.',
-        'a large number': lambda: b'\x80\x02\x8b' + struct.pack('<i', depth) + b'\xff' * depth + b'.',
+        'a large number': lambda: (
+            b'\x80\x02\x8b' + struct.pack('<i', depth) + b'\xff' * depth + b'.'
+        ),
         'a negative length': lambda: b'\x80\x02\x8b\xff\xff\xff\xff.',
         'a large frame': lambda: b'\x80\x04\x95' + b'\xff' * 8 + b'}.',
         'a large text': lambda: b'\x80\x04\x8d' + struct.pack('<Q', 2**40) + b'a.',

@@ -9,20 +9,27 @@ import numpy as np
 from PIL import Image
 
 from campaign.inputs import odd, raw_bytes
-from campaign.sandbox import Case, put
+from campaign.sandbox import Trial, put
 
 _MODES = ('1', 'L', 'P', 'RGB', 'RGBA', 'CMYK', 'YCbCr', 'LAB', 'HSV', 'I', 'F', 'I;16', 'LA', 'PA')
 _SIZES = ((12, 9), (1, 1), (1, 700), (700, 1), (8, 8), (257, 3), (64, 64), (1500, 1000))
 _OPTIONS: dict[str, list[dict]] = {
-    'TIFF': [{'compression': c} for c in ('raw', 'tiff_lzw', 'jpeg', 'tiff_adobe_deflate', 'group4')],
+    'TIFF': [
+        {'compression': c} for c in ('raw', 'tiff_lzw', 'jpeg', 'tiff_adobe_deflate', 'group4')
+    ],
     'PNG': [{}, {'compress_level': 0}, {'optimize': True}],
-    'JPEG': [{}, {'progressive': True}, {'quality': 100, 'subsampling': 0}, {'exif': b'Exif\0\0MM'}],
+    'JPEG': [
+        {},
+        {'progressive': True},
+        {'quality': 100, 'subsampling': 0},
+        {'exif': b'Exif\0\0MM'},
+    ],
     'WEBP': [{}, {'lossless': True}],
     'GIF': [{}, {'save_all': True, 'append_images': [Image.new('L', (5, 5))], 'loop': 2**16 - 1}],
 }
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     kind = rng.random()
     if kind < 0.15:
         how, data = rng.choice(list(_CRAFTED.items()))
@@ -41,10 +48,20 @@ def make(rng: random.Random) -> Case:
         [
             *[('predict', 'run', name)] * 5,
             ('predict', 'run', 'pictures', '--format', rng.choice(['csv', 'json', 'table'])),
-            ('dataset', 'pictures', '--size', '8', '--out', 'new', '-j', '1', *_FIT[rng.randrange(3)]),
+            (
+                'dataset',
+                'pictures',
+                '--size',
+                '8',
+                '--out',
+                'new',
+                '-j',
+                '1',
+                *_FIT[rng.randrange(3)],
+            ),
         ]
     )
-    return Case(f'picture: {how}', argv, (name,))
+    return Trial(f'picture: {how}', argv, (name,))
 
 
 _FIT = (('--fit', 'pad'), ('--fit', 'squash', '--grey'), ())
@@ -102,7 +119,9 @@ def _text_png(rng: random.Random) -> bytes:
     head = struct.pack('>2I5B', 4, 4, 8, 2, 0, 0, 0)
     bomb = b'canary\0\0' + zlib.compress(bytes(300 * 10**6))
     kind = rng.choice([b'zTXt', b'iTXt', b'iCCP', b'eXIf', b'acTL', b'fcTL', b'PLTE', b'tRNS'])
-    content = rng.choice([bomb, b'', b'\xff' * 100, b'canary\0\1\0\0\0' + zlib.compress(bytes(10**6))])
+    content = rng.choice(
+        [bomb, b'', b'\xff' * 100, b'canary\0\1\0\0\0' + zlib.compress(bytes(10**6))]
+    )
     rows = zlib.compress((b'\0' + bytes(12)) * 4)
     return _png((b'IHDR', head), (kind, content), (b'IDAT', rows), (b'IEND', b''))
 
@@ -120,10 +139,20 @@ def _tiff(rng: random.Random) -> bytes:
     tags = []
     for _ in range(rng.choice([1, 5, 12])):
         tag = rng.choice([256, 257, 258, 259, 262, 273, 277, 278, 279, 320, 330, 34665, 700, 33432])
-        kind, count = rng.choice([1, 2, 3, 4, 5, 7, 11, 12, 99]), rng.choice([0, 1, 4, 2**20, 2**32 - 1])
-        tags.append(struct.pack('<2HII', tag, kind, count, rng.choice([0, 1, 8, 64, 2**31, 2**32 - 1])))
+        kind, count = (
+            rng.choice([1, 2, 3, 4, 5, 7, 11, 12, 99]),
+            rng.choice([0, 1, 4, 2**20, 2**32 - 1]),
+        )
+        tags.append(
+            struct.pack('<2HII', tag, kind, count, rng.choice([0, 1, 8, 64, 2**31, 2**32 - 1]))
+        )
     following = rng.choice([0, 8, 2**31])
-    return b'II*\0\x08\0\0\0' + struct.pack('<H', len(tags)) + b''.join(tags) + struct.pack('<I', following)
+    return (
+        b'II*\0\x08\0\0\0'
+        + struct.pack('<H', len(tags))
+        + b''.join(tags)
+        + struct.pack('<I', following)
+    )
 
 
 def _gif(rng: random.Random) -> bytes:
@@ -162,9 +191,40 @@ _CRAFTED = {
     'a head and noise': lambda rng: rng.choice(_HEADS) + rng.randbytes(500),
 }
 _HEADS = (
-    *(b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff\xe0', b'GIF89a', b'BM', b'II*\0', b'MM\0*', b'RIFF\xff\0\0\0WEBP'),
-    *(b'\0\0\1\0\1\0', b'icns\0\0\xff\xff', b'8BPS\0\1', b'DDS \x7c\0\0\0', b'qoif', b'\x01\xda\x01\x01'),
+    *(
+        b'\x89PNG\r\n\x1a\n',
+        b'\xff\xd8\xff\xe0',
+        b'GIF89a',
+        b'BM',
+        b'II*\0',
+        b'MM\0*',
+        b'RIFF\xff\0\0\0WEBP',
+    ),
+    *(
+        b'\0\0\1\0\1\0',
+        b'icns\0\0\xff\xff',
+        b'8BPS\0\1',
+        b'DDS \x7c\0\0\0',
+        b'qoif',
+        b'\x01\xda\x01\x01',
+    ),
     *(b'\x0a\x05\x01\x08', b'\0\0\0\x0cjP  \r\n\x87\n', b'\xff\x4f\xff\x51', b'\0\0\0\x20ftypavif'),
-    *(b'/* XPM */', b'#define ', b'FLIF', b'SIMPLE  =', b'\xd7\xcd\xc6\x9a', b'GRIB', b'BUFR', b'\x89HDF'),
-    *(b'\0\0\2\0\0\0\0\0', b'II+\0\x08\0', b'\xc5\xd0\xd3\xc6', b'BLP2', b'FTEX', b'\xb1\x68\xde\x3a'),
+    *(
+        b'/* XPM */',
+        b'#define ',
+        b'FLIF',
+        b'SIMPLE  =',
+        b'\xd7\xcd\xc6\x9a',
+        b'GRIB',
+        b'BUFR',
+        b'\x89HDF',
+    ),
+    *(
+        b'\0\0\2\0\0\0\0\0',
+        b'II+\0\x08\0',
+        b'\xc5\xd0\xd3\xc6',
+        b'BLP2',
+        b'FTEX',
+        b'\xb1\x68\xde\x3a',
+    ),
 )

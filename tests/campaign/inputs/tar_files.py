@@ -1,21 +1,22 @@
 """Archives: members of every kind, odd names, sizes and headers; gzip streams that lie."""
 
+import bz2
 import gzip
 import io
-import os
+import lzma
 import pathlib
 import random
 import tarfile
 import zlib
 
 from campaign.inputs import odd, raw_bytes
-from campaign.sandbox import Case, put
+from campaign.sandbox import Trial, put
 
 NAME = 'cifar-10-python.tar.gz'
 FOLDER = 'cifar-10-batches-py'
 
 
-def make(rng: random.Random) -> Case:
+def make(rng: random.Random) -> Trial:
     data = pathlib.Path(NAME).read_bytes()
     kind = rng.random()
     if kind < 0.15:
@@ -33,15 +34,24 @@ def make(rng: random.Random) -> Case:
     if rng.random() < 0.3:  # put there by hand
         put(NAME, data)
         argv = ('download', '--dir', '.', '--md5', 'skip')
-    return Case(f'tar: {how}', argv, ('other.tar.gz',))
+    return Trial(f'tar: {how}', argv, ('other.tar.gz',))
 
 
 _KINDS = {
-    **{'a link': tarfile.SYMTYPE, 'a hard link': tarfile.LNKTYPE, 'a device': tarfile.CHRTYPE},
-    **{'a disk': tarfile.BLKTYPE, 'a pipe': tarfile.FIFOTYPE, 'a folder': tarfile.DIRTYPE},
-    **{'contiguous': tarfile.CONTTYPE, 'sparse': tarfile.GNUTYPE_SPARSE, 'unknown': b'Z'},
-    **{'a long name': tarfile.GNUTYPE_LONGNAME, 'a long link': tarfile.GNUTYPE_LONGLINK},
-    **{'a header': tarfile.XHDTYPE, 'a header for all': tarfile.XGLTYPE, 'old': tarfile.AREGTYPE},
+    'a link': tarfile.SYMTYPE,
+    'a hard link': tarfile.LNKTYPE,
+    'a device': tarfile.CHRTYPE,
+    'a disk': tarfile.BLKTYPE,
+    'a pipe': tarfile.FIFOTYPE,
+    'a folder': tarfile.DIRTYPE,
+    'contiguous': tarfile.CONTTYPE,
+    'sparse': tarfile.GNUTYPE_SPARSE,
+    'a long name': tarfile.GNUTYPE_LONGNAME,
+    'a long link': tarfile.GNUTYPE_LONGLINK,
+    'a header': tarfile.XHDTYPE,
+    'a header for all': tarfile.XGLTYPE,
+    'old': tarfile.AREGTYPE,
+    'unknown': b'Z',
 }
 _NAMES = (
     *('../../outside/ran', '/tmp/canary', f'{FOLDER}/../../outside/ran', f'./{FOLDER}/test_batch'),
@@ -127,19 +137,21 @@ def _gzip(rng: random.Random, data: bytes) -> tuple[str, bytes]:
     plain = gzip.decompress(data)
     ways = {
         'not packed': lambda: plain,
-        'of bzip2': lambda: __import__('bz2').compress(plain),
-        'of xz': lambda: __import__('lzma').compress(plain),
+        'of bzip2': lambda: bz2.compress(plain),
+        'of xz': lambda: lzma.compress(plain),
         'packed twice': lambda: gzip.compress(data),
         'in two parts': lambda: gzip.compress(plain[:5000], 1) + gzip.compress(plain[5000:], 1),
         'with junk after': lambda: data + b'canary' * 100,
-        'with a wrong checksum': lambda: data[:-8] + os.urandom(0) + b'\0\1\2\3' + data[-4:],
+        'with a wrong checksum': lambda: data[:-8] + b'\0\1\2\3' + data[-4:],
         'with a wrong length': lambda: data[:-4] + b'\xff\xff\xff\xff',
         'of zeros': lambda: gzip.compress(bytes(10**6)),
-        'a bomb': lambda: _bomb(),
+        'a bomb': _bomb,
         'empty': lambda: gzip.compress(b''),
         'text': lambda: b'<html>canary</html>',
         'a zip': lambda: b'PK\3\4' + data,
-        'with a long name': lambda: b'\x1f\x8b\x08\x08' + bytes(6) + b'a' * 100_000 + b'\0' + data[10:],
+        'with a long name': lambda: (
+            b'\x1f\x8b\x08\x08' + bytes(6) + b'a' * 100_000 + b'\0' + data[10:]
+        ),
     }
     way = rng.choice(list(ways))
     return way, ways[way]()

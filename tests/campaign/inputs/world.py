@@ -1,21 +1,24 @@
 """The small world in which inputs are changed: data, runs, weights, pictures, made once."""
 
 import contextlib
-import gzip
 import importlib
 import importlib.util
 import io
 import json
-import os
 import pathlib
 import shutil
+import sys
 import tarfile
 
 import h5py
 import numpy as np
 
-import conftest
 import own_pictures
+from campaign import commands
+from campaign.part import require
+from chainer_cifar import cli
+from chainer_cifar.cli import COMMANDS
+from cifar_archive import write_cifar10
 
 NET = ('-m', 'residual', '--res_depth', '1')
 TRAIN = ('train', *NET, '-b', '6', '--cpu_engine', 'chainer')
@@ -32,39 +35,22 @@ def obtain(folder: pathlib.Path) -> pathlib.Path:
     """
     world, note = folder / 'world', folder / _MODULES
     if not note.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(world, ignore_errors=True)
         world.mkdir(parents=True)
-        child = os.fork()
-        if not child:
-            status = 1
-            try:
-                _build(world)
-                note.write_text(json.dumps(_modules()))
-                status = 0
-            finally:
-                os._exit(status)
-        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
-            raise RuntimeError('the world could not be made')
+        done = commands.in_fork(lambda: _build(note), 'the world', world)
+        require(done.status == 0, f'the world could not be made: {done.err[-800:]}')
     for name in json.loads(note.read_text()):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     return world
 
 
-def _modules() -> list[str]:
-    import sys
+def _build(note: pathlib.Path) -> None:
+    from chainer_cifar import streams
 
-    return sorted(name for name in sys.modules if not name.startswith(('_', 'test', 'conftest')))
-
-
-def _build(world: pathlib.Path) -> None:
-    from chainer_cifar import cli, streams
-    from chainer_cifar.cli import COMMANDS
-
+    streams.prepare()
     for name in COMMANDS:
         importlib.import_module(f'chainer_cifar.commands.{name}')
-    streams.prepare()
-    os.chdir(world)
     steps = [
         'dataset --dir . --only raw,mean',
         'dataset pictures --size 8 --out dataset/own',
@@ -77,14 +63,15 @@ def _build(world: pathlib.Path) -> None:
     ]
     _write_inputs()
     for step in steps:
-        _do(cli, step)
+        _do(step)
     if ONNX:
-        _do(cli, 'export run --onnx model.onnx')
+        _do('export run --onnx model.onnx')
     _write_h5()
-    shutil.rmtree('results/compare', ignore_errors=True)
+    # Other programs' modules, which this one will need, too.
+    note.write_text(json.dumps([name for name in sorted(sys.modules) if name[0] != '_']))
 
 
-def _do(cli, line: str) -> None:
+def _do(line: str) -> None:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         name, *argv = line.split()
@@ -94,10 +81,9 @@ def _do(cli, line: str) -> None:
 
 def _write_inputs() -> None:
     here = pathlib.Path()
-    conftest.write_cifar10(here, per_batch=8)
-    with gzip.open('cifar-10-python.tar.gz', 'wb', 1) as packed:
-        with tarfile.open(fileobj=packed, mode='w') as tar:
-            tar.add('cifar-10-batches-py')
+    write_cifar10(here, per_batch=8)
+    with tarfile.open('cifar-10-python.tar.gz', 'w:gz', compresslevel=1) as tar:
+        tar.add('cifar-10-batches-py')
     paths = own_pictures.write(here / 'pictures', per_class=4, size=(12, 9))
     lines = [f'{path},{path.parent.name}' for path in paths]
     pathlib.Path('listing.csv').write_text('\n'.join(['path,label', *lines, '']), 'utf-8')

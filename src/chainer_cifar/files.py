@@ -144,10 +144,10 @@ def open_bytes(path: Path) -> BinaryIO:
     return open(path, 'rb')
 
 
-def open_text(path: Path, encoding: str = 'utf-8') -> TextIO:
+def open_text(path: Path, encoding: str = 'utf-8', errors: str = 'strict') -> TextIO:
     """Open a file for reading its text with the ends of lines as they are, likewise."""
     require_no_pipe(path)
-    return open(path, encoding=encoding, newline='')
+    return open(path, encoding=encoding, errors=errors, newline='')
 
 
 def require_no_pipe(path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from chainer_cifar import runs
+from chainer_cifar import json_file, runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands import dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
@@ -79,7 +79,8 @@ def _refuse_other(
         if different:
             name = different[0]
             raise UserError(
-                f'{folder}: was made with {name} {before[name]!r}, not {settings[name]!r}; {advice}'
+                f'{folder}: was made with {name} {before.get(name)!r}, not {settings[name]!r}; '
+                f'{advice}'
             )
     elif (occupied := RunFolder(given.name).occupied()) or folder.exists():
         raise UserError(f'{occupied or folder}: is there already, and not from fit; give --name')
@@ -98,7 +99,7 @@ def _read(folder: pathlib.Path) -> dict[str, Any]:
     """Read fit.json; empty if there is none."""
     path = folder / SETTINGS
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json_file.read(path)
         if not isinstance(content, dict) or content.get('version') != VERSION:
             raise ValueError(f'not of version {VERSION}')
         for name, kind in _TYPES.items():
@@ -106,7 +107,7 @@ def _read(folder: pathlib.Path) -> dict[str, Any]:
                 raise ValueError(f"'{name}' in it is no {kind.__name__}")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
     return content
 

@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol
 import filelock
 from tqdm import tqdm
 
+from chainer_cifar import json_file
 from chainer_cifar.data.fetch import WrongSource, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write, naming
@@ -187,7 +188,7 @@ def extracted_from(archive: Archive, folder: pathlib.Path) -> str | None:
     Return None if the folder is missing, incomplete, changed or made by hand.
     """
     try:
-        note = json.loads((folder / NOTE).read_text(encoding='utf-8'))
+        note = json_file.read(folder / NOTE)
         files = note['files']
         if not archive.required.keys() <= files.keys() <= archive.limits.keys():
             return None

@@ -21,8 +21,9 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from chainer_cifar import json_file
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, naming
+from chainer_cifar.files import atomic_write, naming, open_bytes
 from chainer_cifar.streams import printable, tell
 
 CHUNK = 1 << 16  # bytes; small, since a chunk that is cut off on its way is lost
@@ -109,7 +110,7 @@ def discard(path: pathlib.Path) -> None:
 def md5sum(path: str | os.PathLike[str]) -> str:
     """Return the md5 of a file as 32 hexadecimal digits."""
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as file:
+    with open_bytes(path) as file:
         while data := file.read(1 << 20):
             digest.update(data)
     return digest.hexdigest()
@@ -183,7 +184,7 @@ class _Transfer:
         """Copy a file URL."""
         source = urllib.request.url2pathname(urllib.parse.urlsplit(self.url).path)
         try:
-            file = open(source, 'rb')  # noqa: SIM115 - only errors of this line are errors of the source
+            file = open_bytes(source)  # only errors of this line are errors of the source
         except OSError as error:
             raise WrongSource(f'{source}: {error.strerror}') from None
         try:
@@ -325,7 +326,7 @@ class _Transfer:
     def load_state(self) -> State | None:
         """Tell from where the part file's bytes are; None if unknown or from another URL."""
         try:
-            state = json.loads(_state_of(self.path).read_text(encoding='utf-8'))
+            state = json_file.read(_state_of(self.path))
         except (OSError, ValueError):
             return None
         if not isinstance(state, dict) or state.keys() != {'url', 'size', *_VALIDATORS}:

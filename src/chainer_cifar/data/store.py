@@ -22,12 +22,12 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar import npz_file
+from chainer_cifar import json_file, npz_file
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
 from chainer_cifar.errors import UserError, command_line
-from chainer_cifar.files import atomic_write, umask
+from chainer_cifar.files import atomic_write, require_no_pipe, umask
 
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
@@ -137,6 +137,7 @@ def map_images(folder: pathlib.Path) -> dict[str, NDArray[np.uint8]]:
     for part in PARTS:
         path = folder / f'{part}.npy'
         try:
+            require_no_pipe(path)
             array = np.load(path, mmap_mode='r', allow_pickle=False)
             if array.dtype != np.uint8 or array.ndim != 4 or not len(array):
                 raise ValueError(f'holds {array.dtype} {array.shape}, not uint8 (N, C, H, W)')
@@ -222,10 +223,10 @@ def read_class_names(label_path: Path) -> list[str] | None:
     if not path.exists():
         return None
     try:
-        names = json.loads(path.read_text(encoding='utf-8'))
+        names = json_file.read(path)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError('not a list of names')
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise UserError(f'{path}: {error}; {_make()}') from None
     return names
 

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypedDict
 import chainer
 from chainer.training import extension
 
-from chainer_cifar import figures, runs
+from chainer_cifar import figures, json_file, runs
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import atomic_write
@@ -78,7 +78,7 @@ class Log(extension.Extension):
         if isinstance(serializer, chainer.serializer.Serializer):
             serializer('rows', json.dumps(self.rows))
         else:
-            self.rows = _checked(json.loads(str(serializer('rows', ''))))
+            self.rows = _checked(json_file.loads(str(serializer('rows', ''))))
 
 
 def _checked(rows: object) -> list[Row]:

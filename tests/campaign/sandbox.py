@@ -16,6 +16,7 @@ import stat
 import sys
 import tempfile
 import unicodedata
+import warnings
 from collections.abc import Callable
 
 from campaign import commands, watch
@@ -97,7 +98,9 @@ def hold(make: Make, rng: random.Random, world: pathlib.Path, folder: pathlib.Pa
 def _in_child(make: Make, rng: random.Random, outside: pathlib.Path, notes: pathlib.Path) -> int:
     os.environ.update(commands.environment(TMPDIR=str(notes / 'tmp')))
     tempfile.tempdir = None
-    trial = make(rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # zipfile's, about what is wanted here
+        trial = make(rng)
     home = pathlib.Path.cwd()
     told = {'trial': dataclasses.asdict(trial), 'before': _identities(home)}
     (notes / 'about.json').write_text(json.dumps(told), encoding='utf-8')

@@ -12,6 +12,7 @@ import numpy as np
 import damage
 from campaign.inputs import odd, raw_bytes
 from campaign.inputs.json_files import change as change_json
+from campaign.inputs.json_files import reader
 from campaign.inputs.world import TRAIN
 from campaign.sandbox import Trial, put
 
@@ -23,8 +24,8 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
     'models/run/best.npz': (_PREDICT, ('summary', 'run'), (*_DRY, '--init', 'run')),
     'models/run/input.npz': (_PREDICT, ('visualize', 'run', '--only', 'filters')),
     'models/run/snapshot-00000012.npz': (
+        ('train', '--resume', 'models/run/snapshot-00000012.npz'),
         _RESUME,
-        ('train', '--resume', 'models/run/snapshot-00000012.npz', '--iter', '3'),
         ('predict', 'models/run/snapshot-00000012.npz', 'pictures/c/00.png'),
     ),
     'dataset/image_raw_stats.npz': (_DRY,),
@@ -47,7 +48,7 @@ def make(rng: random.Random) -> Trial:
         how, data = (_members if rng.random() < 0.6 else _zip)(rng, data)
     put(name, data)
     kept = (name,) if 'snapshot' not in name and 'results' not in name else ()
-    return Trial(f'npz: {name}: {how}', rng.choice(READERS[name]), kept)
+    return Trial(f'npz: {name}: {how}', reader(rng, READERS[name]), kept)
 
 
 def _read(data: bytes) -> dict[str, bytes]:

@@ -54,7 +54,7 @@ def make(rng: random.Random) -> Trial:
     _WAYS[way](path)
     return Trial(
         f'{name}: {way}',
-        rng.choice(READERS[name]),
+        json_files.reader(rng, READERS[name]),
         names_outside=True,
         asks_for_much=way == 'a hole',
     )

@@ -1,5 +1,6 @@
 """The part of the campaign that feeds odd inputs."""
 
+import gc
 import pathlib
 import random
 from typing import Any, ClassVar
@@ -57,6 +58,8 @@ class Inputs(Part):
     def run(self, case: Any, folder: pathlib.Path) -> None:
         if self._world is None:
             require(sandbox.notices_reading(self.workshop), 'this disk keeps no time of reading')
-            self._world = world.obtain(self.workshop)
+            # Collecting garbage would touch, and so copy, all memory of each fork.
+            self._world = world.obtain(self.workshop.parent / 'world')
+            gc.freeze()
         make, _, _ = FORMATS[case.kind]
         sandbox.hold(make, random.Random(case.facts['draw']), self._world, folder)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from campaign.inputs import odd, raw_bytes
+from campaign.inputs.json_files import reader
 from campaign.inputs.world import TRAIN
 from campaign.sandbox import FUNCTIONS, Trial, put
 
@@ -61,7 +62,7 @@ def make(rng: random.Random) -> Trial:
     else:
         how, data = _odd_content(rng, data)
     put(path, data)
-    return Trial(f'pickle: {name}: {how}', rng.choice(READERS[name]), (name,))
+    return Trial(f'pickle: {name}: {how}', reader(rng, READERS[name]), (name,))
 
 
 def _torch(rng: random.Random) -> bytes:

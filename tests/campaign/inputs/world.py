@@ -35,7 +35,7 @@ def obtain(folder: pathlib.Path) -> pathlib.Path:
     """
     world, note = folder / 'world', folder / _MODULES
     if not note.exists():
-        shutil.rmtree(world, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         world.mkdir(parents=True)
         done = commands.in_fork(lambda: _build(note), 'the world', world)
         require(done.status == 0, f'the world could not be made: {done.err[-800:]}')

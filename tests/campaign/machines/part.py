@@ -29,7 +29,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ('predict', 'run', 'pictures', '--gallery', 'new/gallery.png'),
     ('evaluate', 'run', '--limit', '4'),
     ('dataset', 'pictures', '--size', '8', '--out', 'new'),
-    ('dataset', '--dir', '.', '--only', 'raw,zca', '--out', 'new'),
+    ('dataset', '--dir', '.', '--only', 'raw,mean', '--out', 'new'),
     ('compare', 'run', 'own', 'several'),
     ('report', 'run', 'folded'),
     ('visualize', 'run', '--only', 'filters,batch'),

@@ -2,6 +2,7 @@
 
 from campaign.inputs.part import Inputs
 from campaign.kills import Kills
+from campaign.machines.part import Machines
 from campaign.part import Part
 
-PARTS: dict[str, type[Part]] = {part.name: part for part in (Kills, Inputs)}
+PARTS: dict[str, type[Part]] = {part.name: part for part in (Kills, Inputs, Machines)}

@@ -61,7 +61,9 @@ def put(path: str | os.PathLike[str], data: bytes) -> None:
     path.write_bytes(data)
 
 
-def hold(make: Make, rng: random.Random, world: pathlib.Path, folder: pathlib.Path) -> None:
+def hold(
+    make: Make, rng: random.Random, world: pathlib.Path, folder: pathlib.Path
+) -> commands.Done:
     """Make a trial in a copy of `world` and run it.
 
     Args:
@@ -70,11 +72,14 @@ def hold(make: Make, rng: random.Random, world: pathlib.Path, folder: pathlib.Pa
         world: The folder to copy.
         folder: An empty folder on the same disk.
 
+    Returns:
+        How the command ended.
+
     Raises:
         Broke: The command did what it must not, or did not end as it must.
     """
     home, outside, notes = folder / 'home', folder / 'outside', folder / 'notes'
-    shutil.copytree(world, home, symlinks=True, copy_function=os.link)
+    copy(world, home)
     (notes / 'tmp').mkdir(parents=True)
     _lay_out(outside)
     done = commands.in_fork(lambda: _in_child(make, rng, outside, notes), 'a trial', home)
@@ -93,6 +98,12 @@ def hold(make: Make, rng: random.Random, world: pathlib.Path, folder: pathlib.Pa
     ]
     if problems:
         raise Broke(f'{trial.change}; {" ".join(map(ascii, trial.argv))}: {"; ".join(problems)}')
+    return done
+
+
+def copy(world: pathlib.Path, folder: pathlib.Path) -> None:
+    """Make `folder` a copy of the world that shares its files."""
+    shutil.copytree(world, folder, symlinks=True, copy_function=os.link)
 
 
 def _in_child(make: Make, rng: random.Random, outside: pathlib.Path, notes: pathlib.Path) -> int:

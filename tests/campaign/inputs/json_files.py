@@ -12,7 +12,8 @@ from campaign.sandbox import Trial, put
 
 _RESUME = ('train', '--resume', '-p', 'run')
 _MORE = (*_RESUME, '--iter', '3')
-_FIT = ('--minutes', '0.01', '--init', 'none', '--size', '8', '--name', 'fitted')
+_QUICKLY = ('--minutes', '0.01', '--init', 'none', '--size', '8', '--name', 'fitted')
+FIT = ('fit', 'pictures', *_QUICKLY)
 _PREDICT = ('predict', 'models/run', 'pictures/c/00.png')
 
 # Which commands read each file.
@@ -53,7 +54,7 @@ READERS: dict[str, tuple[tuple[str, ...], ...]] = {
         ('evaluate', 'own', '--limit', '2'),
     ),
     'models/run/best.temperature.json': (_PREDICT,),
-    'dataset/fitted/fit.json': (('fit', 'pictures', *_FIT),),
+    'dataset/fitted/fit.json': (FIT,),
     'cifar-10-batches-py/.extracted.json': (
         ('download', '--dir', '.', '--url', 'file:///nowhere/x', '--md5', 'skip'),
     ),

@@ -60,7 +60,10 @@ def _written(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED)
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, 'w', method) as file:
         for name, content in members:
-            file.writestr(name, content)
+            # Of a date of its own, or two would differ.
+            info = zipfile.ZipInfo(name)
+            info.compress_type = method
+            file.writestr(info, content)
     return stream.getvalue()
 
 

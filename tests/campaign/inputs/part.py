@@ -42,7 +42,7 @@ class Inputs(Part):
     name = 'inputs'
     kinds: ClassVar = {kind: text for kind, (_, text, _) in FORMATS.items()}
     share = 3.0
-    in_tests = 40
+    in_tests = len(FORMATS)
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)

@@ -23,7 +23,7 @@ def make(rng: random.Random) -> Trial:
         how, data = raw_bytes.damage(rng, data)
     elif kind < 0.3:
         how, plain = raw_bytes.damage(rng, gzip.decompress(data))
-        data = gzip.compress(plain, 1)
+        data = gzip.compress(plain, 1, mtime=0)
     elif kind < 0.45:
         how, data = _gzip(rng, data)
     else:
@@ -115,7 +115,7 @@ def _members(rng: random.Random) -> tuple[str, bytes]:
             info.mode, info.uid, info.mtime = rng.choice([(0o7777, 2**31, 0), (0, 0, 2**40)])
             info.uname = odd.text(rng).encode('utf-8', 'replace').decode()[:20]
     form = rng.choice([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-    return how, gzip.compress(_tar(rng, entries, form), 1)
+    return how, gzip.compress(_tar(rng, entries, form), 1, mtime=0)
 
 
 def _tar(rng: random.Random, entries: list[tuple[tarfile.TarInfo, bytes]], form: int) -> bytes:
@@ -139,14 +139,16 @@ def _gzip(rng: random.Random, data: bytes) -> tuple[str, bytes]:
         'not packed': lambda: plain,
         'of bzip2': lambda: bz2.compress(plain),
         'of xz': lambda: lzma.compress(plain),
-        'packed twice': lambda: gzip.compress(data),
-        'in two parts': lambda: gzip.compress(plain[:5000], 1) + gzip.compress(plain[5000:], 1),
+        'packed twice': lambda: gzip.compress(data, mtime=0),
+        'in two parts': lambda: (
+            gzip.compress(plain[:5000], 1, mtime=0) + gzip.compress(plain[5000:], 1, mtime=0)
+        ),
         'with junk after': lambda: data + b'canary' * 100,
         'with a wrong checksum': lambda: data[:-8] + b'\0\1\2\3' + data[-4:],
         'with a wrong length': lambda: data[:-4] + b'\xff\xff\xff\xff',
-        'of zeros': lambda: gzip.compress(bytes(10**6)),
+        'of zeros': lambda: gzip.compress(bytes(10**6), mtime=0),
         'a bomb': _bomb,
-        'empty': lambda: gzip.compress(b''),
+        'empty': lambda: gzip.compress(b'', mtime=0),
         'text': lambda: b'<html>canary</html>',
         'a zip': lambda: b'PK\3\4' + data,
         'with a long name': lambda: (

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from campaign import commands
+from campaign import commands, sandbox
 from campaign.commands import SRC, Done, Started
 from campaign.inputs import world
 from campaign.machines.surroundings import SURROUNDINGS, Surrounding
@@ -77,7 +77,7 @@ def hold(
     """
     odd = [SURROUNDINGS[name] for name in around]
     home = folder / os.fsdecode(next((s.folder for s in odd if s.folder != b'home'), b'home'))
-    shutil.copytree(source, home, symlinks=True, copy_function=os.link)
+    sandbox.copy(source, home)
     url = (home / 'cifar-10-python.tar.gz').as_uri()
     name, *arguments = [url if word.startswith('file:') else word for word in argv]
     try:
@@ -182,7 +182,7 @@ def _usual_log(source: pathlib.Path) -> bytes:
     path = source.with_name('usual-log.csv')
     if not path.exists():
         home = source.with_name('usual')
-        shutil.copytree(source, home, symlinks=True, copy_function=os.link)
+        sandbox.copy(source, home)
         done = commands.run(*_TRAIN, cwd=home)
         done.require_told([0])
         path.write_bytes((home / _LOG).read_bytes())

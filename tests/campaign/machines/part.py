@@ -174,7 +174,7 @@ def _check_training(
         require(log.read_bytes() == _usual_log(source), 'another log than on a usual machine')
     visible = not any('output' in name or 'streams' in name for name in around)
     if _OLD_PROCESSOR in around and visible:
-        require('SSE' in done.out + done.err, 'the engine does not say that it stands aside')
+        require('AVX2' in done.out + done.err, 'the engine does not say that it stands aside')
 
 
 def _usual_log(source: pathlib.Path) -> bytes:

@@ -94,9 +94,10 @@ def start_forked(
     cwd: pathlib.Path,
     terminal: int | None = None,
     before: Callable[[], object] = lambda: None,
+    after: Callable[[], object] = lambda: None,
     **variables: str,
 ) -> 'Started':
-    """Do the same in a fork of this process; call `before` there first."""
+    """Do the same in a fork of this process; call `before` and `after` there."""
     importlib.import_module(f'chainer_cifar.commands.{name}')
     from chainer_cifar import cli
 
@@ -104,7 +105,10 @@ def start_forked(
         os.environ.update(environment(**variables))
         sys.argv = [f'{name}.py', *map(str, arguments)]
         before()
-        cli.script(name)
+        try:
+            cli.script(name)
+        finally:
+            after()
 
     return Started(name, command, cwd, terminal)
 

@@ -71,7 +71,7 @@ JOBS = {
     'train with all that has a state': _job(f'train {_RICH}', 'dataset', resumes=True),
     'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
     'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
-    'dataset': _job('dataset --dir cifar --only mean,zca,raw --out out', 'cifar'),
+    'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),
     'dataset of own pictures': _job('dataset own --size 24 --out out', 'own'),
     'download': _job(f'download --md5 {MD5} --retries 0 --url'),  # and the URL of a server
     'evaluate': _job('evaluate run --calibrate', 'dataset', 'models', 'results'),

@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print('stopped; the same command goes on')
     print(f'\n{table(parts, results)}')
     if args.json:
-        args.json.write_text(json.dumps(results.summary(), indent=1) + '\n', encoding='utf-8')
+        args.json.write_text(
+            json.dumps(results.summary(_words(parts)), indent=1) + '\n', encoding='utf-8'
+        )
     return 1 if results.failed() else 0
 
 
@@ -145,9 +147,13 @@ def _repeat(parts: Sequence[Part], seed: int, number: int) -> int:
     return 0 if reason is None else 1
 
 
+def _words(parts: Sequence[Part]) -> dict[str, dict[str, str]]:
+    return {part.name: part.kinds for part in parts}
+
+
 def table(parts: Sequence[Part], results: Results) -> str:
     """Count what was tried and what held, for each kind of each part."""
-    counts = results.summary()['parts']
+    counts = results.summary(_words(parts))['parts']
     rows = [['part', 'kind', 'tried', 'held', 'failed']]
     for part in parts:
         for kind in part.kinds:

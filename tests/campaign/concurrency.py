@@ -3,6 +3,7 @@
 import contextlib
 import pathlib
 import random
+import signal
 from typing import Any, ClassVar
 
 from campaign import commands, trees
@@ -50,8 +51,8 @@ class Concurrency(Part):
             self._truths.prepare(job, folder)
             command = (*job.command, *arguments)
             if case.kind == SECOND_RESUME:
-                commands.forked(*command, '--iter', 1, cwd=folder).require_told([0])
-                command = (*job.resumed, '--iter', '3')
+                _interrupt(command, folder)
+                command = job.resumed
             statuses = _all_at_once(command, case.facts['delays'], folder)
             alone = job.resumes or name == 'fit'
             if name == 'download' and 0 not in statuses:  # each met a bad answer
@@ -62,6 +63,15 @@ class Concurrency(Part):
             elif name != 'download':
                 require(not any(statuses), f'ended with statuses {statuses}')
         trees.require_same(folder, truth.content)
+
+
+def _interrupt(command: tuple[str, ...], folder: pathlib.Path) -> None:
+    """Begin a run, and stop it when there is a snapshot."""
+    with commands.start_forked(*command, cwd=folder) as started:
+        while started.wait(0.01) is None:
+            if list(folder.glob('models/run/snapshot-*')):
+                started.send(signal.SIGTERM)
+        started.finish().require_told([0, 128 + signal.SIGTERM])
 
 
 def _all_at_once(command: tuple[str, ...], delays: list[float], folder: pathlib.Path) -> list[int]:

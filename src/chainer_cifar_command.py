@@ -4,7 +4,8 @@ Python turns Ctrl-C into an exception, which during the imports would be a trace
 be saved or told yet, so until the command runs, Ctrl-C ends the process at once; see cli.py.
 """
 
-import _signal as signal  # signal itself takes milliseconds to import, with a traceback meanwhile
+# `signal` itself takes milliseconds to import, and Ctrl-C would be a traceback meanwhile.
+import _signal as signal  # type: ignore[import-not-found]
 
 
 def script(name: str) -> None:

@@ -94,9 +94,11 @@ def start_forked(
     cwd: pathlib.Path,
     terminal: int | None = None,
     before: Callable[[], object] = lambda: None,
+    after: Callable[[], object] = lambda: None,
+    seconds: float = SECONDS,
     **variables: str,
 ) -> 'Started':
-    """Do the same in a fork of this process; call `before` there first."""
+    """Do the same in a fork of this process, within `seconds`; call `before` and `after` there."""
     importlib.import_module(f'chainer_cifar.commands.{name}')
     from chainer_cifar import cli
 
@@ -104,9 +106,12 @@ def start_forked(
         os.environ.update(environment(**variables))
         sys.argv = [f'{name}.py', *map(str, arguments)]
         before()
-        cli.script(name)
+        try:
+            cli.script(name)
+        finally:
+            after()
 
-    return Started(name, command, cwd, terminal)
+    return Started(name, command, cwd, terminal, seconds)
 
 
 def in_fork(function: Callable[[], Any], name: str, cwd: pathlib.Path) -> Done:
@@ -133,6 +138,7 @@ class Started:
         function: What it does; it may return an exit status, raise, or start another program.
         cwd: Where.
         terminal: Descriptor of a terminal for its streams; None: files, and nothing to read.
+        seconds: How much processor time it may take; and time, unless others use the machine.
     """
 
     def __init__(
@@ -141,8 +147,10 @@ class Started:
         function: Callable[[], Any],
         cwd: pathlib.Path,
         terminal: int | None = None,
+        seconds: float = SECONDS,
     ) -> None:
         self.name = name
+        self._seconds = seconds
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self.status: int | None = None
         sys.stdout.flush()
@@ -150,7 +158,8 @@ class Started:
         self.pid = os.fork()
         if not self.pid:
             streams = [os.open(os.devnull, os.O_RDONLY), self._out.fileno(), self._err.fileno()]
-            _be_child(function, cwd, streams if terminal is None else [terminal] * 3, terminal)
+            streams = streams if terminal is None else [terminal] * 3
+            _be_child(function, cwd, streams, terminal, seconds)
         self._descriptor = os.pidfd_open(self.pid)
 
     def send(self, number: int) -> None:
@@ -171,12 +180,14 @@ class Started:
             Broke: It had to be killed.
         """
         begin = time.monotonic()
-        while self.wait(1) is None and time.monotonic() - begin < _patience():
+        while self.wait(1) is None and time.monotonic() - begin < self._patience():
             pass
         status = self.status
         self.end()
-        require(status is not None, f'{self.name}: has not ended after {_patience():.0f} s')
-        require(status != -signal.SIGXCPU, f'{self.name}: took {SECONDS:.0f} s of processor time')
+        require(status is not None, f'{self.name}: has not ended after {self._patience():.0f} s')
+        require(
+            status != -signal.SIGXCPU, f'{self.name}: took {self._seconds:.0f} s of processor time'
+        )
         assert status is not None
         return Done(self.name, status, _text(self._out), _text(self._err))
 
@@ -190,6 +201,10 @@ class Started:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def _patience(self) -> float:
+        """How many seconds to wait: more on a machine that others use, too."""
+        return self._seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
     def __enter__(self) -> 'Started':
         return self
 
@@ -197,29 +212,28 @@ class Started:
         self.end()
 
 
-def _patience() -> float:
-    """How many seconds to wait: more on a machine that others use, too."""
-    return SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
-def _limit() -> None:
+def _limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used + SECONDS) + 1, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, resource.RLIM_INFINITY))
     # A shell's background job, as a campaign may be one, ignores SIGINT and hands it down.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _be_child(
-    function: Callable[[], Any], cwd: pathlib.Path, streams: Sequence[int], terminal: int | None
+    function: Callable[[], Any],
+    cwd: pathlib.Path,
+    streams: Sequence[int],
+    terminal: int | None,
+    seconds: float,
 ) -> None:
     """Call `function` and end this process, with its status."""
     status = 1
     try:
         os.setsid()
-        _limit()
+        _limit(seconds)
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
         if terminal is not None:

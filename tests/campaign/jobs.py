@@ -1,12 +1,14 @@
 """Commands with all that they need, small enough to be run thousands of times.
 
-A job begins in a folder that `prepare` filled, and goes on there after a kill, as its user would.
-`Truth` keeps what an undisturbed run of it leaves.
+A job begins in a folder that `Truths.prepare` filled, and goes on there after a kill, as its user
+would. A `Truth` is what an undisturbed run of it leaves.
 """
 
 import dataclasses
+import functools
 import pathlib
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -51,6 +53,11 @@ class Job:
             return self.command
         if 'there is no run to resume' in done.err:
             return self.command  # it was stopped before anything was written
+        return self.resumed
+
+    @property
+    def resumed(self) -> tuple[str, ...]:
+        """The command that continues its run."""
         return ('train', '--resume', '-p', 'run')
 
 
@@ -64,7 +71,7 @@ JOBS = {
     'train with all that has a state': _job(f'train {_RICH}', 'dataset', resumes=True),
     'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
     'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
-    'dataset': _job('dataset --dir cifar --only mean,zca,raw --out out', 'cifar'),
+    'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),
     'dataset of own pictures': _job('dataset own --size 24 --out out', 'own'),
     'download': _job(f'download --md5 {MD5} --retries 0 --url'),  # and the URL of a server
     'evaluate': _job('evaluate run --calibrate', 'dataset', 'models', 'results'),
@@ -88,18 +95,27 @@ def make_inputs(workshop: pathlib.Path) -> None:
     require(done.status == 0, done.err)
 
 
-def prepare(job: Job, workshop: pathlib.Path, folder: pathlib.Path) -> None:
-    """Copy into `folder` what the job needs."""
-    for name in job.needs:
-        shutil.copytree(workshop / name, folder / name)
-
-
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """What an undisturbed run of a job leaves, and how many seconds it takes."""
+    """What an undisturbed run of a job leaves, and takes.
+
+    Attributes:
+        content: What is in each file; see trees.py.
+        seconds: How long it took.
+        size: The bytes of what it wrote.
+        largest: Those of the largest file.
+    """
 
     content: dict[str, Any]
     seconds: float
+    size: int
+    largest: int
+
+
+@functools.cache
+def truths(workshop: pathlib.Path) -> 'Truths':
+    """The truths that a part with this workshop shares with the parts beside it."""
+    return Truths(workshop.parent / 'shared')
 
 
 class Truths:
@@ -116,22 +132,34 @@ class Truths:
 
     def prepare(self, job: Job, folder: pathlib.Path) -> None:
         """Copy into `folder` what the job needs; make it at the first time."""
+        for name in job.needs:
+            self.copy(name, folder)
+
+    def copy(self, name: str, folder: pathlib.Path) -> None:
+        """Copy one of the inputs into `folder`; make them all at the first time."""
         if not self.inputs.exists():
             self.inputs.mkdir(parents=True)
             make_inputs(self.inputs)
-        prepare(job, self.inputs, folder)
+        shutil.copytree(self.inputs / name, folder / name)
 
     def of(self, name: str, arguments: Sequence[str] = ()) -> Truth:
         """The truth of the job `name`, to whose command `arguments` are added."""
         if name not in self._known:
-            folder = self._folder / name
-            folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            folder = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
             job = JOBS[name]
             self.prepare(job, folder)
             start = time.monotonic()
             done = commands.forked(*job.command, *arguments, cwd=folder)
             seconds = time.monotonic() - start
             done.require_told([0])
-            self._known[name] = Truth(trees.content(folder), seconds)
+            written = [
+                path.stat().st_size
+                for path in trees.files(folder)
+                if path.relative_to(folder).parts[0] not in job.needs
+            ]
+            content = trees.content(folder)
+            largest = max(written, default=0)
+            self._known[name] = Truth(content, seconds, sum(written), largest)
             shutil.rmtree(folder)
         return self._known[name]

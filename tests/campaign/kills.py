@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.jobs import JOBS, Job, Truths
+from campaign.jobs import JOBS, Job, truths
 from campaign.part import Broke, Part, require
 from campaign.server import WAYS, serving
 
@@ -43,7 +43,7 @@ class Kills(Part):
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)
-        self._truths = Truths(workshop)
+        self._truths = truths(workshop)
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)

@@ -7,6 +7,10 @@ import random
 from typing import Any, ClassVar
 
 
+class Impossible(Exception):
+    """A case cannot be tried on this machine; the text says what is missing."""
+
+
 class Broke(Exception):
     """A case broke the promise; the text says how."""
 
@@ -72,5 +76,6 @@ class Part(abc.ABC):
     def run(self, case: Case, folder: pathlib.Path) -> None:
         """Run a case in an empty folder, which is deleted if the promise held; raise Broke if not.
 
-        What it starts has ended when it returns. Any other exception counts as a failure, too.
+        It may also raise Impossible. What it starts has ended when it returns. Any other exception
+        counts as a failure, too.
         """

@@ -3,6 +3,7 @@
 import datetime
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from campaign.part import Case
@@ -70,12 +71,19 @@ class Results:
         """The cases that broke the promise."""
         return [row for row in self.rows if not row['held']]
 
-    def summary(self) -> dict[str, Any]:
-        """For the table in the documents: facts, date, and the counts of each part and kind."""
-        counts: dict[str, dict[str, dict[str, int]]] = {}
+    def summary(self, words: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+        """For the table in the documents: facts, date, and the counts of each part and kind.
+
+        `words` tells for each part what its kinds do.
+        """
+        counts: dict[str, dict[str, dict[str, Any]]] = {}
         for row in self.rows:
             kinds = counts.setdefault(row['part'], {})
-            count = kinds.setdefault(row['kind'], {'tried': 0, 'held': 0})
+            if row['kind'] not in words.get(row['part'], {}):
+                continue  # of a part that this call left out
+            count = kinds.setdefault(
+                row['kind'], {'what': words[row['part']][row['kind']], 'tried': 0, 'held': 0}
+            )
             count['tried'] += 1
             count['held'] += row['held']
         return {

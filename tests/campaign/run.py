@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 
-from campaign.part import Broke, Case, Part
+from campaign.part import Broke, Case, Impossible, Part
 from campaign.parts import PARTS
 from campaign.results import Results
 from chainer_cifar import device, environment
@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print('stopped; the same command goes on')
     print(f'\n{table(parts, results)}')
     if args.json:
-        args.json.write_text(json.dumps(results.summary(), indent=1) + '\n', encoding='utf-8')
+        args.json.write_text(
+            json.dumps(results.summary(_words(parts)), indent=1) + '\n', encoding='utf-8'
+        )
     return 1 if results.failed() else 0
 
 
@@ -86,17 +88,25 @@ def campaign(parts: Sequence[Part], results: Results, seed: int, seconds: float)
     """
     used = {part: results.seconds(part.name) for part in parts}
     numbers = {part: results.next_number(part.name) for part in parts}
+    impossible: dict[str, str] = {}
     while sum(used.values()) < seconds:
         part = min(parts, key=lambda part: used[part] / part.share)
         case = part.case(seed, numbers[part])
         numbers[part] += 1
         start = time.monotonic()
-        reason = attempt(part, case)
+        try:
+            reason = attempt(part, case)
+        except Impossible as missing:
+            impossible[case.kind] = str(missing)
+            used[part] += round(time.monotonic() - start, 4)
+            continue
         took = round(time.monotonic() - start, 4)
         used[part] += took
         results.add(case, reason, took)
         if reason is not None:
             print(f'FAILED {case}\n       {reason}', flush=True)
+    for kind, missing in impossible.items():
+        print(f'not tried: {kind}: {missing}')
 
 
 def attempt(part: Part, case: Case, kept: pathlib.Path | None = None) -> str | None:
@@ -106,12 +116,17 @@ def attempt(part: Part, case: Case, kept: pathlib.Path | None = None) -> str | N
         part: The part.
         case: One of its cases.
         kept: Use this folder, and leave it; None: one that is deleted.
+
+    Raises:
+        Impossible: It cannot be tried here.
     """
     folder = kept or pathlib.Path(
         tempfile.mkdtemp(prefix=f'case-{case.number}-', dir=part.workshop)
     )
     try:
         part.run(case, folder)
+    except Impossible:
+        raise
     except Broke as reason:
         return str(reason)
     except Exception as error:
@@ -132,9 +147,13 @@ def _repeat(parts: Sequence[Part], seed: int, number: int) -> int:
     return 0 if reason is None else 1
 
 
+def _words(parts: Sequence[Part]) -> dict[str, dict[str, str]]:
+    return {part.name: part.kinds for part in parts}
+
+
 def table(parts: Sequence[Part], results: Results) -> str:
     """Count what was tried and what held, for each kind of each part."""
-    counts = results.summary()['parts']
+    counts = results.summary(_words(parts))['parts']
     rows = [['part', 'kind', 'tried', 'held', 'failed']]
     for part in parts:
         for kind in part.kinds:

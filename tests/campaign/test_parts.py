@@ -2,6 +2,7 @@
 
 import pytest
 
+from campaign.part import Impossible
 from campaign.parts import PARTS
 from campaign.run import SEED, attempt
 
@@ -18,7 +19,10 @@ CASES = [(name, number) for name, part in PARTS.items() for number in range(part
 @pytest.mark.parametrize(('part', 'number'), CASES, indirect=['part'])
 def test_holds(part, number):
     case = part.case(SEED, number)
-    assert attempt(part, case) is None, str(case)
+    try:
+        assert attempt(part, case) is None, str(case)
+    except Impossible as missing:
+        pytest.skip(f'{case.kind}: {missing}')
 
 
 @pytest.mark.parametrize('part', PARTS, indirect=True)

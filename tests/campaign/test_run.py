@@ -66,7 +66,9 @@ def test_counts_fails_and_goes_on(toys, tmp_path, capsys):
     assert rows(tmp_path / 'results') == both  # the time was used already
 
     summary = json.loads((tmp_path / 'json').read_text())
-    assert summary['parts']['toy'] == {kind: {'tried': 6, 'held': 4} for kind in Toy.kinds}
+    assert summary['parts']['toy'] == {
+        kind: {'what': what, 'tried': 6, 'held': 4} for kind, what in Toy.kinds.items()
+    }
     assert summary['seed'] == 1 and summary['failed'][0] == 'toy 0: a third'
 
 

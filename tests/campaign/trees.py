@@ -15,7 +15,8 @@ from campaign.part import Broke
 from chainer_cifar.data import pickles
 
 WRITTEN = ('dataset', 'models', 'results', 'out')  # the folders that commands write
-TIMES = ('seconds', 'images_per_second', 'elapsed', 'git')
+# The revision and the path of the program, too, are none of the result.
+TIMES = ('seconds', 'images_per_second', 'elapsed', 'git', 'command')
 # What a user's own next run does away with, or needs.
 _PASSING = re.compile(r'\.lock|\..*\.lock')
 _SNAPSHOT = re.compile(r'snapshot-\d+\.npz')
@@ -54,7 +55,8 @@ def _read(path: pathlib.Path) -> Any:
     if path.suffix == '.txt':
         text = path.read_text(encoding='utf-8')
         # Of a summary of seeds the last column, of a report the speed.
-        return re.sub(r'[\d.,]+ images/s|( +[\d.]+( ± [\d.]+)?)$', '', text, flags=re.MULTILINE)
+        lines = re.sub(r'[\d.,]+ images/s|( +[\d.]+( ± [\d.]+)?)$', '', text, flags=re.MULTILINE)
+        return [line.split() for line in lines.splitlines()]  # columns are as wide as the times
     return path.read_bytes()
 
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from chainer_cifar import json_file
 from chainer_cifar.data.fetch import WrongSource, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, naming
+from chainer_cifar.files import atomic_write, make_folder, naming, sync
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import STDOUT, tell
 
@@ -127,7 +127,7 @@ def obtain(
     with _plain_disk_errors():
         # Look before taking the lock, so that a finished folder may be read-only.
         if not _is_done(archive, directory, md5):
-            directory.mkdir(parents=True, exist_ok=True)
+            make_folder(directory)
             with _lock(directory / f'.{archive.filename}.lock'):
                 if not _is_done(archive, directory, md5):
                     _fetch_and_extract(archive, directory, url, md5, retries)
@@ -174,9 +174,12 @@ def extract(
         files = {member: digest.hexdigest() for member, digest in digests.items()}
         with atomic_write(new / NOTE, 'w') as note:
             json.dump({'archive': md5, 'files': files}, note, indent=1)
+        for member in files:
+            sync(new / member)
         if folder.exists():
             folder.rename(temporary / 'old')
         new.rename(folder)
+        sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     print(f'Extracted {len(files)} files', flush=True)
@@ -237,7 +240,9 @@ def _fetch_and_extract(
     except UserError as error:
         discard(path)
         raise WrongSource(str(error)) from None
+    sync(part_of(path))
     os.replace(part_of(path), path)
+    sync(directory)
     discard(path)
     print(f'Keeping the archive as {path}, md5 {actual}')
 

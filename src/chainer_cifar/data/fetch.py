@@ -185,8 +185,9 @@ class _Transfer:
         source = urllib.request.url2pathname(urllib.parse.urlsplit(self.url).path)
         try:
             file = open_bytes(source)  # only errors of this line are errors of the source
-        except OSError as error:
-            raise WrongSource(f'{source}: {error.strerror}') from None
+        except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+            reason = getattr(error, 'strerror', None) or error
+            raise WrongSource(f'{source}: {reason}') from None
         try:
             with file:
                 chunks = self.look(iter(lambda: file.read(CHUNK), b''))
@@ -260,7 +261,8 @@ class _Transfer:
             if 'CERTIFICATE' in reason:
                 raise self.give_up(reason) from None
             raise _Transient(reason) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            # Not all errors about odd hosts, in the URL or a redirection, are those of requests.
             raise self.give_up(_innermost(error)) from None
 
     def check_status(self, response: requests.Response) -> None:

@@ -189,6 +189,8 @@ class _Family:
             word, *numbers = line.split()
             if word == 'begin':
                 self.ranks[connection], self.pids[connection] = map(int, numbers)
+                for number in self.signals[-1:]:  # it came too early to be passed on
+                    _send_signal(self.pids[connection], number)
             elif word == 'end':
                 self.statuses[connection] = int(numbers[0])
                 if int(numbers[0]):

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 from campaign import commands, sandbox
 from campaign.commands import SRC, Done, Started
 from campaign.inputs import world
-from campaign.machines.surroundings import SURROUNDINGS, Surrounding
+from campaign.machines.surroundings import GROUPS, SURROUNDINGS, Surrounding
 from campaign.part import Broke, Part, require
 
 _TRAIN = (*world.TRAIN[:-2], '--iter', '1', '-d', 'dataset/image_raw.pkl', '-p', 'new')
@@ -41,19 +41,25 @@ _LOG = pathlib.Path('results', 'new', 'log.csv')
 _OLD_PROCESSOR = 'old processor'
 
 
+def _told(kind: str) -> str:
+    names = list(GROUPS[kind])
+    return f'{len(names)} odd {kind}, such as {", ".join(names[:4])}'
+
+
 class Machines(Part):
     """A case is a command and one to three things around it that are odd."""
 
     name = 'machines'
-    kinds: ClassVar = {name: f'{name}, alone or with others' for name in SURROUNDINGS}
+    kinds: ClassVar = {name: _told(name) for name in GROUPS}
     share = 2.0
     in_tests = 0  # test_machines.py has some of its own
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
+        first = rng.choice(list(GROUPS[kind]))
         others = rng.sample(list(SURROUNDINGS), rng.choice([0, 0, 1, 2]))
         return kind, {
-            'around': list(dict.fromkeys([kind, *others])),
+            'around': list(dict.fromkeys([first, *others])),
             'command': rng.randrange(len(COMMANDS)),
         }
 

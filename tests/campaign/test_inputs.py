@@ -74,7 +74,7 @@ def fail(text):
         (lambda: pathlib.Path('../outside/folder/new').touch(), 'outside of its folder'),
         (lambda: pathlib.Path('../outside/secret').write_text(''), 'changed outside/secret'),
         (lambda: open(os.path.expanduser('~/../canary'), 'a').close(), 'writes'),
-        (lambda: eval('"canary"'), 'compiles'),
+        (lambda: eval('"canary"'), 'runs'),
         (lambda: socket.socket().bind(('127.0.0.1', 0)), 'socket.bind'),
         (lambda: ctypes.CDLL('./input'), 'loads|Traceback'),
         (unpickle, 'pickle.find_class'),

@@ -72,8 +72,6 @@ def begin(
                     note(f'starts {arguments[1]}')
             elif event in _NEVER or (event in _NETWORK and not network):
                 note(f'{event} {arguments}')
-            elif event == 'compile' and MARK in str(arguments[0]):
-                note(f'compiles {arguments[0]!r}')
             elif event == 'exec' and _is_marked(arguments[0], python):
                 note(f'runs {arguments[0]!r}')
             elif event == 'ctypes.dlopen' and _below(str(arguments[0]), ours):

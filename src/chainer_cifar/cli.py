@@ -103,15 +103,21 @@ def _tell_failure(error: OSError, prog: str) -> int:
     return 2
 
 
+def _prepare() -> None:
+    prepare()
+    # We draw into files only; matplotlib would not be imported with a name that it does not know.
+    os.environ['MPLBACKEND'] = 'agg'
+
+
 def script(name: str) -> None:
     """Run src/<name>.py."""
-    prepare()
+    _prepare()
     sys.exit(run(name, sys.argv[1:], f'{name}.py'))
 
 
 def again() -> None:
     """Run the train command a second time, as one of the processes that `launch` starts."""
-    prepare()
+    _prepare()
     typed = json.loads(sys.argv[1])
     sys.argv = typed['sys_argv']
     sys.exit(run('train', typed['argv'], typed['prog']))
@@ -119,7 +125,7 @@ def again() -> None:
 
 def main(prog: str = 'chainer-cifar') -> None:
     """Run the ``chainer-cifar`` command, for which the user typed `prog`."""
-    prepare()
+    _prepare()
     argv = sys.argv[1:]
     if argv and argv[0] in COMMANDS:
         sys.exit(run(argv[0], argv[1:], f'{prog} {argv[0]}'))

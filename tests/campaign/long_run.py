@@ -16,7 +16,7 @@ SHORT = 150  # of the first case, which the test suite runs, too
 MEMORY = 1.1  # times as much in the last tenth of the run as in the second
 TIME = 1.5
 
-_COMMAND = '-m simple -b 40 -d data/image.pkl -l data/label.pkl -p run --cpu_engine onednn'
+_COMMAND = '-m simple -b 12 -d data/image.pkl -l data/label.pkl -p run --cpu_engine onednn'
 _WAYS = {
     'train': '',
     'train with an average': '--average ema(0.9) --optimizer adam --augment mirror',

@@ -68,9 +68,9 @@ class Concurrency(Part):
 def _interrupt(command: tuple[str, ...], folder: pathlib.Path) -> None:
     """Begin a run, and stop it when there is a snapshot."""
     with commands.start_forked(*command, cwd=folder) as started:
-        while started.wait(0.01) is None:
-            if list(folder.glob('models/run/snapshot-*')):
-                started.send(signal.SIGTERM)
+        while started.wait(0.01) is None and not list(folder.glob('models/run/snapshot-*')):
+            pass
+        started.send(signal.SIGTERM)
         started.finish().require_told([0, 128 + signal.SIGTERM])
 
 

@@ -87,7 +87,8 @@ def _run_to_the_end(
             done = killed(command, sent, share * seconds, folder, facts['forked'])
         else:
             sent, done = STOP, commands.forked(*command, cwd=folder)
-        done.require_told(_STATUSES[sent])
+        if not (sent == INT and _is_of_python(done)):
+            done.require_told(_STATUSES[sent])
         trees.require_whole(folder)
         if done.status == 0 and sent != HANGUP:
             return
@@ -95,6 +96,11 @@ def _run_to_the_end(
         if done.status == 2 and not kills and not arguments:
             require('there is no run to resume' in done.err, done.err.strip())
     raise Broke(f'not done after {ATTEMPTS} attempts; the last: {done.err.strip() if done else ""}')
+
+
+def _is_of_python(done: Done) -> bool:
+    """Was Python interrupted before it ran a line of ours? It shows a traceback, then."""
+    return 'KeyboardInterrupt' in done.err and str(commands.SRC) not in done.err
 
 
 def killed(

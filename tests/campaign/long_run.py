@@ -13,10 +13,11 @@ from campaign.part import Case, Part, require
 
 EPOCHS = 3000
 SHORT = 150  # of the first case, which the test suite runs, too
-MEMORY = 1.1  # times as much in the last tenth of the run as in the second
-TIME = 1.5
+# What the end of the run may have more than its beginning: bytes, since the first picture takes
+# some for good; descriptors, which come and go; times as much processor time an epoch.
+MEMORY, DESCRIPTORS, TIME = 64 << 20, 4, 1.5
 
-_COMMAND = '-m simple -b 40 -d data/image.pkl -l data/label.pkl -p run --cpu_engine onednn'
+_COMMAND = '-m simple -b 12 -d data/image.pkl -l data/label.pkl -p run --cpu_engine onednn'
 _WAYS = {
     'train': '',
     'train with an average': '--average ema(0.9) --optimizer adam --augment mirror',
@@ -84,9 +85,11 @@ def _require_even(samples: list[_Sample], epochs: int) -> None:
         return (some[-1].seconds - some[0].seconds) / max(some[-1].epoch - some[0].epoch, 1)
 
     early, late = between(0.1, 0.3), between(0.8, 1.0)
-    for what, most, before, after in (
-        ('memory', MEMORY, *(statistics.median(s.memory for s in each) for each in (early, late))),
-        ('descriptors', 1, *(max(s.descriptors for s in each) for each in (early, late))),
-        ('time an epoch', TIME, pace(early), pace(late)),
+    memory = [statistics.median(each.memory for each in some) for some in (early, late)]
+    files = [max(each.descriptors for each in some) for some in (early, late)]
+    for what, (before, after), most in (
+        ('memory', memory, memory[0] + MEMORY),
+        ('descriptors', files, files[0] + DESCRIPTORS),
+        ('time an epoch', (pace(early), pace(late)), pace(early) * TIME),
     ):
-        require(after <= most * before, f'{what}: {before:.4g} early in the run, {after:.4g} late')
+        require(after <= most, f'{what}: {before:.4g} early in the run, {after:.4g} late')

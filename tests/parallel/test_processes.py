@@ -180,7 +180,7 @@ def test_interrupt_and_resume_bit_for_bit_and_with_another_number(tmp_path):
 @needs_proc
 def test_ctrl_c_before_they_have_begun_ends_them_when_they_do(tmp_path):
     run = Running(new_folder(tmp_path, 'x'), wait=False)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 150
     while not any(b'mpirun' in words for words in run.descendants().values()):
         assert time.monotonic() < deadline
         time.sleep(0.01)

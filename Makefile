@@ -63,7 +63,7 @@ $(VENV)/.kernels: $(wildcard $(KERNELS)/*.c $(KERNELS)/*.h) $(KERNELS)/compile.p
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP_INSTALL) --editable '.[dev,mpi,onnx]'
+	$(PIP_INSTALL) --editable '.[dev,mpi,onnx,search,serve,tensorboard]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed

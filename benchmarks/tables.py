@@ -25,12 +25,14 @@ sys.path.insert(0, str(ROOT / 'src'))
 from cpu_training import NETS, share  # noqa: E402
 
 from chainer_cifar import device as devices  # noqa: E402
-from chainer_cifar import nets  # noqa: E402
+from chainer_cifar import figures, nets  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
+from chainer_cifar.figures import PARTS  # noqa: E402
 from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
+CURVES = ROOT / 'docs' / 'images' / 'curves.png'  # of the runs of the experiments
 DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
 
 
@@ -178,6 +180,7 @@ def _is_run_of(recipe, run):
 
 _ANY = (
     *('prefix', 'recipe', 'seed', 'gpu', 'processes', 'cpu_engine', 'deterministic', 'save_iter'),
+    'tensorboard',
 )
 
 
@@ -336,7 +339,7 @@ def _data(run):
 
 
 def add(folder):
-    """Keep config.json and summary.json of a finished run, and what is the least of its log."""
+    """Keep config.json and summary.json of a finished run, and what its curves need of its log."""
     run = {}
     for name in ('config.json', 'summary.json'):
         run |= json.loads((folder / name).read_text(encoding='utf-8'))
@@ -346,10 +349,28 @@ def add(folder):
         if report['data_of_the_run']:
             run.setdefault('tta_error', {})[report['tta']] = report['error']
     run['lowest_test_error'] = min(row['test_error'] for row in rows)
+    run['log'] = {
+        name: [round(row[name], 4) for row in rows] for name in _LOGGED if name in rows[0]
+    }
     run['command'][0] = pathlib.PurePath(run['command'][0]).name  # not where it was
     _data(run)
     path = RUNS / f'{_name_of(folder)}.json'
     path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')
+
+
+_LOGGED = 'epoch', *(f'{part}_{of}' for of in ('loss', 'error') for part in PARTS)
+
+
+def draw_curves():
+    """Draw the curves of each experiment's runs that were kept with their log, as docs/images."""
+    ours = [recipe for recipe in recipes.values() if recipe.published_error or recipe.faster_than]
+    kept = [run for run in _runs() if 'log' in run and any(_is_run_of(r, run) for r in ours)]
+    named = []
+    for run in kept:
+        log = run['log']
+        curves = {n: (log['epoch'], log[n], None) for n in log if n != 'epoch'}
+        named.append((run['flags']['prefix'], curves))
+    figures.comparison(named, CURVES)
 
 
 def _name_of(folder):
@@ -423,6 +444,7 @@ def main():
     args = parser.parse_args()
     if args.add:
         add(args.add)
+        draw_curves()
     old = read_pages()
     new = updated(old)
     outdated = [path for path in new if new[path] != old[path]]

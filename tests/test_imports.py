@@ -10,16 +10,8 @@ SRC = pathlib.Path(__file__).parents[1] / 'src'
 ROOMS = (
     *('chainer_compat', 'chainer_onednn', 'chainer_cifar', 'small', 'parallel', 'figures', 'data'),
     *('nets', 'optim', 'recipes', 'config', 'initial', 'runs', 'weights', 'evaluation', 'export'),
-    *(
-        'pages',
-        'training',
-        'commands',
-        'api',
-        'cli',
-        '__main__',
-        'chainer_cifar_command',
-        'scripts',
-    ),
+    *('pages', 'serving', 'training', 'search', 'commands', 'api', 'cli', '__main__'),
+    *('chainer_cifar_command', 'scripts'),
 )
 
 # Those beside the package chainer_cifar.

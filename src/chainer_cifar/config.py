@@ -212,6 +212,12 @@ class TrainConfig:
     fold: int = _flag(
         RUN, 0, 'train only for this of the --folds, from 1; 0: for each of them', at_least=0
     )
+    tensorboard: bool = _flag(
+        RUN,
+        False,
+        'also write the course of the run for TensorBoard, into results/RUN/tensorboard '
+        '(needs the extra tensorboard)',
+    )
     seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
     cpu_engine: str = _flag(
         DEVICE,

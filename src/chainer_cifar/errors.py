@@ -1,4 +1,4 @@
-"""The exception for what a user can correct, and how to call a command here."""
+"""The exceptions for what a user can correct or stops, and how to call a command here."""
 
 import contextlib
 import pathlib
@@ -11,6 +11,19 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped what ran, in good order; the text says in what state.
+
+    Args:
+        message: The line for the user.
+        signum: The signal, which decides the exit status.
+    """
+
+    def __init__(self, message: str, signum: int) -> None:
+        super().__init__(message)
+        self.signum = signum
 
 
 @contextlib.contextmanager

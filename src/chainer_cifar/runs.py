@@ -6,7 +6,8 @@ input.npz beside the weights says how to treat a new picture.
 
 The same run for several seeds is the runs NAME/seed1, NAME/seed2 …; then results/NAME holds
 seeds.json instead of config.json, and what comes out of them together. So it is for the folds of a
-cross-validation, NAME/fold1, NAME/fold2 …
+cross-validation, NAME/fold1, NAME/fold2 … The trials of a search are the runs NAME/trial_001 …, and
+results/NAME holds its journal.
 """
 
 import contextlib
@@ -44,8 +45,12 @@ SEEDS, SEEDS_TABLE = 'seeds.json', 'summary.txt'  # of a run with several seeds
 PAGE = 'report.html'
 OUT_OF_FOLD = 'folds.npz'  # what nets say of images that they did not train on
 SUSPECTS, SUSPECTS_TABLE = 'suspects.png', 'suspects.csv'
+# Of a search; its journal says which trials there are.
+JOURNAL, SEARCH, SEARCH_TABLE = 'journal.jsonl', 'search.json', 'search.txt'
+SEARCH_PICTURE = 'search.png'
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
+TENSORBOARD, EVENTS = 'tensorboard', 'events.out.tfevents.*'  # a folder, and files in it
 # Names of what `evaluate` writes begin with these.
 REPORT, CONFUSION = 'report', 'confusion'
 RELIABILITY, CORRUPTED = 'reliability', 'corrupted'
@@ -61,15 +66,19 @@ _FILES = {
         *(f'{REPORT}-*.txt', f'{REPORT}-*.json', f'{CONFUSION}-*.png', f'{RELIABILITY}-*.png'),
         *(f'{CORRUPTED}-*{end}' for end in ('.txt', '.json', '.png')),
         *(f'{name}*.png' for name in PICTURES),
+        f'{TENSORBOARD}/{EVENTS}',
+        *(f'{JOURNAL}*', SEARCH, SEARCH_TABLE, SEARCH_PICTURE),
     ),
     MODELS: (
         *(WEIGHTS, 'epoch-*.npz', SNAPSHOTS, INPUT_TRANSFORM, CONFIG),
         TEMPERATURE.format('*'),
+        *('search.lock', 'search.held', 'trial_*.claim', 'trial_*.beat'),
     ),
 }
 
 _SNAPSHOT_NAME = re.compile(r'snapshot-(\d+)\.npz')
 _SEED_FOLDER = re.compile(r'(seed|fold)\d+')
+_TRIAL_FOLDER = re.compile(r'trial_\d{3,}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +120,22 @@ class RunFolder:
         return self.results / SEEDS_TABLE
 
     @property
+    def journal(self) -> pathlib.Path:
+        return self.results / JOURNAL
+
+    @property
+    def search(self) -> pathlib.Path:
+        return self.results / SEARCH
+
+    @property
+    def search_table(self) -> pathlib.Path:
+        return self.results / SEARCH_TABLE
+
+    @property
+    def search_picture(self) -> pathlib.Path:
+        return self.results / SEARCH_PICTURE
+
+    @property
     def page(self) -> pathlib.Path:
         return self.results / PAGE
 
@@ -150,6 +175,7 @@ class RunFolder:
         """Return a folder that holds something of a run already; None if neither does."""
         for folder, pattern in (
             (self.results, SEEDS),
+            (self.results, JOURNAL),
             (self.results, CONFIG),
             (self.models, WEIGHTS),
             (self.models, SNAPSHOTS),
@@ -166,12 +192,21 @@ class RunFolder:
         """The run of one of several folds."""
         return RunFolder(f'{self.name}/fold{fold}')
 
+    def of_trial(self, number: int) -> 'RunFolder':
+        """The run of one of the trials of a search, counted from 1."""
+        return RunFolder(f'{self.name}/trial_{number:03d}')
+
     def of_seeds(self) -> list['RunFolder']:
         """The runs of a run with several seeds or folds that are there; none of a run with one."""
-        if not self.seeds.exists():
-            return []
+        return self._below(_SEED_FOLDER) if self.seeds.exists() else []
+
+    def of_trials(self) -> list['RunFolder']:
+        """The runs of the trials of a search that are there."""
+        return self._below(_TRIAL_FOLDER)
+
+    def _below(self, pattern: re.Pattern[str]) -> list['RunFolder']:
         paths = [path for root in (self.results, self.models) for path in root.glob('*[0-9]')]
-        names = sorted({path.name for path in paths if _SEED_FOLDER.fullmatch(path.name)})
+        names = sorted({path.name for path in paths if pattern.fullmatch(path.name)})
         return [RunFolder(f'{self.name}/{name}') for name in names]
 
     def in_use(self) -> bool:
@@ -187,9 +222,12 @@ class RunFolder:
             return False
 
     def delete(self) -> None:
-        """Delete all files of the run, for all seeds; other files in its folders stay."""
-        for run in self.of_seeds():
+        """Delete all files of the run, for all seeds or trials; other files in its folders stay."""
+        trials = self.of_trials() if self.journal.exists() else []
+        for run in (*self.of_seeds(), *trials):
             run.delete()
+            with contextlib.suppress(OSError):
+                run.lock.unlink()  # a lock of many folders that go
             for folder in (run.results, run.models):
                 with contextlib.suppress(OSError):  # there is something else in it, or no folder
                     folder.rmdir()
@@ -197,6 +235,14 @@ class RunFolder:
             for pattern in patterns:
                 for path in (root / self.name).glob(pattern):
                     path.unlink()
+        with contextlib.suppress(OSError):
+            (self.results / TENSORBOARD).rmdir()
+
+    def delete_weights(self) -> None:
+        """Delete the weights and snapshots; what people read stays."""
+        for pattern in (WEIGHTS, 'epoch-*.npz', SNAPSHOTS):
+            for path in self.models.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def write_description(self, description: Mapping[str, Any]) -> None:
         """Write config.json into both folders."""

@@ -6,6 +6,7 @@ import re
 import sys
 
 import pytest
+from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -62,12 +63,18 @@ def test_kept_runs_have_a_name_each(tables, tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / 'config.json').write_text(json.dumps({**run, 'command': ['/a/b/train.py']}))
         (folder / 'summary.json').write_text('{}')
-        (folder / 'log.json').write_text('[{"test_error": 2.5}, {"test_error": 1.5}]')
+        rows = [{'epoch': n, 'lr': 0.1, 'test_error': error} for n, error in ((1, 2.5), (2, 1.5))]
+        (folder / 'log.json').write_text(json.dumps(rows))
         tables.add(folder)
     names = sorted(path.name for path in tables.RUNS.iterdir())
     assert names == ['cnn.json', 'many_seed1.json', 'many_seed2.json', 'other_seed1.json']
     kept = json.loads((tables.RUNS / 'cnn.json').read_text())
     assert kept['lowest_test_error'] == 1.5 and kept['command'] == ['train.py']
+    assert kept['log'] == {'epoch': [1, 2], 'test_error': [2.5, 1.5]}
+    monkeypatch.setattr(tables, 'CURVES', tmp_path / 'curves.png')
+    tables.draw_curves()
+    with Image.open(tables.CURVES) as picture:
+        assert picture.format == 'PNG'
 
 
 def test_bars_stay_in_their_cell_and_an_empty_row_begins_a_table(tables):

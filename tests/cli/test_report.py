@@ -7,17 +7,15 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import urllib.request
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from browser import NEEDS_CHROMIUM, ask_browser
+
 VOID = {'meta', 'link', 'img', 'br', 'input', 'hr'}
-CHROMIUM = os.environ.get('CHROMIUM') or next(
-    filter(None, map(shutil.which, ('chromium', 'chromium-headless-shell', 'google-chrome'))), None
-)
 HOSTILE = '<script>alert("&")</script>'
 
 
@@ -232,7 +230,7 @@ def test_refusals(own_run, refused, command):
     assert not pathlib.Path('results/run/report.html').exists()
 
 
-# In a browser. What is in the page there is told by --dump-dom, after its script has run.
+# In a browser. The title tells what is in the page there, after its script has run.
 
 PROBE = """
 <script>
@@ -258,9 +256,8 @@ document.title = JSON.stringify({
 """
 
 
-NEEDS_CHROMIUM = pytest.mark.skipif(
-    CHROMIUM is None, reason='there is no chromium (nor CHROMIUM that names one)'
-)
+def address(page):
+    return pathlib.Path(page).resolve().as_uri()
 
 
 def luminance(colour):
@@ -276,7 +273,7 @@ def test_in_a_browser(several, command, tmp_path, width, dark):
     text = pathlib.Path('a.html').read_text()
     allowed = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", text)
     pathlib.Path('probe.html').write_text(allowed.replace('</body>', f'{PROBE}</body>'))
-    found = ask_browser('probe.html', tmp_path, width, dark)
+    found = ask_browser(address('probe.html'), tmp_path, width, dark)
     assert found['width'] == width and found['whole'] <= width and found['wide'] == []
     assert found['tip'].startswith('epoch 2\n') and found['keys'].startswith('epoch 1\n')
     assert found['pictures']
@@ -291,21 +288,4 @@ def test_the_browser_runs_no_other_script(own_run, command, tmp_path):
     ours = 'document.title = JSON.stringify("ran");'
     slipped = text.replace('</body>', f'<script>{ours}</script></body>')
     pathlib.Path('slipped.html').write_text(slipped.replace('<title>run<', '<title>"ours"<'))
-    assert ask_browser('slipped.html', tmp_path, 390, False) == 'ours'
-
-
-def ask_browser(page, folder, width, dark):
-    modes = ['--force-dark-mode', '--blink-settings=preferredColorScheme=0'] if dark else []
-    sandbox = ['--no-sandbox'] if os.getuid() == 0 else []
-    done = subprocess.run(
-        [
-            *(CHROMIUM, '--headless', '--disable-gpu', '--hide-scrollbars', *sandbox, *modes),
-            *(f'--user-data-dir={folder / "profile"}', f'--window-size={width},900'),
-            *('--virtual-time-budget=3000', '--dump-dom', pathlib.Path(page).resolve().as_uri()),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    (title,) = re.findall('<title>(.*?)</title>', done.stdout)
-    return json.loads(html.unescape(title))
+    assert ask_browser(address('slipped.html'), tmp_path, 390, False) == 'ours'

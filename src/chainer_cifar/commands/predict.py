@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 from chainer_cifar import figures
 from chainer_cifar.arguments import ArgumentParser
+from chainer_cifar.commands._answer_flags import add_answer_flags, check_answer_flags
 from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import (
     classify,
     image_sets,
-    inference,
     picture_files,
     predictions,
     trained,
@@ -48,16 +48,12 @@ def main(argv: Sequence[str], prog: str) -> None:
 def _check(given: argparse.Namespace, prog: str) -> None:
     # This comes before anything takes time.
     predictions.formats.require(given.format)
-    inference.views.require(given.tta)
+    check_answer_flags(given)
     weights = trained.find(given.weights)
     if weights.suffix not in ('.npz', session.SUFFIX) and not zipfile.is_zipfile(weights):
         raise UserError(
             f'{weights}: no weights, which must come first, as in: {prog} models/RUN {weights}'
         )
-    if given.top < 1:
-        raise UserError(f'--top {given.top}: must be a number from 1 up')
-    if not 0 <= given.reject <= 1:
-        raise UserError(f'--reject {given.reject}: must be a number from 0 to 1')
     if given.first is None and not given.images:
         raise UserError('give picture files, a folder of them, or --first N for test images')
     if given.first is not None and (given.images or given.labels):
@@ -109,17 +105,7 @@ def _parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         '--first', type=int, default=None, metavar='N', help='the first N test images of the run'
     )
-    parser.add_argument(
-        '--top', type=int, default=3, metavar='K', help='how many classes to list (default: 3)'
-    )
-    parser.add_argument(
-        '--reject',
-        type=float,
-        default=0.0,
-        metavar='P',
-        help=f"answer '{predictions.UNKNOWN}' where no class has this probability, "
-        'as 0.6 (default: 0, always answer a class)',
-    )
+    add_answer_flags(parser, top=3)
     parser.add_argument(
         '--format',
         default='table',
@@ -135,10 +121,5 @@ def _parser(prog: str) -> ArgumentParser:
         help='the true classes, lines of name,label, to mark predictions as right or wrong; '
         "name is a picture's path as given, seen from FILE.csv, or seen from the folder that was "
         'searched, or its file name if no other picture has it; label is a class or its number',
-    )
-    parser.add_argument(
-        '--tta',
-        default='none',
-        help=f'test-time augmentation: {", ".join(inference.views)} (default: none)',
     )
     return parser

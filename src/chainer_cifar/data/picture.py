@@ -1,5 +1,6 @@
 """Read a picture file of any kind as an image of a given shape, for training and prediction."""
 
+import io
 import os
 from typing import BinaryIO
 
@@ -23,6 +24,20 @@ FORMATS = (
 # Pillow's documentation calls the result close to that of shrinking it at once.
 GAP = 3.0
 PAD = 128  # grey, so that a border has little contrast with any picture
+
+
+class Content(io.BytesIO):
+    """The bytes of a picture file, and a name for them, which errors tell as they do a path."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+    def __repr__(self) -> str:  # Pillow's errors show it
+        return repr(self._name)
 
 
 def formats() -> list[str]:

@@ -91,6 +91,13 @@ def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.fl
     return (total / count).astype(np.float32)
 
 
+def relative(falls: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale maps ``(N, H, W)`` of `occlusion` to 0 to 1; where next to nothing falls, to 0."""
+    most = falls.max(axis=(1, 2), keepdims=True)
+    scaled: NDArray[np.float32] = np.where(most > LEAST, falls / np.where(most, most, 1), 0)
+    return scaled.clip(0, 1)
+
+
 def _probabilities(net: chainer.Chain, x: Array) -> NDArray[np.float64]:
     return np.exp(inference.log_probabilities(inference.logits(net, [x])))
 
@@ -141,8 +148,13 @@ Row = list[tuple[str, NDArray[np.uint8]]]
 
 def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
     trained = looked_at.trained
-    shown = np.stack([picture_files.read(found.path) for found in looked_at.files])
-    x = trained.device.send(trained.input_transform(shown))
+    transform = trained.input_transform
+    read = [
+        picture_files.read(found.path, transform.shape, transform.fit) for found in looked_at.files
+    ]
+    images = np.stack(read)
+    x = trained.device.send(transform(images))
+    shown = figures.colours(images)
     logits = inference.logits(trained.net, [x])
     names = [printable(found.short) for found in looked_at.files]
     return _rows(trained, x, shown, names, logits, [logits.argmax(axis=1)])
@@ -188,9 +200,7 @@ def _rows(
         if number:
             continue  # of another class than the predicted one there is little that could fall
         falls = occlusion(trained.net, x, chosen)
-        for row, picture, fall in zip(rows, shown, falls, strict=True):
-            most = float(fall.max())
-            relative = fall / most if most > LEAST else np.zeros_like(fall)
-            caption = f'covered: {100 * max(most, 0):.0f} % less at most'
-            row.append((caption, figures.overlaid(picture, relative.clip(0, 1), ZOOM)))
+        for row, picture, fall, heat in zip(rows, shown, falls, relative(falls), strict=True):
+            caption = f'covered: {100 * max(float(fall.max()), 0):.0f} % less at most'
+            row.append((caption, figures.overlaid(picture, heat, ZOOM)))
     return rows

@@ -99,6 +99,23 @@ def outputs(net: chainer.Chain, x: Array, paths: Sequence[str]) -> list[NDArray[
     return [keep.outputs[path] for path in paths]
 
 
+def inputs(net: chainer.Chain, x: Array, path: str) -> NDArray[np.float32]:
+    """Compute what a link takes for `x` in test mode, the last time it is called.
+
+    Args:
+        net: The net.
+        x: float32 ``(N, C, H, W)``, on the net's device.
+        path: The path of the link; see `Layer`.
+
+    Returns:
+        Its input, on the host.
+    """
+    keep = _KeepInput(dict(net.namedlinks())[f'/{path}'])
+    with keep, chainer.using_config('train', False), chainer.no_backprop_mode():
+        net(x)
+    return keep.input
+
+
 def collapse(layers: Sequence[Layer], chains: Sequence[Layer], depth: int) -> list[Layer]:
     """Join each chain whose path has `depth` names, 1 or more, with all its layers into one."""
     by_path = {chain.path: chain for chain in chains}
@@ -268,6 +285,20 @@ class _Keep(chainer.LinkHook):
         if path is not None and path in self.wanted:
             # A copy, because later functions may work in place.
             self.outputs[path] = cuda.to_cpu(args.out.array).copy()
+
+
+class _KeepInput(chainer.LinkHook):
+    name = 'input'
+
+    def __init__(self, link: chainer.Link) -> None:
+        self.link = link
+        self.input: NDArray[np.float32]
+
+    def forward_preprocess(self, args: chainer.link_hook._ForwardPreprocessCallbackArgs) -> None:
+        if args.link is self.link:
+            x = args.args[0]
+            # A copy, because later functions may work in place.
+            self.input = cuda.to_cpu(getattr(x, 'array', x)).copy()
 
 
 class _Functions(chainer.FunctionHook):

@@ -63,7 +63,9 @@ def _raise(error: OSError) -> NoReturn:
     raise error
 
 
-def read(path: pathlib.Path, shape: Shape = CIFAR_SHAPE, fit: str = CROP) -> NDArray[np.uint8]:
+def read(
+    path: pathlib.Path | picture.Content, shape: Shape = CIFAR_SHAPE, fit: str = CROP
+) -> NDArray[np.uint8]:
     """Read a picture as an image ``(C, H, W)``; see `picture.read`. Warnings are not shown.
 
     Raises:

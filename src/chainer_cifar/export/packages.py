@@ -5,7 +5,7 @@ import sys
 import types
 from typing import Any
 
-from chainer_cifar.errors import UserError
+from chainer_cifar import extras
 
 
 def onnx() -> Any:
@@ -44,10 +44,4 @@ def onnx_chainer() -> Any:
 
 
 def _package(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f'ONNX needs a package that {sys.executable} does not have ({error.name}); '
-            "install it: pip install '.[onnx]'"
-        ) from None
+    return extras.package(name, 'onnx', 'ONNX')

@@ -11,6 +11,7 @@ from chainer_cifar.figures.plots import (
     rate_test,
 )
 from chainer_cifar.figures.reliability import Part, reliability
+from chainer_cifar.figures.search import Flag, Point, search
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels
 from chainer_cifar.figures.tiles import colours, image_sheet, own_range, resized, shrunk, tiled
 
@@ -18,7 +19,9 @@ __all__ = [
     'GALLERY',
     'MEASURES',
     'PARTS',
+    'Flag',
     'Part',
+    'Point',
     'colours',
     'comparison',
     'confusion',
@@ -32,6 +35,7 @@ __all__ = [
     'rate_test',
     'reliability',
     'resized',
+    'search',
     'shrunk',
     'tiled',
 ]

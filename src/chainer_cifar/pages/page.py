@@ -1,26 +1,12 @@
-"""Write the page: what is in it, then page.html filled in. Nothing in it comes from elsewhere.
+"""Write the page: what is in it, then page.html filled in. Nothing in it comes from elsewhere."""
 
-Names of runs and classes come from anywhere: bytes that are no text become replacement characters,
-as on a screen, and Jinja2 escapes every text. Should something slip through, the browser runs no
-script but ours: the page's policy names its checksum.
-"""
-
-import base64
-import hashlib
 import pathlib
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
-import chainer_cifar
 from chainer_cifar.evaluation import comparison
 from chainer_cifar.evaluation.history import History, SeveralSeeds
 from chainer_cifar.files import atomic_write
-from chainer_cifar.pages import charts, details
-from chainer_cifar.streams import printable
-
-_HERE = pathlib.Path(__file__).parent
+from chainer_cifar.pages import charts, details, template
 
 
 def write(
@@ -45,7 +31,14 @@ def write(
             'charts': charts.of_runs(runs),
         }
     title = runs[0].name if len(runs) == 1 else f'{len(runs)} runs'
-    page = _render(title=title, sections=sections, comparison=together)
+    page = template.render(
+        'page.html',
+        'charts.js',
+        ['style.css'],
+        title=title,
+        sections=sections,
+        comparison=together,
+    )
     with atomic_write(path) as file:
         file.write(page.encode('utf-8'))
     found = [section['details'] for section in sections if section['details']]
@@ -91,28 +84,3 @@ def _facts(run: History | SeveralSeeds) -> list[tuple[str, str]]:
         if value := found[name]:
             facts.append((words, value.text(forms[name]) + unit))
     return facts
-
-
-def _render(**values: Any) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_printable
-    )
-    template = environment.from_string(_read('page.html'))
-    script = _read('charts.js')
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template.render(
-        version=chainer_cifar.__version__,
-        style=Markup(_read('style.css')),
-        script=Markup(script),
-        script_hash=f'sha256-{digest}',
-        **values,
-    )
-
-
-def _printable(value: object) -> object:
-    # Markup is what has gone through here already.
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _read(name: str) -> str:
-    return (_HERE / name).read_text(encoding='utf-8')

@@ -16,6 +16,10 @@ EVERY = 100
 LEARNED = 100
 
 
+class Diverged(UserError):
+    """The weights are no numbers any more."""
+
+
 class FailOnNonNumber(extension.Extension):
     """Call `require_finite` after each iteration on a CPU; on a GPU after some, and each epoch.
 
@@ -40,11 +44,11 @@ class FailOnNonNumber(extension.Extension):
 
 
 def require_finite(net: chainer.Link, iteration: int) -> None:
-    """Raise UserError if the weights hold NaN or infinity; the device answers once for all."""
+    """Raise Diverged if the weights hold NaN or infinity; the device answers once for all."""
     xp = net.xp
     finite = xp.stack([xp.isfinite(param.array).all() for param in net.params()])
     if not finite.all():
-        raise UserError(
+        raise Diverged(
             f'training diverged: the weights hold NaN or infinity after iteration '
             f'{iteration}; try a lower --lr (sgd, nesterov) or '
             f'--alpha (adam), with --overwrite'

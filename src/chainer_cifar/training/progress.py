@@ -30,12 +30,15 @@ class Progress(extension.Extension):
     Args:
         log: Collects the rows of the table.
         epochs: Number of epochs of the whole run.
+
+    Attributes:
+        seconds: Of training in the whole run, without evaluation.
     """
 
     def __init__(self, log: Log, epochs: int) -> None:
         self.log = log
         self.epochs = epochs
-        self._seconds = 0.0  # of training in the whole run, without evaluation
+        self.seconds = 0.0
         self._bar = tqdm(disable=True)
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
@@ -47,7 +50,7 @@ class Progress(extension.Extension):
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         iterator = trainer.updater.get_iterator('main')
-        self._seconds += time.perf_counter() - self._mark
+        self.seconds += time.perf_counter() - self._mark
         # The last batch of an epoch may reach into the next.
         beyond = iterator.current_position if iterator.is_new_epoch else 0
         if self._bar.update(iterator.batch_size - beyond):
@@ -64,7 +67,7 @@ class Progress(extension.Extension):
         """Compute the speed of training over the whole run, without evaluation."""
         updater = trainer.updater
         images: int = updater.iteration * updater.get_iterator('main').batch_size
-        return images / self._seconds
+        return images / self.seconds
 
     @contextlib.contextmanager
     def evaluating(self, n: int) -> Iterator[Callable[[int], object]]:
@@ -100,7 +103,7 @@ class Progress(extension.Extension):
         return line + ('  best' if chosen else '')
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        self._seconds = serializer('seconds', self._seconds)
+        self.seconds = serializer('seconds', self.seconds)
 
 
 def _print(text: str) -> None:

@@ -8,8 +8,8 @@ import math
 import os
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import chainer
 import filelock
@@ -30,8 +30,8 @@ from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
-from chainer_cifar.training import description, rate_test, snapshot, trainer
-from chainer_cifar.training.log import summarize
+from chainer_cifar.training import description, rate_test, snapshot, tensorboard, trainer
+from chainer_cifar.training.log import Row, summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
 
@@ -39,9 +39,13 @@ from chainer_cifar.weights.initialize import IMAGENET, initialize
 # it is the same. `_compare_rates` warns if another number of epochs changes the learning rate.
 FREE_ON_RESUME = (
     *('gpu', 'processes', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label'),
+    'tensorboard',
 )
 
 DRY_RUN = 3  # iterations to time
+
+# Called with the log after each epoch, when its snapshot is written.
+Watch: TypeAlias = Callable[[Sequence[Row]], object]
 
 
 class _Built(NamedTuple):
@@ -56,6 +60,7 @@ def start(
     overwrite: bool = False,
     named: bool = True,
     begin: Callable[[Dataset], object] = lambda data: None,
+    watch: Watch | None = None,
 ) -> None:
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
 
@@ -64,6 +69,7 @@ def start(
         overwrite: Replace a run with that prefix.
         named: The user chose the prefix; otherwise it gets a number if it is taken.
         begin: Called with the data after all checks, before anything is written.
+        watch: Looks on; what it raises ends the run.
 
     Raises:
         UserError: There is a run with that prefix, and `overwrite` is false; or the input is bad.
@@ -81,16 +87,22 @@ def start(
             begin(data)
             folder.delete()
             description.begin(folder, config, device, data, transform)
-        _train(config, run)
+        _train(config, run, watch)
 
 
-def resume(folder: RunFolder, flags: Mapping[str, Any], path: str | None = None) -> None:
+def resume(
+    folder: RunFolder,
+    flags: Mapping[str, Any],
+    path: str | None = None,
+    watch: Watch | None = None,
+) -> None:
     """Continue a run from its newest whole snapshot, bit for bit as if it had not stopped.
 
     Args:
         folder: The run.
         flags: The flags that the user typed beside ``--resume``.
         path: A snapshot of it other than the newest whole one.
+        watch: Looks on, as in `start`.
 
     Raises:
         UserError: There is nothing to resume, it is damaged, or a flag differs that must not.
@@ -130,7 +142,7 @@ def resume(folder: RunFolder, flags: Mapping[str, Any], path: str | None = None)
                 if not restored
                 else f'resuming after iteration {updater.iteration}'
             )
-        _train(config, run)
+        _train(config, run, watch)
 
 
 def changed(saved: TrainConfig, flags: Mapping[str, Any]) -> TrainConfig:
@@ -199,9 +211,22 @@ def find_rate(config: TrainConfig) -> None:
     )
 
 
-def _build(config: TrainConfig, restored: bool = False) -> _Built:
+def require_trainable(configs: Iterable[TrainConfig]) -> None:
+    """Raise the UserError with which `start` would refuse one of them; train on nothing."""
+    read: dict[tuple[str, str], Dataset] = {}
+    for config in configs:
+        files = config.dataset, config.label
+        if files not in read:
+            read[files] = dataset.load(*files)
+        _build(config, data=read[files])
+
+
+def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = None) -> _Built:
+    if config.tensorboard:
+        tensorboard.require()
     device = config.open_device()
-    data = dataset.load(config.dataset, config.label)
+    if data is None:
+        data = dataset.load(config.dataset, config.label)
     config.require_shape(data.shape)
     if world.current.size > 1:
         world.current.require_same(data.checksum(), config.dataset)
@@ -250,7 +275,15 @@ def _compare_input(net: chainer.Chain, config: TrainConfig, transform: InputTran
         tell(f'warning: the weights were trained on images of {", of ".join(different)}')
 
 
-def _train(config: TrainConfig, run: trainer.Run) -> None:
+def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
+    if watch is not None:
+        look = watch
+        run.trainer.extend(
+            lambda trainer: look(run.log.rows),
+            'watch',
+            trigger=lambda trainer: trainer.updater.is_new_epoch,
+            priority=snapshot.Snapshot.priority - 1,
+        )
     # FailOnNonNumber tells of overflows, once.
     with np.errstate(over='ignore', invalid='ignore'):
         run.trainer.run(show_loop_exception_msg=False)

@@ -17,14 +17,13 @@ from typing import Any, TypeAlias
 from chainer_cifar import config as train_config
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.errors import Interrupted, UserError, prefixed
 from chainer_cifar.evaluation import comparison, history, out_of_fold
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
 from chainer_cifar.training import description, run
-from chainer_cifar.training.snapshot import Interrupted
 
 MOST = 100  # seeds
 

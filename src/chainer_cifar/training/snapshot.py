@@ -21,7 +21,7 @@ from chainer_cifar import config as train_config
 from chainer_cifar import json_file, npz_file, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.config import FORMAT, TrainConfig
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.files import atomic_write
 from chainer_cifar.parallel import world
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
@@ -32,14 +32,6 @@ from chainer_cifar.training.restore import restore as restore_state
 
 KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
-
-
-class Interrupted(KeyboardInterrupt):
-    """The user stopped the run, and there is a snapshot of it."""
-
-    def __init__(self, message: str, signum: int) -> None:
-        super().__init__(message)
-        self.signum = signum
 
 
 class Snapshot(extension.Extension):

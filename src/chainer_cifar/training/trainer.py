@@ -35,6 +35,7 @@ from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance
 from chainer_cifar.training.log import BestWeights, Curves, Log
 from chainer_cifar.training.progress import Progress
 from chainer_cifar.training.snapshot import Snapshot
+from chainer_cifar.training.tensorboard import TensorBoard
 
 PREPARE = 5000  # images from which a net with a method `prepare` computes its first weights
 
@@ -121,6 +122,10 @@ def create(
         trainer.extend(best, trigger=(1, 'epoch'))
         trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
     trainer.extend(progress)
+    if config.tensorboard and world.current.first:
+        board = TensorBoard(config, judged, log, progress)
+        # A trigger that leaves nothing in the snapshot.
+        trainer.extend(board, trigger=lambda trainer: trainer.updater.is_new_epoch)
     trainer.extend(WarnOfChance(log, data.n_class), trigger=(1, 'epoch'))
     trainer.extend(Snapshot(config, net))
     return Run(trainer, net, log, progress)

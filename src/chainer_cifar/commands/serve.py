@@ -1,0 +1,87 @@
+"""Show trained weights as a web page on this machine, and as a JSON endpoint.
+
+The page names what is in the pictures that are dropped on it, shows where the net looks, and the
+training pictures that are most similar. Only this machine can reach it, unless --host says more.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from chainer_cifar import extras
+from chainer_cifar.arguments import ArgumentParser
+from chainer_cifar.commands._answer_flags import add_answer_flags, check_answer_flags
+from chainer_cifar.commands._weights_parser import load, weights_parser
+from chainer_cifar.errors import UserError
+from chainer_cifar.streams import tell
+
+TAKES_BATCH_SIZE = True
+
+HOST, PORT = '127.0.0.1', 8765
+MOST_SIMILAR = 50
+_PACKAGES = ('starlette', 'uvicorn', 'python_multipart')
+
+
+def main(argv: Sequence[str], prog: str) -> None:
+    given = _parser(prog).parse_args(argv)
+    _check(given)
+    for name in _PACKAGES:
+        extras.package(name, 'serve', 'serve')
+    # These need the packages.
+    from chainer_cifar.serving import app, guard, server
+    from chainer_cifar.serving.answers import Answers, Settings
+    from chainer_cifar.serving.worker import Worker
+
+    model = load(given, onnx=True)
+    settings = Settings(given.top, given.reject, given.tta, given.similar)
+    with server.listen(given.host, given.port) as listening:
+        address = server.address_of(listening)
+        local = guard.is_loopback(listening.getsockname()[0])
+        if not local:
+            tell(
+                f'warning: --host {given.host}: everyone who can reach {address} may use it; '
+                f'there is no password'
+            )
+        answers = Answers(model, settings)
+        worker = Worker(model.device, answers.look_through())
+        try:
+            print(f'{model.weights}: {address}  (Ctrl-C stops it)', flush=True)
+            server.run(app.create(answers, worker, local), listening)
+        finally:
+            worker.stop(server.END)
+
+
+def _check(given: argparse.Namespace) -> None:
+    check_answer_flags(given)
+    if not 0 <= given.port <= 65535:
+        raise UserError(f'--port {given.port}: must be a number from 0 to 65535')
+    if not given.host:
+        raise UserError(f'--host: give an address of this machine, such as {HOST}')
+    if not 0 <= given.similar <= MOST_SIMILAR:
+        raise UserError(f'--similar {given.similar}: must be a number from 0 to {MOST_SIMILAR}')
+
+
+def _parser(prog: str) -> ArgumentParser:
+    parser = weights_parser(prog, __doc__)
+    parser.add_argument(
+        '--host',
+        default=HOST,
+        help=f'the address to listen on (default: {HOST}, which only this machine can reach; '
+        '0.0.0.0: all that this machine has)',
+    )
+    parser.add_argument(
+        '--port',
+        type=int,
+        default=PORT,
+        metavar='N',
+        help=f'the port to listen on (default: {PORT}; 0: any that is free)',
+    )
+    add_answer_flags(parser, top=5)
+    parser.add_argument(
+        '--similar',
+        type=int,
+        default=6,
+        metavar='N',
+        help='how many similar training pictures to show (default: 6; 0: none, and the data are '
+        'not read)',
+    )
+    return parser

@@ -1,0 +1,27 @@
+"""Import the packages of an extra, which ``pip install .`` alone does not bring."""
+
+import importlib
+import sys
+from typing import Any
+
+from chainer_cifar.errors import UserError
+
+
+def package(name: str, extra: str, what: str) -> Any:
+    """Return the package, or module of one, that is called `name`.
+
+    Args:
+        name: As in an import.
+        extra: The extra of ours that brings it.
+        what: Needs it, for the message.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f'{what} needs a package that {sys.executable} does not have ({error.name}); '
+            f"install it: pip install '.[{extra}]'"
+        ) from None

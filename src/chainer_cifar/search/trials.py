@@ -1,0 +1,476 @@
+"""Search: one trial after the other, each a run like any other in NAME/trial_001 and so on.
+
+    lock -> a trial whose process died, or a new one (TPE chooses its flags) -> claim it -> unlock
+         -> train it; after each epoch its validation error goes into the journal
+         -> successive halving stops it, or it trains to its end
+         -> tables
+
+Any number of processes do this at a time, on any number of machines that share the folders. What
+they know of each other is in the journal; see journal.py, claim.py. The test set is not looked at:
+a trial's own log holds its test error, as that of any run, but nobody here reads it.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import gc
+import os
+import shlex
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainer_cifar.config import TrainConfig
+from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import history
+from chainer_cifar.runs import RunFolder
+from chainer_cifar.search import claim, journal, results, space
+from chainer_cifar.search.lock import Lock
+from chainer_cifar.search.space import Range, Space, Value
+from chainer_cifar.streams import tell
+from chainer_cifar.training import run
+from chainer_cifar.training.divergence import Diverged
+from chainer_cifar.training.log import Row
+from chainer_cifar.training.snapshot import Interrupted
+
+VERSION = 1  # of what the journal holds beside Optuna's own
+
+DEATHS = 3  # of processes in the same epochs of a trial, after which it is given up
+SECONDS = 30  # between two drawings
+FIRST_RUNG = 9  # the part of the epochs after which trials are compared first
+
+
+class Stopped(Exception):
+    """Successive halving stops a trial."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a search is.
+
+    Attributes:
+        space: What is searched.
+        trials: How many trials; more may be added.
+        halving: Of so many trials that have come as far, one goes on; 1: all do.
+        keep: Keep the weights of trials that were stopped.
+    """
+
+    space: Space
+    trials: int
+    halving: int
+    keep: bool
+
+    @functools.cached_property
+    def config(self) -> TrainConfig:
+        """Of one of the trials, for the flags that are the same in all."""
+        return self.space.config(next(self.space.samples()))
+
+    @property
+    def epochs(self) -> int:
+        """Of a trial that is not stopped."""
+        return self.config.iter
+
+    @property
+    def rungs(self) -> list[int]:
+        """The epochs after which trials are stopped."""
+        if self.halving == 1:
+            return []
+        rung, found = self.first_rung, []
+        while rung < self.epochs:
+            found.append(rung)
+            rung *= self.halving
+        return found
+
+    @property
+    def first_rung(self) -> int:
+        return max(1, self.epochs // FIRST_RUNG)
+
+    def saved(self) -> dict[str, Any]:
+        """What must be the same when a search goes on, for the journal."""
+        flags = {name: space.write(item) for name, item in self.space.items.items()}
+        return {'flags': flags, 'halving': self.halving, 'version': VERSION}
+
+
+class Search:
+    """A search, which other processes may be at, too.
+
+    Args:
+        folder: Its folders, where the journal is already.
+        settings: What it is.
+        study: Its study.
+    """
+
+    def __init__(self, folder: RunFolder, settings: Settings, study: Any) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.study = study
+        self.lock = lock_of(folder)
+        self._drawn = time.monotonic()
+        pruners = journal.optuna().pruners
+        study.pruner = (
+            pruners.NopPruner()
+            if settings.halving == 1
+            else pruners.SuccessiveHalvingPruner(settings.first_rung, settings.halving)
+        )
+
+    def work(self) -> None:
+        """Train trials until there are none left to begin or to continue.
+
+        Raises:
+            UserError: Two trials in a row could not be trained.
+            Interrupted: The user stopped it.
+        """
+        failed_before = False
+        with self.lock:
+            self._tidy()
+        while True:
+            with self.lock:
+                mine = self._next()
+            if mine is None:
+                break
+            ended = False
+            try:
+                reason = self._train(mine)
+                ended = True
+            except KeyboardInterrupt as stop:
+                mine.trial.set_user_attr('attempts', [0, 0])
+                self.report(last=True)
+                number = getattr(stop, 'signum', signal.SIGINT)
+                raise Interrupted(
+                    f'stopped in trial {mine.number}; the same command goes on', number
+                ) from None
+            finally:
+                mine.claim.release(ended)
+            gc.collect()  # images and net of this trial, before the next are read
+            self.report()
+            if reason and failed_before:
+                raise UserError(f'trial {mine.number}: {reason}')
+            failed_before = bool(reason)
+
+    def report(self, last: bool = False) -> results.Found:
+        """Write the tables of the search as it is now, and the picture if it is time for it."""
+        with self.lock:
+            found = self.found()
+            results.write(found)
+            if last or time.monotonic() - self._drawn > SECONDS:
+                results.draw(found)
+                self._drawn = time.monotonic()
+        return found
+
+    def found(self) -> results.Found:
+        """Look what the trials gave."""
+        return results.read(self.folder, self.study, self.settings.space, self.settings.trials)
+
+    def _tidy(self) -> None:
+        """Delete the weights of stopped trials that a killed process left."""
+        for trial in self.study.get_trials(deepcopy=False):
+            if trial.state.name == 'PRUNED' and not self.settings.keep:
+                self.folder.of_trial(trial.number + 1).delete_weights()
+
+    def _next(self) -> '_Mine | None':
+        """Claim a trial whose process has died, or else a new one; None if there is none."""
+        trials = self.study.get_trials(deepcopy=False)
+        for known in trials:
+            if known.state.name != 'RUNNING':
+                continue
+            number = known.number + 1
+            claimed = claim.claim(self.folder.of_trial(number))
+            if claimed is None:
+                continue
+            if self._state_of(known.number) != 'RUNNING':  # it was at its end just now
+                claimed.release(ended=True)
+                continue
+            attempts, epochs = known.user_attrs.get('attempts', [1, 0])
+            done = len(known.intermediate_values)
+            attempts = 1 + (attempts if done == epochs else 0)
+            if attempts > DEATHS:
+                self._give_up(known)
+                claimed.release(ended=True)
+                continue
+            self._choose_sampler(known.number)
+            # Optuna's own way to go on with a trial in another process than the one that asked.
+            trial = journal.optuna().trial.Trial(self.study, known._trial_id)
+            trial.set_user_attr('attempts', [attempts, done])
+            return _Mine(number, trial, claimed, again=True)
+        if len(trials) >= self.settings.trials:
+            return None
+        self._choose_sampler(len(trials))
+        trial = self.study.ask()
+        claimed = claim.claim(self.folder.of_trial(trial.number + 1))
+        assert claimed is not None  # nobody else knew of it
+        return _Mine(trial.number + 1, trial, claimed, again=False)
+
+    def _state_of(self, number: int) -> str:
+        name: str = self.study.get_trials(deepcopy=False)[number].state.name
+        return name
+
+    def _give_up(self, known: Any) -> None:
+        reason = f'its process was killed {DEATHS} times'
+        tell(f'warning: trial {known.number + 1}: {reason}; it is given up')
+        trial = journal.optuna().trial.Trial(self.study, known._trial_id)
+        trial.set_user_attr('reason', reason)
+        self.study.tell(known.number, state=_state('FAIL'))
+
+    def _choose_sampler(self, number: int) -> None:
+        """Let what is drawn for a trial be a function of the seed and its number.
+
+        Otherwise two processes with the same seed would draw the same trials.
+        """
+        state = np.random.SeedSequence((self.settings.config.seed, number)).generate_state(1)
+        with _quiet():
+            self.study.sampler = journal.optuna().samplers.TPESampler(
+                seed=int(state[0]), multivariate=True, group=True, constant_liar=True
+            )
+
+    def _train(self, mine: '_Mine') -> str:
+        """Train a trial to its end; return why it failed, or nothing."""
+        number, trial = mine.number, mine.trial
+        values = self._suggest(trial)
+        folder = self.folder.of_trial(number)
+        flags = results.as_arguments(values)
+        again = '  (goes on)' if mine.again else ''
+        print(f'trial {number}  {shlex.join(flags)}{again}', flush=True)
+        best = self.found().best
+        try:
+            if twin := self._twin(trial, values):
+                self._repeat(trial, twin)
+                print(f'trial {number}  has the flags of trial {twin.number + 1}, so its error')
+                return ''
+            row = self._train_run(trial, folder, values)
+        except Stopped:
+            self.study.tell(trial, state=_state('PRUNED'))
+            rows = history.read_one(folder).rows
+            print(
+                f'trial {number}  stopped after epoch {rows[-1]["epoch"]}: validation error '
+                f'{rows[-1]["valid_error"]:.2f} %',
+                flush=True,
+            )
+            self._delete_weights(folder)
+            return ''
+        except Diverged:
+            trial.set_user_attr('reason', 'diverged')
+            self.study.tell(trial, state=_state('PRUNED'))
+            print(f'trial {number}  diverged', flush=True)
+            self._delete_weights(folder)
+            return ''
+        except (UserError, MemoryError) as error:
+            reason = str(error) if isinstance(error, UserError) else f'out of memory ({error})'
+            trial.set_user_attr('reason', reason)
+            self.study.tell(trial, state=_state('FAIL'))
+            tell(f'warning: trial {number}: {reason}')
+            return reason
+        self.study.tell(trial, row['valid_error'])
+        first = best is None or best.error is None or row['valid_error'] < best.error
+        print(
+            f'trial {number}  validation error {row["valid_error"]:.2f} % (epoch {row["epoch"]})'
+            f'{", the best so far" if first else ""}',
+            flush=True,
+        )
+        return ''
+
+    def _delete_weights(self, folder: RunFolder) -> None:
+        if not self.settings.keep:
+            folder.delete_weights()
+
+    def _suggest(self, trial: Any) -> dict[str, Value]:
+        """Choose the flags of a trial; what was chosen before stays."""
+        values: dict[str, Value] = {}
+        with _quiet():
+            for name, item in self.settings.space.searched.items():
+                if not self.settings.space.has_meaning(name, values):
+                    continue
+                if isinstance(item, Range):
+                    whole = isinstance(item.low, int)
+                    suggest = trial.suggest_int if whole else trial.suggest_float
+                    values[name] = item.rounded(suggest(name, item.low, item.high, log=item.log))
+                else:
+                    values[name] = trial.suggest_categorical(name, item.values)
+        return values
+
+    def _twin(self, trial: Any, values: Mapping[str, Value]) -> Any:
+        """Find an earlier trial with the same flags, which would train the same."""
+        for other in self.study.get_trials(deepcopy=False):
+            if (
+                other.number < trial.number
+                and other.state.name in ('COMPLETE', 'PRUNED')
+                and 'twin' not in other.user_attrs
+                and results.values_of(other, self.settings.space) == values
+            ):
+                return other
+        return None
+
+    def _repeat(self, trial: Any, twin: Any) -> None:
+        for epoch, error in twin.intermediate_values.items():
+            trial.report(error, epoch)
+        if reason := twin.user_attrs.get('reason'):
+            trial.set_user_attr('reason', reason)
+        trial.set_user_attr('twin', twin.number)
+        if twin.state.name == 'COMPLETE':
+            self.study.tell(trial, twin.value)
+        else:
+            self.study.tell(trial, state=twin.state)
+
+    def _train_run(self, trial: Any, folder: RunFolder, values: Mapping[str, Value]) -> Row:
+        """Train, or go on; return the row of the log that gives the result."""
+        config = self.settings.space.config(values, folder.name)
+        reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
+        # A process that was killed may not have come to this.
+        if reported and max(reported) < config.iter and trial.should_prune():
+            raise Stopped
+
+        def watch(rows: Sequence[Row], last: bool = False) -> None:
+            for row in rows:
+                epoch = int(row['epoch'])
+                if epoch in reported:
+                    continue
+                reported.add(epoch)
+                trial.report(row['valid_error'], epoch)
+                if epoch < config.iter and not last and trial.should_prune():
+                    raise Stopped
+
+        with _silent():
+            if not folder.occupied():
+                begin = self._same_data(config.dataset, config.label)
+                run.start(config, begin=begin, watch=watch)
+            elif not history.read_one(folder).finished_by(config.iter):
+                run.resume(folder, {}, watch=watch)
+        done = history.read_one(folder)
+        watch(done.rows, last=True)
+        best = done.best
+        assert best is not None  # it has trained an epoch
+        return best
+
+    def _same_data(self, *files: str) -> Any:
+        """Make what `run.start` does first: require the same data in all trials and machines."""
+
+        def begin(data: Dataset) -> None:
+            name, own = f'data {" ".join(files)}', data.checksum()
+            with self.lock:
+                first = self.study.user_attrs.get(name)
+                if first is None:
+                    self.study.set_user_attr(name, own)
+            if first not in (None, own):
+                raise UserError(
+                    f'{files[0]}: not the data that earlier trials had (its checksum differs); '
+                    f'make it again as it was, or begin another search'
+                )
+
+        return begin
+
+
+class _Mine(NamedTuple):
+    """A trial that this process is at."""
+
+    number: int  # from 1
+    trial: Any
+    claim: claim.Claim
+    again: bool
+
+
+def lock_of(folder: RunFolder) -> Lock:
+    """The lock for what one process does at a time."""
+    folder.models.mkdir(parents=True, exist_ok=True)
+    return Lock(folder.models / 'search')
+
+
+def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
+    """Begin a search, or go on with the one that is there.
+
+    Raises:
+        UserError: Another one is there; or a process is at what shall be overwritten; or a trial
+            could not be trained.
+    """
+    if not folder.journal.exists() or overwrite:
+        places = [folder] if not overwrite else []
+        if not folder.journal.exists():
+            places += folder.of_trials()  # of a search whose journal is gone
+        for place in places:
+            if occupied := place.occupied():
+                raise UserError(f'{occupied}: holds a run already; give another --name')
+        with _silent():
+            run.require_trainable(
+                settings.space.config(values, folder.name) for values in settings.space.samples()
+            )
+        gc.collect()
+    with lock_of(folder):
+        if overwrite:
+            for trial in folder.of_trials():
+                held = claim.claim(trial)
+                if held is None:
+                    raise UserError(f'{trial.models}: another process is training into it; wait')
+                held.release()
+            folder.delete()
+        folder.results.mkdir(parents=True, exist_ok=True)
+        study = journal.open_study(folder.journal)
+        # The last one to be written says that all are there.
+        if 'version' not in study.user_attrs:
+            for name, value in settings.saved().items():
+                study.set_user_attr(name, value)
+        _check(folder, study.user_attrs)
+        _require_same(folder, settings.saved(), study.user_attrs)
+        if settings.trials > study.user_attrs.get('trials', 0):
+            study.set_user_attr('trials', settings.trials)
+    return Search(folder, settings, study)
+
+
+def read_settings(folder: RunFolder) -> dict[str, Any]:
+    """Read what the journal says of the search; empty if there is none.
+
+    Raises:
+        UserError: The journal is damaged.
+    """
+    if not folder.journal.exists():
+        return {}
+    attributes: dict[str, Any] = journal.open_study(folder.journal).user_attrs
+    if 'version' not in attributes:
+        return {}
+    _check(folder, attributes)
+    return attributes
+
+
+def _require_same(folder: RunFolder, ours: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    advice = 'give the same flags, or another --name, or --overwrite to begin again'
+    for name in {**ours['flags'], **saved['flags']}:
+        mine, other = ours['flags'].get(name), saved['flags'].get(name)
+        if mine != other:
+            shown = f'--{name}' if mine is None else f"--{name} '{mine}'"
+            before = 'without it' if other is None else f"with '{other}'"
+            raise UserError(f'{shown}: the search {folder.name} was begun {before}; {advice}')
+    if ours['halving'] != saved['halving']:
+        raise UserError(
+            f'--halving {ours["halving"]}: the search {folder.name} was begun with '
+            f'{saved["halving"]}; {advice}'
+        )
+
+
+def _check(folder: RunFolder, attributes: Mapping[str, Any]) -> None:
+    kinds: dict[str, type] = {'version': int, 'flags': dict, 'halving': int}
+    for name, kind in kinds.items():
+        if type(attributes.get(name)) is not kind:
+            raise journal.damaged(folder.journal, ValueError(f"'{name}' in it is no {kind}"))
+    if attributes['version'] != VERSION:
+        raise journal.damaged(folder.journal, ValueError(f'it is not of version {VERSION}'))
+
+
+def _state(name: str) -> Any:
+    return journal.optuna().trial.TrialState[name]
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what a run prints, which holds its test error; warnings and bars stay."""
+    with open(os.devnull, 'w', encoding='utf-8') as null, contextlib.redirect_stdout(null):
+        yield
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop Optuna's warnings that a part of it is new."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        yield

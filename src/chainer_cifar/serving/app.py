@@ -1,0 +1,135 @@
+"""The addresses of the server and what each answers; every error is JSON with one line."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from chainer_cifar.errors import UserError
+from chainer_cifar.pages import serve as page
+from chainer_cifar.serving import uploads
+from chainer_cifar.serving.answers import Answers, NoClass, NoPicture
+from chainer_cifar.serving.guard import Guard
+from chainer_cifar.serving.worker import Worker
+
+MOST_WAITING = 16  # requests with pictures, of which one is computed
+_GONE = 499  # of a client that left; nobody reads it
+
+
+def create(answers: Answers, worker: Worker, local: bool) -> Starlette:
+    """Make the application.
+
+    Args:
+        answers: Says what the net says.
+        worker: The thread in which it does.
+        local: See `Guard`.
+    """
+    handlers: dict[Any, Any] = {
+        HTTPException: _tell_refusal,
+        NoPicture: _tell(HTTPStatus.BAD_REQUEST),
+        NoClass: _tell(HTTPStatus.BAD_REQUEST),
+        UserError: _tell(HTTPStatus.INTERNAL_SERVER_ERROR),
+        MemoryError: _tell(HTTPStatus.SERVICE_UNAVAILABLE, 'out of memory; try a smaller picture'),
+        ClientDisconnect: _tell(_GONE, 'gone'),
+        # Starlette raises it again afterwards, so that the terminal tells where it was.
+        Exception: _tell(HTTPStatus.INTERNAL_SERVER_ERROR, "failed; the server's terminal tells"),
+    }
+    served = _Served(answers, worker)
+    routes = [
+        Route('/', served.page),
+        Route('/about', served.about),
+        Route('/health', served.health),
+        Route('/predict', served.predict, methods=['POST']),
+        Route('/explain', served.explain, methods=['POST']),
+    ]
+    middleware = [Middleware(Guard, local=local)]
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+
+
+class _Served:
+    """What the addresses answer.
+
+    The methods run in one thread, that of the server, and wait for the worker.
+    """
+
+    def __init__(self, answers: Answers, worker: Worker) -> None:
+        self._answers = answers
+        self._worker = worker
+        self._waiting = 0
+
+    async def page(self, request: Request) -> Response:
+        shown = page.make(self._answers.about(), uploads.MOST_BYTES)
+        return HTMLResponse(shown.text, headers={'content-security-policy': shown.policy})
+
+    async def about(self, request: Request) -> Response:
+        limits = {'bytes': uploads.MOST_BYTES, 'pictures': uploads.MOST_PICTURES}
+        return JSONResponse({**self._answers.about(), 'limits': limits})
+
+    async def health(self, request: Request) -> Response:
+        alive = self._worker.alive
+        status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({'status': 'ok' if alive else 'failed'}, status)
+
+    async def predict(self, request: Request) -> Response:
+        top = self._top(request)
+        with self._turn():
+            contents = await uploads.read(request)
+            rows = await self._compute(lambda: self._answers.predict(contents, top))
+        return JSONResponse({'predictions': rows})
+
+    async def explain(self, request: Request) -> Response:
+        of_class = request.query_params.get('class')
+        with self._turn():
+            contents = await uploads.read(request)
+            if len(contents) > 1:
+                raise HTTPException(400, f'{len(contents)} pictures; one at a time is explained')
+            found = await self._compute(lambda: self._answers.explain(contents[0], of_class))
+        return JSONResponse(found)
+
+    def _top(self, request: Request) -> int:
+        text = request.query_params.get('top', str(self._answers.settings.top))
+        most = len(self._answers.trained.class_names)
+        # A longer number than this is none that anybody means.
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
+            raise HTTPException(400, f'top must be a number from 1 to {most}')
+        return min(int(text), most)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Count who waits, from before the picture is received: it takes memory, too."""
+        if self._waiting >= MOST_WAITING:
+            raise HTTPException(
+                503, 'too many pictures are waiting; try again', headers={'retry-after': '1'}
+            )
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def _compute(self, job: Callable[[], Any]) -> Any:
+        return await asyncio.wrap_future(self._worker.submit(job))
+
+
+def _tell(status: int, text: str = '') -> Any:
+    """Make a handler that answers with the text, or with that of the error."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        return JSONResponse({'error': text or str(error)}, status)
+
+    return answer
+
+
+async def _tell_refusal(request: Request, error: HTTPException) -> Response:
+    text = error.detail
+    if text == HTTPStatus(error.status_code).phrase:  # Starlette's own
+        text = f'{request.method} {request.url.path}: {text.lower()}; GET / shows a page'
+    return JSONResponse({'error': text}, error.status_code, headers=error.headers)

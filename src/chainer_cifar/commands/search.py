@@ -48,7 +48,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     print(f'\n{results.table(found)}')
     left = sum(trial.state == results.RUNNING for trial in found.trials)
     if left:
-        print(f'{left} trials are at other processes; this one has nothing left to do')
+        print(f'trials at other processes: {left}; nothing is left to do for this one')
     print(
         f'table    {folder.search_table}\n'
         f'numbers  {folder.search}\n'

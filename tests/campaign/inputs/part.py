@@ -19,7 +19,7 @@ from campaign.inputs import (
     tar_files,
     world,
 )
-from campaign.part import Part, require
+from campaign.part import Impossible, Part
 
 # By the name of the kind: what makes such trials, how it is called in words, how often it comes.
 FORMATS = {
@@ -57,7 +57,8 @@ class Inputs(Part):
 
     def run(self, case: Any, folder: pathlib.Path) -> None:
         if self._world is None:
-            require(sandbox.notices_reading(self.workshop), 'this disk keeps no time of reading')
+            if not sandbox.notices_reading(self.workshop):
+                raise Impossible('the disk of the folder for cases keeps no time of reading')
             # Collecting garbage would touch, and so copy, all memory of each fork.
             self._world = world.obtain(self.workshop.parent / 'world')
             gc.freeze()

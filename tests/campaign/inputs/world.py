@@ -18,6 +18,7 @@ from campaign import commands
 from campaign.part import require
 from chainer_cifar import cli
 from chainer_cifar.cli import COMMANDS
+from chainer_cifar.export import packages
 from cifar_archive import write_cifar10
 
 NET = ('-m', 'residual', '--res_depth', '1')
@@ -39,6 +40,8 @@ def obtain(folder: pathlib.Path) -> pathlib.Path:
         world.mkdir(parents=True)
         done = commands.in_fork(lambda: _build(note), 'the world', world)
         require(done.status == 0, f'the world could not be made: {done.err[-800:]}')
+    if ONNX:
+        packages.onnx_chainer()  # which makes it importable
     for name in json.loads(note.read_text()):
         with contextlib.suppress(Exception):
             importlib.import_module(name)

@@ -83,6 +83,11 @@ def _odd_matplotlibrc() -> None:
     pathlib.Path('matplotlibrc').write_text('backend: canary\nfont.size: canary\nfigure.dpi: 1\n')
 
 
+def _hide_shared_memory() -> None:
+    if not pathlib.Path.cwd().is_relative_to('/dev/shm'):  # where the campaign may be kept
+        kernel.hide('/dev/shm')
+
+
 _ASCII = {'PYTHONCOERCECLOCALE': '0', 'PYTHONUTF8': '0'}
 
 # By kind; in ASCII a file may have a name that cannot be written.
@@ -170,7 +175,7 @@ if kernel.can_forbid_processes():
     GROUPS['limits']['no processes'] = _before(kernel.forbid_processes)
 if kernel.can_mount():
     GROUPS['folders'] |= {
-        'no /dev/shm': _before(lambda: kernel.hide('/dev/shm')),
+        'no /dev/shm': _before(_hide_shared_memory),
         'read-only folder': _before(
             lambda: kernel.make_read_only(pathlib.Path.cwd()), may_fail=True
         ),

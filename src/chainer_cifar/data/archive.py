@@ -238,7 +238,6 @@ def _temporary(folder: pathlib.Path) -> pathlib.Path:
 
 def _keep(path: pathlib.Path) -> None:
     """Give the tar.gz its name."""
-    sync(part_of(path))
     os.replace(part_of(path), path)
     sync(path.parent)
 
@@ -265,6 +264,9 @@ def _fetch_and_extract(
         )
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
+    # When the folder has its name, nothing of this is looked at again.
+    sync(part_of(path))
+    sync(directory)
     # Extract it before it replaces an older tar.gz, which may be the better one.
     try:
         _extract_unless_done(archive, part_of(path), folder, md5=actual, name=url)

@@ -180,11 +180,13 @@ class Started:
             Broke: It had to be killed.
         """
         begin = time.monotonic()
-        while self.wait(1) is None and time.monotonic() - begin < self._patience():
+        while self.wait(1) is None and time.monotonic() - begin < patience(self._seconds):
             pass
         status = self.status
         self.end()
-        require(status is not None, f'{self.name}: has not ended after {self._patience():.0f} s')
+        require(
+            status is not None, f'{self.name}: has not ended after {patience(self._seconds):.0f} s'
+        )
         require(
             status != -signal.SIGXCPU, f'{self.name}: took {self._seconds:.0f} s of processor time'
         )
@@ -201,15 +203,16 @@ class Started:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _patience(self) -> float:
-        """How many seconds to wait: more on a machine that others use, too."""
-        return self._seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
     def __enter__(self) -> 'Started':
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.end()
+
+
+def patience(seconds: float) -> float:
+    """How long to wait for what takes so many seconds: more on a machine that others use, too."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def _limit(seconds: float) -> None:

@@ -125,12 +125,12 @@ def _with_small_files(
     command: tuple[str, ...], truth: Truth, place: float, folder: pathlib.Path
 ) -> Done:
     """Run it with a limit on the size of files, of which the largest is larger than that."""
-    limit = int(place * truth.largest)
+    # What it says goes to a file, too.
+    limit = max(4096, int(place * truth.largest))
 
     def before() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
-    # What it says must have room.
     return commands.start_forked(*command, cwd=folder, before=before).finish()
 
 

@@ -166,13 +166,14 @@ def _on_a_terminal(
 
 def _require_none_left(mark: str) -> None:
     """Wait until no process has `mark` in its environment."""
-    end = time.monotonic() + 30
+    seconds = commands.patience(30)
+    end = time.monotonic() + seconds
     while left := list(_marked(mark)):
         if time.monotonic() > end:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            raise Broke(f'{len(left)} processes that it started still run 30 s later')
+            raise Broke(f'{len(left)} processes that it started still run {seconds:.0f} s later')
         time.sleep(0.02)
 
 

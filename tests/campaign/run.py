@@ -6,6 +6,7 @@ import json
 import pathlib
 import platform
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _repeat(parts, args.seed, args.case)
         results = Results(args.results or _results(args.seed), facts(args.seed))
         try:
-            campaign(parts, results, args.seed, args.minutes * 60)
+            campaign(parts, results, args.seed, args.minutes * 60, args.cases)
         except KeyboardInterrupt:
             print('stopped; the same command goes on')
     print(f'\n{table(parts, results)}')
@@ -46,6 +47,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--minutes', type=float, default=MINUTES, help='for all parts together')
     parser.add_argument('--seed', type=int, default=SEED, help='decides every case')
     parser.add_argument('--part', action='append', choices=PARTS, help='this one only; repeatable')
+    parser.add_argument(
+        '--cases', type=int, default=sys.maxsize, help='so many of each part, the first ones'
+    )
     parser.add_argument('--case', type=int, help='run this case alone, whatever came out before')
     parser.add_argument('--json', type=path, metavar='FILE', help='write the counts into it')
     parser.add_argument('--results', type=path, metavar='FILE', help='default: in build/campaign')
@@ -81,16 +85,22 @@ def facts(seed: int) -> dict[str, object]:
     }
 
 
-def campaign(parts: Sequence[Part], results: Results, seed: int, seconds: float) -> None:
+def campaign(
+    parts: Sequence[Part], results: Results, seed: int, seconds: float, cases: int
+) -> None:
     """Run cases until all of them together took so many seconds, those of earlier runs included.
+
+    Of each part run only so many `cases`.
 
     The next case is always one of the part that has had the least of its share of the time.
     """
     used = {part: results.seconds(part.name) for part in parts}
     numbers = {part: results.next_number(part.name) for part in parts}
     impossible: dict[str, str] = {}
-    while sum(used.values()) < seconds:
-        part = min(parts, key=lambda part: used[part] / part.share)
+    while left := [part for part in parts if numbers[part] < cases]:
+        if sum(used.values()) >= seconds:
+            break
+        part = min(left, key=lambda part: used[part] / part.share)
         case = part.case(seed, numbers[part])
         numbers[part] += 1
         start = time.monotonic()

@@ -87,6 +87,13 @@ def test_time_is_shared_out(toys, tmp_path):
     assert all(row['part'] == 'toy' or 'KeyError' in row['reason'] for row in results)
 
 
+def test_so_many_cases_of_each_part(toys, tmp_path):
+    run.main([f'--results={tmp_path / "results"}', '--cases=3'])
+    assert sorted((row['part'], row['case']) for row in rows(tmp_path / 'results')) == [
+        (part, case) for part in ('odd', 'toy') for case in range(3)
+    ]
+
+
 def test_a_case_alone(toys, capsys):
     assert run.main(['--part=toy', '--case=4']) == 0
     assert run.main(['--part=toy', '--case=6']) == 1
@@ -107,9 +114,9 @@ def test_a_fork_is_limited_and_told_apart(tmp_path, monkeypatch):
     assert done.status == 1 and 'MemoryError' in done.err
     with pytest.raises(Broke, match='Traceback: MemoryError'):
         done.require_told()
-    monkeypatch.setattr(commands, 'SECONDS', 0.1)
+    monkeypatch.setattr(os, 'getloadavg', lambda: (0.0, 0.0, 0.0))  # the more, the more patient
     with pytest.raises(Broke, match='has not ended after'):
-        commands.in_fork(lambda: time.sleep(30), 'some', tmp_path)
+        commands.Started('some', lambda: time.sleep(30), tmp_path, seconds=0.1).finish()
 
 
 @pytest.mark.parametrize('start', [commands.run, commands.forked])

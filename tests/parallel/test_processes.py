@@ -124,10 +124,10 @@ class Running:
         assert len(found) == 2
         return found
 
-    def ended(self):
+    def ended(self, seconds=40):
         """The exit status and what it wrote to standard error."""
         try:
-            return self.popen.wait(40), self.err.read_text()
+            return self.popen.wait(seconds), self.err.read_text()
         finally:
             if self.popen.poll() is None:
                 self.popen.terminate()
@@ -195,7 +195,7 @@ def test_ctrl_c_before_they_have_begun_ends_them_when_they_do(tmp_path):
         assert time.monotonic() < deadline and run.popen.poll() is None
         time.sleep(0.01)
     run.popen.send_signal(signal.SIGINT)
-    status, err = run.ended()
+    status, err = run.ended(150)
     assert status == 130 and 'Traceback' not in err and 'train.py: ' in err, err
 
 

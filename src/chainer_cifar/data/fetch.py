@@ -101,6 +101,11 @@ def part_of(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f'{path.name}.part')
 
 
+def collected(path: pathlib.Path) -> bool:
+    """Say whether something was collected for `path`."""
+    return part_of(path).exists() or _state_of(path).exists()
+
+
 def discard(path: pathlib.Path) -> None:
     """Delete what was collected for `path`."""
     _state_of(path).unlink(missing_ok=True)

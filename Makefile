@@ -1,4 +1,4 @@
-# make demo | test | test-gpu | cifar10 | install | lint | format | docs | clean
+# make demo | test | test-gpu | campaign | cifar10 | install | lint | format | docs | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ PIP_INSTALL := PIP_CONSTRAINT=build-constraints.txt PIP_BUILD_CONSTRAINT=build-c
 	PIP_DISABLE_PIP_VERSION_CHECK=1 CHAINER_ONEDNN_KERNELS=0 $(BIN)/python -m pip install --quiet
 KERNELS := src/chainer_onednn/kernels
 
-.PHONY: demo test test-gpu cifar10 install lint format docs clean
+.PHONY: demo test test-gpu campaign cifar10 install lint format docs clean
 
 demo: $(VENV)/.kernels
 	$(BIN)/python src/dataset.py --source digits --only mean --out dataset/digits
@@ -21,6 +21,10 @@ test: $(VENV)/.dev $(VENV)/.kernels lint
 test-gpu: $(VENV)/.dev $(VENV)/.kernels
 	$(BIN)/python -m pytest -q -m gpu tests/gpu
 	$(BIN)/python benchmarks/gpu_training.py
+
+# Kills, full disks, damaged files, odd machines (docs/survives.md); it goes on where it stopped.
+campaign: $(VENV)/.dev $(VENV)/.kernels
+	$(BIN)/python tests/campaign --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
 
 cifar10: $(VENV)/.installed
 	$(BIN)/python src/download.py

@@ -70,6 +70,7 @@ setup(
     python_requires='>=3.10',
     package_dir={'': 'src'},
     packages=find_packages('src'),
+    py_modules=['chainer_cifar_command'],
     # The sources, too, so that kernels can be compiled after the installation.
     package_data={
         'chainer_onednn.kernels': ['*.c', '*.h'],
@@ -121,5 +122,5 @@ setup(
         # Builds the site (`make docs`).
         'docs': ['mkdocs>=1.6,<2', 'mkdocs-material>=9.5,<10'],
     },
-    entry_points={'console_scripts': ['chainer-cifar = chainer_cifar.cli:main']},
+    entry_points={'console_scripts': ['chainer-cifar = chainer_cifar_command:main']},
 )

@@ -233,6 +233,34 @@ def speed_table():
     yield 'geometric mean of the first five', '', *means, ''
 
 
+def survives_table():
+    """What the campaigns of faults tried, and what held; then seed, machine and date of each."""
+    campaigns = [
+        json.loads(path.read_text(encoding='utf-8'))
+        for path in sorted((ROOT / 'benchmarks').glob('campaign*.json'))
+    ]
+    yield 'part', 'what is done', 'tried', 'held'
+    for campaign in campaigns:
+        for part, kinds in campaign['parts'].items():
+            for count in kinds.values():
+                yield part, count['what'], f'{count["tried"]:,}', f'{count["held"]:,}'
+    parts = [kinds for campaign in campaigns for kinds in campaign['parts'].values()]
+    counts = [count for kinds in parts for count in kinds.values()]
+    totals = (sum(count[key] for count in counts) for key in ('tried', 'held'))
+    yield '**all**', '', *(f'**{total:,}**' for total in totals)
+    yield ()
+    yield 'parts', 'seed', 'date', 'minutes', 'machine', 'versions'
+    for campaign in campaigns:
+        yield (
+            ', '.join(campaign['parts']),
+            str(campaign['seed']),
+            campaign['date'],
+            f'{campaign["minutes"]:.0f}',
+            campaign['machine'],
+            ', '.join(f'{name} {number}' for name, number in campaign['versions'].items()),
+        )
+
+
 _SETTINGS = {
     'two threads': SPEED,
     'one thread': 'cpu_training_one_thread.json',
@@ -436,6 +464,7 @@ TABLES = {
     'settings': settings_table,
     'airbench': airbench_table,
     'profile': profile_table,
+    'survives': survives_table,
     'network': network_table,
     'onnx': onnx_table,
 }

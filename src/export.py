@@ -1,6 +1,6 @@
 """Write trained weights as an ONNX file: python src/export.py models/RUN --onnx model.onnx."""
 
-from chainer_cifar.cli import script
+from chainer_cifar_command import script
 
 if __name__ == '__main__':
     script('export')

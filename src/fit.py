@@ -1,6 +1,6 @@
 """Train on your own pictures: python src/fit.py PICTURES (flags: --help)."""
 
-from chainer_cifar.cli import script
+from chainer_cifar_command import script
 
 if __name__ == '__main__':
     script('fit')

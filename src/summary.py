@@ -1,6 +1,6 @@
 """Show the layers of a net: python src/summary.py -m simple (flags: --help)."""
 
-from chainer_cifar.cli import script
+from chainer_cifar_command import script
 
 if __name__ == '__main__':
     script('summary')

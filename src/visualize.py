@@ -1,6 +1,6 @@
 """Draw what a net learned: python src/visualize.py models/RUN (flags: --help)."""
 
-from chainer_cifar.cli import script
+from chainer_cifar_command import script
 
 if __name__ == '__main__':
     script('visualize')

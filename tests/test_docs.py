@@ -86,7 +86,7 @@ def cases(kind):
 
 
 def kind_of(command):
-    """``ours`` (one of the commands), ``benchmark``, ``module``, ``make`` or ``foreign``."""
+    """``ours`` (a command), ``program`` (another of ours), ``module``, ``make`` or ``foreign``."""
     first, second = (command[0], *command[1:2], '')[:2]
     if first in FOREIGN:
         return 'foreign'
@@ -95,7 +95,7 @@ def kind_of(command):
     if split_ours(command):
         return 'ours'
     if re.search(r'python3?$', first):
-        return 'benchmark' if second.startswith('benchmarks/') else 'module'
+        return 'program' if second.startswith(('benchmarks/', 'tests/')) else 'module'
     return 'unknown'
 
 
@@ -199,11 +199,10 @@ def test_training_has_all_it_needs_but_the_data(command, folder, capsys):
     )
 
 
-@pytest.mark.parametrize('command', cases('benchmark'))
-def test_benchmarks_parse(command, monkeypatch):
-    path = ROOT / command[1]
-    assert path.is_file()
-    if 'argparse' not in read(path):
+@pytest.mark.parametrize('command', cases('program'))
+def test_programs_parse(command, monkeypatch):
+    path = ROOT / command[1]  # a file, or a folder with a __main__.py
+    if path.is_file() and 'argparse' not in read(path):
         assert len(command) == 2
         return
     monkeypatch.setattr(sys, 'argv', command[1:])

@@ -9,7 +9,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from chainer_cifar.files import atomic_write, naming, open_bytes, open_text, remove_leftovers
+from chainer_cifar.files import (
+    atomic_write,
+    move_folder,
+    naming,
+    open_bytes,
+    open_text,
+    remove_leftovers,
+    temporary_folder,
+)
 
 SRC = str(pathlib.Path(__file__).parents[1] / 'src')
 KILLED = """
@@ -60,6 +68,41 @@ def test_the_next_write_removes_what_a_killed_one_left(tmp_path):
     with atomic_write(tmp_path / 'file') as file:
         file.write(b'new')
     assert set(os.listdir(tmp_path)) == {'file', 'file.2'}
+
+
+KILLED_IN_FOLDER = """
+import os
+import signal
+from chainer_cifar.files import temporary_folder
+with temporary_folder('new', 'images') as folder:
+    (folder / 'file').touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_folder_removes_what_a_killed_one_left(tmp_path):
+    program = [sys.executable, '-c', KILLED_IN_FOLDER]
+    subprocess.run(program, cwd=tmp_path, env={'PYTHONPATH': SRC})
+    assert len(os.listdir(tmp_path / 'new')) == 1
+    with temporary_folder(tmp_path / 'new', 'others'):
+        assert len(os.listdir(tmp_path / 'new')) == 2
+    with temporary_folder(tmp_path / 'new', 'images') as folder:
+        assert os.listdir(tmp_path / 'new') == [folder.name]
+        with temporary_folder(tmp_path / 'new', 'images') as second:
+            assert set(os.listdir(tmp_path / 'new')) == {folder.name, second.name}
+    assert os.listdir(tmp_path / 'new') == []
+
+
+def test_a_folder_is_moved_or_leaves_nothing(tmp_path):
+    target = tmp_path / 'new' / 'images'
+    for text in ('first', 'second'):
+        with temporary_folder(target.parent, 'images') as folder:
+            (folder / 'file').write_text(text)
+            move_folder(folder, target)
+        assert (target / 'file').read_text() == text and os.listdir(target.parent) == ['images']
+    with pytest.raises(KeyError), temporary_folder(tmp_path / 'other' / 'new', 'images'):
+        raise KeyError
+    assert os.listdir(tmp_path) == ['new']
 
 
 def test_a_file_that_is_being_written_stays(tmp_path):

@@ -1,11 +1,15 @@
-"""Run a command: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here."""
+"""Run a command: ``chainer-cifar train …`` and ``python src/train.py …`` both arrive here.
 
+They come by way of chainer_cifar_command.py.
+"""
+
+import contextlib
 import importlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chainer_cifar import __version__, commands
 from chainer_cifar.errors import UserError
@@ -36,8 +40,9 @@ def _run(name: str, argv: Sequence[str], prog: str) -> int:
     command = None
     try:
         command = importlib.import_module(f'chainer_cifar.commands.{name}')
-        status: int = command.main(argv, prog) or 0
-        sys.stdout.flush()
+        with _interruptible():
+            status: int = command.main(argv, prog) or 0
+            sys.stdout.flush()
     except UserError as error:
         tell(f'{prog}: error: {error}')
         return 2
@@ -73,6 +78,19 @@ def _run(name: str, argv: Sequence[str], prog: str) -> int:
     return status
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block; before and after it may end the process."""
+    at_once = signal.getsignal(signal.SIGINT) is signal.SIG_DFL  # see chainer_cifar_command.py
+    if at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if at_once:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _tell_failure(error: OSError, prog: str) -> int:
     """Say what an OSError is about, such as a full disk, and return the exit status."""
     if error.filename == STDOUT:
@@ -85,15 +103,21 @@ def _tell_failure(error: OSError, prog: str) -> int:
     return 2
 
 
+def _prepare() -> None:
+    prepare()
+    # We draw into files only; matplotlib would not be imported with a name that it does not know.
+    os.environ['MPLBACKEND'] = 'agg'
+
+
 def script(name: str) -> None:
     """Run src/<name>.py."""
-    prepare()
+    _prepare()
     sys.exit(run(name, sys.argv[1:], f'{name}.py'))
 
 
 def again() -> None:
     """Run the train command a second time, as one of the processes that `launch` starts."""
-    prepare()
+    _prepare()
     typed = json.loads(sys.argv[1])
     sys.argv = typed['sys_argv']
     sys.exit(run('train', typed['argv'], typed['prog']))
@@ -101,7 +125,7 @@ def again() -> None:
 
 def main(prog: str = 'chainer-cifar') -> None:
     """Run the ``chainer-cifar`` command, for which the user typed `prog`."""
-    prepare()
+    _prepare()
     argv = sys.argv[1:]
     if argv and argv[0] in COMMANDS:
         sys.exit(run(argv[0], argv[1:], f'{prog} {argv[0]}'))

@@ -1,13 +1,17 @@
 """Write a file so that a reader sees the old one or the new one, never half of either.
 
-A writer holds a lock on its temporary file. A temporary file without a lock is thus what a killed
+A writer holds a lock on its temporary file or folder. One without a lock is thus what a killed
 process has left behind, and the next writer of the same file removes it.
+
+What has its final name survives a power cut: the file is flushed to the disk before, the folder
+after.
 """
 
 import contextlib
 import errno
 import os
 import pathlib
+import shutil
 import stat
 import sys
 import tempfile
@@ -42,7 +46,7 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
         with open(os.devnull, mode) as file:
             yield file
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # A text may name a path, whose bytes may be no text.
     kwargs: dict[str, Any] = (
         {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'replace', 'newline': ''}
@@ -65,7 +69,63 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
                 raise
-        _sync_folder(path.parent)
+        sync(path.parent)
+
+
+def make_folder(path: Path) -> list[pathlib.Path]:
+    """Make a folder that is missing, and its missing parents; return them, innermost first."""
+    path = pathlib.Path(path)
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in made:
+        sync(folder.parent)
+    return made
+
+
+@contextlib.contextmanager
+def temporary_folder(beside: Path, name: str) -> Iterator[pathlib.Path]:
+    """Make a folder in the folder `beside`, which `move_folder` may give its `name`.
+
+    When the block ends, it is removed unless it was moved, and so is each folder that was made for
+    it if nothing else came into it.
+    """
+    beside = pathlib.Path(beside)
+    made = make_folder(beside)
+    prefix = f'.{name}.'
+    _remove_unlocked(beside, prefix)
+    with _locked_folder(beside, prefix) as temporary:
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+            for folder in made:
+                with contextlib.suppress(OSError):  # there is something in it
+                    folder.rmdir()
+
+
+def move_folder(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Put a temporary folder in the place of the folder `target`, if there is one, at once.
+
+    Who has mapped the old files still sees them.
+    """
+    source.chmod(0o777 & ~umask())  # it was made for our eyes only
+    for path in source.iterdir():
+        sync(path)
+    sync(source)
+    if not target.exists():
+        source.rename(target)
+    else:
+        with _locked(target):
+            old = source.with_name(f'{source.name.removesuffix(_SUFFIX)}.old{_SUFFIX}')
+            target.rename(old)
+            try:
+                source.rename(target)
+            except OSError:
+                old.rename(target)
+                raise
+            sync(target.parent)
+            shutil.rmtree(old, ignore_errors=True)
+    sync(target.parent)
 
 
 @contextlib.contextmanager
@@ -111,10 +171,43 @@ def _remove_unlocked(folder: pathlib.Path, prefix: str) -> None:
             with contextlib.suppress(OSError):
                 handle = os.open(folder / name, os.O_RDONLY | os.O_NONBLOCK)
                 try:
-                    if _lock(handle):
+                    if not _lock(handle):
+                        continue
+                    if stat.S_ISDIR(os.fstat(handle).st_mode):
+                        shutil.rmtree(folder / name)
+                    else:
                         os.unlink(folder / name)
                 finally:
                     os.close(handle)
+
+
+@contextlib.contextmanager
+def _locked_folder(beside: pathlib.Path, prefix: str) -> Iterator[pathlib.Path]:
+    """Make and lock a temporary folder."""
+    while True:
+        path = pathlib.Path(tempfile.mkdtemp(_SUFFIX, prefix, beside))
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(FileNotFoundError):
+                stack.enter_context(_locked(path))
+            if path.exists():  # or somebody took it for a leftover, before it was locked
+                lock = stack.pop_all()
+                break
+    with lock:
+        yield path
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path) -> Iterator[None]:
+    """Hold a lock on a folder, where the system has such locks."""
+    if sys.platform == 'win32':
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _lock(handle: int) -> bool:
@@ -128,10 +221,10 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _sync_folder(folder: pathlib.Path) -> None:
-    """Let a new name in `folder` survive a power cut, where the file system can promise that."""
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk, where the file system can do so."""
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
@@ -144,10 +237,10 @@ def open_bytes(path: Path) -> BinaryIO:
     return open(path, 'rb')
 
 
-def open_text(path: Path, encoding: str = 'utf-8') -> TextIO:
+def open_text(path: Path, encoding: str = 'utf-8', errors: str = 'strict') -> TextIO:
     """Open a file for reading its text with the ends of lines as they are, likewise."""
     require_no_pipe(path)
-    return open(path, encoding=encoding, newline='')
+    return open(path, encoding=encoding, errors=errors, newline='')
 
 
 def require_no_pipe(path: Path) -> None:

@@ -21,10 +21,11 @@ from typing import Any
 
 import filelock
 
+from chainer_cifar import json_file
 from chainer_cifar.config import FORMAT
 from chainer_cifar.data.store import CIFAR_SHAPE, Shape, require_shape
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, open_text
+from chainer_cifar.files import atomic_write
 from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
@@ -296,15 +297,14 @@ def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict[
         UserError: It is damaged.
     """
     try:
-        with open_text(path) as file:
-            description = json.load(file)
+        description = json_file.read(path)
         if not isinstance(description, dict) or not description.keys() >= needed:
             raise ValueError('something is missing in it')
         _check(description)
         return description
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f'{path}: cannot be read ({error}); {advice}') from None
 
 

@@ -2,42 +2,23 @@
 
 import contextlib
 import functools
-import gzip
-import hashlib
 import http.server
-import io
 import os
 import pathlib
-import random
 import re
 import resource
 import signal
 import socket
-import tarfile
 import threading
 import time
 
 import pytest
 
+from cifar_archive import CONTENT, FILES, MD5, pack
+
 SCRIPT = pathlib.Path(__file__).parents[2] / 'src' / 'download.py'
 FOLDER = pathlib.Path('dataset', 'cifar-10-batches-py')
 ARCHIVE = pathlib.Path('dataset', 'cifar-10-python.tar.gz')
-NAMES = [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch', 'batches.meta']
-FILES = {name: random.Random(name).randbytes(40_000) for name in NAMES}
-
-
-def pack(folder, files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode='w') as tar:
-        for name, data in files.items():
-            info = tarfile.TarInfo(f'{folder}/{name}')
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return gzip.compress(buffer.getvalue(), 1)
-
-
-CONTENT = pack('cifar-10-batches-py', FILES)
-MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

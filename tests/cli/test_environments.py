@@ -132,3 +132,15 @@ def test_a_full_disk_behind_standard_output(japanese, variables):
     )
     assert done.returncode == 2
     assert done.stderr == 'dataset.py: error: standard output: No space left on device\n'
+
+
+def test_a_backend_that_matplotlib_does_not_know(tmp_path):
+    done = subprocess.run(
+        [sys.executable, SRC / 'compare.py', 'nowhere'],
+        cwd=tmp_path,
+        env={**runs.environment(), 'MPLBACKEND': 'canary'},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith('compare.py: error: nowhere: there is no such run')

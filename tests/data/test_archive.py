@@ -235,6 +235,18 @@ class TestObtain:
         assert not left.parent.exists()
         assert read_folder(home / FOLDER) == FILES
 
+    @pytest.mark.parametrize('renamed', [True, False])
+    def test_finishes_what_was_killed_after_it_had_extracted(self, bring, home, source, renamed):
+        bring()
+        archive, part = home / SMALL.filename, home / f'{SMALL.filename}.part'
+        before = tree(home)
+        part.with_name(f'{part.name}.json').write_text('{}')
+        (home / f'.{FOLDER}.extracting' / 'old').mkdir(parents=True)
+        if not renamed:
+            archive.rename(part)
+        bring(url='file:///nowhere')
+        assert tree(home) == before
+
     def test_without_md5_takes_what_is_there(self, bring, home, source):
         home.mkdir()
         (home / SMALL.filename).write_bytes(source.read_bytes())

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainer_cifar.data import fetch as module
-from chainer_cifar.data.fetch import check_url, discard, fetch, md5sum, part_of
+from chainer_cifar.data.fetch import WrongSource, check_url, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
 
 CONTENT = gzip.compress(random.Random(0).randbytes(200_000), 0, mtime=0)
@@ -438,8 +438,20 @@ class TestRefusals:
         with pytest.raises(UserError, match='redirects'):
             get()
 
+    @pytest.mark.parametrize('host', ['a' * 64, 'a..b', '.a', '[v1.x]', 'a b'])
+    def test_a_host_that_cannot_be_one(self, get, site, host, waits):
+        with pytest.raises(UserError, match='cannot fetch'):
+            get(url=f'http://{host}/x')
+        site.faults = [(302, {'Location': f'http://{host}/x'})]
+        with pytest.raises(UserError, match='cannot fetch'):
+            get(retries=0)
+
 
 class TestFileUrl:
+    def test_of_a_name_that_no_file_can_have(self, get):
+        with pytest.raises(WrongSource, match='null byte'):
+            get(url='file:///%00')
+
     def test_is_copied(self, get, path, tmp_path):
         source = tmp_path / 'a name.gz'
         source.write_bytes(CONTENT)

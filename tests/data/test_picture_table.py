@@ -1,5 +1,7 @@
 """CSV files that name pictures."""
 
+import os
+
 import pytest
 
 from chainer_cifar.data import picture_table
@@ -80,3 +82,9 @@ def test_not_text(table, tmp_path):
     assert 'UTF-8' in refusal(table('path,label\nx/0.png,Käse\n', 'latin-1'))
     assert 'no such CSV file' in refusal(tmp_path / 'none.csv')
     assert 'Is a directory' in refusal(tmp_path / 'x')
+
+
+def test_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(UserError, match='is a pipe or a device'):
+        picture_table.read(tmp_path / 'pipe')

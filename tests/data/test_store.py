@@ -1,5 +1,6 @@
 """The files between dataset.py and train.py: what is written comes back, the rest is one line."""
 
+import os
 import pickle
 from collections import namedtuple
 
@@ -305,3 +306,14 @@ def test_space_is_asked_for_before_the_work(tmp_path, monkeypatch):
     # The first file replaces its old self, which makes room for the second.
     (tmp_path / 'image.pkl').write_bytes(bytes(one_file))
     store.require_space(tmp_path, names, 100)
+
+
+def test_pipes_are_not_opened(tmp_path):
+    """They would wait for somebody to write."""
+    folder = tmp_path / 'image_raw'
+    folder.mkdir()
+    for path in (folder / 'train.npy', tmp_path / 'classes.json'):
+        os.mkfifo(path)
+    for read in (store.read_images, store.read_class_names):
+        with pytest.raises(UserError, match='is a pipe or a device'):
+            read(folder)

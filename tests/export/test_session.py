@@ -198,3 +198,9 @@ def test_other_ends(model, load):
     model.graph.input[0].type.tensor_type.elem_type = packages.onnx().TensorProto.FLOAT
     with pytest.raises(UserError, match='takes no pictures'):
         load(model)
+
+
+@pytest.mark.parametrize('threads', ['canary', '2,1', '', '-3', '9' * 30])
+def test_odd_numbers_of_threads(model, load, pictures, monkeypatch, threads):
+    monkeypatch.setenv('OMP_NUM_THREADS', threads)
+    assert load(model).net.logits(pictures[:2]).shape == (2, 3)

@@ -185,3 +185,9 @@ def test_all_articles_shapes_of_cnn():
         '/l1/W': (1000, 2048),
         '/l2/W': (10, 1000),
     }
+
+
+def test_without_docstrings_there_is_no_description(monkeypatch):
+    """As with `python -OO`."""
+    monkeypatch.setattr(inspect, 'getdoc', lambda thing: None)
+    assert nets.describe('vgg') == ''

@@ -82,9 +82,9 @@ def test_any_number_of_processes_gives_the_same_losses_and_files(tmp_path):
 
 
 class Running:
-    """A run of two processes that has got as far as the second epoch."""
+    """A run of two processes that has got as far as the second epoch, unless not to `wait`."""
 
-    def __init__(self, folder, *arguments):
+    def __init__(self, folder, *arguments, wait=True):
         self.err = folder / 'err'
         with open(folder / 'out', 'w') as out, open(self.err, 'w') as err:
             self.popen = subprocess.Popen(
@@ -95,7 +95,7 @@ class Running:
                 stderr=err,
             )
         end = time.monotonic() + 100
-        while not re.search('^ +2 ', (folder / 'out').read_text(), re.M):
+        while wait and not re.search('^ +2 ', (folder / 'out').read_text(), re.M):
             assert self.popen.poll() is None and time.monotonic() < end, self.err.read_text()
             time.sleep(0.1)
 
@@ -124,10 +124,10 @@ class Running:
         assert len(found) == 2
         return found
 
-    def ended(self):
+    def ended(self, seconds=40):
         """The exit status and what it wrote to standard error."""
         try:
-            return self.popen.wait(40), self.err.read_text()
+            return self.popen.wait(seconds), self.err.read_text()
         finally:
             if self.popen.poll() is None:
                 self.popen.terminate()
@@ -185,6 +185,18 @@ def test_stop_interrupt_and_resume_bit_for_bit_and_with_another_number(tmp_path)
     runs.assert_same_run(folder, whole)
     other = train(folder, '--resume', '--iter', done + 3, '--processes', 1)
     assert other.returncode == 0 and 'within rounding' in other.stderr
+
+
+@needs_proc
+def test_ctrl_c_before_they_have_begun_ends_them_when_they_do(tmp_path):
+    run = Running(new_folder(tmp_path, 'x'), wait=False)
+    deadline = time.monotonic() + 150
+    while not any(b'-np' in words for words in run.descendants().values()):
+        assert time.monotonic() < deadline and run.popen.poll() is None
+        time.sleep(0.01)
+    run.popen.send_signal(signal.SIGINT)
+    status, err = run.ended(150)
+    assert status == 130 and 'Traceback' not in err and 'train.py: ' in err, err
 
 
 def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):

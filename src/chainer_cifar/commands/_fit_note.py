@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from chainer_cifar import json_file
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 
@@ -26,7 +27,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """Read fit.json; empty if there is none."""
     path = folder / NAME
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json_file.read(path)
         if not isinstance(content, dict) or content.get('version') != VERSION:
             raise ValueError(f'not of version {VERSION}')
         for name, kind in _TYPES.items():
@@ -36,7 +37,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
             raise ValueError("'epochs' in it are no numbers")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
     return content
 

@@ -17,9 +17,10 @@ from typing import BinaryIO, Protocol
 import filelock
 from tqdm import tqdm
 
-from chainer_cifar.data.fetch import WrongSource, discard, fetch, md5sum, part_of
+from chainer_cifar import json_file
+from chainer_cifar.data.fetch import WrongSource, collected, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, naming
+from chainer_cifar.files import atomic_write, make_folder, naming, sync
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import STDOUT, tell
 
@@ -125,12 +126,13 @@ def obtain(
     folder = directory / archive.folder
     with _plain_disk_errors():
         # Look before taking the lock, so that a finished folder may be read-only.
-        if not _is_done(archive, directory, md5):
-            directory.mkdir(parents=True, exist_ok=True)
+        if not _is_done(archive, directory, md5) or _is_untidy(archive, directory):
+            make_folder(directory)
             with _lock(directory / f'.{archive.filename}.lock'):
                 if not _is_done(archive, directory, md5):
                     _fetch_and_extract(archive, directory, url, md5, retries)
                     return folder
+                _tidy(archive, directory)
     print(f'{folder} is complete: nothing to fetch or extract')
     return folder
 
@@ -157,7 +159,7 @@ def extract(
         OSError: The files cannot be written.
     """
     print(f'Extracting to {folder}', flush=True)
-    temporary = folder.with_name(f'.{folder.name}.extracting')
+    temporary = _temporary(folder)
     shutil.rmtree(temporary, ignore_errors=True)  # a killed process may have left it
     new = temporary / 'new'
     new.mkdir(parents=True)
@@ -173,9 +175,12 @@ def extract(
         files = {member: digest.hexdigest() for member, digest in digests.items()}
         with atomic_write(new / NOTE, 'w') as note:
             json.dump({'archive': md5, 'files': files}, note, indent=1)
+        for member in files:
+            sync(new / member)
         if folder.exists():
             folder.rename(temporary / 'old')
         new.rename(folder)
+        sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     print(f'Extracted {len(files)} files', flush=True)
@@ -187,7 +192,7 @@ def extracted_from(archive: Archive, folder: pathlib.Path) -> str | None:
     Return None if the folder is missing, incomplete, changed or made by hand.
     """
     try:
-        note = json.loads((folder / NOTE).read_text(encoding='utf-8'))
+        note = json_file.read(folder / NOTE)
         files = note['files']
         if not archive.required.keys() <= files.keys() <= archive.limits.keys():
             return None
@@ -206,6 +211,36 @@ def _is_done(archive: Archive, directory: pathlib.Path, md5: str | None) -> bool
     # Nobody needs the tar.gz any more, but if there is one it must not be damaged.
     path = directory / archive.filename
     return not path.exists() or md5sum(path) == made_from
+
+
+def _is_untidy(archive: Archive, directory: pathlib.Path) -> bool:
+    """Did a killed process leave something here that can be taken away?"""
+    left = (
+        collected(directory / archive.filename) or _temporary(directory / archive.folder).exists()
+    )
+    return left and os.access(directory, os.W_OK)
+
+
+def _tidy(archive: Archive, directory: pathlib.Path) -> None:
+    """Finish what was killed after it had extracted: keep the tar.gz, and no more than that."""
+    path = directory / archive.filename
+    part = part_of(path)
+    extracted = extracted_from(archive, directory / archive.folder)
+    if not path.exists() and part.exists() and md5sum(part) == extracted:
+        _keep(path)
+    discard(path)
+    shutil.rmtree(_temporary(directory / archive.folder), ignore_errors=True)
+
+
+def _temporary(folder: pathlib.Path) -> pathlib.Path:
+    """Where the files of `folder` are put until all are there."""
+    return folder.with_name(f'.{folder.name}.extracting')
+
+
+def _keep(path: pathlib.Path) -> None:
+    """Give the tar.gz its name."""
+    os.replace(part_of(path), path)
+    sync(path.parent)
 
 
 def _fetch_and_extract(
@@ -230,13 +265,16 @@ def _fetch_and_extract(
         )
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
+    # When the folder has its name, nothing of this is looked at again.
+    sync(part_of(path))
+    sync(directory)
     # Extract it before it replaces an older tar.gz, which may be the better one.
     try:
         _extract_unless_done(archive, part_of(path), folder, md5=actual, name=url)
     except UserError as error:
         discard(path)
         raise WrongSource(str(error)) from None
-    os.replace(part_of(path), path)
+    _keep(path)
     discard(path)
     print(f'Keeping the archive as {path}, md5 {actual}')
 

@@ -21,8 +21,9 @@ import requests
 import urllib3
 from tqdm import tqdm
 
+from chainer_cifar import json_file
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, naming
+from chainer_cifar.files import atomic_write, naming, open_bytes
 from chainer_cifar.streams import printable, tell
 
 CHUNK = 1 << 16  # bytes; small, since a chunk that is cut off on its way is lost
@@ -100,6 +101,11 @@ def part_of(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f'{path.name}.part')
 
 
+def collected(path: pathlib.Path) -> bool:
+    """Say whether something was collected for `path`."""
+    return part_of(path).exists() or _state_of(path).exists()
+
+
 def discard(path: pathlib.Path) -> None:
     """Delete what was collected for `path`."""
     _state_of(path).unlink(missing_ok=True)
@@ -109,7 +115,7 @@ def discard(path: pathlib.Path) -> None:
 def md5sum(path: str | os.PathLike[str]) -> str:
     """Return the md5 of a file as 32 hexadecimal digits."""
     digest = hashlib.md5(usedforsecurity=False)
-    with open(path, 'rb') as file:
+    with open_bytes(path) as file:
         while data := file.read(1 << 20):
             digest.update(data)
     return digest.hexdigest()
@@ -183,9 +189,10 @@ class _Transfer:
         """Copy a file URL."""
         source = urllib.request.url2pathname(urllib.parse.urlsplit(self.url).path)
         try:
-            file = open(source, 'rb')  # noqa: SIM115 - only errors of this line are errors of the source
-        except OSError as error:
-            raise WrongSource(f'{source}: {error.strerror}') from None
+            file = open_bytes(source)  # only errors of this line are errors of the source
+        except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+            reason = getattr(error, 'strerror', None) or error
+            raise WrongSource(f'{source}: {reason}') from None
         try:
             with file:
                 chunks = self.look(iter(lambda: file.read(CHUNK), b''))
@@ -259,7 +266,8 @@ class _Transfer:
             if 'CERTIFICATE' in reason:
                 raise self.give_up(reason) from None
             raise _Transient(reason) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+            # Not all errors about odd hosts, in the URL or a redirection, are those of requests.
             raise self.give_up(_innermost(error)) from None
 
     def check_status(self, response: requests.Response) -> None:
@@ -325,7 +333,7 @@ class _Transfer:
     def load_state(self) -> State | None:
         """Tell from where the part file's bytes are; None if unknown or from another URL."""
         try:
-            state = json.loads(_state_of(self.path).read_text(encoding='utf-8'))
+            state = json_file.read(_state_of(self.path))
         except (OSError, ValueError):
             return None
         if not isinstance(state, dict) or state.keys() != {'url', 'size', *_VALIDATORS}:

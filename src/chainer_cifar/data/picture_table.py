@@ -7,6 +7,7 @@ import pathlib
 from chainer_cifar.data import listing
 from chainer_cifar.data.listing import PART_NAMES, TRAIN, VALID, Listing
 from chainer_cifar.errors import UserError
+from chainer_cifar.files import open_text
 from chainer_cifar.registry import nearest
 
 PATH, LABEL, SPLIT, GROUP = COLUMNS = ('path', 'label', 'split', 'group')
@@ -48,7 +49,7 @@ def read(path: str | os.PathLike[str]) -> Listing:
 def _columns(file: pathlib.Path) -> dict[str, list[str]]:
     """Read the columns that we know by name, and the number of each line as ``line``."""
     try:
-        with open(file, encoding='utf-8-sig', newline='') as stream:
+        with open_text(file, 'utf-8-sig') as stream:
             head = stream.readline()
             stream.seek(0)
             delimiter = max(',;\t', key=head.count)

@@ -17,6 +17,7 @@ from chainer_cifar.data.preprocess import PIXELS, Raw, preprocessing
 from chainer_cifar.data.sources import Pictures, RawImages
 from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
+from chainer_cifar.files import move_folder
 
 SAMPLES = 100  # pictures of the training set to draw
 SHEET = SAMPLES * 256**2  # pixels of them all together, at most
@@ -100,12 +101,12 @@ def _write_raw_folder(
     samples = _samples(raw.train_images, raw)
     with _reported(folder / store.RAW_FOLDER) as target:
         if raw.pictures is not None:
-            store.move_folder(raw.pictures.folder, target)
+            move_folder(raw.pictures.folder, target)
         else:
             with store.temporary_folder(folder) as temporary:
                 for part, images in (('train', raw.train_images), ('test', raw.test_images)):
                     np.save(temporary / f'{part}.npy', images)
-                store.move_folder(temporary, target)
+                move_folder(temporary, target)
     with _reported(folder / store.statistics_file(RAW)) as path:
         store.write_statistics(path, RAW, Raw(), raw.pictures and raw.pictures.fit)
     with _reported(folder / store.sample_file(RAW)) as path:

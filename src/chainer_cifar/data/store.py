@@ -15,19 +15,18 @@ import os
 import pathlib
 import pickle
 import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar import npz_file
+from chainer_cifar import files, json_file, npz_file
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
 from chainer_cifar.errors import UserError, command_line
-from chainer_cifar.files import atomic_write, umask
+from chainer_cifar.files import atomic_write, require_no_pipe
 
 LABEL_FILE = 'label.pkl'
 CLASSES_FILE = 'classes.json'
@@ -137,6 +136,7 @@ def map_images(folder: pathlib.Path) -> dict[str, NDArray[np.uint8]]:
     for part in PARTS:
         path = folder / f'{part}.npy'
         try:
+            require_no_pipe(path)
             array = np.load(path, mmap_mode='r', allow_pickle=False)
             if array.dtype != np.uint8 or array.ndim != 4 or not len(array):
                 raise ValueError(f'holds {array.dtype} {array.shape}, not uint8 (N, C, H, W)')
@@ -222,10 +222,10 @@ def read_class_names(label_path: Path) -> list[str] | None:
     if not path.exists():
         return None
     try:
-        names = json.loads(path.read_text(encoding='utf-8'))
+        names = json_file.read(path)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError('not a list of names')
-    except (ValueError, RecursionError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise UserError(f'{path}: {error}; {_make()}') from None
     return names
 
@@ -293,42 +293,15 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def temporary_folder(beside: Path) -> Iterator[pathlib.Path]:
-    """Make a folder in the folder `beside`, for large files that `move_folder` may take away.
+    """Make a folder for the files of image_raw/, which `files.move_folder` may take away.
 
-    When the block ends, it is removed, and so is each folder that was made for it if nothing else
-    came into it.
+    Raises:
+        UserError: It cannot be made in the folder `beside`.
     """
-    beside = pathlib.Path(beside)
-    with writing(beside):
-        made = [folder for folder in (beside, *beside.parents) if not folder.exists()]
-        beside.mkdir(parents=True, exist_ok=True)
-        temporary = pathlib.Path(tempfile.mkdtemp('.tmp', f'.{RAW_FOLDER}.', beside))
-    try:
+    with contextlib.ExitStack() as stack:
+        with writing(beside):
+            temporary = stack.enter_context(files.temporary_folder(beside, RAW_FOLDER))
         yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        for folder in made:
-            with contextlib.suppress(OSError):  # there is something in it
-                folder.rmdir()
-
-
-def move_folder(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Put the folder `source` in the place of the folder `target`, if there is one, at once.
-
-    Who has mapped the old files still sees them.
-    """
-    source.chmod(0o777 & ~umask())  # it was made for our eyes only
-    if not target.exists():
-        source.rename(target)
-        return
-    old = source.with_name(f'{source.name}.old')
-    target.rename(old)
-    try:
-        source.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_class_names(path: Path, names: Iterable[str]) -> None:

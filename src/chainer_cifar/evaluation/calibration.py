@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
-from chainer_cifar import runs
+from chainer_cifar import json_file, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.inference import log_probabilities
@@ -109,13 +109,13 @@ def read(weights: pathlib.Path) -> float:
     if not path.is_file():
         return 1.0
     try:
-        content = json.loads(path.read_text(encoding='utf-8'))
+        content = json_file.read(path)
         runs.require_format(content['format'])
         temperature = float(content['temperature'])
         if not 1 / LIMIT <= temperature <= LIMIT:
             raise ValueError(f'temperature {temperature} is not from {1 / LIMIT} to {LIMIT}')
         checksum = str(content['weights_crc32'])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f'{path}: cannot be read ({error}); make it again with evaluate.py --calibrate, or '
             f'delete it'

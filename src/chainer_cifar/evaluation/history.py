@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import json
 import math
 import pathlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from chainer_cifar import config as train_config
-from chainer_cifar import runs
+from chainer_cifar import json_file, runs
 from chainer_cifar.errors import UserError
 from chainer_cifar.runs import RunFolder
 
@@ -252,7 +251,7 @@ def _read(path: pathlib.Path, how: Callable[[], T], missing: T | None = None) ->
         if missing is None:
             raise
         return missing
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f'{path}: cannot be read ({error}); {_ADVICE}') from None
 
 
@@ -264,7 +263,7 @@ def _check_description(description: dict[str, Any]) -> None:
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    rows = json.loads(path.read_text(encoding='utf-8'))
+    rows = json_file.read(path)
     if not isinstance(rows, list):
         raise ValueError('it is no list')
     for row in rows:
@@ -276,14 +275,14 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _summary(path: pathlib.Path) -> dict[str, Any]:
-    summary = json.loads(path.read_text(encoding='utf-8'))
+    summary = json_file.read(path)
     if not isinstance(summary, dict) or not all(_is_number(summary.get(key)) for key in _TIMES):
         raise ValueError('something is missing in it')
     return summary
 
 
 def _seeds(path: pathlib.Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding='utf-8'))
+    content = json_file.read(path)
     if not isinstance(content, dict) or content.get('version') != SEEDS_VERSION:
         raise ValueError(f'it is not of version {SEEDS_VERSION}')
     if not isinstance(content.get('flags'), dict):

@@ -19,7 +19,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, inference, report, suspects, trained
 from chainer_cifar.evaluation.history import SeveralSeeds
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, open_text
 from chainer_cifar.runs import RunFolder
 
 NAME = 'folds'  # in the names of files, as test is of a report on the test images
@@ -109,7 +109,7 @@ def _names(found: SeveralSeeds, data: Dataset) -> list[str]:
     count = len(data.train_labels)
     path = pathlib.Path(str(found.flags['label'])).with_name(store.PICTURES_FILE)
     try:
-        with open(path, encoding='utf-8', errors='surrogateescape', newline='') as file:
+        with open_text(path, errors='surrogateescape') as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
         if len(rows) == count + len(data.test_labels):
             # In the table they are as seen from its folder; the user is where dataset/ is.

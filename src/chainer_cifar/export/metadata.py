@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from chainer_cifar import json_file
 from chainer_cifar.data import store
 from chainer_cifar.errors import UserError
 
@@ -60,7 +61,7 @@ def read(properties: Mapping[str, str]) -> Metadata:
     try:
         for name, kind in _TYPES.items():
             text = properties[name] if name in properties else _DEFAULTS[name]
-            values[name] = text if kind is str else json.loads(text)
+            values[name] = text if kind is str else json_file.loads(text)
             if not isinstance(values[name], kind):
                 raise ValueError(f'{name} is none')
         if not all(isinstance(name, str) for name in values['classes']) or not values['classes']:
@@ -69,7 +70,7 @@ def read(properties: Mapping[str, str]) -> Metadata:
         if not 0 < values['temperature'] < float('inf'):
             raise ValueError('temperature is not above 0')
         store.require_fit(values['fit'])
-    except (KeyError, ValueError, RecursionError) as error:
+    except (KeyError, ValueError) as error:
         raise UserError(f'its metadata are damaged ({error}); export again') from None
     return Metadata(**values)
 

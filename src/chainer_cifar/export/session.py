@@ -49,7 +49,7 @@ class OnnxNet(chainer.Chain):
         runtime = packages.onnxruntime()
         options = runtime.SessionOptions()
         options.log_severity_level = 4
-        options.intra_op_num_threads = int(os.environ.get('OMP_NUM_THREADS') or 0)
+        options.intra_op_num_threads = _threads()
         try:
             self.session = runtime.InferenceSession(
                 content, options, providers=['CPUExecutionProvider']
@@ -75,6 +75,12 @@ class OnnxNet(chainer.Chain):
     def _failed(self, error: Exception) -> UserError:
         text = next(iter(str(error).strip().splitlines()), type(error).__name__)
         return UserError(f'{self.name_of_file}: onnxruntime cannot run it ({text}); export again')
+
+
+def _threads() -> int:
+    """Read OMP_NUM_THREADS, of which the first counts in ``4,2``; 0 if it is not a number."""
+    first = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
+    return min(int(first), 1024) if first.isascii() and first.isdigit() else 0
 
 
 def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:

@@ -98,7 +98,8 @@ def taking(option: str) -> list[str]:
 
 def describe(name: str) -> str:
     """Return the first line of the net's docstring."""
-    return (inspect.getdoc(registry[name]) or '').splitlines()[0]
+    # `python -OO` leaves docstrings out.
+    return (inspect.getdoc(registry[name]) or '').partition('\n')[0]
 
 
 for _module in pkgutil.iter_modules(__path__):

@@ -190,6 +190,8 @@ class _Family:
                 self._warn(int(numbers[0]))
             elif word == 'begin':
                 self.ranks[connection], self.pids[connection] = map(int, numbers)
+                for number in self.signals[-1:]:  # it came too early to be passed on
+                    _send_signal(self.pids[connection], number)
             elif word == 'end':
                 self.statuses[connection] = int(numbers[0])
                 if int(numbers[0]) or len(self.statuses) == self.count:

@@ -4,12 +4,11 @@ Each line is a change, in JSON. A process that is killed while it writes may lea
 next one that writes cuts it off.
 """
 
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from chainer_cifar import extras
+from chainer_cifar import extras, json_file
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import naming, open_bytes
 from chainer_cifar.search.lock import Lock
@@ -112,8 +111,8 @@ def _require_whole(path: pathlib.Path) -> None:
         lines = file.read().split(b'\n')
     for number, line in enumerate(lines[:-1], 1):  # what follows the last end may be half a line
         try:
-            _require_change(json.loads(line))
-        except (ValueError, RecursionError) as error:
+            _require_change(json_file.loads(line.decode()))
+        except ValueError as error:
             raise damaged(path, ValueError(f'line {number}: {error}')) from None
 
 

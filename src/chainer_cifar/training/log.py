@@ -1,15 +1,17 @@
 """Write the log, the best weights and the curves after each epoch, and the summary at the end."""
 
 import csv
+import io
 import json
 import pathlib
+import textwrap
 import time
 from typing import TypeAlias, TypedDict
 
 import chainer
 from chainer.training import extension
 
-from chainer_cifar import figures, runs
+from chainer_cifar import figures, json_file, runs
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import atomic_write
@@ -33,6 +35,8 @@ class Log(extension.Extension):
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self._lines: list[str] = []  # of log.csv
+        self._objects: list[str] = []  # of log.json
         self._summary = chainer.reporter.DictSummary()
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
@@ -58,12 +62,22 @@ class Log(extension.Extension):
 
     def write(self, folder: pathlib.Path) -> None:
         """Write both files into `folder`."""
+        self._format()
         with atomic_write(folder / runs.LOG, 'w') as file:
-            writer = csv.DictWriter(file, self.rows[0])
-            writer.writeheader()
-            writer.writerows(self.rows)
+            file.writelines(self._lines)
         with atomic_write(folder / runs.LOG_JSON, 'w') as file:
-            json.dump(self.rows, file, indent=1)
+            file.write('[\n' + ',\n'.join(self._objects) + '\n]')
+
+    def _format(self) -> None:
+        """Format the rows that are new; all of them would take longer in each epoch."""
+        new = self.rows[len(self._objects) :]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.rows[0])
+        if not self._lines:
+            writer.writeheader()
+        writer.writerows(new)
+        self._lines.append(text.getvalue())
+        self._objects += [textwrap.indent(json.dumps(row, indent=1), ' ') for row in new]
 
     def best(self) -> Row:
         """Return the row that gives the run's result."""
@@ -78,7 +92,8 @@ class Log(extension.Extension):
         if isinstance(serializer, chainer.serializer.Serializer):
             serializer('rows', json.dumps(self.rows))
         else:
-            self.rows = _checked(json.loads(str(serializer('rows', ''))))
+            self.rows = _checked(json_file.loads(str(serializer('rows', ''))))
+            self._lines, self._objects = [], []
 
 
 def _checked(rows: object) -> list[Row]:

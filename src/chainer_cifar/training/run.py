@@ -25,7 +25,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
-from chainer_cifar.files import remove_leftovers
+from chainer_cifar.files import make_folder, remove_leftovers
 from chainer_cifar.optim import optimizers, schedules
 from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
@@ -342,8 +342,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     if not world.current.first:
         yield  # the first process keeps it for all
         return
-    made = [path for path in (folder.models, *folder.models.parents) if not path.exists()]
-    folder.models.mkdir(parents=True, exist_ok=True)
+    made = make_folder(folder.models)
     try:
         with filelock.FileLock(folder.lock, timeout=0):
             remove_leftovers(folder.models)  # snapshots, mostly, and they are large

@@ -18,7 +18,7 @@ import numpy as np
 from chainer.training import extension
 
 from chainer_cifar import config as train_config
-from chainer_cifar import npz_file, runs
+from chainer_cifar import json_file, npz_file, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.config import FORMAT, TrainConfig
 from chainer_cifar.errors import Interrupted, UserError
@@ -135,13 +135,13 @@ def load(path: str | os.PathLike[str]) -> Found:
         if 'config' not in state:
             raise UserError(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
         runs.require_format(int(state.pop('format', 1)))
-        values = json.loads(str(state.pop('config')))
+        values = json_file.loads(str(state.pop('config')))
         if not isinstance(values, dict):
             raise ValueError('its config is not a JSON object')
         return Found(pathlib.Path(path), train_config.from_dict(values, path), state)
     except FileNotFoundError:
         raise UserError(f'{path}: there is no such snapshot') from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f'{path}: damaged snapshot ({error})') from None
 
 

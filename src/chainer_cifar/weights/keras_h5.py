@@ -19,6 +19,7 @@ _BATCH_NORMALIZATION = {
     'moving_variance': 'avg_var',
 }
 _OTHER = {'kernel': 'W', 'depthwise_kernel': 'W', 'bias': 'b'}
+LARGEST = 2**31  # bytes of all weights; a few packed MB could hold more than memory does
 _DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 
 
@@ -68,11 +69,16 @@ def read(path: str | os.PathLike[str], net: chainer.Chain) -> dict[str, Array]:
 def _layers(root: h5py.Group, known: Container[str]) -> dict[str, dict[str, Array]]:
     """Return {layer: {weight: array}} from ``layer/layer/weight:0`` or ``model/layer/weight``."""
     layers: dict[str, dict[str, Array]] = {}
+    left = LARGEST
 
     def visit(name: str, item: Any) -> None:
+        nonlocal left
         # h5py follows no links to other files and names.
         if isinstance(item, h5py.Dataset):
             _require_stored(item)
+            left -= item.nbytes
+            if left < 0:
+                raise ValueError(f'it unpacks to more than {LARGEST / 1e9:.0f} GB')
             *groups, weight = name.split('/')
             # TensorFlow 1 wrote conv1/conv1_1/kernel:0 for a model that was built a second time.
             innermost = groups[-1] if groups else ''

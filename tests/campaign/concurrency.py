@@ -1,0 +1,89 @@
+"""Start a command several times at once: one result, and a line from those that must wait."""
+
+import contextlib
+import pathlib
+import random
+import signal
+from typing import Any, ClassVar
+
+from campaign import commands, trees
+from campaign.jobs import JOBS, truths
+from campaign.part import Case, Part, require
+from campaign.server import WAYS, serving
+
+MOST = 8  # processes
+SECOND_RESUME = 'two resumes'
+
+
+class Concurrency(Part):
+    """A case is a job, how many processes do it, and how much later each one starts."""
+
+    name = 'concurrency'
+    kinds: ClassVar = {
+        **{
+            name: f'the same {name}, up to {MOST} times at once'
+            for name in JOBS
+            if 'processes' not in name
+        },
+        SECOND_RESUME: 'an interrupted run, resumed by two at once',
+    }
+    share = 0.7
+    in_tests = 1
+
+    def __init__(self, workshop: pathlib.Path) -> None:
+        super().__init__(workshop)
+        self._truths = truths(workshop)
+
+    def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
+        kind = self.kind_of(number)
+        count = 2 if kind == SECOND_RESUME else rng.choice((2, 3, MOST))
+        facts: dict[str, Any] = {'delays': [round(rng.random() / 10, 3) for _ in range(count)]}
+        if kind == 'download':
+            facts['answers'] = [rng.choice(WAYS) for _ in range(rng.randint(0, 2))]
+        return kind, facts
+
+    def run(self, case: Case, folder: pathlib.Path) -> None:
+        name = 'train' if case.kind == SECOND_RESUME else case.kind
+        job = JOBS[name]
+        with serving(case.facts.get('answers', [])) as server:
+            arguments = (server.url,) if name == 'download' else ()
+            truth = self._truths.of(name, arguments)
+            self._truths.prepare(job, folder)
+            command = (*job.command, *arguments)
+            if case.kind == SECOND_RESUME:
+                _interrupt(command, folder)
+                command = job.resumed
+            statuses = _all_at_once(command, case.facts['delays'], folder)
+            alone = job.resumes or name == 'fit'
+            if name == 'download' and 0 not in statuses:  # each met a bad answer
+                commands.forked(*command, cwd=folder).require_told([0])
+            elif alone:
+                # Who comes when the first is done is refused, or finds it done.
+                require(0 in statuses, 'none of them was done')
+            elif name != 'download':
+                require(not any(statuses), f'ended with statuses {statuses}')
+        trees.require_same(folder, truth.content)
+
+
+def _interrupt(command: tuple[str, ...], folder: pathlib.Path) -> None:
+    """Begin a run, and stop it when there is a snapshot."""
+    with commands.start_forked(*command, cwd=folder) as started:
+        while started.wait(0.01) is None and not list(folder.glob('models/run/snapshot-*')):
+            pass
+        started.send(signal.SIGTERM)
+        started.finish().require_told([0, 128 + signal.SIGTERM])
+
+
+def _all_at_once(command: tuple[str, ...], delays: list[float], folder: pathlib.Path) -> list[int]:
+    """Run it once for each of the delays (seconds); return the exit statuses."""
+    with contextlib.ExitStack() as stack:
+        started = []
+        for delay in delays:
+            begun = commands.start_forked(*command, cwd=folder)
+            started.append(stack.enter_context(begun))
+            begun.wait(delay)
+        ended = [each.finish() for each in started]
+    trees.require_whole(folder)
+    for done in ended:
+        done.require_told()
+    return [done.status for done in ended]

@@ -1,0 +1,166 @@
+"""Commands with all that they need, small enough to be run thousands of times.
+
+A job begins in a folder that `Truths.prepare` filled, and goes on there after a kill, as its user
+would. A `Truth` is what an undisturbed run of it leaves.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import own_pictures
+from campaign import commands, trees
+from campaign.commands import Done
+from campaign.part import require
+from cifar_archive import MD5, write_cifar10
+
+_NET = '-m residual --res_depth 1 -b 32 -d dataset/image.pkl -l dataset/label.pkl -p run --iter 3'
+# All that has a state: optimizer, average, schedule, dropout, stochastic depth, augmentation.
+_RICH = (
+    '-m residual --res_depth 2 --skip_depth --swapout --optimizer adam --average ema(0.9) '
+    '--augment shift(0.1)|mirror|cutout(8) --lr_shape plateau(0.5,1)|decay(1e-3) -b 32 '
+    '-d dataset/image.pkl -l dataset/label.pkl -p run --iter 4 --save_iter 2'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A command.
+
+    Attributes:
+        command: Its name and arguments.
+        needs: Names of folders and files of the workshop that it finds in its folder.
+        resumes: A run that `--resume` continues.
+    """
+
+    command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    resumes: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``train``."""
+        return self.command[0]
+
+    def again(self, done: Done | None) -> tuple[str, ...]:
+        """What a user types next after `done`, or at first after None."""
+        if not self.resumes or done is None:
+            return self.command
+        if 'there is no run to resume' in done.err:
+            return self.command  # it was stopped before anything was written
+        return self.resumed
+
+    @property
+    def resumed(self) -> tuple[str, ...]:
+        """The command that continues its run."""
+        return ('train', '--resume', '-p', 'run')
+
+
+def _job(text: str, *needs: str, resumes: bool = False) -> Job:
+    return Job(tuple(text.split()), needs, resumes)
+
+
+# A new command, or a way to call one, is a line here.
+JOBS = {
+    'train': _job(f'train {_NET}', 'dataset', resumes=True),
+    'train with all that has a state': _job(f'train {_RICH}', 'dataset', resumes=True),
+    'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
+    'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
+    'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),
+    'dataset of own pictures': _job('dataset own --size 24 --out out', 'own'),
+    'download': _job(f'download --md5 {MD5} --retries 0 --url'),  # and the URL of a server
+    'evaluate': _job('evaluate run --calibrate', 'dataset', 'models', 'results'),
+    'predict': _job(
+        'predict run own --gallery out/gallery.png', 'dataset', 'models', 'results', 'own'
+    ),
+    # So little time that the number of epochs is always the least.
+    'fit': _job('fit own --minutes 0.0001 --size 16 --name own --init none', 'own'),
+    'export': _job('export run --onnx out/run.onnx', 'dataset', 'models', 'results'),
+}
+
+
+def make_inputs(workshop: pathlib.Path) -> None:
+    """Make what jobs need: a data set, CIFAR's batches, pictures, a finished run."""
+    own_pictures.write(workshop / 'own', per_class=6)
+    write_cifar10(workshop / 'cifar', 20)
+    done = commands.forked(
+        *('dataset', '--dir', 'cifar', '--only', 'mean,raw', '--out', 'dataset'), cwd=workshop
+    )
+    require(done.status == 0, done.err)
+    done = commands.forked('train', *_NET.split(), cwd=workshop)
+    require(done.status == 0, done.err)
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What an undisturbed run of a job leaves, and takes.
+
+    Attributes:
+        content: What is in each file; see trees.py.
+        seconds: How long it took.
+        size: The bytes of what it wrote.
+        largest: Those of the largest file.
+    """
+
+    content: dict[str, Any]
+    seconds: float
+    size: int
+    largest: int
+
+
+@functools.cache
+def truths(workshop: pathlib.Path) -> 'Truths':
+    """The truths that a part with this workshop shares with the parts beside it."""
+    return Truths(workshop.parent / 'shared')
+
+
+class Truths:
+    """The truth of each job, found when it is asked for.
+
+    Args:
+        workshop: A folder for them and for the inputs.
+    """
+
+    def __init__(self, workshop: pathlib.Path) -> None:
+        self.inputs = workshop / 'inputs'
+        self._folder = workshop / 'truths'
+        self._known: dict[str, Truth] = {}
+
+    def prepare(self, job: Job, folder: pathlib.Path) -> None:
+        """Copy into `folder` what the job needs; make it at the first time."""
+        for name in job.needs:
+            self.copy(name, folder)
+
+    def copy(self, name: str, folder: pathlib.Path) -> None:
+        """Copy one of the inputs into `folder`; make them all at the first time."""
+        if not self.inputs.exists():
+            self.inputs.mkdir(parents=True)
+            make_inputs(self.inputs)
+        shutil.copytree(self.inputs / name, folder / name)
+
+    def of(self, name: str, arguments: Sequence[str] = ()) -> Truth:
+        """The truth of the job `name`, to whose command `arguments` are added."""
+        if name not in self._known:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            folder = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
+            job = JOBS[name]
+            self.prepare(job, folder)
+            start = time.monotonic()
+            done = commands.forked(*job.command, *arguments, cwd=folder)
+            seconds = time.monotonic() - start
+            done.require_told([0])
+            written = [
+                path.stat().st_size
+                for path in trees.files(folder)
+                if path.relative_to(folder).parts[0] not in job.needs
+            ]
+            content = trees.content(folder)
+            largest = max(written, default=0)
+            self._known[name] = Truth(content, seconds, sum(written), largest)
+            shutil.rmtree(folder)
+        return self._known[name]

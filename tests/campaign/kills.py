@@ -1,0 +1,185 @@
+"""Kill commands at random moments, up to five times, and go on until they are done."""
+
+import contextlib
+import os
+import pathlib
+import pty
+import random
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+from campaign import commands, trees
+from campaign.commands import Done
+from campaign.jobs import JOBS, Job, truths
+from campaign.part import Broke, Part, require
+from campaign.server import WAYS, serving
+
+MOST = 5  # kills of a run
+ATTEMPTS = 12  # until it must be done
+
+KILL, TERM, INT, STOP, HANGUP = 'SIGKILL', 'SIGTERM', 'SIGINT', 'SIGSTOP', 'terminal lost'
+
+# How a command may end after a signal. It may have ended before, and Python itself, or a command
+# that has nothing to save yet, is killed by it.
+_STATUSES = {
+    KILL: (0, 2, -signal.SIGKILL),
+    TERM: (0, 2, 128 + signal.SIGTERM, -signal.SIGTERM),
+    INT: (0, 2, 128 + signal.SIGINT, -signal.SIGINT),
+    STOP: (0, 2),
+    HANGUP: (0, 2, 128 + signal.SIGHUP, -signal.SIGHUP),
+}
+
+
+class Kills(Part):
+    """A case is a job, and when which signals come."""
+
+    name = 'kills'
+    kinds: ClassVar = {name: f'{name}, killed up to {MOST} times' for name in JOBS}
+    share = 3.0
+    in_tests = 2
+
+    def __init__(self, workshop: pathlib.Path) -> None:
+        super().__init__(workshop)
+        self._truths = truths(workshop)
+
+    def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
+        kind = self.kind_of(number)
+        kills = [
+            (rng.choice((KILL, KILL, TERM, INT, STOP, HANGUP)), round(rng.random(), 4))
+            for _ in range(rng.randint(1, MOST))
+        ]
+        # Most of the time of a command is that of its imports; a fork has them already.
+        facts: dict[str, Any] = {'forked': rng.random() < 0.75, 'kills': kills}
+        if kind == 'download':
+            facts['answers'] = [rng.choice(WAYS) for _ in range(rng.randint(0, 6))]
+        return kind, facts
+
+    def run(self, case: Any, folder: pathlib.Path) -> None:
+        job = JOBS[case.kind]
+        with contextlib.ExitStack() as stack:
+            arguments: tuple[str, ...] = ()
+            if case.kind == 'download':
+                honest = stack.enter_context(serving([]))
+                truth = self._truths.of(case.kind, (honest.url,))
+                arguments = (stack.enter_context(serving(case.facts['answers'])).url,)
+            else:
+                truth = self._truths.of(case.kind)
+            self._truths.prepare(job, folder)
+            _run_to_the_end(job, arguments, case.facts, truth.seconds, folder)
+        trees.require_same(folder, truth.content)
+
+
+def _run_to_the_end(
+    job: Job,
+    arguments: tuple[str, ...],
+    facts: dict[str, Any],
+    seconds: float,
+    folder: pathlib.Path,
+) -> None:
+    kills, done = list(facts['kills']), None
+    for _ in range(ATTEMPTS + len(kills)):
+        command = (*job.again(done), *arguments)
+        if kills:
+            sent, share = kills.pop(0)
+            done = killed(command, sent, share * seconds, folder, facts['forked'])
+        else:
+            sent, done = STOP, commands.forked(*command, cwd=folder)
+        if not (sent == INT and _is_of_python(done)):
+            done.require_told(_STATUSES[sent])
+        trees.require_whole(folder)
+        if done.status == 0 and sent != HANGUP:
+            return
+        # What nobody interrupted may fail for want of a run to resume, or because of the server.
+        if done.status == 2 and not kills and not arguments:
+            require('there is no run to resume' in done.err, done.err.strip())
+    raise Broke(f'not done after {ATTEMPTS} attempts; the last: {done.err.strip() if done else ""}')
+
+
+def _is_of_python(done: Done) -> bool:
+    """Was Python interrupted before it ran a line of ours? It shows a traceback, then."""
+    return 'KeyboardInterrupt' in done.err and str(commands.SRC) not in done.err
+
+
+def killed(
+    command: tuple[str, ...], what: str, seconds: float, folder: pathlib.Path, forked: bool
+) -> Done:
+    """Run a command and do `what` to it after so many seconds; return how it ended.
+
+    Args:
+        command: Its name and arguments.
+        what: A signal's name, or `HANGUP`.
+        seconds: How long to wait before.
+        folder: Where to run it.
+        forked: In a fork of this process; otherwise the imports are part of the time.
+
+    Raises:
+        Broke: It, or a process that it started, does not end.
+    """
+    mark = f'{folder.name}-{time.monotonic_ns()}'
+    begin = commands.start_forked if forked else commands.start
+    if what == HANGUP:
+        done = _on_a_terminal(begin, command, seconds, folder, mark)
+    else:
+        with begin(*command, cwd=folder, CAMPAIGN_CASE=mark) as started:
+            started.wait(seconds)
+            if what == STOP:
+                started.send(signal.SIGSTOP)
+                time.sleep(0.1)
+                started.send(signal.SIGCONT)
+            else:
+                started.send(getattr(signal, what))
+            done = started.finish()
+    _require_none_left(mark)
+    return done
+
+
+def _on_a_terminal(
+    begin: Callable[..., commands.Started],
+    command: tuple[str, ...],
+    seconds: float,
+    folder: pathlib.Path,
+    mark: str,
+) -> Done:
+    """Run it on a terminal of its own, which is closed after so many seconds."""
+    ours, theirs = pty.openpty()
+    try:
+        with begin(*command, cwd=folder, terminal=theirs, CAMPAIGN_CASE=mark) as started:
+            os.close(theirs)
+            seen, end = b'', time.monotonic() + seconds
+            while (left := end - time.monotonic()) > 0:
+                if select.select([ours], [], [], left)[0]:
+                    try:
+                        seen += os.read(ours, 1 << 16)
+                    except OSError:  # it has ended
+                        break
+            os.close(ours)
+            ours = -1
+            done = started.finish()
+    finally:
+        if ours >= 0:
+            os.close(ours)
+    return Done(done.name, done.status, '', seen.decode(errors='replace').replace('\r\n', '\n'))
+
+
+def _require_none_left(mark: str) -> None:
+    """Wait until no process has `mark` in its environment."""
+    seconds = commands.patience(30)
+    end = time.monotonic() + seconds
+    while left := list(_marked(mark)):
+        if time.monotonic() > end:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            raise Broke(f'{len(left)} processes that it started still run {seconds:.0f} s later')
+        time.sleep(0.02)
+
+
+def _marked(mark: str) -> Iterator[int]:
+    for entry in pathlib.Path('/proc').iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if mark.encode() in (entry / 'environ').read_bytes():
+                    yield int(entry.name)

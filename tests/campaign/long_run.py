@@ -1,0 +1,97 @@
+"""Train a tiny net for thousands of epochs: memory, descriptors and time an epoch do not grow."""
+
+import os
+import pathlib
+import random
+import statistics
+from typing import Any, ClassVar, NamedTuple
+
+import runs
+from campaign import commands
+from campaign.commands import Started
+from campaign.part import Case, Part, require
+
+EPOCHS = 3000
+FEW = 150
+# What the end of the run may have more than its beginning: bytes, since the first picture takes
+# some for good; descriptors, which come and go; times as much processor time an epoch.
+MEMORY, DESCRIPTORS, TIME = 64 << 20, 4, 1.5
+
+_COMMAND = '-m simple -b 12 -d data/image.pkl -l data/label.pkl -p run --cpu_engine onednn'
+_AVERAGE = '--average ema(0.9) --optimizer adam --augment mirror'
+SHORT = 'short'
+_WAYS = {'train': '', 'train with an average': _AVERAGE, SHORT: ''}
+
+
+class LongRun(Part):
+    """A case is a way to train."""
+
+    name = 'long run'
+    kinds: ClassVar = {
+        'train': f'{EPOCHS:,} epochs of a tiny net',
+        'train with an average': f'{EPOCHS:,} epochs with an average, Adam and augmentation',
+        SHORT: f'{FEW} epochs, as make test does',
+    }
+    share = 0.5
+    in_tests = 1
+
+    def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
+        kind = self.kind_of(number - 1)  # the first is the short one
+        epochs = FEW if kind == SHORT else EPOCHS
+        return kind, {'epochs': epochs, 'seed': rng.getrandbits(16)}
+
+    def run(self, case: Case, folder: pathlib.Path) -> None:
+        runs.write_data(folder / 'data')
+        epochs = case.facts['epochs']
+        flags = ['--iter', epochs, '--seed', case.facts['seed'], *_WAYS[case.kind].split()]
+        samples = []
+        with commands.start_forked(
+            *('train', *_COMMAND.split(), *flags), cwd=folder, seconds=20 * commands.SECONDS
+        ) as started:
+            while started.wait(0.05) is None:
+                if sample := _look(started, folder):
+                    samples.append(sample)
+            done = started.finish()
+        done.require_told([0])
+        _require_even(samples, epochs)
+
+
+class _Sample(NamedTuple):
+    epoch: int
+    seconds: float  # of processor time
+    memory: int  # bytes
+    descriptors: int
+
+
+def _look(started: Started, folder: pathlib.Path) -> _Sample | None:
+    process = pathlib.Path(f'/proc/{started.pid}')
+    try:
+        log = (folder / 'results/run/log.csv').read_text().splitlines()
+        # Its name, in brackets, may hold spaces.
+        facts = (process / 'stat').read_text().rpartition(')')[2].split()
+        pages = int((process / 'statm').read_text().split()[1])
+        ticks = (int(facts[11]) + int(facts[12])) / os.sysconf('SC_CLK_TCK')
+        files = len(list((process / 'fd').iterdir()))
+        return _Sample(int(log[-1].split(',')[0]), ticks, pages * os.sysconf('SC_PAGE_SIZE'), files)
+    except (OSError, ValueError, IndexError):  # nothing yet, or no more
+        return None
+
+
+def _require_even(samples: list[_Sample], epochs: int) -> None:
+    def between(first: float, last: float) -> list[_Sample]:
+        found = [each for each in samples if first * epochs <= each.epoch < last * epochs]
+        require(len(found) > 1, 'too few samples')
+        return found
+
+    def pace(some: list[_Sample]) -> float:
+        return (some[-1].seconds - some[0].seconds) / max(some[-1].epoch - some[0].epoch, 1)
+
+    early, late = between(0.1, 0.3), between(0.8, 1.0)
+    memory = [statistics.median(each.memory for each in some) for some in (early, late)]
+    files = [max(each.descriptors for each in some) for some in (early, late)]
+    for what, (before, after), most in (
+        ('memory', memory, memory[0] + MEMORY),
+        ('descriptors', files, files[0] + DESCRIPTORS),
+        ('time an epoch', (pace(early), pace(late)), pace(early) * TIME),
+    ):
+        require(after <= most, f'{what}: {before:.4g} early in the run, {after:.4g} late')

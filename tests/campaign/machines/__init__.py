@@ -1,0 +1,1 @@
+"""Odd machines: what a command may find around it that is not as usual."""

@@ -1,0 +1,173 @@
+"""Share out the time over the parts, run their cases, and show a table."""
+
+import argparse
+import importlib.metadata
+import json
+import pathlib
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+from campaign.part import Broke, Case, Impossible, Part
+from campaign.parts import PARTS
+from campaign.results import Results
+from chainer_cifar import device, environment
+from chainer_cifar.table import aligned
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MINUTES, SEED = 10.0, 1
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the campaign that the flags ask for; return the exit status."""
+    args = _parse(argv)
+    with tempfile.TemporaryDirectory(prefix='campaign-', dir=args.scratch) as scratch:
+        parts = _parts(args.part or list(PARTS), pathlib.Path(scratch))
+        if args.case is not None:
+            return _repeat(parts, args.seed, args.case)
+        results = Results(args.results or _results(args.seed), facts(args.seed))
+        try:
+            campaign(parts, results, args.seed, args.minutes * 60, args.cases)
+        except KeyboardInterrupt:
+            print('stopped; the same command goes on')
+    print(f'\n{table(parts, results)}')
+    if args.json:
+        args.json.write_text(
+            json.dumps(results.summary(_words(parts)), indent=1) + '\n', encoding='utf-8'
+        )
+    return 1 if results.failed() else 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='campaign', description=__doc__)
+    path = pathlib.Path
+    parser.add_argument('--minutes', type=float, default=MINUTES, help='for all parts together')
+    parser.add_argument('--seed', type=int, default=SEED, help='decides every case')
+    parser.add_argument('--part', action='append', choices=PARTS, help='this one only; repeatable')
+    parser.add_argument(
+        '--cases', type=int, default=sys.maxsize, help='so many of each part, the first ones'
+    )
+    parser.add_argument('--case', type=int, help='run this case alone, whatever came out before')
+    parser.add_argument('--json', type=path, metavar='FILE', help='write the counts into it')
+    parser.add_argument('--results', type=path, metavar='FILE', help='default: in build/campaign')
+    parser.add_argument('--scratch', type=path, metavar='FOLDER', help='for the folders of cases')
+    args = parser.parse_args(argv)
+    if args.case is not None and len(args.part or ()) != 1:
+        parser.error('--case needs one --part')
+    return args
+
+
+def _results(seed: int) -> pathlib.Path:
+    return ROOT / 'build' / 'campaign' / f'seed-{seed}.jsonl'
+
+
+def _parts(names: Sequence[str], scratch: pathlib.Path) -> list[Part]:
+    parts = []
+    for name in names:
+        workshop = scratch / name
+        workshop.mkdir()
+        parts.append(PARTS[name](workshop))
+    return parts
+
+
+def facts(seed: int) -> dict[str, object]:
+    """What the results depend on: seed, revision, machine and versions."""
+    described = environment.describe(device.get_device())
+    readers = {name: importlib.metadata.version(name) for name in ('pillow', 'h5py', 'requests')}
+    return {
+        'seed': seed,
+        'git': described['git'],
+        'machine': f'{described["device"]["name"]}, {platform.system()} {platform.release()}',
+        'versions': {**described['versions'], **readers},
+    }
+
+
+def campaign(
+    parts: Sequence[Part], results: Results, seed: int, seconds: float, cases: int
+) -> None:
+    """Run cases until all of them together took so many seconds, those of earlier runs included.
+
+    Of each part run only so many `cases`.
+
+    The next case is always one of the part that has had the least of its share of the time.
+    """
+    used = {part: results.seconds(part.name) for part in parts}
+    numbers = {part: results.next_number(part.name) for part in parts}
+    impossible: dict[str, str] = {}
+    while left := [part for part in parts if numbers[part] < cases]:
+        if sum(used.values()) >= seconds:
+            break
+        part = min(left, key=lambda part: used[part] / part.share)
+        case = part.case(seed, numbers[part])
+        numbers[part] += 1
+        start = time.monotonic()
+        try:
+            reason = attempt(part, case)
+        except Impossible as missing:
+            impossible[case.kind] = str(missing)
+            used[part] += round(time.monotonic() - start, 4)
+            continue
+        took = round(time.monotonic() - start, 4)
+        used[part] += took
+        results.add(case, reason, took)
+        if reason is not None:
+            print(f'FAILED {case}\n       {reason}', flush=True)
+    for kind, missing in impossible.items():
+        print(f'not tried: {kind}: {missing}')
+
+
+def attempt(part: Part, case: Case, kept: pathlib.Path | None = None) -> str | None:
+    """Run a case in a new folder; return how it broke the promise, or None if it held.
+
+    Args:
+        part: The part.
+        case: One of its cases.
+        kept: Use this folder, and leave it; None: one that is deleted.
+
+    Raises:
+        Impossible: It cannot be tried here.
+    """
+    folder = kept or pathlib.Path(
+        tempfile.mkdtemp(prefix=f'case-{case.number}-', dir=part.workshop)
+    )
+    try:
+        part.run(case, folder)
+    except Impossible:
+        raise
+    except Broke as reason:
+        return str(reason)
+    except Exception as error:
+        return f'{type(error).__name__}: {error}'
+    finally:
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _repeat(parts: Sequence[Part], seed: int, number: int) -> int:
+    (part,) = parts
+    case = part.case(seed, number)
+    print(case, flush=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f'{part.name}-{number}-'))
+    reason = attempt(part, case, folder)
+    print(f'{"held" if reason is None else f"FAILED: {reason}"}\nits folder: {folder}')
+    return 0 if reason is None else 1
+
+
+def _words(parts: Sequence[Part]) -> dict[str, dict[str, str]]:
+    return {part.name: part.kinds for part in parts}
+
+
+def table(parts: Sequence[Part], results: Results) -> str:
+    """Count what was tried and what held, for each kind of each part."""
+    counts = results.summary(_words(parts))['parts']
+    rows = [['part', 'kind', 'tried', 'held', 'failed']]
+    for part in parts:
+        for kind in part.kinds:
+            count = counts.get(part.name, {}).get(kind, {'tried': 0, 'held': 0})
+            tried, held = count['tried'], count['held']
+            rows.append([part.name, kind, f'{tried:,}', f'{held:,}', f'{tried - held:,}'])
+    return aligned(rows, 2)

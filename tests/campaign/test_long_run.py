@@ -1,0 +1,37 @@
+"""What the long run takes for growth."""
+
+import pytest
+
+from campaign.long_run import _require_even, _Sample
+from campaign.part import Broke
+
+
+def samples(memory=0, descriptors=0, seconds=0.0, epochs=1000):
+    """Samples of a run that grows by so much with each epoch."""
+    return [
+        _Sample(e, e + seconds * e * e / 2, 10**8 + memory * e, 10 + int(descriptors * e))
+        for e in range(0, epochs, 5)
+    ]
+
+
+def test_an_even_run():
+    _require_even(samples(), 1000)
+    _require_even(samples(memory=10_000, descriptors=0.004, seconds=0.0001), 1000)
+
+
+@pytest.mark.parametrize(
+    ('growth', 'reason'),
+    [
+        ({'memory': 200_000}, 'memory: '),
+        ({'descriptors': 0.1}, 'descriptors: '),
+        ({'seconds': 0.01}, 'time an epoch: '),
+    ],
+)
+def test_growth(growth, reason):
+    with pytest.raises(Broke, match=reason):
+        _require_even(samples(**growth), 1000)
+
+
+def test_too_few_samples():
+    with pytest.raises(Broke, match='too few'):
+        _require_even(samples()[:2], 1000)

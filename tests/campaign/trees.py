@@ -1,0 +1,134 @@
+"""Compare the files below a folder with those of an undisturbed run, all but the times in them."""
+
+import json
+import pathlib
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import runs
+from campaign.part import Broke
+from chainer_cifar.data import pickles
+
+WRITTEN = ('dataset', 'models', 'results', 'out')  # the folders that commands write
+# The revision and the path of the program, too, are none of the result.
+TIMES = ('seconds', 'images_per_second', 'elapsed', 'git', 'command')
+# What a user's own next run does away with, or needs.
+_PASSING = re.compile(r'\.lock|\..*\.lock')
+_SNAPSHOT = re.compile(r'snapshot-\d+\.npz')
+
+
+def files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Every file below the folders that commands write, but locks."""
+    for name in WRITTEN:
+        for path in sorted((folder / name).rglob('*')):
+            if path.is_file() and not _PASSING.fullmatch(path.name):
+                yield path
+
+
+def content(folder: pathlib.Path) -> dict[str, Any]:
+    """What is in each file, in a form that two equal runs have in common.
+
+    Of each run's snapshots only the newest counts: a stopped run has others before it.
+    """
+    found = {}
+    for path in files(folder):
+        snapshot = _SNAPSHOT.fullmatch(path.name)
+        if not snapshot or path == max(path.parent.glob('snapshot-*.npz')):
+            found[str(path.relative_to(folder))] = _read(path)
+    return found
+
+
+def _read(path: pathlib.Path) -> Any:
+    if path.suffix == '.npz':
+        # Of a snapshot without the times; the order of names in weights is by chance.
+        arrays = runs.state(path)
+        return {name: (str(array.dtype), array.tobytes()) for name, array in arrays.items()}
+    if path.suffix == '.json':
+        return without_times(json.loads(path.read_text(encoding='utf-8')))
+    if path.suffix == '.html':
+        return path.read_text(encoding='utf-8').count('<')
+    if path.suffix == '.txt':
+        text = path.read_text(encoding='utf-8')
+        # Of a summary of seeds the last column, of a report the speed.
+        lines = re.sub(r'[\d.,]+ images/s|( +[\d.]+( ± [\d.]+)?)$', '', text, flags=re.MULTILINE)
+        return [line.split() for line in lines.splitlines()]  # columns are as wide as the times
+    return path.read_bytes()
+
+
+def without_times(value: Any) -> Any:
+    """Leave the times out of what JSON holds."""
+    if isinstance(value, dict):
+        return {key: without_times(v) for key, v in value.items() if key not in TIMES}
+    if isinstance(value, list):
+        return [without_times(each) for each in value]
+    return value
+
+
+def require_same(folder: pathlib.Path, truth: dict[str, Any]) -> None:
+    """Raise Broke unless `content(folder)` is `truth`."""
+    found = content(folder)
+    for name in sorted(truth.keys() - found.keys()):
+        raise Broke(f'{name} is missing')
+    for name in sorted(found.keys() - truth.keys()):
+        raise Broke(f'{name} was left behind')
+    for name, value in truth.items():
+        if found[name] != value:
+            raise Broke(f'{name} differs from that of an undisturbed run')
+    for name in WRITTEN:
+        for path in (folder / name).rglob('*'):
+            if path.is_dir() and not any(path.iterdir()):
+                raise Broke(f'{path.relative_to(folder)}: an empty folder was left behind')
+
+
+def require_whole(folder: pathlib.Path) -> None:
+    """Raise Broke if a file that has its final name cannot be read to its end."""
+    for path in files(folder):
+        inside = path.relative_to(folder).parts
+        if any(part.startswith('.') for part in inside) or '.part' in path.name:
+            continue
+        check = _CHECKS.get(path.suffix)
+        if check is None:
+            continue
+        try:
+            check(path)
+        except Exception as error:
+            raise Broke(f'{path.relative_to(folder)} is half-written: {error}') from None
+
+
+def _whole_zip(path: pathlib.Path) -> None:
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged:
+        raise ValueError(f'{damaged} in it is damaged')
+
+
+def _whole_picture(path: pathlib.Path) -> None:
+    with Image.open(path) as picture:
+        picture.load()
+
+
+def _whole_page(path: pathlib.Path) -> None:
+    if not path.read_text(encoding='utf-8').rstrip().endswith('</html>'):
+        raise ValueError('it has no end')
+
+
+def _whole_table(path: pathlib.Path) -> None:
+    if not path.read_text(encoding='utf-8').endswith('\n'):
+        raise ValueError('it ends inside of a line')
+
+
+_CHECKS: dict[str, Callable[[pathlib.Path], Any]] = {
+    '.npz': _whole_zip,
+    '.npy': lambda path: np.load(path, allow_pickle=False),
+    '.png': _whole_picture,
+    '.json': lambda path: json.loads(path.read_text(encoding='utf-8')),
+    '.html': _whole_page,
+    '.csv': _whole_table,
+    '.txt': _whole_table,
+    '.pkl': lambda path: pickles.load(path),
+}

@@ -60,7 +60,13 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
             f'{found.name}: fewer than two classes have {LEAST_GROUPS} different pictures{each}; '
             f'add pictures'
         )
-    return found.at(np.flatnonzero(usable)), told
+    return _without_empty_classes(found.at(np.flatnonzero(usable))), told
+
+
+def _without_empty_classes(kept: Listing) -> Listing:
+    present, labels = np.unique(kept.labels, return_inverse=True)
+    names = tuple(kept.class_names[number] for number in present)
+    return dataclasses.replace(kept, labels=labels.astype(np.int32), class_names=names)
 
 
 def _copies(found: Listing, looked: Scan) -> list[int]:

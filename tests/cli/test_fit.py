@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from chainer_cifar import cli
+from chainer_cifar.commands import fit
 
 
 def picture(path, seed):
@@ -66,3 +67,13 @@ def test_a_leak(refused, tmp_path):
     picture(tmp_path / 'own/test/cat/again.png', 3)
     error = refused('own')
     assert '1 pictures are in training and in the test' in error and '--leaks' in error
+
+
+def test_a_folder_that_a_killed_fit_made_is_no_other_data(tmp_path):
+    folder = tmp_path / 'dataset/own'
+    assert not fit._holds_something(folder)
+    folder.mkdir(parents=True)
+    (folder / '.fit.json.abc.tmp').touch()
+    assert not fit._holds_something(folder)
+    (folder / 'label.pkl').touch()
+    assert fit._holds_something(folder) and fit._holds_something(folder / 'label.pkl')

@@ -166,18 +166,24 @@ def train(name, batch_size, steps):
     }
 
 
-def messages():
-    """Median seconds in which all processes average a buffer, by its bytes."""
+def messages(mean=None, sizes=SIZES, rounds=7, most=20):
+    """Median seconds in which all processes average a buffer, by its bytes.
+
+    Several in a row are timed, since after a barrier no two processes begin at once.
+    """
     from chainer_cifar.parallel import world
 
     here, found = world.current, {}
-    for size in SIZES:
+    mean = mean or here.communicator.mean_in_place
+    for size in sizes:
         array, seconds = np.zeros(size, np.float32), []
-        for _ in range(20):
+        in_a_row = max(3, min(most, 2**20 // size))
+        for _ in range(rounds):
             here.barrier()
             begin = time.perf_counter()
-            here.communicator.mean_in_place([array])
-            seconds.append(time.perf_counter() - begin)
+            for _ in range(in_a_row):
+                mean([array])
+            seconds.append((time.perf_counter() - begin) / in_a_row)
         found[4 * size] = statistics.median(seconds)
     return found
 
@@ -185,7 +191,7 @@ def messages():
 def fit(times):
     """Latency in seconds and bytes a second, by least squares of relative errors."""
     rows = [
-        (2 * math.log2(count), 2 * (count - 1) / count * int(size), seconds)
+        (*_shares(count, int(size)), seconds)
         for count, by_size in times.items()
         for size, seconds in by_size.items()
     ]
@@ -195,13 +201,22 @@ def fit(times):
     return max(float(latency), 0.0), 1 / max(float(slowness), 1e-15)
 
 
+def model(count, size, latency, bandwidth):
+    """Seconds in which `count` processes average `size` bytes, by the formula above."""
+    steps, share = _shares(count, size)
+    return steps * latency + share / bandwidth
+
+
+def _shares(count, size):
+    return 2 * math.log2(count), 2 * (count - 1) / count * size
+
+
 def predict(row, latency, bandwidth):
     """For each of `SCALES`, with as many images a process as measured: seconds and efficiency."""
     compute = row['seconds']['2x1'] * (1 - row['share_of_communication'])
     found = {}
     for count in SCALES:
-        exchange = 2 * math.log2(count) * latency
-        exchange += 2 * (count - 1) / count * row['bytes'] / bandwidth
+        exchange = model(count, row['bytes'], latency, bandwidth)
         found[count] = {'seconds': compute + exchange, 'efficiency': compute / (compute + exchange)}
     return found
 

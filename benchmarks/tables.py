@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / 'src'))
 
 from cpu_training import NETS, share  # noqa: E402
 
+import parallel  # noqa: E402
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import figures, nets  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
@@ -32,6 +33,8 @@ from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
+NETWORK = ROOT / 'benchmarks' / 'network.json'  # of `network.py --json`
+ONNX = 'onnx_int8.json'  # of `onnx_int8.py --json`, likewise
 CURVES = ROOT / 'docs' / 'images' / 'curves.png'  # of the runs of the experiments
 DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
 
@@ -327,6 +330,63 @@ def profile_table():
         )
 
 
+def network_table():
+    """Messages between machines: measured, and what the model says of the network as it was set."""
+    yield (
+        *('network', 'machines', '16 bytes', 'model', '4 MiB', 'model', '4 MiB by a ring'),
+        '4 MiB as float16',
+    )
+    for row in json.loads(NETWORK.read_text(encoding='utf-8'))['networks']:
+        delay, rate = row['delay_ms'], row['rate_mbit']
+        network = f'{delay:g} ms, {rate:g} Mbit/s'
+        for count, times in row['seconds'].items():
+            cells = []
+            for size in ('16', str(4 << 20)):
+                model = parallel.model(int(count), int(size), delay / 1e3, rate * 1e6 / 8)
+                cells += [times['float32'][size], model]
+            cells += [times[way][size] for way in ('ring', 'float16')]
+            yield network, count, *(f'{cell * 1e3:.{1 if cell < 0.1 else 0}f}' for cell in cells)
+            network = ''
+
+
+def onnx_table():
+    """What 8-bit integers cost and give; what was not measured is told."""
+    heading = (
+        *('net', 'trained for', 'file, float32', 'file, 8-bit', 'error, float32', 'error, 8-bit'),
+        'other class',
+        *(
+            f'speed of 8-bit against {name}, batch {batch}'
+            for batch in (1, 64)
+            for name in ('float32', 'Chainer')
+        ),
+    )
+    yield heading
+    if not (ROOT / 'benchmarks' / ONNX).exists():
+        yield 'not measured', *[''] * (len(heading) - 1)
+        return
+    for row in _speeds(ONNX):
+        flags = row['flags']
+        takes_depth = flags['model'] in nets.taking('res_depth')
+        depth = f', `--res_depth {flags["res_depth"]}`' if takes_depth else ''
+        epochs = '1 epoch' if flags['iter'] == 1 else f'{flags["iter"]} epochs'
+        weights = f', `--init {flags["init"]}`' if flags['init'] else ''
+        speeds = [
+            f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
+            if facts
+            else '–'
+            for batch in ('1', '64')
+            for facts in (row['speed'].get(batch, {}).get(name) for name in ('float32', 'chainer'))
+        ]
+        yield (
+            f'`{flags["model"]}`{depth}',
+            f'{epochs} of {row["train_pictures"]:,} pictures{weights}',
+            *(f'{row[kind] / 1e6:.1f} MB' for kind in ('bytes', 'int8_bytes')),
+            *(f'{row[kind]:.2f} %' for kind in ('error', 'int8_error')),
+            f'{100 * row["changed"] / row["pictures"]:.2f} %',
+            *speeds,
+        )
+
+
 def _runs():
     return [_run(path.stem) for path in sorted(RUNS.glob('*.json'))]
 
@@ -404,6 +464,8 @@ TABLES = {
     'settings': settings_table,
     'airbench': airbench_table,
     'profile': profile_table,
+    'network': network_table,
+    'onnx': onnx_table,
     'survives': survives_table,
 }
 

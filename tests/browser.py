@@ -38,7 +38,7 @@ def ask_browser(address, folder, width, dark, milliseconds=3000):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     (title,) = re.findall('<title>(.*?)</title>', done.stdout)
     return json.loads(html.unescape(title))

@@ -53,10 +53,23 @@ def test_what_a_notebook_shows(classifier):
     assert len(found[:1]) == 1 and repr(found).count('%') == 4
 
 
-@pytest.mark.parametrize('bad', ['none.jpg', np.zeros((2, 2, 7), np.uint8), 3])
+@pytest.mark.parametrize(
+    'bad',
+    ['none.jpg', 3, None, *(np.zeros(shape, np.uint8) for shape in ((2, 2, 7), (0, 3), (3,)))],
+)
 def test_what_is_no_picture(classifier, bad):
-    with pytest.raises(UserError):
-        classifier[1].predict([bad])
+    for pictures in (bad, [bad]):
+        with pytest.raises(UserError):
+            classifier[1].predict(pictures)
+
+
+def test_none_and_a_generator(classifier):
+    folder, net = classifier
+    assert len(net.predict([])) == 0 and repr(net.predict([])) == '<no pictures>'
+    found = net.predict(folder / 'pictures' / 'blue' / f'{i}.png' for i in (1, 2))
+    assert [row['image'][-5:] for row in found] == ['1.png', '2.png']
+    with pytest.raises(UserError, match='top=0: must be'):
+        net.predict([], top=0)
 
 
 def test_the_same_call_goes_on_and_trains_nothing_anew(classifier, capsys, monkeypatch):

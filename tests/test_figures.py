@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from chainer_cifar import figures
@@ -334,3 +335,51 @@ def test_the_curves_of_several_runs_are_one_picture(tmp_path):
 def test_limits_hold_the_bands():
     log, low, high = figures.limits('error', [([1, 2], [10, 20], [0, 15]), ([1], [30], None)])
     assert not log and low < 0 and high == pytest.approx(1.05 * 35)
+
+
+POINTS = [
+    figures.Point(2, 1.5, True, {'lr': 0.01, 'model': '$cnn^'}),
+    figures.Point(4, 20.0, True, {'model': 'vgg'}),
+    figures.Point(3, 60.0, False, {'lr': 0.1, 'model': '$cnn^'}),
+]
+SEARCHED = [
+    figures.Flag('lr', [], (0.001, 0.1), True, 0.75),
+    figures.Flag('model', ['$cnn^', 'vgg'], None, False, 0.25),
+]
+
+
+def drawn_search(points, flags, path, monkeypatch):
+    """The figure that `figures.search` writes."""
+    seen = []
+    monkeypatch.setattr(Figure, 'savefig', lambda self, *args, **kwargs: seen.append(self))
+    figures.search(points, flags, 'title', path)
+    seen[0].draw_without_rendering()
+    return seen[0]
+
+
+def test_a_search_is_drawn(tmp_path, monkeypatch):
+    figures.search(POINTS, SEARCHED, r'no formula: $\title$', tmp_path / 'a.png')
+    with Image.open(tmp_path / 'a.png') as picture:
+        picture.load()
+        assert picture.format == 'PNG' and picture.width > 1000
+    course, mattered, lr, model = drawn_search(
+        POINTS, SEARCHED, tmp_path / 'b.png', monkeypatch
+    ).axes
+    # Errors from 1.5 to 60 are on a logarithmic axis, the same in all.
+    assert {each.get_yscale() for each in (course, lr, model)} == {'log'}
+    assert course.get_ylim() == lr.get_ylim() == model.get_ylim()
+    assert lr.get_xscale() == 'log' and lr.get_xlim()[0] < 0.001 and lr.get_xlim()[1] > 0.1
+    assert [bar.get_width() for bar in mattered.patches] == [25, 75]
+    assert lr.get_title() == 'lr (75 %)'
+    # The trial without this flag is not there, and the ring is about the best.
+    places = sorted(tuple(point) for line in lr.lines for point in line.get_xydata())
+    assert places == [(0.01, 1.5), (0.01, 1.5), (0.1, 60)]
+    assert [text.get_text() for text in model.get_xticklabels()] == ['$cnn^', 'vgg']
+
+
+@pytest.mark.parametrize('points', [[], POINTS[2:], [POINTS[2]._replace(error=0.0)]])
+def test_a_search_without_an_end_is_drawn(points, tmp_path, monkeypatch):
+    flags = [flag._replace(importance=None) for flag in SEARCHED]
+    figure = drawn_search(points, flags, tmp_path / 'a.png', monkeypatch)
+    assert len(figure.axes) == 3  # nothing mattered yet
+    assert [each.get_yscale() for each in figure.axes] == ['linear'] * 3

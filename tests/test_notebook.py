@@ -21,7 +21,11 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     work.mkdir()
     client = NotebookClient(notebook, timeout=120, resources={'metadata': {'path': str(work)}})
     client.execute()
-    *_, table, last = notebook.cells
+    trained, *_, table, last = [cell for cell in notebook.cells if cell.get('outputs')]
+    printed = [output for output in trained.outputs if output['output_type'] == 'stream']
+    text = ''.join(output['text'] for output in printed)
+    assert {output['name'] for output in printed} == {'stdout'}, printed
+    assert 'epoch 1/' in text and 'test error' in text  # a bar, and the table
     shown = table.outputs[-1]['data']['text/html']
     assert shown.count('data:image/png;base64,') == 4
     # In a few seconds a net may learn little, on a machine with other work: that is no matter here.

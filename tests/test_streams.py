@@ -46,3 +46,15 @@ def test_silence(capfd):
         os.write(2, b'inside ')
     os.write(2, b'after')
     assert capfd.readouterr().err == 'before after'
+
+
+def test_bars_go_to_a_terminal_or_a_notebook(monkeypatch):
+    assert streams.for_bars(sys.stderr) == {'disable': None, 'file': sys.stderr}
+
+    class OutStream:
+        pass
+
+    OutStream.__module__ = 'ipykernel.iostream'
+    notebook = OutStream()
+    monkeypatch.setattr(sys, 'stdout', notebook)
+    assert streams.for_bars(sys.stderr) == {'disable': False, 'file': notebook}

@@ -6,35 +6,43 @@ import numpy as np
 import pytest
 
 from chainer_cifar import nets
+from chainer_cifar.optim import mixed
 from side_by_side import random
 
 
-def step(name, dtype=np.float32, device=None, shape=nets.CIFAR):
-    """Loss, and all gradients as one vector; of the same numbers, in float32 or float64.
+def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0):
+    """Loss, and all gradients as one vector; of the same numbers, in any precision.
 
     Args:
         name (str): The net.
-        dtype (type): What to compute in.
+        dtype (type): What to compute in; np.float16 is mixed precision.
         device (chainer.backend.Device): Where; None: on the CPU.
         shape (tuple of int): ``(C, H, W)`` of the images.
+        scale (float): Of the loss in the backward pass.
     """
     np.random.seed(0)
     device = device or chainer.get_device('@numpy')
     small = {'res_depth': 1} if name in nets.taking('res_depth') else {}
-    net = nets.create(name, shape=shape, **small)
+    half = dtype == np.float16
+    with mixed.creating_nets('mixed16' if half else 'float32'):
+        net = nets.create(name, shape=shape, **small)
     rng = np.random.RandomState(1)
     n = 4 if net.count_params() > 10_000_000 else 16  # the large ones take their time
     x, t = random(rng, n, *shape), rng.randint(10, size=n).astype(np.int32)
     for parameter in net.params():
-        parameter.array = parameter.array.astype(dtype)
+        if not half:
+            parameter.array = parameter.array.astype(dtype)
     net.to_device(device)
-    loss = F.softmax_cross_entropy(net(device.send(x.astype(dtype))), device.send(t))
+    logits = net(device.send(x.astype(dtype)))
+    assert logits.dtype == dtype
+    loss = F.softmax_cross_entropy(F.cast(logits, np.float32) if half else logits, device.send(t))
     net.cleargrads()
-    loss.backward()
+    loss.backward(loss_scale=scale)
     gradients = [
-        chainer.cuda.to_cpu(parameter.grad).ravel() for _, parameter in sorted(net.namedparams())
+        chainer.cuda.to_cpu(parameter.grad).astype(np.promote_types(dtype, np.float32)).ravel()
+        for _, parameter in sorted(net.namedparams())
     ]
-    return float(loss.array), np.concatenate(gradients)
+    return float(loss.array), np.concatenate(gradients) / scale
 
 
 def assert_agree(name, ours, wanted, shape=nets.CIFAR):

@@ -11,7 +11,7 @@ import html
 import io
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,7 +78,7 @@ class Classifier:
         """The names of the classes."""
         return self.trained.class_names
 
-    def predict(self, pictures: Sequence[Picture] | Picture, top: int = 3) -> 'Predictions':
+    def predict(self, pictures: Iterable[Picture] | Picture, top: int = 3) -> 'Predictions':
         """Name the most probable classes of each picture.
 
         Args:
@@ -86,19 +86,23 @@ class Classifier:
             top: How many classes.
 
         Raises:
-            UserError: A picture cannot be read.
+            UserError: A picture cannot be read, or `top` is below 1.
         """
-        one = isinstance(pictures, (str, os.PathLike, Image.Image))
-        one = one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4)
-        several: Any = [pictures] if one else pictures
+        if top < 1:
+            raise UserError(f'top={top}: must be a number from 1 up')
+        several = _several(pictures)
         transform = self.trained.input_transform
-        images = np.stack([_read(each, transform.shape, transform.fit) for each in several])
+        images = np.empty((len(several), *transform.shape), np.uint8)
+        for number, each in enumerate(several):
+            images[number] = _read(each, transform.shape, transform.fit)
+        names = [_name(each, number) for number, each in enumerate(several)]
+        if not names:
+            return Predictions([], images)
         size = self.trained.config.batch_size
         inputs = (
             self.trained.device.send(transform(images[start : start + size]))
             for start in range(0, len(images), size)
         )
-        names = [_name(each, number) for number, each in enumerate(several)]
         logits = inference.logits(self.trained.net, inputs)
         return Predictions(predictions.rows(names, logits, self.classes, top), images)
 
@@ -171,12 +175,27 @@ class Predictions(Sequence[Row]):
         return f'<table>{"".join(lines)}</table>'
 
 
+def _several(pictures: Any) -> list[Any]:
+    """Make a list of one picture, or of several."""
+    one = isinstance(pictures, (str, os.PathLike, Image.Image))
+    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+        return [pictures]
+    if not isinstance(pictures, Iterable):
+        raise UserError(f'{pictures!r}: {_NO_PICTURE}')
+    return list(pictures)
+
+
+_NO_PICTURE = 'no picture; give a path, an image of Pillow or an array'
+
+
 def _read(each: Picture, shape: Any, how: str) -> NDArray[np.uint8]:
     if isinstance(each, (str, os.PathLike)):
         return picture.read(each, shape, how)
     if isinstance(each, np.ndarray):
         array = each
         try:
+            if not array.size or array.ndim not in (2, 3):
+                raise ValueError('not of this shape')
             each = Image.fromarray(array)
         except (TypeError, ValueError) as error:
             raise UserError(
@@ -184,7 +203,7 @@ def _read(each: Picture, shape: Any, how: str) -> NDArray[np.uint8]:
                 f'(H, W, 3)'
             ) from None
     if not isinstance(each, Image.Image):
-        raise UserError(f'{each!r}: no picture; give a path, an image of Pillow or an array')
+        raise UserError(f'{each!r}: {_NO_PICTURE}')
     # By a file in memory, so that it is treated as files are. TIFF holds all kinds of pixels.
     file: Any = io.BytesIO()
     each.save(file, 'TIFF')

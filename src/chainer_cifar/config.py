@@ -19,7 +19,7 @@ from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError, prefixed
-from chainer_cifar.optim import averaging, groups, optimizers, schedules
+from chainer_cifar.optim import averaging, groups, mixed, optimizers, schedules
 from chainer_cifar.recipes import recipes
 from chainer_cifar.registry import nearest
 
@@ -228,6 +228,12 @@ class TrainConfig:
     deterministic: bool = _flag(
         DEVICE, False, 'on a GPU, use only algorithms that give the same bits twice'
     )
+    precision: str = _flag(
+        DEVICE,
+        'float32',
+        'what a GPU trains in: float32, or mixed16 (float16, with weights in float32 and a scaled '
+        'loss)',
+    )
     recipe: str = _flag(
         RUN,
         '',
@@ -254,6 +260,20 @@ class TrainConfig:
                 f"--cpu_engine: no engine is called '{self.cpu_engine}'"
                 f'{nearest(self.cpu_engine, CPU_ENGINES)}'
             )
+        if self.precision not in mixed.PRECISIONS:
+            raise UserError(
+                f"--precision '{self.precision}': must be one of {', '.join(mixed.PRECISIONS)}"
+                f'{nearest(self.precision, mixed.PRECISIONS)}'
+            )
+        if self.precision == 'mixed16':
+            if self.clip_gradient:
+                raise UserError(
+                    '--precision mixed16: its gradients are scaled; not with --clip_gradient'
+                )
+            if self.average != 'none':
+                raise UserError(
+                    '--precision mixed16: keeps weights in float32 itself; not with --average'
+                )
         if self.label_smoothing >= 1:
             raise UserError(f'--label_smoothing {self.label_smoothing}: must be less than 1')
         if not 0 <= self.seed < 2**32:

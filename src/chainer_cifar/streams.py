@@ -9,7 +9,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from chainer_cifar.files import naming
 
@@ -97,6 +97,21 @@ def silence() -> Iterator[TextIO]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def for_bars(console: TextIO | None = None) -> dict[str, Any]:
+    """Arguments for tqdm: a bar of progress goes to a terminal or a notebook, not into a file.
+
+    Args:
+        console: A terminal, if it is one; None: standard error. A notebook shows each change of the
+            stream as a new block, so there the bar goes where all else goes.
+    """
+    in_notebook = type(sys.stdout).__module__.startswith('ipykernel')
+    return (
+        {'disable': False, 'file': sys.stdout}
+        if in_notebook
+        else {'disable': None, 'file': console}
+    )
 
 
 def drop(stream: TextIO) -> None:

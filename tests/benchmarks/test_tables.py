@@ -81,3 +81,29 @@ def test_bars_stay_in_their_cell_and_an_empty_row_begins_a_table(tables):
     assert tables.markdown([('a',), ('x|y',), (), ('b',), ()]) == (
         '| a |\n| --- |\n| x\\|y |\n\n| b |\n| --- |\n'
     )
+
+
+def test_8_bit_nets(tables, tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, 'ROOT', tmp_path)
+    heading, row = tables.onnx_table()
+    assert row[0] == 'not measured' and len(row) == len(heading)
+    ratio = {'ratio': 1.5, 'quartiles': [1.25, 1.75]}
+    net = {
+        'flags': {'model': 'residual', 'res_depth': 12, 'iter': 3, 'init': ''},
+        'train_pictures': 18_000,
+        'pictures': 10_000,
+        'error': 20.0,
+        'int8_error': 20.5,
+        'changed': 123,
+        'bytes': 2_840_000,
+        'int8_bytes': 810_000,
+        'speed': {'64': {'chainer': ratio, 'float32': ratio | {'ratio': 2.5}}},
+    }
+    (tmp_path / 'benchmarks').mkdir()
+    (tmp_path / 'benchmarks' / tables.ONNX).write_text(json.dumps({'nets': [net]}))
+    heading, row = tables.onnx_table()
+    assert row == (
+        *('`residual`, `--res_depth 12`', '3 epochs of 18,000 pictures', '2.8 MB', '0.8 MB'),
+        *('20.00 %', '20.50 %', '1.23 %', '–', '–', '2.50 (1.25–1.75)', '1.50 (1.25–1.75)'),
+    )
+    assert len(row) == len(heading) and heading[-2].endswith('against float32, batch 64')

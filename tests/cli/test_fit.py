@@ -1,11 +1,21 @@
-"""``fit.py``: what it refuses, in one line, leaving nothing. test_api.py runs it to its end."""
+"""``fit.py``: what it refuses, in one line, leaving nothing; how it goes on after a stop.
+
+test_api.py runs it to its end, too.
+"""
+
+import csv
+import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
+from chainer_cifar.training import plan, run
 
 
 def picture(path, seed):
@@ -77,3 +87,158 @@ def test_a_folder_that_a_killed_fit_made_is_no_other_data(tmp_path):
     assert not fit._holds_something(folder)
     (folder / 'label.pkl').touch()
     assert fit._holds_something(folder) and fit._holds_something(folder / 'label.pkl')
+
+
+def test_a_class_of_the_test_part_alone(refused, tmp_path):
+    for part, names in (('train', 'ab'), ('test', 'abc')):
+        for name in names:
+            for i in range(3):
+                seed = 100 * (part == 'test') + 10 * ord(name) + i
+                picture(tmp_path / 'own' / part / name / f'{i}.png', seed)
+    assert "own: class 'c' has 0 pictures in its train part" in refused('own')
+
+
+def test_one_picture(refused, tmp_path):
+    picture(tmp_path / 'a.PNG', 1)
+    assert 'a.PNG: is one picture; give the folder' in refused('a.PNG')
+
+
+QUICK = ('--minutes', '0.001', '--size', '16', '--init', 'none')
+
+
+class Nothing:
+    @staticmethod
+    def main(argv, prog):
+        print('not here:', prog)
+
+
+class Stopped:
+    @staticmethod
+    def main(argv, prog):
+        raise KeyboardInterrupt
+
+
+@pytest.fixture
+def fitted(tmp_path, monkeypatch, capsys):
+    """Runs ``fit own …``, two classes of eight pictures each: (exit status, stdout, last line)."""
+    monkeypatch.chdir(tmp_path)
+    for number, name in enumerate(('犬 a', 'b')):
+        for i in range(8):
+            picture(tmp_path / 'own' / name / f'{i}.png', 10 * number + i)
+
+    # These take most of the time, and test_api.py has them.
+    for name in ('evaluate', 'report'):
+        monkeypatch.setitem(fit._COMMANDS, name, Nothing)
+
+    def fitted(*arguments):
+        status = cli.run('fit', ['own', *QUICK, *map(str, arguments)], 'fit.py')
+        out, error = capsys.readouterr()
+        return status, out, (error.splitlines() or [''])[-1]
+
+    yield fitted
+    chainer_onednn.disable()
+
+
+def weights(name):
+    with np.load(f'models/{name}/best.npz') as file:
+        return {key: file[key].tobytes() for key in file}
+
+
+def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch, capsys):
+    for name in ('dataset', 'train', 'evaluate', 'report'):
+        with monkeypatch.context() as patch:
+            patch.setitem(fit._COMMANDS, name, Stopped)
+            status, _, last = fitted()
+            assert (status, last) == (130, 'fit.py: stopped; the same command goes on from here')
+    # What was measured before the stop is not measured again: another time is another result.
+    monkeypatch.setattr(run, 'measure', lambda config: pytest.fail('measures again'))
+    status, out, _ = fitted()
+    assert status == 0 and 'is trained already' in out and 'of 2 pictures' in out
+    stopped = weights('own')
+    flags = {**fit._flags_of(fit.RunFolder('own')), 'prefix': 'whole'}
+    assert cli.run('train', fit._as_arguments(flags), 'train.py') == 0
+    assert weights('whole') == stopped
+
+
+def test_the_second_stage_begins_with_the_weights_of_the_first(fitted, monkeypatch):
+    (only,) = plan.stages(False, 14, 1, False)
+    stages = [plan.Stage('_frozen', only.flags | {'freeze': 'bconv1'}, 0.5, 1), only]
+    monkeypatch.setattr(plan, 'stages', lambda *known: stages)
+    train = fit._COMMANDS['train']
+
+    class StoppedInTheSecond:
+        @staticmethod
+        def main(argv, prog):
+            if argv[argv.index('--prefix') + 1] == 'own':
+                raise KeyboardInterrupt
+            train.main(argv, prog)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(fit._COMMANDS, 'train', StoppedInTheSecond)
+        assert fitted()[0] == 130
+    status, out, _ = fitted()
+    assert status == 0 and 'results/own_frozen: is trained already' in out
+    assert fit._flags_of(fit.RunFolder('own'))['init'] == 'models/own_frozen'
+    assert 'from models/own_frozen/best.npz' in out
+
+
+def test_other_minutes_are_measured_anew(fitted, monkeypatch):
+    def speed(config):
+        return run.Speed(rate=20, train=10, evaluate=0)
+
+    monkeypatch.setattr(run, 'measure', speed)
+    with monkeypatch.context() as patch:
+        patch.setitem(fit._COMMANDS, 'train', Stopped)
+        assert 'about 20 images/s: 1 epoch in 0.001 minutes' in fitted()[1]
+        assert '4 epochs in 0.0333 minutes' in fitted('--minutes', 2 / 60 + 1e-9)[1]
+
+
+def test_ctrl_c_while_it_starts_again(fitted, monkeypatch, capsys):
+    assert fitted()[0] == 0
+    before = weights('own')
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.scan, 'scan', stop)
+        assert fitted('--overwrite')[::2] == (130, 'fit.py: interrupted')
+    assert weights('own') == before  # nothing was touched yet
+    with monkeypatch.context() as patch:
+        patch.setitem(fit._COMMANDS, 'dataset', Stopped)
+        status, _, last = fitted('--overwrite')
+    assert status == 130 and 'the same command without --overwrite goes on' in last
+    assert fitted()[0] == 0
+
+
+def test_folds_after_the_run_and_other_folds(fitted):
+    assert fitted()[0] == 0
+    status, out, _ = fitted('--folds', 2)
+    assert status == 0 and 'is trained already' in out and '\n2 folds, about' in out
+    assert 'mean ± sd' in out and 'of 14 images' in out
+    assert '%, finished, 2 folds: results/own_folds' in out and 'suspects   results/' in out
+    with open('results/own_folds/suspects.csv', encoding='utf-8') as file:
+        assert all(pathlib.Path(row['image']).is_file() for row in csv.DictReader(file))
+    status, again, _ = fitted('--folds', 2)
+    assert status == 0 and 'finished already' in again and 'mean ± sd' in again
+    status, _, last = fitted('--folds', 3)
+    assert status == 2 and '--folds 3: results/own_folds has 2;' in last
+    assert fitted('--folds', 3, '--overwrite')[0] == 0
+    content = json.loads((fit.RunFolder('own_folds').seeds).read_text())
+    assert content['seeds'] == [1, 2, 3]
+
+
+def test_copies_do_not_count(fitted, tmp_path):
+    for i in range(5):
+        shutil.copy(tmp_path / 'own/b/0.png', tmp_path / f'own/b/copy{i}.png')
+    status, out, _ = fitted()
+    assert status == 0 and '14 pictures to train and validate, 2 to test' in out
+
+
+@pytest.mark.parametrize('change', [{'epochs': {'': 0}}, {'epochs': 3}, {'version': 9}])
+def test_a_damaged_note(fitted, tmp_path, change):
+    assert fitted()[0] == 0
+    path = tmp_path / 'dataset/own/fit.json'
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    status, _, last = fitted()
+    assert status == 2 and 'fit.json: cannot be read (' in last and '--overwrite' in last

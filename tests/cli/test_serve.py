@@ -293,9 +293,20 @@ def start(spawn, folder, *arguments):
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_in_good_order(finished_run, spawn, number, status):
     process, port = start(spawn, finished_run)
-    with socket.create_connection(('127.0.0.1', port), timeout=60) as connection:
-        connection.sendall(b'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')
-        assert connection.recv(1000).startswith(b'HTTP/1.1 200 ')
+    picture = whole()
+    told = f'Host: localhost\r\nContent-Length: {len(picture)}\r\n\r\n'
+    with contextlib.ExitStack() as stack:
+
+        def send(request):
+            address = ('127.0.0.1', port)
+            connection = stack.enter_context(socket.create_connection(address, timeout=60))
+            connection.sendall(request)
+            return connection
+
+        asked = send(b'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        assert asked.recv(1000).startswith(b'HTTP/1.1 200 ')
+        for _ in range(12):  # which it may have no time to answer
+            send(f'POST /explain HTTP/1.1\r\n{told}'.encode() + picture)
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == status and out == ''

@@ -72,6 +72,44 @@ def test_every_command(shape, command, tmp_path):
         assert sheet.width > 300
 
 
+def test_corruptions_and_heat_maps(shape, command, tmp_path):
+    status, _, err = command('evaluate', 'run', '--corrupt', '--limit', 2)
+    assert status == 0, err
+    found = json.loads((tmp_path / 'results/run/corrupted-test-limit2.json').read_text())
+    assert len(found['by_corruption']) == 15 and found['images'] == 2
+    Image.effect_noise((90, 60), 80).save(tmp_path / 'noise.png')
+    status, _, err = command('visualize', 'run', 'noise.png')
+    assert status == 0, err
+    with Image.open(tmp_path / 'results/run/cam.png') as sheet:
+        assert sheet.width > 3 * 66 and sheet.height < 200
+
+
+def test_onnx(shape, command, tmp_path):
+    for package in ('onnx', 'onnxruntime'):
+        pytest.importorskip(package, reason="needs the extra onnx: pip install '.[onnx]'")
+    for name, options in (('model', []), ('small', ['--int8'])):
+        status, _, err = command('export', 'run', '--onnx', f'{name}.onnx', *options)
+        assert status == 0, err
+    Image.effect_noise((90, 60), 80).convert('RGB').save(tmp_path / 'noise.png')
+    for arguments in (['noise.png'], ['--first', 5]):
+        ours, theirs, small = (
+            json.loads(command('predict', name, *arguments, '--format', 'json')[1])
+            for name in ('run', 'model.onnx', 'small.onnx')
+        )
+        for one, other in zip(ours, theirs, strict=True):
+            for our, their in zip(one['top'], other['top'], strict=True):
+                assert our['class'] == their['class']
+                assert our['probability'] == pytest.approx(their['probability'], abs=1e-4)
+        assert len(small) == len(ours)
+    for name in ('run', 'model.onnx'):
+        status, _, err = command('evaluate', name, '--out', f'out/{name}')
+        assert status == 0, err
+    (path,) = (tmp_path / 'out/model.onnx').glob('report-test-model.json')
+    ours = json.loads((tmp_path / 'out/run/report-test.json').read_text())
+    theirs = json.loads(path.read_text())
+    assert theirs['confusion'] == ours['confusion'] and theirs['data_of_the_run']
+
+
 def test_a_picture_of_the_size_of_the_images_is_one_of_them(shape, command, tmp_path):
     x = np.load(tmp_path / 'data' / 'image_raw' / 'test.npy')
     for i in range(3):

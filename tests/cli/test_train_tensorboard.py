@@ -79,7 +79,7 @@ def test_a_run_resumed_and_one_killed(folder, command):
     shutil.copy('kept.npz', old)
     with open(files()[-1], 'ab') as file:
         file.write(files()[0].read_bytes()[:70])
-    assert command('train', '--resume', '-p', 'run')[0] == 0
+    assert command('train', '--resume', '-p', 'run', '--iter', 4)[0] == 0
     found = assert_complete(4)
     assert [step for step, _ in found['images_per_second']] == [1, 2, 3, 4]
     # Nothing happens where nothing is left to do.

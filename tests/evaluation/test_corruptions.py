@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_sample_image
 
-from chainer_cifar.evaluation.corruptions import STRENGTHS, corrupt, corruptions
+from chainer_cifar.evaluation.corruptions import STRENGTHS, Corruption, corrupt, corruptions
 
 # The paper's settings do not take these farther from the picture at each step. The first strengths
 # of elastic_transform move all of it, the last ones bend its details. glass_blur smooths its own
@@ -20,17 +22,52 @@ def pictures():
     return np.stack(pieces).transpose(0, 3, 1, 2)
 
 
+@pytest.fixture(scope='module')
+def large_pictures():
+    """Larger pieces, in grey, uint8 (6, 1, 72, 64)."""
+    photograph = load_sample_image('flower.jpg').mean(axis=2).astype(np.uint8)
+    pieces = [photograph[i // 3 * 150 :, i % 3 * 150 :][:144:2, :128:2] for i in range(6)]
+    return np.stack(pieces)[:, None]
+
+
 def distance(some, others):
     return np.abs(some.astype(float) - others).mean()
 
 
 def test_there_are_fifteen():
     assert len(corruptions) == 15
-    assert all(len(each.settings) == STRENGTHS for each in corruptions.values())
+    for each in corruptions.values():
+        assert len(each.small) == len(each.large) == STRENGTHS
 
 
 @pytest.mark.parametrize('name', corruptions)
-def test_each(name, pictures):
+@pytest.mark.parametrize('strength', [1, 5])
+def test_settings_of_other_sizes(name, strength):
+    found = corruptions[name]
+    small, large = found.small[strength - 1], found.large[strength - 1]
+    # Those of the paper, where it has some, and nothing beyond them.
+    for size in ((32, 32), (32, 100), (28, 28), (8, 300)):
+        assert found.setting(strength, *size) == small
+    for size in ((224, 224), (400, 224), (512, 640)):
+        assert found.setting(strength, *size) == large
+    half = np.array(found.setting(strength, 128, 200))
+    np.testing.assert_allclose(half, (np.array(small) + np.array(large)) / 2, atol=0.5)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, STRENGTHS))
+def test_whole_numbers_stay_whole(height, width, strength):
+    kind = Corruption(lambda x, setting, rngs: x, [(1, 1.0)] * STRENGTHS, [(4, 4.0)] * STRENGTHS)
+    whole, real = kind.setting(strength, height, width)
+    assert isinstance(whole, int) and isinstance(real, float)
+    assert 1 <= real <= 4 and abs(whole - real) <= 0.5
+    more = kind.setting(strength, height + 9, width + 9)
+    assert more[0] >= whole and more[1] >= real
+
+
+@pytest.mark.parametrize('size', ['small', 'large'])
+@pytest.mark.parametrize('name', corruptions)
+def test_each(name, size, pictures, large_pictures):
+    pictures = pictures if size == 'small' else large_pictures
     before = pictures.copy()
     spoilt = [corrupt(pictures, name, strength) for strength in range(1, STRENGTHS + 1)]
     assert (pictures == before).all()
@@ -40,11 +77,13 @@ def test_each(name, pictures):
         assert distance(each, pictures) < 0.9 * distance(each, np.roll(pictures, 1, axis=0))
     away = [distance(each, pictures) for each in spoilt]
     assert away[0] > 0.3
-    if name not in BY_DETAIL:
+    if name == 'pixelate' and size == 'large':  # it depends on where the squares begin, too
+        assert away[:3] == sorted(away[:3]) and min(away[3:]) > max(away[:3])
+    elif name not in BY_DETAIL:
         assert away == sorted(away)
     assert (corrupt(pictures, name, 3) == spoilt[2]).all()
     # A picture does not depend on those beside it.
-    apart = [corrupt(pictures[i : i + 1], name, 3, first=i) for i in range(0, 24, 5)]
+    apart = [corrupt(pictures[i : i + 1], name, 3, first=i) for i in range(0, len(pictures), 5)]
     assert (np.concatenate(apart) == spoilt[2][::5]).all()
 
 
@@ -77,11 +116,22 @@ def test_the_seed_and_the_place_decide(name, pictures):
     assert (found != corrupt(pictures, name, 5, first=1)).any()
 
 
+@pytest.mark.parametrize('shape', [(3, 48, 40), (1, 8, 8), (3, 250, 230)], ids=str)
 @pytest.mark.parametrize('name', corruptions)
-def test_pictures_of_any_size_and_colour(name):
+def test_pictures_of_any_size_and_colour(name, shape):
     for value in (0, 255):
-        flat = np.full((2, 3, 48, 40), value, np.uint8)
+        flat = np.full((1, *shape), value, np.uint8)
         assert corrupt(flat, name, 5).shape == flat.shape
+
+
+def test_grey_pictures_are_treated_as_coloured_ones_without_colour(large_pictures):
+    """But for noise, which differs from channel to channel, and the colour of ice."""
+    coloured = large_pictures.repeat(3, axis=1)
+    for name in set(corruptions) - {'gaussian_noise', 'shot_noise', 'impulse_noise', 'frost'}:
+        found, wanted = corrupt(large_pictures, name, 4), corrupt(coloured, name, 4)
+        assert np.abs(found.astype(int) - wanted).max() <= 2, name
+    ice = np.abs(corrupt(large_pictures, 'frost', 4).astype(int) - corrupt(coloured, 'frost', 4))
+    assert ice.max() <= 25 and ice.mean() < 12
 
 
 def test_brightness_keeps_the_hue():

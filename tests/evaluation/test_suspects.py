@@ -74,12 +74,12 @@ def test_gallery_and_table(planted, tmp_path):
     found = suspects.find(p, given)
     names = ['rot', '子犬', 'blue$']
     pictures = np.zeros((min(len(found.places), suspects.SHOWN), 3, 32, 32), np.uint8)
-    suspects.draw(found, pictures, given, names, tmp_path / 'suspects.png', 'title')
+    files = [f'a/picture {i}.png' for i in range(600)]
+    suspects.draw(found, pictures, given, names, files, tmp_path / 'suspects.png', 'title')
     assert Image.open(tmp_path / 'suspects.png').size[0] > 1000
-    files = [f'picture {i}.png' for i in range(600)]
     suspects.write(found, given, names, files, tmp_path / 'suspects.csv')
     with open(tmp_path / 'suspects.csv', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(found.places)
-    assert rows[0]['image'] == f'picture {found.places[0]}.png'
+    assert rows[0]['image'] == f'a/picture {found.places[0]}.png'
     assert rows[0]['given'] == names[given[found.places[0]]] != rows[0]['suggested']

@@ -12,18 +12,24 @@ from chainer_cifar.data.preprocess import Raw
 from chainer_cifar.export import check, input_graph, packages, session, trace
 
 SHAPE = 3, 32, 32
-TRANSFORM = InputTransform(Raw(), Normalization([125, 123, 114], [63, 62, 67]))
+OTHER_SHAPE = 1, 40, 36
 
 # Whatever else a net's graph has; those with blocks are as deep as they must be to have all kinds.
 OPTIONS = {'mobilenet_v2': {'upscale': 48}}
+
+
+def transform(shape):
+    mean, std = ([125, 123, 114], [63, 62, 67]) if shape[0] == 3 else ([123], [64])
+    return InputTransform(Raw(), Normalization(mean, std), shape)
 
 
 def make(name, pictures):
     """A net in which batch normalization has seen the pictures, so that it does something."""
     np.random.seed(3)
     options = {'res_depth': 2} if name in nets.taking('res_depth') else OPTIONS.get(name, {})
-    net = nets.create(name, **options)
-    x = TRANSFORM(pictures[::15])
+    shape = pictures.shape[1:]
+    net = nets.create(name, shape=shape, **options)
+    x = transform(shape)(pictures[::15])
     if hasattr(net, 'prepare'):
         net.prepare(x)
     norms = [link for link in net.links() if isinstance(link, L.BatchNormalization)]
@@ -37,16 +43,21 @@ def make(name, pictures):
     return net
 
 
+@pytest.mark.parametrize('shape', [SHAPE, OTHER_SHAPE], ids=str)
 @pytest.mark.parametrize('name', nets.registry)
-def test_logits_are_those_of_chainer(name, pictures):
+def test_logits_are_those_of_chainer(name, shape, pictures):
+    if shape == OTHER_SHAPE:
+        pictures = np.pad(pictures[:, 1:2], ((0, 0), (0, 0), (3, 5), (2, 2)), mode='reflect')
+    assert pictures.shape[1:] == shape
     net = make(name, pictures)
-    model = trace.trace(net, SHAPE)
-    input_graph.put_before(model, TRANSFORM, SHAPE)
+    treated = transform(shape)
+    model = trace.trace(net, shape)
+    input_graph.put_before(model, treated, shape)
     assert model.opset_import[0].version >= 13
     runnable = session.OnnxNet(model.SerializeToString(), name)
     seen = [0, 1, 2, 50, 99]  # Chainer's own code takes a second for a hundred of them
     with chainer.using_config('train', False), chainer.no_backprop_mode():
-        expected = net(TRANSFORM(pictures[seen])).array
+        expected = net(treated(pictures[seen])).array
     scale = np.abs(expected).max()
     assert np.ptp(expected, axis=0).max() > 0.01 * scale  # or every picture would do
     for count, rows in ((1, [0]), (3, [0, 1, 2]), (100, seen)):

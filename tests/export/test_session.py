@@ -26,7 +26,15 @@ def model():
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
     about = Metadata(
-        ['red', 'green', 'blue'], vars(TrainConfig(prefix='run')), 'w', 'MIT', '', 1.0, {}, {}
+        ['red', 'green', 'blue'],
+        vars(TrainConfig(prefix='run')),
+        'w',
+        'MIT',
+        '',
+        temperature=1.0,
+        fit='pad',
+        checked={},
+        quantized={},
     )
     for key, value in about.properties().items():
         model.metadata_props.add(key=key, value=value)
@@ -54,6 +62,7 @@ def test_a_good_file(model, load, pictures):
     assert found.class_names == ['red', 'green', 'blue']
     assert found.config.prefix == 'run' and found.config.batch_size == 7
     assert found.config.dataset == 'dataset/image_raw.pkl'
+    assert found.input_transform.shape == (3, 32, 32) and found.input_transform.fit == 'pad'
     logits = found.net(found.input_transform(pictures)).array
     assert logits == pytest.approx(pictures.mean(axis=(2, 3)), rel=1e-5)
 
@@ -70,6 +79,7 @@ def test_a_good_file(model, load, pictures):
         ('flags', '7', 'damaged'),
         ('temperature', '0', 'damaged'),
         ('temperature', 'NaN', 'damaged'),
+        ('fit', 'pat', 'damaged'),
     ],
 )
 def test_bad_metadata(model, load, key, value, word):
@@ -154,10 +164,37 @@ def test_flags_of_chainer(model, load, flag):
         load(model, **{flag: 0})
 
 
-def test_other_ends(model, load):
-    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 64
-    with pytest.raises(UserError, match='another size'):
+def test_files_that_do_not_say_how_pictures_fit(model, load):
+    """They are of earlier versions."""
+    (told,) = [each for each in model.metadata_props if each.key == 'fit']
+    model.metadata_props.remove(told)
+    assert load(model).input_transform.fit == 'crop'
+
+
+@pytest.mark.parametrize('size', [(3, 48, 64), (3, 128, 128)], ids=str)
+def test_pictures_of_any_size(model, load, size):
+    dimensions = model.graph.input[0].type.tensor_type.shape.dim[1:]
+    for dimension, length in zip(dimensions, size, strict=True):
+        dimension.dim_value = length
+    found = load(model)
+    assert found.input_transform.shape == size
+    pictures = np.random.default_rng(0).integers(0, 256, (2, *size), np.uint8)
+    logits = found.net(found.input_transform(pictures)).array
+    assert logits == pytest.approx(pictures.mean(axis=(2, 3)), rel=1e-5)
+
+
+@pytest.mark.parametrize('length', [0, 4096, 'any'])
+def test_pictures_of_a_size_that_is_none(model, load, length):
+    dimension = model.graph.input[0].type.tensor_type.shape.dim[3]
+    if isinstance(length, str):
+        dimension.dim_param = length
+    else:
+        dimension.dim_value = length
+    with pytest.raises(UserError, match='takes no pictures of a size of ours'):
         load(model)
+
+
+def test_other_ends(model, load):
     model.graph.input[0].type.tensor_type.elem_type = packages.onnx().TensorProto.FLOAT
     with pytest.raises(UserError, match='takes no pictures'):
         load(model)

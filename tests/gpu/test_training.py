@@ -80,6 +80,22 @@ def test_resumed_from_the_last_but_one_snapshot(copy, finished):
     runs.assert_same_run(copy, finished)
 
 
+def test_mixed_precision_resumes_bit_for_bit_and_is_evaluated_in_float32(fresh):
+    flags = [*SMALL, '-g', '0', '--deterministic', '--precision', 'mixed16', '--optimizer', 'adam']
+    train(*flags, '--iter', 3, cwd=fresh)
+    whole = shutil.copytree(fresh, fresh.with_name('whole'))
+    snapshots(fresh)[0].unlink()
+    train('--resume', '-p', 'run', cwd=fresh)
+    runs.assert_same_run(fresh, whole)
+    weights = runs.arrays(fresh / 'models' / 'run' / 'best.npz').values()
+    assert {array.dtype for array in weights if array.ndim} == {np.dtype(np.float32)}
+    done = evaluate(fresh, '-g', '0')
+    assert done.returncode == 0, done.stderr
+    (report,) = (fresh / 'results' / 'run').glob('report-*.json')
+    summary = json.loads((fresh / 'results' / 'run' / 'summary.json').read_text())
+    assert json.loads(report.read_text())['error'] == pytest.approx(summary['test_error'])
+
+
 def test_resumed_after_ctrl_c(fresh, finished, spawn):
     process = spawn(SCRIPT, *FULL, '--iter', 300, cwd=fresh, env=runs.environment())
     for line in process.stdout:
@@ -141,6 +157,8 @@ WAYS = {
     'lookahead': '--average lookahead(2)',
     'mixed labels': '--augment mixup|cutmix',
     'whitening': '-m airbench94',
+    'mixed precision': '--precision mixed16 --accumulate 2 --label_smoothing 0.1',
+    'mixed precision, mixed labels': '-m airbench94 --precision mixed16 --augment cutmix',
 }
 
 

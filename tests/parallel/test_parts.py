@@ -1,5 +1,10 @@
 """What each of several processes computes, without any other process."""
 
+import selectors
+import socket
+import threading
+import time
+
 import chainer
 import numpy as np
 import pytest
@@ -10,7 +15,7 @@ from chainer_cifar import randomness
 from chainer_cifar.data import augment
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_errors
-from chainer_cifar.parallel import dropout, environment, world
+from chainer_cifar.parallel import dropout, environment, launch, world
 
 
 class Pretended(world.World):
@@ -119,6 +124,59 @@ def test_shared_evaluation_gives_the_same_bits():
 )
 def test_who_was_started_with_us(variables, count):
     assert environment.started_processes(variables) == count
+
+
+class Blocking:
+    """A communicator whose barrier takes as long as the test wants."""
+
+    def __init__(self):
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def Barrier(self):
+        self.begun.set()
+        self.over.wait(10)
+
+
+def test_how_long_a_process_has_waited():
+    blocking = Blocking()
+    comm = world.Watched(blocking)
+    assert comm.seconds_waiting() == 0
+    comm.wait_anew()
+    assert comm.seconds_waiting() == 0
+    thread = threading.Thread(target=comm.Barrier)
+    thread.start()
+    assert blocking.begun.wait(10)
+    time.sleep(0.2)
+    waited = comm.seconds_waiting()
+    assert waited >= 0.2
+    comm.wait_anew()
+    assert comm.seconds_waiting() < waited
+    blocking.over.set()
+    thread.join()
+    assert comm.seconds_waiting() == 0
+
+
+def test_all_that_wait_are_told_of_once(capsys, tmp_path):
+    ours, theirs = socket.socketpair()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / 'link'))
+    listener.listen()
+    family = launch._Family(2, None, listener, None)
+    family.selector.register(ours, selectors.EVENT_READ, 'process')
+    for message in ('begin 0 1234', 'waiting 30', 'waiting 30'):
+        theirs.sendall(f'{message}\n'.encode())
+    family._listen(1)
+    assert capsys.readouterr().err == (
+        'warning: waiting for a process for 30 seconds; is one of them stopped? '
+        '(process ids: 1234)\n'
+    )
+
+
+def test_on_how_many_machines():
+    size = {'OMPI_COMM_WORLD_SIZE': '4'}
+    assert environment.on_several_machines({**size, 'OMPI_COMM_WORLD_LOCAL_SIZE': '2'})
+    assert not environment.on_several_machines({**size, 'OMPI_COMM_WORLD_LOCAL_SIZE': '4'})
+    assert not environment.on_several_machines({})
 
 
 def test_odd_environment():

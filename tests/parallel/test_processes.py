@@ -33,19 +33,19 @@ FLAGS = ['-m', 'residual', '--res_depth', '1', '-b', '12', '--lr', '0.01', '--sy
 ROOT = ['--allow-run-as-root'] if os.geteuid() == 0 else []
 
 
-def environment():
-    return {**runs.environment(), 'OMP_NUM_THREADS': '1'}
+def environment(**more):
+    return {**runs.environment(), 'OMP_NUM_THREADS': '1', **more}
 
 
 def command(*arguments):
     return [sys.executable, str(runs.SCRIPT), *FLAGS, *map(str, arguments)]
 
 
-def train(folder, *arguments):
+def train(folder, *arguments, **more):
     return subprocess.run(
         command(*arguments),
         cwd=folder,
-        env=environment(),
+        env=environment(**more),
         capture_output=True,
         text=True,
         timeout=170,
@@ -117,6 +117,13 @@ class Running:
                     todo.append(pid)
         return found
 
+    def trainers(self):
+        """Process ids of those that train."""
+        family = self.descendants().items()
+        found = [pid for pid, words in family if words.split(b'\0')[1:2] == [b'-c']]
+        assert len(found) == 2
+        return found
+
     def ended(self, seconds=40):
         """The exit status and what it wrote to standard error."""
         try:
@@ -149,9 +156,8 @@ def _runs(pid):
 @pytest.mark.parametrize('victim', ['one', 'mpirun'])
 def test_if_one_is_killed_all_end_with_a_line(tmp_path, victim):
     run = Running(new_folder(tmp_path, 'x'))
-    family = run.descendants()
-    trainers = [pid for pid, words in family.items() if words.split(b'\0')[1:2] == [b'-c']]
-    assert len(trainers) == 2 and len(family) > 2
+    family, trainers = run.descendants(), run.trainers()
+    assert len(family) > 2
     chosen = trainers[1] if victim == 'one' else min(set(family) - set(trainers))
     os.kill(chosen, signal.SIGKILL)
     status, err = run.ended()
@@ -161,9 +167,13 @@ def test_if_one_is_killed_all_end_with_a_line(tmp_path, victim):
 
 
 @needs_proc
-def test_interrupt_and_resume_bit_for_bit_and_with_another_number(tmp_path):
+def test_stop_interrupt_and_resume_bit_for_bit_and_with_another_number(tmp_path):
     folder, whole = new_folder(tmp_path, 'x'), new_folder(tmp_path, 'whole')
     run = Running(folder)
+    stopped = run.trainers()[1]
+    os.kill(stopped, signal.SIGSTOP)
+    time.sleep(2)
+    os.kill(stopped, signal.SIGCONT)
     run.popen.send_signal(signal.SIGINT)
     status, err = run.ended()
     assert status == 130 and 'continue with --resume -p run' in err, err
@@ -189,14 +199,14 @@ def test_ctrl_c_before_they_have_begun_ends_them_when_they_do(tmp_path):
     assert status == 130 and 'Traceback' not in err and 'train.py: ' in err, err
 
 
-def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
+def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
     folder = new_folder(tmp_path, 'x')
     runs.write_data(folder / 'other', seed=1, n_train=60, n_test=20)
     mpirun = [find_mpirun(), *ROOT, '--oversubscribe', '--bind-to', 'none']
     own = ['-np', '1', *command('--iter', 1)]
     other = ['-d', 'other/image.pkl', '-l', 'other/label.pkl']
     found = []
-    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2):
+    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2), (['--lr', '1'], 2):
         done = subprocess.run(
             [*mpirun, *own, '--overwrite', ':', *own, '--overwrite', *more],
             cwd=folder,
@@ -205,11 +215,14 @@ def test_mpirun_that_the_user_calls_and_data_that_differ(tmp_path):
             text=True,
             timeout=100,
         )
-        lines = [line for line in done.stderr.splitlines() if line.startswith('train.py')]
+        lines = re.findall(
+            r'train\.py: .*', done.stderr
+        )  # mpirun's own may come before it in a line
         assert done.returncode == status and len(lines) == bool(status), done.stderr
         found += lines
     assert 'of process 1 ' in found[0] and 'differs' in found[0]
     assert 'error: process 1 (on ' in found[1] and 'missing.pkl' in found[1]
+    assert 'error: the command line of process 1 (on ' in found[2] and 'differs' in found[2]
 
 
 def test_what_only_the_first_cannot_write_ends_all(tmp_path):
@@ -219,6 +232,40 @@ def test_what_only_the_first_cannot_write_ends_all(tmp_path):
     done = train(folder, '--iter', 3, '--save_iter', 1, '--processes', 2)
     assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
     assert 'models/run/epoch-0001.npz: ' in done.stderr
+
+
+BREAK = """
+import os, sys
+if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
+    import chainer_compat
+    from chainer_cifar.training import trainer
+    def fail(*arguments):
+        {}
+    trainer.loss_and_errors = fail
+"""
+
+
+@pytest.mark.parametrize(
+    ('what', 'status', 'first', 'last'),
+    [
+        (
+            "raise OSError(28, 'No space left on device', 'scratch')",
+            2,
+            'train.py: error: process 1 (on ',
+            'scratch: No space left on device',
+        ),
+        ('sys.exit(0)', 1, 'process 1 (on ', 'RuntimeError: sys.exit(0) while training'),
+    ],
+)
+def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, first, last):
+    folder = new_folder(tmp_path, 'x')
+    (tmp_path / 'site').mkdir()
+    (tmp_path / 'site/sitecustomize.py').write_text(BREAK.format(what))
+    paths = os.pathsep.join([str(runs.SCRIPT.parent), str(tmp_path / 'site')])
+    done = train(folder, '--iter', 3, '--processes', 2, PYTHONPATH=paths)
+    assert done.returncode == status, done.stderr
+    assert done.stderr.startswith(first) and done.stderr.endswith(f'{last}\n'), done.stderr
+    assert json.loads((folder / 'results/run/config.json').read_text())
 
 
 @pytest.mark.parametrize(

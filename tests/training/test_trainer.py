@@ -112,6 +112,7 @@ WAYS = {
     'adam': {'optimizer': 'adam'},
     'ema': {'optimizer': 'adamw', 'average': 'ema(0.9)', 'balance': 'sampler'},
     'lookahead': {'average': 'lookahead(4,0.8,2)', 'lr_factors': 'bn_beta=3,fc/b=1@1.5'},
+    'mixed16': {'precision': 'mixed16', 'optimizer': 'adam', 'accumulate': 2},
     'parts': {'optimizer': 'nesterov', 'accumulate': 3, 'balance': 'loss', 'no_decay_bn': True},
 }
 

@@ -30,6 +30,7 @@ from chainer_cifar.evaluation.calibration import Calibration
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import tell
 
 TAKES_BATCH_SIZE = True
 
@@ -49,7 +50,9 @@ def main(argv: Sequence[str], prog: str) -> None:
     data = image_sets.load(model)
     with prefixed('--set '):
         images, index, labels = image_sets.choose(model, data, given.set)
-    index, labels = index[: given.limit], labels[: given.limit]
+    if given.limit is not None:
+        places = image_sets.spread(np.arange(len(index)), given.limit)
+        index, labels = index[places], labels[places]
     if given.calibrate:
         model = _calibrate(model, data)
 
@@ -90,6 +93,11 @@ def _calibrate(model: Trained, data: Dataset) -> Trained:
     temperature = calibration.fit(_logits(model, images, index, 'none'), labels)
     path = calibration.write(model.weights, temperature)
     print(f'temperature  {temperature:.3f}, of {len(index):,} validation images, in {path}')
+    if len(index) < calibration.FEW:
+        tell(
+            f'warning: --calibrate: {len(index)} validation images tell little of it; see whether '
+            f'the calibration error falls, and remove {path} if not'
+        )
     return dataclasses.replace(model, temperature=temperature)
 
 
@@ -144,7 +152,7 @@ def _words(given: argparse.Namespace) -> list[str]:
     """Say what is measured, for the names of files."""
     words = [given.set]
     if given.limit is not None:
-        words.append(f'first{given.limit}')
+        words.append(f'limit{given.limit}')
     return words if given.tta == 'none' else [*words, given.tta]
 
 
@@ -152,9 +160,8 @@ def _pictures(
     model: Trained, data: Dataset, name: str, index: image_sets.Index
 ) -> NDArray[np.uint8]:
     raw = raw_pictures.of(model, data)
-    rows = raw.test_images if name == 'test' else raw.train_images
-    pictures: NDArray[np.uint8] = np.ascontiguousarray(rows[index], np.uint8)
-    return pictures.reshape(-1, 3, 32, 32)
+    images = raw.test_images if name == 'test' else raw.train_images
+    return np.ascontiguousarray(images[index], np.uint8)
 
 
 def _corrupt(
@@ -213,7 +220,7 @@ def _parser(prog: str) -> ArgumentParser:
         type=int,
         default=None,
         metavar='N',
-        help='only the first N images of the set (default: all)',
+        help='only N images of the set, evenly spread over it (default: all)',
     )
     parser.add_argument(
         '--corrupt',

@@ -1,7 +1,8 @@
 """Write trained weights as an ONNX file, which other programs run without Chainer.
 
-The file takes pictures, uint8 (N, 3, 32, 32), and treats them as in training; it gives logits. It
-is compared with Chainer on test pictures of the run before it is written.
+The file takes pictures, uint8 (N, C, H, W) of the size of the training, grey ones as (N, 1, H, W),
+and treats them as in training; it gives logits. It is compared with Chainer on test pictures of the
+run before it is written.
 """
 
 import argparse

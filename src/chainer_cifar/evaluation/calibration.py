@@ -24,6 +24,7 @@ from chainer_cifar.streams import tell
 
 BINS = 15  # of confidence, as in that paper
 LIMIT = 20.0  # temperatures are from 1 / LIMIT to LIMIT
+FEW = 100  # images, of which a temperature cannot be told well
 FORMAT = 1  # of the file
 
 

@@ -27,7 +27,7 @@ NAME = 'cam'  # of the picture
 SHOWN = 10  # mistakes
 LEAST = 0.005  # by which a probability must fall to be shown
 COVERED = 4  # a patch covers one part in so many of the picture's width
-ZOOM = 4
+SIDE = 128  # pixels of a picture on the sheet; larger ones stay as they are
 
 
 def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32] | None:
@@ -163,7 +163,7 @@ def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
 def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
     trained = looked_at.trained
     logits, labels = looked_at.test_logits
-    wrong = pictures.surest(logits, labels)[:SHOWN]
+    wrong = pictures.surest(logits / trained.temperature, labels)[:SHOWN]
     if not len(wrong):
         return []
     images, index, _ = image_sets.choose(trained, looked_at.data, 'test')
@@ -187,8 +187,9 @@ def _rows(
     What falls when parts are covered is shown for the first one alone.
     """
     chances = np.exp(inference.log_probabilities(logits / trained.temperature))
+    zoom = max(1, SIDE // max(shown.shape[2:]))
     rows: list[Row] = [
-        [(name, figures.tiled(picture[None], 1, ZOOM)[2:-2, 2:-2])]
+        [(name, figures.tiled(picture[None], 1, zoom)[2:-2, 2:-2])]
         for name, picture in zip(names, shown, strict=True)
     ]
     for number, chosen in enumerate(classes):
@@ -196,11 +197,11 @@ def _rows(
         if heat is not None:
             for i, row in enumerate(rows):
                 what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
-                row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], ZOOM)))
+                row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], zoom)))
         if number:
             continue  # of another class than the predicted one there is little that could fall
         falls = occlusion(trained.net, x, chosen)
         for row, picture, fall, heat in zip(rows, shown, falls, relative(falls), strict=True):
             caption = f'covered: {100 * max(float(fall.max()), 0):.0f} % less at most'
-            row.append((caption, figures.overlaid(picture, heat, ZOOM)))
+            row.append((caption, figures.overlaid(picture, heat, zoom)))
     return rows

@@ -61,6 +61,13 @@ def choose(
     return batches.DeviceImages(images, labels, trained.device, normalization), index, labels[index]
 
 
+def spread(index: Index, most: int) -> Index:
+    """Choose at most so many images of a set, evenly spread: it may be sorted by class."""
+    if most >= len(index):
+        return index
+    return index[np.arange(most) * len(index) // most]
+
+
 @choices.register('test')
 def _test(trained: Trained, data: Dataset) -> Choice:
     return data.test_images, data.test_labels, np.arange(len(data.test_labels))

@@ -5,6 +5,7 @@ That gives one confusion matrix for all training images, and which labels may be
 
 import csv
 import json
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ def _suspects(folder: RunFolder, logits: Array, data: Dataset, files: list[str])
         return ['no label seems wrong']
     shown = figures.colours(np.asarray(data.train_images[found.places[: suspects.SHOWN]]))
     title = f'{folder.name}: {len(found.places)} labels that may be wrong, the most doubtful first'
-    suspects.draw(found, shown, labels, data.class_names, picture, title)
+    suspects.draw(found, shown, labels, data.class_names, files, picture, title)
     return [f'suspects   {len(found.places)} labels may be wrong: {table}  {picture}']
 
 
@@ -111,7 +112,8 @@ def _names(found: SeveralSeeds, data: Dataset) -> list[str]:
         with open(path, encoding='utf-8', errors='surrogateescape', newline='') as file:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
         if len(rows) == count + len(data.test_labels):
-            return [str(row['path']) for row in rows[:count]]
+            # In the table they are as seen from its folder; the user is where dataset/ is.
+            return [os.path.normpath(path.parent / str(row['path'])) for row in rows[:count]]
     except (OSError, KeyError, csv.Error, UnicodeError):
         pass
     return [f'train {number}' for number in range(count)]

@@ -133,7 +133,7 @@ def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
         return False
     paths = list(dict.fromkeys([found[0], found[len(found) // 2], found[-1]]))
     images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
-    index = index[:IMAGES]
+    index = image_sets.spread(index, IMAGES)
     (x, _), *_ = images.batches(index, IMAGES)
     outputs = layers.outputs(trained.net, x, paths)
     rows = []
@@ -200,6 +200,7 @@ class Mistakes(NamedTuple):
 def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
     """Find the `most` misclassified test images of whose wrong class the net is most sure."""
     logits, labels = looked_at.test_logits
+    logits = logits / looked_at.trained.temperature
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
     wrong = surest(logits, labels)

@@ -79,14 +79,15 @@ def rows(
 
 
 def score(rows: Sequence[Row]) -> str | None:
-    """Write ``7 of 10 right``, ``7 of 10 right, 2 unknown``; return None if there is no such thing.
+    """Write ``7 of 10 right, 2 unknown``, ``7 of 10 right``, or without labels ``2 of 12 unknown``.
 
-    Unknown ones do not count among the ten.
+    Unknown ones do not count among the ten. Return None if there is nothing to tell.
     """
     known = [row['right'] for row in rows if 'right' in row]
     unknown = sum(row.get('answer') == UNKNOWN for row in rows)
     parts = [f'{sum(known)} of {len(known)} right'] if known else []
-    parts += [f'{unknown} unknown'] if any('answer' in row for row in rows) else []
+    if any('answer' in row for row in rows):
+        parts.append(f'{unknown} unknown' if known else f'{unknown} of {len(rows)} unknown')
     return ', '.join(parts) or None
 
 

@@ -16,7 +16,7 @@ CLOSE = 1e-3  # of the images' largest value; rounding gives less
 
 
 def of(trained: Trained, data: Dataset) -> Dataset:
-    """Return `data` with the pictures, uint8 ``(N, 3072)``, in place of the images.
+    """Return `data` with the pictures, uint8 ``(N, C, H, W)``, in place of the images.
 
     Raw images are pictures. What `mean` did is undone. For all else the file of raw pictures beside
     the images is read.
@@ -44,15 +44,19 @@ def of(trained: Trained, data: Dataset) -> Dataset:
     if len(tests) != len(data.test_images):
         raise _other(path, trained.config.dataset)
     if fitted is not None:
-        again, images_there = fitted(tests[:SAMPLE]), data.test_images[:SAMPLE]
+        images_there = data.test_images[:SAMPLE]
+        again = fitted(tests[:SAMPLE]).reshape(images_there.shape)  # some return rows of values
         if np.abs(again - images_there).max() > CLOSE * np.abs(images_there).max():
             raise _other(path, trained.config.dataset)
     return data._replace(train_images=trains, test_images=tests)
 
 
 def beside(dataset: str) -> str:
-    """Return the path of the file of raw pictures beside a file of images."""
-    return str(pathlib.Path(dataset).with_name(store.image_file('raw')))
+    """Return the path of the raw pictures beside images; a folder of images holds raw ones."""
+    path = pathlib.Path(dataset)
+    if path.is_dir() or path.name == store.RAW_FOLDER:
+        return dataset
+    return str(path.with_name(store.image_file('raw')))
 
 
 def _rounded(images: store.Images, fitted: Mean) -> NDArray[np.uint8]:

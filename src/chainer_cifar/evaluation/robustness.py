@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from chainer_cifar import figures
 from chainer_cifar.arrays import Array
-from chainer_cifar.evaluation import inference
+from chainer_cifar.evaluation import image_sets, inference
 from chainer_cifar.evaluation.corruptions import STRENGTHS, corrupt, corruptions
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.table import aligned
 
-ZOOM = 2  # of the pictures in a sheet
-SHOWN = 3  # pictures of each corruption and strength in a sheet
+SIDE = 96  # pixels of a picture in a sheet
+SHOWN = 3  # pictures for each corruption and strength in a sheet
 
 
 class Robustness(TypedDict):
@@ -37,7 +37,7 @@ def measure(
 
     Args:
         trained: The net, and how it treats pictures.
-        pictures: uint8 ``(N, 3, H, W)``.
+        pictures: uint8 ``(N, C, H, W)``.
         labels: integers ``(N,)``.
         advance: Called with the number of pictures after each batch, `rounds` x N in all.
     """
@@ -89,15 +89,15 @@ def text(found: Robustness) -> str:
 
 
 def draw(found: Robustness, pictures: NDArray[np.uint8], title: str, path: pathlib.Path) -> None:
-    """Draw the first pictures with every corruption and strength, and the error at each.
+    """Draw some pictures with every corruption and strength, and the error at each.
 
     Args:
         found: What `measure` gave for these pictures.
-        pictures: uint8 ``(N, 3, H, W)``.
+        pictures: uint8 ``(N, C, H, W)``.
         title: Text above.
         path: The PNG file to write.
     """
-    some = pictures[:SHOWN]
+    some = pictures[image_sets.spread(np.arange(len(pictures)), SHOWN)]
     rows = []
     for name, errors in found['by_corruption'].items():
         row = [(f'{name}: none {found["clean_error"]:.1f} %', _tiled(some))]
@@ -108,4 +108,4 @@ def draw(found: Robustness, pictures: NDArray[np.uint8], title: str, path: pathl
 
 
 def _tiled(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return figures.tiled(pictures, SHOWN, ZOOM)
+    return figures.tiled(figures.resized(pictures, SIDE), SHOWN)

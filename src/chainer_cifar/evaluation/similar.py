@@ -60,12 +60,15 @@ class SimilarPictures:
     def look_through(self) -> Iterator[None]:
         """Compute what the last layer takes of each; yield after each batch, so that one can pause.
 
-        No error is raised for what is wrong with the data; see `problem`. A bar shows the progress.
+        What is wrong with the data raises no error; see `problem`. A bar shows the progress.
         """
         try:
             yield from self._look_through()
         except (UserError, OSError, MemoryError) as error:
             self.problem = str(error) or 'out of memory'
+        except Exception:
+            self.problem = "an error of ours, which the server's terminal tells"
+            raise
 
     def find(self, x: Array, count: int) -> list[Similar]:
         """Find the `count` pictures that are most similar to one, the most similar one first.
@@ -99,6 +102,8 @@ class SimilarPictures:
             )
         images, index, labels = image_sets.choose(trained, data, 'train')
         index, labels = index[:MOST], labels[:MOST]  # in an order that was drawn
+        self._pictures = _pictures(trained, data)
+        self._index, self._labels = index, labels
         with tqdm(
             total=len(index), desc='similar pictures', unit='img', leave=False, disable=None
         ) as bar:
@@ -112,8 +117,6 @@ class SimilarPictures:
                 self.done = start / len(index)
                 bar.update(len(x))
                 yield
-        self._pictures = _pictures(trained, data)
-        self._index, self._labels = index, labels
         self.ready = True
 
     def _compute(self, x: Array) -> NDArray[np.float32]:

@@ -73,6 +73,7 @@ def draw(
     pictures: NDArray[np.uint8],
     labels: Labels,
     class_names: Sequence[str],
+    names: Sequence[str],
     path: pathlib.Path,
     title: str,
 ) -> None:
@@ -83,11 +84,17 @@ def draw(
         pictures: The first `SHOWN` of `found`, uint8 ``(S, 3, H, W)``.
         labels: The given classes ``(N,)``.
         class_names: K names.
+        names: Of all N pictures.
         path: The file.
         title: Text above the pictures.
     """
     captions = [
-        (f'given: {class_names[labels[i]]}', f'rather: {class_names[other]}', f'{margin:.2f}')
+        (
+            names[i].rpartition('/')[2],
+            f'given: {class_names[labels[i]]}',
+            f'rather: {class_names[other]}',
+            f'{margin:.2f}',
+        )
         for i, other, margin in zip(found.places, found.suggested, found.margin, strict=True)
     ]
     figures.gallery(pictures, captions[: len(pictures)], path, title)

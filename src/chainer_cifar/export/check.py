@@ -19,9 +19,9 @@ class Checked(NamedTuple):
     """How far onnxruntime is from Chainer.
 
     Attributes:
-        pictures: How many were compared.
-        difference: The largest of any logit, as a share of the largest logit.
-        same: How many pictures get the same class from both.
+        pictures: How many there were in the largest batch.
+        difference: The largest of any logit in any batch, as a share of the largest logit.
+        same: How many pictures of the largest batch get the same class from both.
     """
 
     pictures: int
@@ -40,13 +40,13 @@ def against_chainer(
     Args:
         trained: The net in Chainer.
         net: The same in ONNX.
-        pictures: uint8 ``(N, 3, H, W)``, from which the batches are taken from the front.
-        batches: Sizes.
+        pictures: uint8 ``(N, C, H, W)``, from which the batches are taken from the front.
+        batches: Sizes, the largest one last.
 
     Raises:
         UserError: They differ by more than `MOST`.
     """
-    worst, compared, same = 0.0, 0, 0
+    worst, compared, same = 0.0, 0, 0  # the last two of the last batch
     for size in batches:
         some = pictures[:size]
         ours = inference.logits(trained.net, [trained.device.send(trained.input_transform(some))])
@@ -61,6 +61,6 @@ def against_chainer(
                 f'(batch of {len(some)}), more than {MOST:.0e}; nothing is written'
             )
         worst = max(worst, difference)
-        compared += len(some)
-        same += int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
+        compared = len(some)
+        same = int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum())
     return Checked(compared, worst, same)

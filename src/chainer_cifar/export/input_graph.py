@@ -15,7 +15,7 @@ from chainer_cifar.export import packages
 from chainer_cifar.export.trace import BATCH, INPUT
 from chainer_cifar.registry import Registry
 
-PICTURES = 'pictures'  # the new input, uint8 (N, 3, H, W)
+PICTURES = 'pictures'  # the new input, uint8 (N, C, H, W)
 
 
 class Builder:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from chainer_cifar.data import store
 from chainer_cifar.errors import UserError
 
 FORMAT = '1'  # a later one is refused
@@ -21,6 +22,7 @@ class Metadata(NamedTuple):
         license: What the user said of it.
         data_checksum: `Dataset.checksum` of the pictures it was trained on.
         temperature: By which logits are divided before the softmax.
+        fit: How a picture of other proportions gets the size of the input; see `picture.read`.
         checked: How the file was checked against Chainer.
         quantized: How, and what that cost; empty for a file in float32.
     """
@@ -31,6 +33,7 @@ class Metadata(NamedTuple):
     license: str
     data_checksum: str
     temperature: float
+    fit: str
     checked: dict[str, Any]
     quantized: dict[str, Any]
 
@@ -56,7 +59,7 @@ def read(properties: Mapping[str, str]) -> Metadata:
     values: dict[str, Any] = {}
     try:
         for name, kind in _TYPES.items():
-            text = properties[name]
+            text = properties[name] if name in properties else _DEFAULTS[name]
             values[name] = text if kind is str else json.loads(text)
             if not isinstance(values[name], kind):
                 raise ValueError(f'{name} is none')
@@ -65,6 +68,7 @@ def read(properties: Mapping[str, str]) -> Metadata:
         values['temperature'] = float(values['temperature'])
         if not 0 < values['temperature'] < float('inf'):
             raise ValueError('temperature is not above 0')
+        store.require_fit(values['fit'])
     except (KeyError, ValueError, RecursionError) as error:
         raise UserError(f'its metadata are damaged ({error}); export again') from None
     return Metadata(**values)
@@ -77,6 +81,8 @@ _TYPES: dict[str, Any] = {
     'license': str,
     'data_checksum': str,
     'temperature': (int, float),
+    'fit': str,
     'checked': dict,
     'quantized': dict,
 }
+_DEFAULTS = {'fit': store.CROP}  # of files that do not say it, which are of earlier versions

@@ -48,7 +48,7 @@ def quantize(model: Any, pictures: NDArray[np.uint8]) -> Any:
 
     Args:
         model: An `onnx.ModelProto`, which stays as it is.
-        pictures: uint8 ``(N, 3, H, W)``.
+        pictures: uint8 ``(N, C, H, W)``.
 
     Raises:
         UserError: onnxruntime cannot do it.

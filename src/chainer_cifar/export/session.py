@@ -7,7 +7,7 @@ other files, nor hold loops, functions or operators of other makers.
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import chainer
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from chainer_cifar import config as train_config
 from chainer_cifar.arrays import Array
+from chainer_cifar.data import store
 from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Raw
@@ -62,7 +63,7 @@ class OnnxNet(chainer.Chain):
         return chainer.Variable(self.logits(np.rint(pictures).clip(0, 255).astype(np.uint8)))
 
     def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute logits, float32 ``(N, K)``, of pictures, uint8 ``(N, 3, H, W)``."""
+        """Compute logits, float32 ``(N, K)``, of pictures, uint8 ``(N, C, H, W)``."""
         try:
             (logits,) = self.session.run([OUTPUT], {PICTURES: pictures})
         except Exception as error:
@@ -79,8 +80,8 @@ class OnnxNet(chainer.Chain):
 def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
     """Load an ONNX file of `export.py` as if it were a run.
 
-    Its pictures are raw ones: the file treats them itself. So its data are the raw pictures beside
-    the run's images.
+    Its pictures are raw ones: the file treats them itself. So its data are the run's images, if
+    these are raw, or the raw pictures beside them.
 
     Args:
         path: The file.
@@ -104,8 +105,8 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
     config = dataclasses.replace(config, **(run | dict(flags)))
     net = OnnxNet(content, str(path))
     with prefixed(f'{path}: '):
-        _check_ends(net.session, len(described.classes))
-    transform = InputTransform(Raw(), Normalization(0, 1))
+        shape = _check_ends(net.session, len(described.classes))
+    transform = InputTransform(Raw(), Normalization(0, 1, shape[0]), shape, described.fit)
     device = config.open_device()
     return Trained(
         path,
@@ -176,15 +177,21 @@ def _tensors(graph: Any) -> Iterator[Any]:
         yield tensor.indices
 
 
-def _check_ends(session: Any, classes: int) -> None:
+def _check_ends(session: Any, classes: int) -> store.Shape:
+    """Refuse other inputs and outputs than those of our files; return the shape of a picture."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if [(each.name, each.type) for each in inputs] != [(PICTURES, 'tensor(uint8)')]:
         raise UserError('takes no pictures as export.py says them; export the run again')
-    if not _is(inputs[0].shape, (3, 32, 32)):
-        raise UserError('takes pictures of another size; export the run again')
-    if len(outputs) != 1 or outputs[0].name != OUTPUT or not _is(outputs[0].shape, (classes,)):
+    shape = inputs[0].shape[1:]
+    try:
+        if not all(isinstance(length, int) for length in shape):  # a name means any
+            raise ValueError('nobody knows their size')
+        shape = store.require_shape(tuple(shape))
+    except ValueError as error:
+        raise UserError(
+            f'takes no pictures of a size of ours ({error}); export the run again'
+        ) from None
+    ends = [each.shape[1:] for each in outputs if each.name == OUTPUT]
+    if len(outputs) != 1 or ends != [[classes]]:
         raise UserError(f'does not give {classes} logits, one for each class; export the run again')
-
-
-def _is(shape: Sequence[int | str], wanted: Sequence[int]) -> bool:
-    return len(shape) == len(wanted) + 1 and list(shape[1:]) == list(wanted)
+    return shape

@@ -30,7 +30,7 @@ def trace(net: chainer.Chain, shape: Sequence[int]) -> Any:
 
     Args:
         net: The net.
-        shape: That of an image, ``(3, H, W)``.
+        shape: That of an image, ``(C, H, W)``.
 
     Returns:
         An `onnx.ModelProto` that turns `INPUT`, float32 ``(N, *shape)``, into `OUTPUT`, float32

@@ -16,8 +16,6 @@ from chainer_cifar.export.metadata import Metadata
 from chainer_cifar.export.session import OnnxNet
 from chainer_cifar.files import atomic_write
 
-SHAPE = 3, 32, 32  # of a picture
-
 
 class Exported(NamedTuple):
     """A net in ONNX, checked and not written yet.
@@ -40,10 +38,12 @@ def convert(trained: Trained) -> Exported:
         UserError: It cannot be done, the data are missing, or the two differ.
     """
     pictures = raw_pictures.of(trained, image_sets.load(trained))
-    model = trace.trace(trained.net, SHAPE)
-    input_graph.put_before(model, trained.input_transform, SHAPE)
+    shape = trained.input_transform.shape
+    model = trace.trace(trained.net, shape)
+    input_graph.put_before(model, trained.input_transform, shape)
     net = OnnxNet(model.SerializeToString(), 'the export')
-    tests = as_pictures(pictures.test_images[: max(check.BATCHES)])
+    some = image_sets.spread(np.arange(len(pictures.test_images)), max(check.BATCHES))
+    tests = _bytes(pictures.test_images[some])
     return Exported(model, check.against_chainer(trained, net, tests), pictures)
 
 
@@ -54,21 +54,16 @@ def in_int8(trained: Trained, exported: Exported) -> tuple[Any, quantize.Loss]:
         UserError: There are no such pictures, or onnxruntime cannot do it.
     """
     raw = dataclasses.replace(trained, data_checksum=exported.pictures.checksum())
-    rows, labels, index = image_sets.choices['valid'](raw, exported.pictures)
-    model = quantize.quantize(exported.model, as_pictures(rows[index[: quantize.CALIBRATE]]))
+    pictures, labels, index = image_sets.choices['valid'](raw, exported.pictures)
+    calibrate = image_sets.spread(index, quantize.CALIBRATE)
+    model = quantize.quantize(exported.model, _bytes(pictures[calibrate]))
     logits = []
     for each in (exported.model, model):
         net, size = OnnxNet(each.SerializeToString(), 'the export'), max(check.BATCHES)
         batches = (index[start : start + size] for start in range(0, len(index), size))
-        logits.append(np.concatenate([net.logits(as_pictures(rows[some])) for some in batches]))
+        logits.append(np.concatenate([net.logits(_bytes(pictures[some])) for some in batches]))
     before, after = logits
     return model, quantize.loss(before, after, labels[index])
-
-
-def as_pictures(rows: Any) -> NDArray[np.uint8]:
-    """Return rows ``(N, 3072)`` as pictures ``(N, 3, 32, 32)``."""
-    pictures: NDArray[np.uint8] = np.ascontiguousarray(rows).reshape(-1, *SHAPE)
-    return pictures
 
 
 def describe(
@@ -82,6 +77,7 @@ def describe(
         license=license,
         data_checksum=exported.pictures.checksum(),
         temperature=trained.temperature,
+        fit=trained.input_transform.fit,
         checked=exported.checked._asdict(),
         quantized=quantized,
     )
@@ -96,3 +92,8 @@ def write(path: pathlib.Path, model: Any, metadata: Metadata) -> int:
     with atomic_write(path) as file:
         file.write(content)
     return len(content)
+
+
+def _bytes(pictures: Any) -> NDArray[np.uint8]:
+    """Read pictures, of which a run's may lie on a disk, into memory."""
+    return np.ascontiguousarray(pictures, np.uint8)

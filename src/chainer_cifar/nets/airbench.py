@@ -43,11 +43,11 @@ class Whitening(chainer.Link):
     def __init__(self, channels: int = 3, ksize: int = 2) -> None:
         super().__init__()
         width = channels * ksize**2
-        filters = np.empty((2 * width, channels, ksize, ksize), np.float32)
+        filters = np.empty((2 * width, channels, ksize, ksize), chainer.get_dtype())
         _UNIFORM(filters)
         self.add_persistent('W', filters)  # no parameter: nothing is to be done with a gradient
         with self.init_scope():
-            self.b = chainer.Parameter(np.zeros(len(filters), np.float32))
+            self.b = chainer.Parameter(np.zeros(len(filters), filters.dtype))
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:
         return F.convolution_2d(x, self.W, self.b)
@@ -67,7 +67,7 @@ class Whitening(chainer.Link):
         variances, axes = np.linalg.eigh(moment)
         filters = (axes / np.sqrt(variances + self.EPS)).T[::-1]
         both = np.concatenate([filters, -filters]).reshape(self.W.shape)
-        self.W[...] = self.xp.asarray(both.astype(np.float32))
+        self.W[...] = self.xp.asarray(both.astype(self.W.dtype))
 
 
 class Dirac(chainer.initializer.Initializer):

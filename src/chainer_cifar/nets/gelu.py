@@ -70,7 +70,7 @@ class GELUGradient(function_node.FunctionNode):
 
 def _distribution(x: Array) -> Array:
     """Compute the normal distribution function of `x`, in its dtype."""
-    y: Array = special.erf(x * _ROOT_HALF)
+    y: Array = special.erf(x * _ROOT_HALF).astype(x.dtype, copy=False)  # float32 of float16
     y += 1
     y *= 0.5
     return y

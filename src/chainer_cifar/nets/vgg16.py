@@ -20,7 +20,7 @@ _CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 
 
 @register('vgg16')
 class VGG16(chainer.Chain):
-    """Simonyan and Zisserman's net D, for images of 32x32 or, upscaled, 224x224 (article 004).
+    """Simonyan and Zisserman's net D, as article 004 has it, for images of any size.
 
     Args:
         n_class: Number of classes.

@@ -2,6 +2,7 @@
 
 import chainer
 import chainer.functions as F
+import numpy as np
 
 # Added to squares, so that filters and channels of zeros give no NaN.
 _NORM_EPS = 1e-12
@@ -52,6 +53,7 @@ class WeightNormalizedConvolution2D(chainer.Link):
     def _initialize_from(self, x: chainer.Variable) -> None:
         with chainer.no_backprop_mode():
             h = self._convolve(x).array
+        h = h.astype(np.promote_types(h.dtype, np.float32), copy=False)  # not in float16
         mean = h.mean(axis=(0, 2, 3))
         scale = 1 / (h.var(axis=(0, 2, 3)) + _VARIANCE_EPS) ** 0.5
         self.g.array *= scale

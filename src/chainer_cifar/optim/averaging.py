@@ -79,7 +79,8 @@ class Average:
                     setattr(mine, name, value)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
-        self.net.serialize(serializer)
+        """Save or load it in a run's state."""
+        self.net.serialize(serializer['average'])
 
 
 def _move(array: Array, target: Array, share: float) -> None:

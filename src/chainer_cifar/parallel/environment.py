@@ -26,6 +26,12 @@ def started_processes(variables: Mapping[str, str] = os.environ) -> int:
     return 1
 
 
+def on_several_machines(variables: Mapping[str, str] = os.environ) -> bool:
+    """Say whether Open MPI's mpirun has started processes on other machines, too."""
+    names = 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_SIZE'
+    return len({variables.get(name) for name in names}) > 1
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -121,6 +122,7 @@ class _Family:
         self.lost: list[socket.socket] = []
         self.deadline: float | None = None  # for those that are left
         self.signals: list[int] = []
+        self.warned = -math.inf  # when
 
     @contextlib.contextmanager
     def handling_signals(self) -> Iterator[None]:
@@ -155,7 +157,7 @@ class _Family:
             return told[0]
         if len(self.statuses) == self.count:
             return 0
-        if self.signals and not self.pids:
+        if self.signals:
             tell(f'{prog}: interrupted')
             return 128 + self.signals[0]
         tell(f'{prog}: error: {self._what_happened()}')
@@ -167,13 +169,10 @@ class _Family:
     def _listen(self, seconds: float) -> None:
         for key, _ in self.selector.select(seconds):
             assert isinstance(key.fileobj, socket.socket)
-            if key.fileobj.family and key.fileobj not in self.pids and self._is_listener(key):
+            if key.data is None:
                 self._welcome(key.fileobj)
             else:
                 self._hear(key.fileobj)
-
-    def _is_listener(self, key: selectors.SelectorKey) -> bool:
-        return key.data is None
 
     def _welcome(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
@@ -187,13 +186,15 @@ class _Family:
             text = ''
         for line in text.splitlines():
             word, *numbers = line.split()
-            if word == 'begin':
+            if word == 'waiting':
+                self._warn(int(numbers[0]))
+            elif word == 'begin':
                 self.ranks[connection], self.pids[connection] = map(int, numbers)
                 for number in self.signals[-1:]:  # it came too early to be passed on
                     _send_signal(self.pids[connection], number)
             elif word == 'end':
                 self.statuses[connection] = int(numbers[0])
-                if int(numbers[0]):
+                if int(numbers[0]) or len(self.statuses) == self.count:
                     self.deadline = self.deadline or time.monotonic() + PATIENCE
         if not text:
             self.selector.unregister(connection)
@@ -201,6 +202,15 @@ class _Family:
             if connection not in self.statuses:
                 self.lost.append(connection)
                 self.deadline = self.deadline or time.monotonic() + PATIENCE / 2
+
+    def _warn(self, seconds: int) -> None:
+        """Say once for all of them that some are waiting."""
+        if time.monotonic() - self.warned > seconds:
+            self.warned = time.monotonic()
+            tell(
+                f'warning: waiting for a process for {seconds} seconds; is one of them stopped? '
+                f'(process ids: {", ".join(map(str, self._alive()))})'
+            )
 
     def _what_happened(self) -> str:
         again = 'continue with --resume'

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from chainer_cifar import files, randomness
 from chainer_cifar.errors import UserError
 from chainer_cifar.parallel import world
+from chainer_cifar.parallel.environment import on_several_machines
 from chainer_cifar.parallel.link import Link
 from chainer_cifar.parallel.world import Several
 
@@ -30,6 +31,10 @@ def together(started: int, on_gpus: bool) -> Iterator[None]:
     except KeyboardInterrupt as error:
         here.meet(error)
         raise
+    except SystemExit as error:  # it would end in MPI's last barrier, and the others wait elsewhere
+        crash = RuntimeError(f'sys.exit({error.code!r}) while training')
+        here.meet(crash)
+        raise crash from error
 
 
 def connect(started: int, on_gpus: bool) -> Several:
@@ -43,6 +48,10 @@ def connect(started: int, on_gpus: bool) -> Several:
         UserError: There is no MPI, or it does not find the others.
     """
     link = Link.from_environment()
+    if on_several_machines():
+        # Otherwise Open MPI may look at its sockets only each ten thousandth time that it looks for
+        # messages: in some runs a millisecond from one machine to another became five.
+        os.environ.setdefault('OMPI_MCA_mpi_event_tick_rate', '1')
     try:
         from mpi4py import MPI
 

@@ -21,6 +21,7 @@ T = TypeVar('T')
 
 RENDEZVOUS = 3.0  # seconds in which processes that fail together meet
 SLOW = 30.0  # seconds of waiting for the others after which the user is told
+STOPPED = 5.0  # seconds in which a thread that would look each second did not come to it
 LOST = 600.0  # after which it is given up
 
 
@@ -143,7 +144,7 @@ class Several(World):
             if other != found[0][0]:
                 raise UserError(
                     f'{what} of process {rank} (on {name}) differs from that of process 0 '
-                    f'(on {found[0][1]}); give all the same file'
+                    f'(on {found[0][1]}); it must be the same for all'
                 )
 
     def meet(self, error: BaseException) -> BaseException:
@@ -203,18 +204,27 @@ class Several(World):
             threading.Thread(target=self._wait_for_link, daemon=True).start()
         told = False
         while True:
+            before = time.monotonic()
             time.sleep(1)
+            if time.monotonic() - before > STOPPED:
+                self._comm.wait_anew()  # it was this process that did not run
             if not self._link and os.getppid() != parent:
                 self._give_up('mpirun or srun has ended')
             waiting = self._comm.seconds_waiting()
             if waiting > LOST:
                 self._give_up(f'another process did not answer for {LOST:.0f} seconds')
-            if waiting > SLOW and self.first and not told:
-                tell(
-                    f'warning: waiting for another process for {SLOW:.0f} seconds; '
-                    f'is one of them stopped?'
-                )
+            if waiting > SLOW and not told:
+                self._warn()
             told = waiting > SLOW
+
+    def _warn(self) -> None:
+        if self._link:
+            self._link.send(f'waiting {SLOW:.0f}')  # who started us knows if others wait, too
+        elif self.first:
+            tell(
+                f'warning: waiting for another process for {SLOW:.0f} seconds; is one of them '
+                f'stopped?'
+            )
 
     def _wait_for_link(self) -> None:
         assert self._link
@@ -239,6 +249,11 @@ class Watched:
     def seconds_waiting(self) -> float:
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
+
+    def wait_anew(self) -> None:
+        """Count from now, if it is waiting."""
+        if self._since is not None:
+            self._since = time.monotonic()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._comm, name)

@@ -86,8 +86,8 @@ def damaged(path: pathlib.Path, error: Exception) -> UserError:
     )
 
 
-def open_study(path: pathlib.Path) -> Any:
-    """Open the study of a journal, or begin one in a journal without.
+def open_study(path: pathlib.Path, begin: bool = True) -> Any:
+    """Open the study of a journal; None if it holds none, and nobody shall `begin` one.
 
     Raises:
         UserError: The journal is damaged.
@@ -97,9 +97,11 @@ def open_study(path: pathlib.Path) -> Any:
         _require_whole(path)
     try:
         storage = package.storages.JournalStorage(Journal(path))
-        return package.create_study(
-            storage=storage, study_name=STUDY, direction='minimize', load_if_exists=True
-        )
+        if STUDY in package.get_all_study_names(storage):
+            return package.load_study(study_name=STUDY, storage=storage)
+        if not begin:
+            return None
+        return package.create_study(study_name=STUDY, storage=storage, direction='minimize')
     except _UNREADABLE as error:
         raise damaged(path, error) from None
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import claim, journal, results, space
@@ -36,7 +36,6 @@ from chainer_cifar.streams import tell
 from chainer_cifar.training import run
 from chainer_cifar.training.divergence import Diverged
 from chainer_cifar.training.log import Row
-from chainer_cifar.training.snapshot import Interrupted
 
 VERSION = 1  # of what the journal holds beside Optuna's own
 
@@ -150,7 +149,7 @@ class Search:
             self.report()
             if reason and failed_before:
                 raise UserError(f'trial {mine.number}: {reason}')
-            failed_before = bool(reason)
+            failed_before = failed_before if reason is None else bool(reason)
 
     def report(self, last: bool = False) -> results.Found:
         """Write the tables of the search as it is now, and the picture if it is time for it."""
@@ -227,8 +226,8 @@ class Search:
                 seed=int(state[0]), multivariate=True, group=True, constant_liar=True
             )
 
-    def _train(self, mine: '_Mine') -> str:
-        """Train a trial to its end; return why it failed, or nothing."""
+    def _train(self, mine: '_Mine') -> str | None:
+        """Train a trial to its end; return why it failed, or ''; None if there was no need to."""
         number, trial = mine.number, mine.trial
         values = self._suggest(trial)
         folder = self.folder.of_trial(number)
@@ -240,7 +239,7 @@ class Search:
             if twin := self._twin(trial, values):
                 self._repeat(trial, twin)
                 print(f'trial {number}  has the flags of trial {twin.number + 1}, so its error')
-                return ''
+                return None
             row = self._train_run(trial, folder, values)
         except Stopped:
             self.study.tell(trial, state=_state('PRUNED'))
@@ -426,9 +425,10 @@ def read_settings(folder: RunFolder) -> dict[str, Any]:
     """
     if not folder.journal.exists():
         return {}
-    attributes: dict[str, Any] = journal.open_study(folder.journal).user_attrs
-    if 'version' not in attributes:
+    study = journal.open_study(folder.journal, begin=False)
+    if study is None or 'version' not in study.user_attrs:
         return {}
+    attributes: dict[str, Any] = study.user_attrs
     _check(folder, attributes)
     return attributes
 

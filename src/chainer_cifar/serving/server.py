@@ -1,6 +1,7 @@
 """Listen on an address until a signal comes."""
 
 import errno
+import logging
 import signal
 import socket
 from types import FrameType
@@ -78,8 +79,11 @@ def run(app: Starlette, listening: socket.socket) -> None:
     """
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        # On a signal the server stops in good order, and then raises it again.
-        configured(app).run(sockets=[listening])
+        # On a signal the server stops in good order, and then raises it again. It calls what it has
+        # to leave undone an error.
+        server = configured(app)
+        logging.getLogger('uvicorn.error').addFilter(lambda record: not server.should_exit)
+        server.run(sockets=[listening])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -29,6 +29,7 @@ class Worker:
         self._device = device
         self._pastime: Iterator[object] | None = pastime
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._ended = False
         self._thread = threading.Thread(target=self._work, name='worker', daemon=True)
         self._thread.start()
 
@@ -44,8 +45,8 @@ class Worker:
         return future
 
     def stop(self, seconds: float) -> None:
-        """Let it end after the jobs that it has; wait so long for it."""
-        self._pastime = None
+        """Let it end after the job that it does; wait so long for it."""
+        self._ended = True
         self._jobs.put(None)
         self._thread.join(seconds)
 
@@ -57,7 +58,7 @@ class Worker:
             except queue.Empty:
                 self._pass_time()
                 continue
-            if job is None:
+            if job is None or self._ended:
                 return
             _do(*job)
 

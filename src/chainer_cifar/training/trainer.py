@@ -8,6 +8,7 @@ Whatever changes with time is a pure function of it: the learning rate is one of
 random number one of (seed, iteration). So any snapshot continues bit for bit.
 """
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -24,8 +25,8 @@ from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.device import synchronize
 from chainer_cifar.errors import prefixed
 from chainer_cifar.evaluation.metrics import loss_and_errors
-from chainer_cifar.optim import averaging, groups, optimizers, schedules
-from chainer_cifar.optim.losses import accuracy, balancing_weights, smoothed_cross_entropy
+from chainer_cifar.optim import averaging, groups, mixed, optimizers, schedules
+from chainer_cifar.optim.losses import Loss, accuracy, balancing_weights, smoothed_cross_entropy
 from chainer_cifar.parallel import normalization as parallel_normalization
 from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
@@ -70,7 +71,8 @@ def create(
     """
     with prefixed('--augment '):
         augmentation = augment.create(config.augment, config.seed, data.n_class, black, data.shape)
-    net, split, iterator = initial.draw(config, data, device)
+    with mixed.creating_nets(config.precision):
+        net, split, iterator = initial.draw(config, data, device)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
     part = world.current.part(config.batch_size)
@@ -78,20 +80,30 @@ def create(
     if config.balance == 'loss':
         class_weights = balancing_weights(data.train_labels[split.train], data.n_class)
         class_weights = device.send(class_weights)
-    loss = smoothed_cross_entropy(config.label_smoothing, class_weights)
-    model = L.Classifier(net, loss, accuracy)
+    functions: tuple[Loss, Loss] = (
+        smoothed_cross_entropy(config.label_smoothing, class_weights),
+        accuracy,
+    )
+    if config.precision == 'mixed16':
+        functions = mixed.in_float32(functions[0]), mixed.in_float32(functions[1])
+    model = L.Classifier(net, *functions)
     model.to_device(device)
     if hasattr(net, 'prepare'):
         net.prepare(normalization(train.xp, train.take(split.train[:PREPARE])[0]))
-    average = averaging.create(config.average, net)
+    masters = mixed.Masters(net) if config.precision == 'mixed16' else None
+    average = masters or averaging.create(config.average, net)
     optimizer, rates = optimizers.create(config, model)
+    if masters:
+        masters.follow(optimizer)
     if config.sync_bn:
         parallel_normalization.synchronize(net)
     log = Log()
     updater = Updater(
         iterator,
         parallel.join(optimizer),
-        converter=train.augmenting_converter(augmentation, part),
+        converter=train.augmenting_converter(
+            augmentation, part, np.float16 if masters else np.float32
+        ),
         device=device,
         config=config,
         rates=rates,
@@ -107,8 +119,11 @@ def create(
         del evaluated['valid']
 
     folder = RunFolder(config.prefix)
+    first = world.current.first
     trainer = chainer.training.Trainer(
-        updater, lambda trainer: is_over(config, updater, log), out=folder.results
+        updater,
+        lambda trainer: is_over(config, updater, log),
+        out=folder.results if first else pathlib.Path(),  # Chainer makes it, on other machines, too
     )
     # Evaluate this net, and keep its weights as the result.
     judged = average.net if average else net
@@ -117,12 +132,12 @@ def create(
     trainer.extend(FailOnNonNumber(net))
     trainer.extend(Evaluate(judged, evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
     trainer.extend(log)
-    if world.current.first:
+    if first:
         best = BestWeights(log, judged, folder, config.save_iter)
         trainer.extend(best, trigger=(1, 'epoch'))
         trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
     trainer.extend(progress)
-    if config.tensorboard and world.current.first:
+    if config.tensorboard and first:
         board = TensorBoard(config, judged, log, progress)
         # A trigger that leaves nothing in the snapshot.
         trainer.extend(board, trigger=lambda trainer: trainer.updater.is_new_epoch)
@@ -203,7 +218,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
             part = [array[start : start + size] for array in inputs]
             share = len(part[0]) / n
             loss = model(*part) * share
-            loss.backward()
+            loss.backward(loss_scale=optimizer._loss_scale)
             sums['loss'] += loss.array
             sums['accuracy'] += model.accuracy.array * share
         chainer.report(sums, model)
@@ -213,7 +228,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         super().serialize(serializer)
         if self.average:
-            self.average.serialize(serializer['average'])
+            self.average.serialize(serializer)
 
 
 class Evaluate(extension.Extension):

@@ -1,0 +1,65 @@
+"""Call a function for many pictures on several threads; Pillow's decoders let others run."""
+
+import collections
+import concurrent.futures
+import os
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from chainer_cifar import streams
+
+T = TypeVar('T')
+R = TypeVar('R')
+
+
+def results(
+    function: Callable[[T], R],
+    arguments: Sequence[T],
+    what: str,
+    jobs: int | None = None,
+    ahead: int | None = None,
+    leave: bool = False,
+) -> Generator[R, None, None]:
+    """Yield what a function returns for each argument, in their order, with a bar of progress.
+
+    Until the last one, warnings and what C libraries write to standard error are dropped. Who may
+    stop before it closes the generator (`contextlib.closing`), which ends the threads.
+
+    Args:
+        function: What to call. It raises what ends all.
+        arguments: For what.
+        what: A word for the bar.
+        jobs: How many at a time; None: as many as there are CPUs.
+        ahead: How many results may wait to be taken, at most; None: any number.
+        leave: Whether the bar stays.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count())
+    waiting: collections.deque[concurrent.futures.Future[R]] = collections.deque()
+    # Neither Python's filters of warnings nor a silenced stream are made for threads, so they are
+    # set up for all of them.
+    with (
+        streams.silence() as console,
+        warnings.catch_warnings(),
+        tqdm(
+            total=len(arguments),
+            desc=what,
+            unit='img',
+            leave=leave,
+            **streams.for_bars(console),
+        ) as bar,
+    ):
+        warnings.simplefilter('ignore')  # Pillow's, about odd files
+        try:
+            for argument in arguments:
+                waiting.append(pool.submit(function, argument))
+                if ahead is not None and len(waiting) > ahead:
+                    yield waiting.popleft().result()
+                    bar.update()
+            while waiting:
+                yield waiting.popleft().result()
+                bar.update()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -464,9 +464,9 @@ TABLES = {
     'settings': settings_table,
     'airbench': airbench_table,
     'profile': profile_table,
-    'survives': survives_table,
     'network': network_table,
     'onnx': onnx_table,
+    'survives': survives_table,
 }
 
 

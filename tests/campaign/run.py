@@ -80,7 +80,7 @@ def facts(seed: int) -> dict[str, object]:
     return {
         'seed': seed,
         'git': described['git'],
-        'machine': f'{described["device"]["name"]}, {platform.system()} {platform.release()}',
+        'machine': f'{described["device"]["name"]}, {platform.system()}',
         'versions': {**described['versions'], **readers},
     }
 

@@ -79,6 +79,16 @@ def test_a_leak(refused, tmp_path):
     assert '1 pictures are in training and in the test' in error and '--leaks' in error
 
 
+def test_a_folder_that_a_killed_fit_made_is_no_other_data(tmp_path):
+    folder = tmp_path / 'dataset/own'
+    assert not fit._holds_something(folder)
+    folder.mkdir(parents=True)
+    (folder / '.fit.json.abc.tmp').touch()
+    assert not fit._holds_something(folder)
+    (folder / 'label.pkl').touch()
+    assert fit._holds_something(folder) and fit._holds_something(folder / 'label.pkl')
+
+
 def test_a_class_of_the_test_part_alone(refused, tmp_path):
     for part, names in (('train', 'ab'), ('test', 'abc')):
         for name in names:

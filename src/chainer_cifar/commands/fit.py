@@ -78,7 +78,7 @@ def _refuse_other(
     folder: pathlib.Path, settings: Mapping[str, Any], given: argparse.Namespace
 ) -> None:
     path = folder / _fit_note.NAME
-    if given.overwrite and (path.exists() or not folder.exists()):
+    if given.overwrite and (path.exists() or not _holds_something(folder)):
         return
     advice = 'give the same flags, another --name, or --overwrite to start again'
     if path.exists():
@@ -93,8 +93,15 @@ def _refuse_other(
             count = len(history.read_several(folds).seeds)
             if count != given.folds:
                 raise UserError(f'--folds {given.folds}: {folds.results} has {count}; {advice}')
-    elif (occupied := RunFolder(given.name).occupied()) or folder.exists():
+    elif (occupied := RunFolder(given.name).occupied()) or _holds_something(folder):
         raise UserError(f'{occupied or folder}: is there already, and not from fit; give --name')
+
+
+def _holds_something(folder: pathlib.Path) -> bool:
+    """Is there more than what a process leaves that was killed before it wrote anything?"""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(not path.name.startswith('.') for path in folder.iterdir())
 
 
 class _Chosen(NamedTuple):

@@ -1,7 +1,9 @@
 """Odd inputs: what watches their readers notices, and what is not changed is read."""
 
+import concurrent.futures
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import pathlib
 import pickle
@@ -109,9 +111,19 @@ def test_the_watch_lets_pass_what_is_right(small):
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
+def fresh():
+    """A process that has not computed: a fork of this one, which may have, could hang."""
+    context = multiprocessing.get_context('spawn')
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        yield pool
+
+
+@pytest.fixture(scope='module')
+def whole(fresh, tmp_path_factory):
     """The world, shared with test_parts.py."""
-    return world.obtain(tmp_path_factory.getbasetemp() / 'world')
+    folder = tmp_path_factory.getbasetemp() / 'world'
+    fresh.submit(world.obtain, folder).result()
+    return world.obtain(folder)  # imports what its commands need
 
 
 READERS = {**json_files.READERS, **npz_files.READERS, **pickle_files.READERS, **csv_files.READERS}
@@ -119,11 +131,15 @@ FIRST = {lines[0] for lines in READERS.values()} - {('torch',)} - {json_files.FI
 
 
 @pytest.mark.parametrize('argv', sorted(FIRST), ids=' '.join)
-def test_what_is_not_changed_is_read(whole, tmp_path, argv):
+def test_what_is_not_changed_is_read(fresh, whole, tmp_path, argv):
     """Or all would be refused, whatever is done to it."""
     (tmp_path / 'case').mkdir()
-    done = hold(lambda rng: Trial('nothing', argv), random.Random(0), whole, tmp_path / 'case')
+    done = fresh.submit(hold_unchanged, argv, whole, tmp_path / 'case').result()
     assert done.status == 0, done.err
+
+
+def hold_unchanged(argv, world, folder):
+    return hold(lambda rng: Trial('nothing', argv), random.Random(0), world, folder)
 
 
 @pytest.mark.parametrize('kind', FORMATS)

@@ -163,6 +163,8 @@ def test_a_bomb_and_a_damaged_tiff_are_passed_over(pictures, command):
 def test_ctrl_c_leaves_nothing_behind(pictures, tmp_path):
     code = (
         'import sys, os, signal\n'
+        # A job that a shell runs in the background ignores it.
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
         'from chainer_cifar import cli\n'
         'from chainer_cifar.data import picture\n'
         'real = picture.read\n'

@@ -33,6 +33,7 @@ from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
 SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
+PROCESSES = ROOT / 'benchmarks' / 'parallel.json'  # of `parallel.py --json`
 NETWORK = ROOT / 'benchmarks' / 'network.json'  # of `network.py --json`
 ONNX = 'onnx_int8.json'  # of `onnx_int8.py --json`, likewise
 CURVES = ROOT / 'docs' / 'images' / 'curves.png'  # of the runs of the experiments
@@ -330,6 +331,24 @@ def profile_table():
         )
 
 
+def processes_table():
+    """Two processes against one with two threads, and what the model makes of more."""
+    yield (
+        *('net', 'images/s, of those of one process', 'rounds', 'communication'),
+        *(f'efficiency of {count} processes, on paper' for count in parallel.SCALES),
+    )
+    measured = json.loads(PROCESSES.read_text(encoding='utf-8'))
+    for net, row in measured['speed'].items():
+        ratios = sorted(each['1x2']['seconds'] / each['2x1']['seconds'] for each in row['rounds'])
+        yield (
+            net,
+            f'{row["ratio"]:.2f}',
+            f'{len(ratios)}, from {ratios[0]:.2f} to {ratios[-1]:.2f}',
+            f'{row["share_of_communication"]:.0%} of a step',
+            *(f'{each["efficiency"]:.0%}' for each in measured['scaling'][net].values()),
+        )
+
+
 def network_table():
     """Messages between machines: measured, and what the model says of the network as it was set."""
     yield (
@@ -464,6 +483,7 @@ TABLES = {
     'settings': settings_table,
     'airbench': airbench_table,
     'profile': profile_table,
+    'processes': processes_table,
     'network': network_table,
     'onnx': onnx_table,
     'survives': survives_table,

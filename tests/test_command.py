@@ -23,6 +23,18 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+def run(program):
+    """Run Python in a process that Ctrl-C reaches, though it may be a job in the background."""
+    return subprocess.run(
+        [sys.executable, '-c', program],
+        env={**environment(), 'PYTHONPATH': str(SCRIPT.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+
+
 @pytest.mark.parametrize(
     ('entry', 'module'),
     [
@@ -40,14 +52,7 @@ def test_ctrl_c_while_it_imports(entry, module):
         program += f'runpy.run_path({str(SCRIPT)!r}, run_name="__main__")'
     else:
         program += f'sys.argv = ["chainer-cifar", "train", "--list_models"]\n{CONSOLE}'
-    done = subprocess.run(
-        [sys.executable, '-c', program],
-        env={**environment(), 'PYTHONPATH': str(SCRIPT.parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    done = run(program)
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, '', '')
 
 
@@ -62,14 +67,7 @@ def test_a_command_is_interrupted_by_an_exception_and_ends_at_once_after_it():
         "print(cli.run('some', [], 'some.py'), flush=True)\n"
         'os.kill(os.getpid(), signal.SIGINT)\n'
     )
-    done = subprocess.run(
-        [sys.executable, '-c', program],
-        env={**environment(), 'PYTHONPATH': str(SCRIPT.parent)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    done = run(program)
     assert (done.returncode, done.stdout) == (-signal.SIGINT, '130\n')
     assert done.stderr == 'some.py: interrupted\n'
 

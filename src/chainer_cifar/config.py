@@ -7,7 +7,6 @@ Precedence: default < recipe < command line.
 import dataclasses
 import json
 import os
-import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.files import leads_out
 from chainer_cifar.optim import averaging, groups, mixed, optimizers, schedules
 from chainer_cifar.recipes import recipes
 from chainer_cifar.registry import nearest
@@ -317,8 +317,7 @@ class TrainConfig:
             )
         if not self.prefix:
             object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
-        path = pathlib.PurePath(self.prefix)
-        if path.is_absolute() or '..' in path.parts:
+        if leads_out(self.prefix):
             raise UserError(
                 f'--prefix {self.prefix}: must be a name under results/, not a path out'
             )

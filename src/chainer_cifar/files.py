@@ -72,6 +72,12 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
         sync(path.parent)
 
 
+def leads_out(name: str) -> bool:
+    """Tell whether a name of a file or folder below ours may lead out: absolute, or with ``..``."""
+    path = pathlib.PurePath(name)
+    return path.is_absolute() or '..' in path.parts
+
+
 def make_folder(path: Path) -> list[pathlib.Path]:
     """Make a folder that is missing, and its missing parents; return them, innermost first."""
     path = pathlib.Path(path)

@@ -25,7 +25,7 @@ from chainer_cifar import json_file
 from chainer_cifar.config import FORMAT
 from chainer_cifar.data.store import CIFAR_SHAPE, Shape, require_shape
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write
+from chainer_cifar.files import atomic_write, leads_out
 from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
@@ -276,6 +276,16 @@ def find(name: str | os.PathLike[str]) -> RunFolder:
         if folder.config.is_file() or folder.seeds.is_file():
             return folder
     raise UserError(f'{name}: there is no such run under {RESULTS}/{nearest(str(name), names())}')
+
+
+def require_name(name: str) -> None:
+    """Raise UserError unless `name` can be that of a run.
+
+    Raises:
+        UserError: It is empty or leads out of results/.
+    """
+    if leads_out(name) or not pathlib.PurePath(name).parts:
+        raise UserError(f'{name}: must be a name, not a path out')
 
 
 def names() -> list[str]:

@@ -409,9 +409,8 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
         raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
     given.name = given.name or _default_name(given.pictures)
-    path = pathlib.PurePath(given.name)
-    if path.is_absolute() or '..' in path.parts or not path.parts:
-        raise UserError(f'--name {given.name}: must be a name, not a path out')
+    with prefixed('--name '):
+        runs.require_name(given.name)
     if not 0 < given.minutes < float('inf'):
         raise UserError(f'--minutes {given.minutes}: must be a number above 0')
     # A size of 0 is chosen later.

@@ -3,13 +3,13 @@
 import argparse
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chainer_cifar import runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, TrainConfig
-from chainer_cifar.errors import Interrupted, UserError
+from chainer_cifar.errors import Interrupted, UserError, prefixed
 from chainer_cifar.registry import nearest
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import journal, results, space, trials
@@ -24,9 +24,8 @@ _OWN = ('name', 'trials', 'halving', 'keep', 'overwrite')
 
 def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
-    path = pathlib.PurePath(given.name)
-    if path.is_absolute() or '..' in path.parts or not path.parts:
-        raise UserError(f'--name {given.name}: must be a name, not a path out')
+    with prefixed('--name '):
+        runs.require_name(given.name)
     for name in ('trials', 'halving'):
         number = getattr(given, name)
         if number is not None and not 1 <= number <= MOST:

@@ -94,8 +94,7 @@ def outputs(net: chainer.Chain, x: Array, paths: Sequence[str]) -> list[NDArray[
         Their outputs, on the host.
     """
     keep = _Keep({id(link): path.lstrip('/') for path, link in net.namedlinks()}, paths)
-    with keep, chainer.using_config('train', False), chainer.no_backprop_mode():
-        net(x)
+    _test(net, x, keep)
     return [keep.outputs[path] for path in paths]
 
 
@@ -111,9 +110,13 @@ def inputs(net: chainer.Chain, x: Array, path: str) -> NDArray[np.float32]:
         Its input, on the host.
     """
     keep = _KeepInput(dict(net.namedlinks())[f'/{path}'])
-    with keep, chainer.using_config('train', False), chainer.no_backprop_mode():
-        net(x)
+    _test(net, x, keep)
     return keep.input
+
+
+def _test(net: chainer.Chain, x: Array, hook: chainer.LinkHook) -> None:
+    with hook, chainer.using_config('train', False), chainer.no_backprop_mode():
+        net(x)
 
 
 def collapse(layers: Sequence[Layer], chains: Sequence[Layer], depth: int) -> list[Layer]:

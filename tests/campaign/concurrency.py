@@ -23,7 +23,7 @@ class Concurrency(Part):
         **{
             name: f'the same {name}, up to {MOST} times at once'
             for name in JOBS
-            if 'processes' not in name
+            if name not in ('train --processes', 'search --halving')
         },
         SECOND_RESUME: 'an interrupted run, resumed by two at once',
     }

@@ -26,6 +26,10 @@ _RICH = (
     '--augment shift(0.1)|mirror|cutout(8) --lr_shape plateau(0.5,1)|decay(1e-3) -b 32 '
     '-d dataset/image.pkl -l dataset/label.pkl -p run --iter 4 --save_iter 2'
 )
+_SEARCHED = (
+    '-m residual --res_depth 1 -b 32 -d dataset/image.pkl -l dataset/label.pkl --name run '
+    '--lr 1e-3..1e-1 --augment mirror;crop --iter 3 --trials 4'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +84,9 @@ JOBS = {
     ),
     # So little time that the number of epochs is always the least.
     'fit': _job('fit own --minutes 0.0001 --size 16 --name own --init none', 'own'),
+    'search': _job(f'search {_SEARCHED} --halving 1', 'dataset'),
+    # Which trials are stopped depends on which were done before.
+    'search --halving': _job(f'search {_SEARCHED} --halving 2', 'dataset'),
     'export': _job('export run --onnx out/run.onnx', 'dataset', 'models', 'results'),
 }
 

@@ -13,6 +13,7 @@ from PIL import Image
 import runs
 from campaign.part import Broke
 from chainer_cifar.data import pickles
+from chainer_cifar.search import journal
 
 WRITTEN = ('dataset', 'models', 'results', 'out')  # the folders that commands write
 # The revision and the path of the program, too, are none of the result.
@@ -50,6 +51,8 @@ def _read(path: pathlib.Path) -> Any:
         return {name: (str(array.dtype), array.tobytes()) for name, array in arrays.items()}
     if path.suffix == '.json':
         return without_times(json.loads(path.read_text(encoding='utf-8')))
+    if path.suffix == '.jsonl':
+        return _trials(path)
     if path.suffix == '.html':
         return path.read_text(encoding='utf-8').count('<')
     if path.suffix == '.txt':
@@ -58,6 +61,15 @@ def _read(path: pathlib.Path) -> Any:
         lines = re.sub(r'[\d.,]+ images/s|( +[\d.]+( ± [\d.]+)?)$', '', text, flags=re.MULTILINE)
         return [line.split() for line in lines.splitlines()]  # columns are as wide as the times
     return path.read_bytes()
+
+
+def _trials(path: pathlib.Path) -> Any:
+    """The trials of a search's journal; its lines also tell who wrote them, and when."""
+    study = journal.open_study(path, begin=False)
+    return [
+        (trial.state.name, trial.params, trial.values, trial.intermediate_values)
+        for trial in study.get_trials()
+    ]
 
 
 def without_times(value: Any) -> Any:

@@ -1,6 +1,5 @@
 """``train.py`` in several processes, as a user runs it."""
 
-import importlib.util
 import json
 import os
 import pathlib
@@ -14,27 +13,13 @@ import numpy as np
 import pytest
 
 import runs
-from chainer_cifar.errors import UserError
+import several
 from chainer_cifar.parallel.launch import find_mpirun
 
-
-def missing():
-    """Why these tests cannot run here; empty if they can."""
-    try:
-        find_mpirun()
-    except UserError:
-        return "no mpirun: pip install '.[mpi]'"
-    return '' if importlib.util.find_spec('mpi4py') else "no mpi4py: pip install '.[mpi]'"
-
-
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+pytestmark = several.needs_mpi
 
 FLAGS = ['-m', 'residual', '--res_depth', '1', '-b', '12', '--lr', '0.01', '--sync_bn', '-p', 'run']
 ROOT = ['--allow-run-as-root'] if os.geteuid() == 0 else []
-
-
-def environment(**more):
-    return {**runs.environment(), 'OMP_NUM_THREADS': '1', **more}
 
 
 def command(*arguments):
@@ -45,7 +30,7 @@ def train(folder, *arguments, **more):
     return subprocess.run(
         command(*arguments),
         cwd=folder,
-        env=environment(**more),
+        env=several.environment(**more),
         capture_output=True,
         text=True,
         timeout=170,
@@ -90,7 +75,7 @@ class Running:
             self.popen = subprocess.Popen(
                 command('--iter', 4000, '--processes', 2, *arguments),
                 cwd=folder,
-                env=environment(),
+                env=several.environment(),
                 stdout=out,
                 stderr=err,
             )
@@ -210,7 +195,7 @@ def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
         done = subprocess.run(
             [*mpirun, *own, '--overwrite', ':', *own, '--overwrite', *more],
             cwd=folder,
-            env=environment(),
+            env=several.environment(),
             capture_output=True,
             text=True,
             timeout=100,

@@ -14,18 +14,21 @@ from chainermn.communicators.mpi_communicator_base import MpiCommunicatorBase
 from mpi4py import MPI
 
 from chainer_cifar.arrays import Array
+from chainer_cifar.parallel import shared_memory
 
 
 class FusedCommunicator(MpiCommunicatorBase):
-    """Average all gradients of a net in one message, in host memory.
+    """Average all gradients of a net together, in host memory.
 
-    With them go the running statistics of batch normalization (`statistics`): so all processes hold
-    the same net after every step, and the first one's snapshot is everybody's.
+    Processes on one machine share memory for it; others send one message. With the gradients go the
+    running statistics of batch normalization (`statistics`): so all processes hold the same net
+    after every step, and the first one's snapshot is everybody's.
     """
 
     def __init__(self, mpi_comm: Any) -> None:
         super().__init__(mpi_comm)
         self._buffer = np.empty(0, np.float32)
+        self._shared = shared_memory.connect(mpi_comm, lambda: self.mpi_comm.Barrier())
 
     def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:
         """Set each gradient of `model`, float32, to its mean over the processes.
@@ -41,20 +44,28 @@ class FusedCommunicator(MpiCommunicatorBase):
         self.mean_in_place([param.grad for param in params] + statistics(model))
 
     def mean_in_place(self, arrays: Iterable[Array]) -> None:
-        """Set some float32 arrays to their means over the processes."""
+        """Set some float32 arrays to their means over the processes; the same bits in all."""
         arrays = list(arrays)
-        size = sum(array.size for array in arrays)
+        vectors = [np.ravel(array) for array in arrays]  # copies of what is not C-contiguous
+        if self._shared:
+            self._shared.mean_in_place(vectors)
+        else:
+            self._mean_by_message(vectors)
+        for array, vector in zip(arrays, vectors, strict=True):
+            if not array.flags.c_contiguous:
+                array[...] = vector.reshape(array.shape)
+
+    def _mean_by_message(self, vectors: list[Array]) -> None:
+        size = sum(vector.size for vector in vectors)
         if self._buffer.size < size:
             self._buffer = np.empty(size, np.float32)
-        whole, start, views = self._buffer[:size], 0, []
-        for array in arrays:
-            views.append(whole[start : start + array.size].reshape(array.shape))
-            start += array.size
-            np.copyto(views[-1], array)
+        whole = np.concatenate(vectors, out=self._buffer[:size])
         self.mpi_comm.Allreduce(MPI.IN_PLACE, whole)
         whole *= np.float32(1 / self.size)
-        for array, view in zip(arrays, views, strict=True):
-            np.copyto(array, view)
+        start = 0
+        for vector in vectors:
+            np.copyto(vector, whole[start : start + vector.size])
+            start += vector.size
 
 
 def statistics(model: chainer.Link) -> list[Array]:

@@ -52,6 +52,8 @@ def connect(started: int, on_gpus: bool) -> Several:
         # Otherwise Open MPI may look at its sockets only each ten thousandth time that it looks for
         # messages: in some runs a millisecond from one machine to another became five.
         os.environ.setdefault('OMPI_MCA_mpi_event_tick_rate', '1')
+    # Before PyPI's Open MPI takes another part for memory that is shared, it complains of this one.
+    os.environ.setdefault('OMPI_MCA_osc', '^ucx')
     try:
         from mpi4py import MPI
 

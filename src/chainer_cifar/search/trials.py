@@ -215,12 +215,14 @@ class Search:
         trial.set_user_attr('reason', reason)
         self.study.tell(known.number, state=_state('FAIL'))
 
-    def _choose_sampler(self, number: int) -> None:
-        """Let what is drawn for a trial be a function of the seed and its number.
+    def _choose_sampler(self, number: int, place: int = 0) -> None:
+        """Let what is drawn for a flag be a function of the seed, the trial and the flag's place.
 
-        Otherwise two processes with the same seed would draw the same trials.
+        Otherwise two processes with the same seed would draw the same trials, and one that takes a
+        trial over in the middle of it would draw other flags than the one that began.
         """
-        state = np.random.SeedSequence((self.settings.config.seed, number)).generate_state(1)
+        seed = self.settings.config.seed, number, place
+        state = np.random.SeedSequence(seed).generate_state(1)
         with _quiet():
             self.study.sampler = journal.optuna().samplers.TPESampler(
                 seed=int(state[0]), multivariate=True, group=True, constant_liar=True
@@ -280,9 +282,10 @@ class Search:
         """Choose the flags of a trial; what was chosen before stays."""
         values: dict[str, Value] = {}
         with _quiet():
-            for name, item in self.settings.space.searched.items():
+            for place, (name, item) in enumerate(self.settings.space.searched.items(), 1):
                 if not self.settings.space.has_meaning(name, values):
                     continue
+                self._choose_sampler(trial.number, place)
                 if isinstance(item, Range):
                     whole = isinstance(item.low, int)
                     suggest = trial.suggest_int if whole else trial.suggest_float

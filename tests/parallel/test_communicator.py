@@ -1,0 +1,45 @@
+"""The mean of arrays over processes that MPI connects."""
+
+import pytest
+
+import several
+
+pytestmark = several.needs_mpi
+
+PROGRAM = """
+import numpy as np
+from chainer_cifar.parallel import session, shared_memory
+
+SHAPES = [(7,), (3, 50), (), (2, 0), (40, 2, 3, 3), (5, 4), (100,), (60,)]
+
+
+def draw(seed):
+    rng = np.random.RandomState(seed)
+    arrays = [np.asarray(rng.randn(*shape), np.float32) for shape in SHAPES]
+    arrays[5] = np.asfortranarray(arrays[5])
+    return arrays
+
+
+shared_memory.CHUNK = 100
+if not SHARED:
+    shared_memory.connect = lambda comm, barrier: None
+here = session.connect(COUNT, False)
+assert (here.communicator._shared is not None) == SHARED
+for step in range(3):
+    seeds = [10 * step + rank for rank in range(COUNT)]
+    arrays = draw(seeds[here.rank])
+    here.communicator.mean_in_place(iter(arrays))
+    for array, *parts in zip(arrays, *map(draw, seeds), strict=True):
+        expected = np.mean(parts, axis=0, dtype=np.float64)
+        np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-6)
+    in_all = here.communicator.mpi_comm.allgather([array.tobytes() for array in arrays])
+    assert all(found == in_all[0] for found in in_all)
+print('held', flush=True)
+"""
+
+
+@pytest.mark.parametrize('shared', [True, False])
+def test_the_mean_is_that_of_all_and_the_same_bits_in_all(shared):
+    done = several.run(3, f'COUNT, SHARED = 3, {shared}\n{PROGRAM}')
+    assert done.stdout == 'held\n', done.stderr
+    assert done.stderr == ''

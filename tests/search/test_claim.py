@@ -57,13 +57,27 @@ def test_a_killed_process_gives_it_up_at_once(trial, spawn):
 def test_another_machine_is_dead_when_it_gave_no_sign_for_long(trial):
     """Where the lock of the system does not reach it."""
     beat = pathlib.Path('models/a/trial_001.beat')
-    beat.write_text('elsewhere')
+    beat.write_text('elsewhere\n')
     assert claim.claim(trial) is None
     old = time.time() - claim.SILENCE - 5
     os.utime(beat, (old, old))
     held = claim.claim(trial)
-    assert held and beat.read_text() != 'elsewhere'
+    assert held and beat.read_text() != 'elsewhere\n'
     held.release()
+
+
+def test_after_a_power_cut(trial):
+    beat, claimed = (pathlib.Path(f'models/a/trial_001.{name}') for name in ('beat', 'claim'))
+    for left in '', 'elsew':
+        beat.write_text(left)
+        held = claim.claim(trial)
+        assert held
+        held.release()
+    beat.touch()
+    claimed.touch()
+    claim.forget(trial)
+    claim.forget(trial)
+    assert list(pathlib.Path('models/a').iterdir()) == []
 
 
 def test_signs_of_life(trial, monkeypatch):

@@ -85,14 +85,18 @@ def test_what_is_drawn_is_a_function_of_seed_and_number():
     assert len({str(values) for _, values in first}) == 4
 
 
-@pytest.mark.parametrize(
-    ('epochs', 'halving', 'rungs'),
-    [('27', 3, [3, 9]), ('9', 3, [1, 3]), ('4', 3, [1, 3]), ('1', 3, []), ('20', 4, [2, 8])],
-)
-def test_rungs(epochs, halving, rungs):
-    search = search_in('a', halving=halving, iter=epochs)
-    assert search.settings.rungs == rungs
-    assert search_in('a', halving=1, iter=epochs).settings.rungs == []
+def test_a_process_that_died_between_two_draws_changes_none():
+    undisturbed, search = search_in('a'), search_in('b')
+    _, expected, _ = begun(undisturbed)
+    searched = search.settings.space.searched
+    names = list(searched)
+    assert len(expected) > 1
+    known = dict(searched)
+    for name in names[1:]:
+        del searched[name]
+    begun(search)
+    searched.update(known)
+    assert begun(search)[1] == expected
 
 
 def test_halving_stops_at_the_rungs():

@@ -26,7 +26,7 @@ class Claim:
         self._lock = lock
         self._beat = beat
         self._ended = threading.Event()
-        beat.write_text(platform.node(), encoding='utf-8')
+        beat.write_text(_machine(), encoding='utf-8')
         threading.Thread(target=self._live, daemon=True).start()
 
     def _live(self) -> None:
@@ -45,8 +45,8 @@ class Claim:
 
 def claim(trial: RunFolder) -> Claim | None:
     """Take a trial that nobody is at; None if somebody is. Hold the lock of the search for it."""
-    beat = trial.models.with_suffix('.beat')
-    lock = filelock.FileLock(trial.models.with_suffix('.claim'), timeout=0)
+    claimed, beat = _files(trial)
+    lock = filelock.FileLock(claimed, timeout=0)
     try:
         lock.acquire()
     except filelock.Timeout:
@@ -57,13 +57,30 @@ def claim(trial: RunFolder) -> Claim | None:
     return Claim(lock, beat)
 
 
+def forget(trial: RunFolder) -> None:
+    """Delete what a process that was killed may have left of its claim to a trial at its end."""
+    for path in _files(trial):
+        with contextlib.suppress(OSError):  # not there, or still open: that one deletes it
+            path.unlink()
+
+
+def _files(trial: RunFolder) -> tuple[pathlib.Path, pathlib.Path]:
+    """The file that is locked, and the sign of life."""
+    return trial.models.with_suffix('.claim'), trial.models.with_suffix('.beat')
+
+
+def _machine() -> str:
+    return f'{platform.node()}\n'
+
+
 def _lives_elsewhere(beat: pathlib.Path) -> bool:
     try:
         machine, last = beat.read_text(encoding='utf-8'), beat.stat().st_mtime
     except FileNotFoundError:
         return False
-    if machine == platform.node():
-        return False  # the lock was free
+    # The lock was free; and a name without its end is what a power cut left.
+    if machine == _machine() or not machine.endswith('\n'):
+        return False
     clock = beat.with_suffix('.now.beat')
     clock.touch()
     now = clock.stat().st_mtime

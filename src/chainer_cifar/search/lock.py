@@ -16,6 +16,7 @@ from types import TracebackType
 import filelock
 
 GRACE = 60.0  # seconds after which another machine's file that does not change is a leftover
+CUT_OFF = 1.0  # the same of a file without a whole name, which a power cut leaves
 
 
 class Lock:
@@ -24,7 +25,7 @@ class Lock:
     def __init__(self, path: pathlib.Path) -> None:
         self._system = filelock.FileLock(path.with_name(f'{path.name}.lock'))
         self._file = path.with_name(f'{path.name}.held')
-        self._machine = platform.node()
+        self._machine = f'{platform.node()}\n'
 
     def acquire(self) -> bool:
         """Wait until the lock is ours."""
@@ -68,7 +69,8 @@ class Lock:
                 continue
             if found != seen:
                 seen, since = found, time.monotonic()
-            if found[0] == self._machine or time.monotonic() - since > GRACE:
+            grace = GRACE if found[0].endswith('\n') else CUT_OFF
+            if found[0] == self._machine or time.monotonic() - since > grace:
                 with contextlib.suppress(OSError):
                     self._file.unlink()
             else:

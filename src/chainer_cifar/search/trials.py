@@ -24,12 +24,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainer_cifar import figures
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.search import claim, journal, results, space
+from chainer_cifar.search import claim, halving, journal, results, space
 from chainer_cifar.search.lock import Lock
 from chainer_cifar.search.space import Range, Space, Value
 from chainer_cifar.streams import tell
@@ -41,7 +42,6 @@ VERSION = 1  # of what the journal holds beside Optuna's own
 
 DEATHS = 3  # of processes in the same epochs of a trial, after which it is given up
 SECONDS = 30  # between two drawings
-FIRST_RUNG = 9  # the part of the epochs after which trials are compared first
 
 
 class Stopped(Exception):
@@ -77,17 +77,7 @@ class Settings:
     @property
     def rungs(self) -> list[int]:
         """The epochs after which trials are stopped."""
-        if self.halving == 1:
-            return []
-        rung, found = self.first_rung, []
-        while rung < self.epochs:
-            found.append(rung)
-            rung *= self.halving
-        return found
-
-    @property
-    def first_rung(self) -> int:
-        return max(1, self.epochs // FIRST_RUNG)
+        return halving.rungs(self.epochs, self.halving)
 
     def saved(self) -> dict[str, Any]:
         """What must be the same when a search goes on, for the journal."""
@@ -110,12 +100,7 @@ class Search:
         self.study = study
         self.lock = lock_of(folder)
         self._drawn = time.monotonic()
-        pruners = journal.optuna().pruners
-        study.pruner = (
-            pruners.NopPruner()
-            if settings.halving == 1
-            else pruners.SuccessiveHalvingPruner(settings.first_rung, settings.halving)
-        )
+        study.pruner = halving.Pruner(settings.rungs, settings.halving)
 
     def work(self) -> None:
         """Train trials until there are none left to begin or to continue.
@@ -166,10 +151,13 @@ class Search:
         return results.read(self.folder, self.study, self.settings.space, self.settings.trials)
 
     def _tidy(self) -> None:
-        """Delete the weights of stopped trials that a killed process left."""
+        """Delete what a killed process left of trials at their end."""
         for trial in self.study.get_trials(deepcopy=False):
+            folder = self.folder.of_trial(trial.number + 1)
+            if trial.state.is_finished():
+                claim.forget(folder)
             if trial.state.name == 'PRUNED' and not self.settings.keep:
-                self.folder.of_trial(trial.number + 1).delete_weights()
+                folder.delete_weights()
 
     def _next(self) -> '_Mine | None':
         """Claim a trial whose process has died, or else a new one; None if there is none."""
@@ -323,6 +311,8 @@ class Search:
         reported = set(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         # A process that was killed may not have come to this.
         if reported and max(reported) < config.iter and trial.should_prune():
+            done = history.read_one(folder)
+            figures.curves(done.rows, done.best, folder.name, folder.results)
             raise Stopped
 
         def watch(rows: Sequence[Row], last: bool = False) -> None:

@@ -8,6 +8,7 @@ pytest.importorskip('optuna', reason="needs the extra search: pip install '.[sea
 
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import journal, space, trials
+from chainer_cifar.search.settings import Settings
 from chainer_cifar.search.space import Space
 
 TEXTS = {'optimizer': 'adam;nesterov', 'lr': '1e-3..1e-1', 'alpha': '1e-4..1e-2', 'iter': '27'}
@@ -17,7 +18,7 @@ def search_in(name, trials_wanted=9, halving=3, **texts):
     items = {flag: space.parse(flag, text) for flag, text in {**TEXTS, **texts}.items()}
     folder = RunFolder(name)
     folder.results.mkdir(parents=True, exist_ok=True)
-    settings = trials.Settings(Space(items), trials_wanted, halving, keep=False)
+    settings = Settings(Space(items), trials_wanted, halving, keep=False)
     return trials.Search(folder, settings, journal.open_study(folder.journal))
 
 

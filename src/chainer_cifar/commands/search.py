@@ -12,7 +12,8 @@ from chainer_cifar.config import GROUPS, TrainConfig
 from chainer_cifar.errors import Interrupted, UserError, prefixed
 from chainer_cifar.registry import nearest
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.search import journal, results, space, trials
+from chainer_cifar.search import journal, results, settings, space, trials
+from chainer_cifar.search.settings import Settings
 from chainer_cifar.search.space import Item, Range, Space
 
 TAKES_BATCH_SIZE = True
@@ -32,10 +33,10 @@ def main(argv: Sequence[str], prog: str) -> None:
             raise UserError(f'--{name} {number}: must be a number from 1 to {MOST}')
     journal.optuna()
     folder = RunFolder(given.name)
-    saved = {} if given.overwrite else trials.read_settings(folder)
-    settings = _settings(given, saved)
-    search = trials.begin(folder, settings, given.overwrite)
-    print(_head(settings, folder), flush=True)
+    saved = {} if given.overwrite else settings.read(folder)
+    wanted = _settings(given, saved)
+    search = trials.begin(folder, wanted, given.overwrite)
+    print(_head(wanted, folder), flush=True)
     try:
         search.work()
     except KeyboardInterrupt as stop:
@@ -54,7 +55,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     )
 
 
-def _settings(given: argparse.Namespace, saved: dict[str, Any]) -> trials.Settings:
+def _settings(given: argparse.Namespace, saved: dict[str, Any]) -> Settings:
     """Join what was typed and what the journal knows of the search."""
     items: dict[str, Item] = {n: v for n, v in vars(given).items() if n not in _OWN}
     if not items and saved:  # the name is enough to go on
@@ -74,19 +75,19 @@ def _settings(given: argparse.Namespace, saved: dict[str, Any]) -> trials.Settin
         searched.config(values)
     halving = given.halving or saved.get('halving', HALVING)
     count = given.trials or saved.get('trials', TRIALS)
-    return trials.Settings(searched, count, halving, given.keep)
+    return Settings(searched, count, halving, given.keep)
 
 
-def _head(settings: trials.Settings, folder: RunFolder) -> str:
+def _head(wanted: Settings, folder: RunFolder) -> str:
     """Tell what the search does."""
     told = []
-    for name, item in settings.space.searched.items():
+    for name, item in wanted.space.searched.items():
         scale = f' ({"logarithmic" if item.log else "linear"})' if isinstance(item, Range) else ''
         told.append(f'{name} {space.write(item)}{scale}')
-    rungs = ', '.join(map(str, settings.rungs))
-    stops = f'; after epoch {rungs} one in {settings.halving} goes on' if rungs else ''
+    rungs = ', '.join(map(str, wanted.rungs))
+    stops = f'; after epoch {rungs} one in {wanted.halving} goes on' if rungs else ''
     return (
-        f'search {folder.name}: {settings.trials} trials of {settings.epochs} epochs{stops}\n'
+        f'search {folder.name}: {wanted.trials} trials of {wanted.epochs} epochs{stops}\n'
         f'searched: {"; ".join(told)}\n'
         f'The validation error decides; the test set is not looked at.'
     )

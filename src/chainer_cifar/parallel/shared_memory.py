@@ -37,7 +37,8 @@ class SharedMemory:
         self._mean = self._memory(0)[1]
 
     def _memory(self, rank: int) -> Array:
-        return np.frombuffer(self._window.Shared_query(rank)[0], np.float32).reshape(2, CHUNK)
+        memory: Any = self._window.Shared_query(rank)[0]
+        return np.frombuffer(memory, np.float32).reshape(2, CHUNK)
 
     def mean_in_place(self, vectors: Iterable[Array]) -> None:
         """Set float32 vectors to their means over the processes; the same bits in all of them."""

@@ -11,8 +11,6 @@ a trial's own log holds its test error, as that of any run, but nobody here read
 """
 
 import contextlib
-import dataclasses
-import functools
 import gc
 import os
 import shlex
@@ -25,20 +23,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainer_cifar import figures
-from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.search import claim, halving, journal, results, space
+from chainer_cifar.search import claim, halving, journal, results
 from chainer_cifar.search.lock import Lock
-from chainer_cifar.search.space import Range, Space, Value
+from chainer_cifar.search.settings import Settings
+from chainer_cifar.search.space import Range, Value
 from chainer_cifar.streams import tell
 from chainer_cifar.training import run
 from chainer_cifar.training.divergence import Diverged
 from chainer_cifar.training.log import Row
-
-VERSION = 1  # of what the journal holds beside Optuna's own
 
 DEATHS = 3  # of processes in the same epochs of a trial, after which it is given up
 SECONDS = 30  # between two drawings
@@ -46,43 +42,6 @@ SECONDS = 30  # between two drawings
 
 class Stopped(Exception):
     """Successive halving stops a trial."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a search is.
-
-    Attributes:
-        space: What is searched.
-        trials: How many trials; more may be added.
-        halving: Of so many trials that have come as far, one goes on; 1: all do.
-        keep: Keep the weights of trials that were stopped.
-    """
-
-    space: Space
-    trials: int
-    halving: int
-    keep: bool
-
-    @functools.cached_property
-    def config(self) -> TrainConfig:
-        """Of one of the trials, for the flags that are the same in all."""
-        return self.space.config(next(self.space.samples()))
-
-    @property
-    def epochs(self) -> int:
-        """Of a trial that is not stopped."""
-        return self.config.iter
-
-    @property
-    def rungs(self) -> list[int]:
-        """The epochs after which trials are stopped."""
-        return halving.rungs(self.epochs, self.halving)
-
-    def saved(self) -> dict[str, Any]:
-        """What must be the same when a search goes on, for the journal."""
-        flags = {name: space.write(item) for name, item in self.space.items.items()}
-        return {'flags': flags, 'halving': self.halving, 'version': VERSION}
 
 
 class Search:
@@ -312,7 +271,8 @@ class Search:
         # A process that was killed may not have come to this.
         if reported and max(reported) < config.iter and trial.should_prune():
             done = history.read_one(folder)
-            figures.curves(done.rows, done.best, folder.name, folder.results)
+            if done.best:
+                figures.curves(done.rows, done.best, folder.name, folder.results)
             raise Stopped
 
         def watch(rows: Sequence[Row], last: bool = False) -> None:
@@ -403,51 +363,10 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
         if 'version' not in study.user_attrs:
             for name, value in settings.saved().items():
                 study.set_user_attr(name, value)
-        _check(folder, study.user_attrs)
-        _require_same(folder, settings.saved(), study.user_attrs)
+        settings.require_same(folder, study.user_attrs)
         if settings.trials > study.user_attrs.get('trials', 0):
             study.set_user_attr('trials', settings.trials)
     return Search(folder, settings, study)
-
-
-def read_settings(folder: RunFolder) -> dict[str, Any]:
-    """Read what the journal says of the search; empty if there is none.
-
-    Raises:
-        UserError: The journal is damaged.
-    """
-    if not folder.journal.exists():
-        return {}
-    study = journal.open_study(folder.journal, begin=False)
-    if study is None or 'version' not in study.user_attrs:
-        return {}
-    attributes: dict[str, Any] = study.user_attrs
-    _check(folder, attributes)
-    return attributes
-
-
-def _require_same(folder: RunFolder, ours: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
-    advice = 'give the same flags, or another --name, or --overwrite to begin again'
-    for name in {**ours['flags'], **saved['flags']}:
-        mine, other = ours['flags'].get(name), saved['flags'].get(name)
-        if mine != other:
-            shown = f'--{name}' if mine is None else f"--{name} '{mine}'"
-            before = 'without it' if other is None else f"with '{other}'"
-            raise UserError(f'{shown}: the search {folder.name} was begun {before}; {advice}')
-    if ours['halving'] != saved['halving']:
-        raise UserError(
-            f'--halving {ours["halving"]}: the search {folder.name} was begun with '
-            f'{saved["halving"]}; {advice}'
-        )
-
-
-def _check(folder: RunFolder, attributes: Mapping[str, Any]) -> None:
-    kinds: dict[str, type] = {'version': int, 'flags': dict, 'halving': int}
-    for name, kind in kinds.items():
-        if type(attributes.get(name)) is not kind:
-            raise journal.damaged(folder.journal, ValueError(f"'{name}' in it is no {kind}"))
-    if attributes['version'] != VERSION:
-        raise journal.damaged(folder.journal, ValueError(f'it is not of version {VERSION}'))
 
 
 def _state(name: str) -> Any:

@@ -1,8 +1,10 @@
 """Share out the time over the parts, run their cases, and show a table."""
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
+import multiprocessing
 import pathlib
 import platform
 import shutil
@@ -10,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from campaign.part import Broke, Case, Impossible, Part
 from campaign.parts import PARTS
@@ -28,11 +31,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parts = _parts(args.part or list(PARTS), pathlib.Path(scratch))
         if args.case is not None:
             return _repeat(parts, args.seed, args.case)
-        results = Results(args.results or _results(args.seed), facts(args.seed))
+        path, known = args.results or _results(args.seed), facts(args.seed)
+        results = Results(path, known)
         try:
-            campaign(parts, results, args.seed, args.minutes * 60, args.cases)
+            _side_by_side(parts, results, args.seed, args.minutes * 60, args.cases)
         except KeyboardInterrupt:
             print('stopped; the same command goes on')
+        results = Results(path, known)  # with what was found beside
     print(f'\n{table(parts, results)}')
     if args.json:
         args.json.write_text(
@@ -83,6 +88,27 @@ def facts(seed: int) -> dict[str, object]:
         'machine': f'{described["device"]["name"]}, {platform.system()}',
         'versions': {**described['versions'], **readers},
     }
+
+
+def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> None:
+    """Call `campaign` in a process of its own for the parts of small cases, as these are many."""
+    groups = [[part for part in parts if part.small == small] for small in (True, False)]
+    if not all(groups):
+        campaign(parts, results, *limits)
+        return
+    beside = multiprocessing.get_context('fork').Process(
+        target=_beside, args=(groups[0], results, *limits)
+    )
+    beside.start()
+    try:
+        campaign(groups[1], results, *limits)
+    finally:
+        beside.join()
+
+
+def _beside(*arguments: Any) -> None:
+    with contextlib.suppress(KeyboardInterrupt):  # of which the other process tells
+        campaign(*arguments)
 
 
 def campaign(

@@ -87,6 +87,17 @@ def test_time_is_shared_out(toys, tmp_path):
     assert all(row['part'] == 'toy' or 'KeyError' in row['reason'] for row in results)
 
 
+def test_small_cases_run_beside_the_others(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(Odd, 'small', True)
+    assert run.main([f'--results={tmp_path / "results"}', '--minutes=0.5']) == 1
+    results = rows(tmp_path / 'results')
+    assert [sum(row['part'] == name for row in results) for name in ('toy', 'odd')] == [30, 30]
+    # Alone it needs no process beside.
+    monkeypatch.setattr(run, '_beside', None)
+    assert run.main([f'--results={tmp_path / "other"}', '--minutes=0.1', '--part=odd']) == 1
+    assert len(rows(tmp_path / 'other')) == 6
+
+
 def test_so_many_cases_of_each_part(toys, tmp_path):
     run.main([f'--results={tmp_path / "results"}', '--cases=3'])
     assert sorted((row['part'], row['case']) for row in rows(tmp_path / 'results')) == [

@@ -41,7 +41,7 @@ class Inputs(Part):
 
     name = 'inputs'
     kinds: ClassVar = {kind: text for kind, (_, text, _) in FORMATS.items()}
-    share = 3.0
+    small = True
     in_tests = len(FORMATS)
 
     def __init__(self, workshop: pathlib.Path) -> None:

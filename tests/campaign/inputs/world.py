@@ -10,6 +10,7 @@ import shutil
 import sys
 import tarfile
 
+import filelock
 import h5py
 import numpy as np
 
@@ -35,11 +36,12 @@ def obtain(folder: pathlib.Path) -> pathlib.Path:
     A process of its own makes it, so that this one has neither threads nor state of a training.
     """
     world, note = folder / 'world', folder / _MODULES
-    if not note.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        world.mkdir(parents=True)
-        done = commands.in_fork(lambda: _build(note), 'the world', world)
-        require(done.status == 0, f'the world could not be made: {done.err[-800:]}')
+    with filelock.FileLock(folder.with_suffix('.lock')):  # another part may be at it
+        if not note.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            world.mkdir(parents=True)
+            done = commands.in_fork(lambda: _build(note), 'the world', world)
+            require(done.status == 0, f'the world could not be made: {done.err[-800:]}')
     if ONNX:
         packages.onnx_chainer()  # which makes it importable
     for name in json.loads(note.read_text()):

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -51,6 +53,47 @@ def test_what_compare_and_report_tell(finished, monkeypatch, capsys):
     assert cli.run('compare', ['cv'], 'compare.py') == 0
     assert 'finished, 2 folds' in capsys.readouterr().out
     assert cli.run('report', ['cv'], 'report.py') == 0
+    chainer_onednn.disable()
+
+
+def test_report_puts_the_folds_together(finished, tmp_path, monkeypatch, capsys):
+    shutil.copytree(finished, tmp_path / 'own')
+    monkeypatch.chdir(tmp_path / 'own')
+    path = pathlib.Path('results/cv/folds.npz')
+    labels = np.load(path)['labels']
+    # A net that is sure of all, but of the third picture has another opinion.
+    logits = 9 * np.eye(3, dtype=np.float32)[labels]
+    logits[2] = np.roll(logits[2], 1)
+    given, rather = (['cat', 'dog', 'ship'][k] for k in (labels[2], logits[2].argmax()))
+
+    def page(lines=0):
+        assert cli.run('report', ['cv'], 'report.py') == 0
+        err = capsys.readouterr().err
+        assert err.count('\n') == lines
+        return pathlib.Path('results/cv/report.html').read_text(), err
+
+    np.savez(path, logits=logits, labels=labels)
+    text, _ = page()
+    assert (
+        'Of all 40 training images, each judged by the net that never saw it; error 2.50 %' in text
+    )
+    assert f'train 2<br>given: {given}<br><b>rather: {rather}</b>' in text
+    assert 'Of 1 of 40 images' in text and text.count('<img src="data:image/png') > 1
+    for damaged, reason in (
+        ({'logits': logits[:9], 'labels': labels}, 'it does not tell 3 numbers of each image'),
+        ({'logits': logits, 'labels': labels + 1}, 'numbers in it are out of range'),
+        ({'logits': logits, 'labels': logits}, 'its labels are no numbers of classes'),
+        ({'logits': logits}, "'labels' is missing"),
+    ):
+        np.savez(path, **damaged)
+        text, err = page(1)
+        assert reason in err and 'never saw' not in text
+    np.savez(path, logits=logits, labels=(labels + 1) % 3)
+    text, err = page(1)
+    assert 'cannot be shown: cv: the folds are of other data' in err
+    assert 'error 97.50 %' in text
+    path.unlink()
+    assert 'All folds together' not in page()[0]
     chainer_onednn.disable()
 
 

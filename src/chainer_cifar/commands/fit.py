@@ -250,6 +250,7 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
     if folds.occupied():
         # If all are finished, this tells of them again.
         _step('train', ['--resume', '-p', folds.name])
+        _step('report', [folds.name])
         return
     flags = {**_flags_of(whole), 'folds': given.folds, 'prefix': folds.name}
     flags.pop('no_valid_data', None)  # each fold validates once
@@ -258,6 +259,7 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
     minutes = given.folds * history.read_one(whole).summary['seconds'] / 60
     print(f'\n{given.folds} folds, about {minutes:.3g} minutes', flush=True)
     _step('train', _as_arguments(flags))
+    _step('report', [folds.name])
 
 
 def _flags_of(folder: RunFolder) -> dict[str, Any]:
@@ -316,7 +318,7 @@ def _of_folds(given: argparse.Namespace) -> str:
     spread = comparison.measured(found)['last_valid_error']
     told = f'error {spread.text(".2f")} %, ' if spread else ''
     suspects = folds.results / runs.SUSPECTS_TABLE
-    line = f'\nfolds      {told}{found.state}: {folds.results}'
+    line = f'\nfolds      {told}{found.state}: {folds.page}'
     return f'{line}\nsuspects   {suspects}' if suspects.exists() else line
 
 

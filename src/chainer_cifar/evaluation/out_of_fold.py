@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar import figures, runs
+from chainer_cifar import figures, npz_file, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import store
 from chainer_cifar.data.dataset import Dataset
@@ -60,6 +60,30 @@ def gather(found: SeveralSeeds) -> OutOfFold:
     return OutOfFold(logits, data)
 
 
+def read(found: SeveralSeeds, n_class: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Read what `write` kept: logits ``(N, n_class)`` and labels ``(N,)``.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+        UserError: The file is damaged.
+    """
+    path = found.folder.results / runs.OUT_OF_FOLD
+    try:
+        arrays = npz_file.read(path)
+        logits, labels = (np.asarray(arrays[name]) for name in ('logits', 'labels'))
+        if labels.dtype.kind != 'i' or labels.ndim != 1 or not len(labels):
+            raise npz_file.Damaged('its labels are no numbers of classes')
+        if logits.dtype.kind != 'f' or logits.shape != (len(labels), n_class):
+            raise npz_file.Damaged(f'it does not tell {n_class} numbers of each image')
+        if not (labels.min() >= 0 and labels.max() < n_class and np.isfinite(logits).all()):
+            raise npz_file.Damaged('numbers in it are out of range')
+    except KeyError as error:
+        raise UserError(f'{path}: cannot be read ({error} is missing)') from None
+    except npz_file.Damaged as error:
+        raise UserError(f'{path}: cannot be read ({error})') from None
+    return logits.astype(np.float32), labels.astype(np.int32)
+
+
 def write(found: SeveralSeeds) -> list[str]:
     """Write report, confusion matrix and suspected labels of all folds into the run's folder.
 
@@ -86,7 +110,7 @@ def write(found: SeveralSeeds) -> list[str]:
         f'all folds  error {numbers["error"]:.2f} % of {len(labels):,} images',
         f'report     {base}.txt  {base}.json',
         f'confusion  {picture}',
-        *_suspects(folder, logits, data, _names(found, data)),
+        *_suspects(folder, logits, data, names_of(found, data)),
     ]
 
 
@@ -104,7 +128,7 @@ def _suspects(folder: RunFolder, logits: Array, data: Dataset, files: list[str])
     return [f'suspects   {len(found.places)} labels may be wrong: {table}  {picture}']
 
 
-def _names(found: SeveralSeeds, data: Dataset) -> list[str]:
+def names_of(found: SeveralSeeds, data: Dataset) -> list[str]:
     """Name the training images: by their files, where these are known, else by their numbers."""
     count = len(data.train_labels)
     path = pathlib.Path(str(found.flags['label'])).with_name(store.PICTURES_FILE)

@@ -75,7 +75,7 @@ def find(run: History, flags: dict[str, Any]) -> Details:
         run,
         notes,
         numbers,
-        _cells(numbers['confusion']) if numbers else [],
+        cells(numbers['confusion']) if numbers else [],
         _mistakes(mistakes) if mistakes else [],
         mistakes.wrong if mistakes else 0,
         mistakes.total if mistakes else 0,
@@ -92,7 +92,8 @@ def data_uri(picture: NDArray[np.uint8]) -> str:
     return f'data:image/png;base64,{base64.b64encode(out.getvalue()).decode("ascii")}'
 
 
-def _cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
+def cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
+    """Make the pairs of count and share of the true class, of a confusion matrix."""
     return [[(count, count / max(sum(row), 1)) for count in row] for row in matrix]
 
 

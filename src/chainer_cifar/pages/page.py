@@ -6,7 +6,7 @@ from typing import Any
 from chainer_cifar.evaluation import comparison
 from chainer_cifar.evaluation.history import History, SeveralSeeds
 from chainer_cifar.files import atomic_write
-from chainer_cifar.pages import charts, details, template
+from chainer_cifar.pages import charts, details, folds, template
 
 
 def write(
@@ -41,8 +41,13 @@ def write(
     )
     with atomic_write(path) as file:
         file.write(page.encode('utf-8'))
-    found = [section['details'] for section in sections if section['details']]
-    return [f'{each.run.name}: {note}' for each in found for note in each.notes]
+    return [
+        f'{section["details"].run.name if part == "details" else section["run"].name}: {note}'
+        for section in sections
+        for part in ('folds', 'details')
+        if section[part]
+        for note in section[part].notes
+    ]
 
 
 def _section(run: History | SeveralSeeds, flags: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +58,7 @@ def _section(run: History | SeveralSeeds, flags: dict[str, Any]) -> dict[str, An
         'facts': _facts(run),
         'charts': charts.of_run(run),
         'seeds': comparison.result_rows(run.histories) if several and run.histories else None,
+        'folds': folds.find(run, flags) if isinstance(run, SeveralSeeds) else None,
         'details': details.find(shown, flags) if shown else None,
     }
 

@@ -1,0 +1,98 @@
+"""What a report tells of all folds of a cross-validation together: see out_of_fold.py."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainer_cifar import figures
+from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import image_sets, inference, out_of_fold, report, suspects, trained
+from chainer_cifar.evaluation.history import SeveralSeeds
+from chainer_cifar.pages.details import MISTAKE, cells, data_uri
+from chainer_cifar.streams import printable
+
+
+class Suspect(NamedTuple):
+    """A picture whose label may be wrong: as data URI, with its size on the page."""
+
+    picture: str
+    width: int
+    height: int
+    name: str
+    given: str
+    suggested: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Folds:
+    """Plain values for page.html.
+
+    Attributes:
+        notes: Lines on what is missing.
+        numbers: Of all training images; None if the folds were not put together yet.
+        cells: As those of `Details`.
+        total: How many images there are.
+        suspects: The most doubtful ones.
+        suspects_count: How many there are.
+    """
+
+    notes: list[str]
+    numbers: report.Report | None = None
+    cells: list[list[tuple[int, float]]] = dataclasses.field(default_factory=list)
+    total: int = 0
+    suspects: list[Suspect] = dataclasses.field(default_factory=list)
+    suspects_count: int = 0
+
+
+def find(run: SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
+    """Gather it; None of a run that is no cross-validation, or is not finished.
+
+    Args:
+        run: Read by history.py.
+        flags: Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
+    """
+    if run.kind != 'fold' or not run.finished:
+        return None
+    names = [str(name) for name in run.histories[0].description['classes']]
+    try:
+        logits, labels = out_of_fold.read(run, len(names))
+    except FileNotFoundError:
+        return None
+    except UserError as error:
+        return Folds([str(error)])
+    numbers = report.measure(logits, labels, names)
+    found = suspects.find(np.exp(inference.log_probabilities(logits)), labels)
+    notes, shown = [], []
+    try:
+        shown = _pictures(run, found, labels, names, flags)
+    except UserError as error:
+        notes.append(f'Pictures whose label may be wrong cannot be shown: {error}')
+    return Folds(notes, numbers, cells(numbers['confusion']), len(labels), shown, len(found.places))
+
+
+def _pictures(
+    run: SeveralSeeds,
+    found: suspects.Suspects,
+    labels: suspects.Labels,
+    names: list[str],
+    flags: dict[str, Any],
+) -> list[Suspect]:
+    if not len(found.places):
+        return []
+    data = image_sets.load(trained.load(str(run.histories[0].folder.weights), flags))
+    if not np.array_equal(data.train_labels, labels):
+        raise UserError(f'{run.name}: the folds are of other data')
+    files = out_of_fold.names_of(run, data)
+    places = found.places[: suspects.SHOWN]
+    images = figures.shrunk(figures.colours(np.asarray(data.train_images[places])), MISTAKE)
+    height, width = images.shape[2:]
+    zoom = MISTAKE // max(height, width)
+    return [
+        Suspect(
+            data_uri(image.transpose(1, 2, 0)),
+            *(zoom * width, zoom * height),
+            *(printable(files[place].rpartition('/')[2]), names[labels[place]], names[other]),
+        )
+        for image, place, other in zip(images, places, found.suggested, strict=False)
+    ]

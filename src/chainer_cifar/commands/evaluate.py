@@ -30,7 +30,7 @@ from chainer_cifar.evaluation.calibration import Calibration
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
 from chainer_cifar.files import atomic_write
-from chainer_cifar.streams import tell
+from chainer_cifar.streams import for_bars, tell
 
 TAKES_BATCH_SIZE = True
 
@@ -82,7 +82,7 @@ def _logits(
     model: Trained, images: DeviceImages, index: image_sets.Index, tta: str
 ) -> NDArray[np.float32]:
     batches = (x for x, _ in images.batches(index, model.config.batch_size))
-    with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, disable=None) as bar:
+    with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
         return inference.logits(model.net, batches, tta, bar.update)
 
 
@@ -172,7 +172,7 @@ def _corrupt(
     labels: image_sets.Labels,
 ) -> None:
     total = robustness.rounds() * len(labels)
-    with tqdm(total=total, desc='corrupt', unit='img', leave=False, disable=None) as bar:
+    with tqdm(total=total, desc='corrupt', unit='img', leave=False, **for_bars()) as bar:
         found = robustness.measure(model, pictures, labels, bar.update)
     folder = pathlib.Path(given.out) if given.out else model.results
     path = folder / model.name(runs.CORRUPTED, *_words(given))

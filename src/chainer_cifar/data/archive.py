@@ -22,7 +22,7 @@ from chainer_cifar.data.fetch import WrongSource, collected, discard, fetch, md5
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write, make_folder, naming, sync
 from chainer_cifar.registry import Registry
-from chainer_cifar.streams import STDOUT, tell
+from chainer_cifar.streams import STDOUT, for_bars, tell
 
 MB = 10**6
 CHUNK = 1 << 20  # bytes
@@ -437,7 +437,7 @@ def _plain_disk_errors() -> Iterator[None]:
 
 def _bar(file: BinaryIO, name: str) -> tqdm:
     size = os.fstat(file.fileno()).st_size
-    return tqdm(desc=name, total=size, unit='B', unit_scale=True, disable=None)
+    return tqdm(desc=name, total=size, unit='B', unit_scale=True, **for_bars())
 
 
 def _md5() -> 'hashlib._Hash':

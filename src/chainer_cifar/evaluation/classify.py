@@ -23,7 +23,7 @@ from chainer_cifar.evaluation import (
 )
 from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
-from chainer_cifar.streams import printable, tell
+from chainer_cifar.streams import for_bars, printable, tell
 
 
 class PicturesToClassify(NamedTuple):
@@ -78,7 +78,7 @@ def from_files(
 def _read(paths: list[pathlib.Path], transform: InputTransform) -> dict[int, NDArray[np.uint8]]:
     """Read pictures by their place in the list; warn of unreadable ones, refuse a single one."""
     pictures: dict[int, NDArray[np.uint8]] = {}
-    with tqdm(paths, desc='read', unit='img', leave=False, disable=None) as bar:
+    with tqdm(paths, desc='read', unit='img', leave=False, **for_bars()) as bar:
         for i, path in enumerate(bar):
             try:
                 pictures[i] = picture_files.read(path, transform.shape, transform.fit)
@@ -145,7 +145,7 @@ def predict(
         reject: The answer is `predictions.UNKNOWN` if no class has this probability.
     """
     count = len(chosen.names)
-    with tqdm(total=count, desc='predict', unit='img', leave=False, disable=None) as bar:
+    with tqdm(total=count, desc='predict', unit='img', leave=False, **for_bars()) as bar:
         logits = inference.logits(model.net, chosen.inputs, tta, bar.update)
     logits = logits / model.temperature
     return predictions.rows(chosen.names, logits, model.class_names, top, chosen.labels, reject)

@@ -10,7 +10,7 @@ import functools
 import math
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import chainer
 import numpy as np
@@ -27,6 +27,7 @@ from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import for_bars
 
 # How many to show at most.
 FILTERS = 256  # planes of filters, if these are not colours
@@ -63,7 +64,7 @@ class NetAndData:
         """What the net says of the test images, float32 ``(N, K)``, and their labels."""
         images, index, labels = image_sets.choose(self.trained, self.data, 'test')
         inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
-        options: dict[str, Any] = {'unit': 'img', 'leave': False, 'disable': None}
+        options = {'unit': 'img', 'leave': False, **for_bars()}
         with tqdm(total=len(index), desc='evaluate', **options) as bar:
             return inference.logits(self.trained.net, inputs, advance=bar.update), labels
 

@@ -18,6 +18,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, layers, raw_pictures
 from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.streams import for_bars
 
 MOST = 50_000  # training pictures that are compared; of more, so many are drawn
 _BLOCK = 4096  # of them at a time
@@ -105,7 +106,7 @@ class SimilarPictures:
         self._pictures = _pictures(trained, data)
         self._index, self._labels = index, labels
         with tqdm(
-            total=len(index), desc='similar pictures', unit='img', leave=False, disable=None
+            total=len(index), desc='similar pictures', unit='img', leave=False, **for_bars()
         ) as bar:
             start = 0
             for x, _ in images.batches(index, trained.config.batch_size):

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
+from chainer_cifar.streams import for_bars
 from chainer_cifar.training.trainer import Run
 
 LOW, HIGH = 1e-6, 10.0
@@ -31,7 +32,7 @@ def measure(run: Run) -> list[tuple[float, float]]:
     model = updater.get_optimizer('main').target
     updater.rate = lambda position: LOW * (HIGH / LOW) ** (position.iteration / (STEPS - 1))
     with np.errstate(over='ignore', invalid='ignore'):
-        for step in tqdm(range(STEPS), desc='learning rates', leave=False, disable=None):
+        for step in tqdm(range(STEPS), desc='learning rates', leave=False, **for_bars()):
             rate = updater.rate(updater.position)
             updater.update()
             mean = KEPT * mean + (1 - KEPT) * float(model.loss.array)

@@ -7,15 +7,15 @@ import signal
 from typing import Any, ClassVar
 
 from campaign import commands, trees
-from campaign.jobs import JOBS, truths
-from campaign.part import Case, Part, require
-from campaign.server import WAYS, serving
+from campaign.jobs import JOBS, OfJobs
+from campaign.part import Case, require
+from campaign.server import WAYS
 
 MOST = 8  # processes
 SECOND_RESUME = 'two resumes'
 
 
-class Concurrency(Part):
+class Concurrency(OfJobs):
     """A case is a job, how many processes do it, and how much later each one starts."""
 
     name = 'concurrency'
@@ -30,10 +30,6 @@ class Concurrency(Part):
     share = 0.7
     in_tests = 1
 
-    def __init__(self, workshop: pathlib.Path) -> None:
-        super().__init__(workshop)
-        self._truths = truths(workshop)
-
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
         count = 2 if kind == SECOND_RESUME else rng.choice((2, 3, MOST))
@@ -45,10 +41,7 @@ class Concurrency(Part):
     def run(self, case: Case, folder: pathlib.Path) -> None:
         name = 'train' if case.kind == SECOND_RESUME else case.kind
         job = JOBS[name]
-        with serving(case.facts.get('answers', [])) as server:
-            arguments = (server.url,) if name == 'download' else ()
-            truth = self._truths.of(name, arguments)
-            self._truths.prepare(job, folder)
+        with self.begun(name, folder, case.facts.get('answers', ())) as (arguments, truth):
             command = (*job.command, *arguments)
             if case.kind == SECOND_RESUME:
                 _interrupt(command, folder)

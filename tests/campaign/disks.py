@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.jobs import JOBS, Truth, truths
-from campaign.part import Broke, Case, Impossible, Part, require
+from campaign.jobs import JOBS, OfJobs, Truth
+from campaign.part import Broke, Case, Impossible, require
 from campaign.server import serving
 from campaign.zygote import Zygote
 from chainer_onednn.kernels import compile
@@ -29,7 +29,7 @@ TMPFS, READ_ONLY, REMOVED = 'full file system', 'read-only folders', 'folder rem
 _JOBS = [name for name in JOBS if 'processes' not in name]
 
 
-class Disks(Part):
+class Disks(OfJobs):
     """A case is a job, what its disk does, and at which place of it."""
 
     name = 'disks'
@@ -45,7 +45,6 @@ class Disks(Part):
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)
-        self._truths = truths(workshop)
         self._calls: dict[str, int] = {}
         self._zygote: Zygote | None = None
 
@@ -60,10 +59,10 @@ class Disks(Part):
         job = JOBS[name]
         with serving([]) as server, contextlib.ExitStack() as stack:
             arguments = (server.url,) if name == 'download' else ()
-            truth = self._truths.of(name, arguments)
+            truth = self.truths.of(name, arguments)
             if case.kind == TMPFS:
                 room = stack.enter_context(_tmpfs(folder))
-            self._truths.prepare(job, folder)
+            self.truths.prepare(job, folder)
             command = (*job.command, *arguments)
             done: Done | None
             if case.kind in (FULL, BROKEN):
@@ -97,7 +96,7 @@ class Disks(Part):
         if name not in self._calls:
             whole = self.workshop / f'all calls of {name}'
             whole.mkdir()
-            self._truths.prepare(JOBS[name], whole)
+            self.truths.prepare(JOBS[name], whole)
             done, self._calls[name] = self._zygote.run(*command, cwd=whole)
             done.require_told([0])
             shutil.rmtree(whole)

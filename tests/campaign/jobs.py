@@ -4,19 +4,21 @@ A job begins in a folder that `Truths.prepare` filled, and goes on there after a
 would. A `Truth` is what an undisturbed run of it leaves.
 """
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import own_pictures
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.part import require
+from campaign.part import Part, require
+from campaign.server import serving
 from cifar_archive import MD5, write_cifar10
 
 _NET = '-m residual --res_depth 1 -b 32 -d dataset/image.pkl -l dataset/label.pkl -p run --iter 3'
@@ -118,6 +120,29 @@ class Truth:
     seconds: float
     size: int
     largest: int
+
+
+class OfJobs(Part):
+    """A part whose cases are jobs."""
+
+    def __init__(self, workshop: pathlib.Path) -> None:
+        super().__init__(workshop)
+        self.truths = truths(workshop)
+
+    @contextlib.contextmanager
+    def begun(
+        self, name: str, folder: pathlib.Path, answers: Sequence[str] = ()
+    ) -> Iterator[tuple[tuple[str, ...], Truth]]:
+        """Prepare a job in a folder; yield what its command needs more, and its truth.
+
+        During the block, a server answers as `answers` say, and then as it should.
+        """
+        job = JOBS[name]
+        with serving([]) as honest, serving(answers) as server:
+            fetches = job.name == 'download'
+            truth = self.truths.of(name, (honest.url,) if fetches else ())
+            self.truths.prepare(job, folder)
+            yield (server.url,) if fetches else (), truth
 
 
 @functools.cache

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.jobs import JOBS, Job, truths
-from campaign.part import Broke, Part, require
-from campaign.server import WAYS, serving
+from campaign.jobs import JOBS, Job, OfJobs
+from campaign.part import Broke, require
+from campaign.server import WAYS
 
 MOST = 5  # kills of a run
 MOST_OF_SEARCH = 2  # it gives a trial up that has killed three processes
@@ -38,7 +38,7 @@ def _most(job: Job) -> int:
     return MOST_OF_SEARCH if job.name == 'search' else MOST
 
 
-class Kills(Part):
+class Kills(OfJobs):
     """A case is a job, and when which signals come."""
 
     name = 'kills'
@@ -47,10 +47,6 @@ class Kills(Part):
     }
     share = 3.0
     in_tests = 2
-
-    def __init__(self, workshop: pathlib.Path) -> None:
-        super().__init__(workshop)
-        self._truths = truths(workshop)
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
@@ -65,17 +61,9 @@ class Kills(Part):
         return kind, facts
 
     def run(self, case: Any, folder: pathlib.Path) -> None:
-        job = JOBS[case.kind]
-        with contextlib.ExitStack() as stack:
-            arguments: tuple[str, ...] = ()
-            if case.kind == 'download':
-                honest = stack.enter_context(serving([]))
-                truth = self._truths.of(case.kind, (honest.url,))
-                arguments = (stack.enter_context(serving(case.facts['answers'])).url,)
-            else:
-                truth = self._truths.of(case.kind)
-            self._truths.prepare(job, folder)
-            _run_to_the_end(job, arguments, case.facts, truth.seconds, folder)
+        answers = case.facts.get('answers', ())
+        with self.begun(case.kind, folder, answers) as (arguments, truth):
+            _run_to_the_end(JOBS[case.kind], arguments, case.facts, truth.seconds, folder)
         trees.require_same(folder, truth.content)
 
 

@@ -5,8 +5,8 @@ import random
 from typing import Any, ClassVar
 
 from campaign import commands, trace, trees
-from campaign.jobs import JOBS, truths
-from campaign.part import Broke, Case, Part, require
+from campaign.jobs import JOBS, OfJobs
+from campaign.part import Broke, Case, require
 from campaign.server import serving
 
 ATTEMPTS = 3  # until it must be done
@@ -15,7 +15,7 @@ ATTEMPTS = 3  # until it must be done
 _JOBS = {name: job for name, job in JOBS.items() if 'processes' not in name}
 
 
-class Power(Part):
+class Power(OfJobs):
     """A case is a job, the moment of the cut, and what it leaves."""
 
     name = 'power'
@@ -24,7 +24,6 @@ class Power(Part):
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)
-        self._truths = truths(workshop)
         self._traces: dict[str, trace.Trace] = {}
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
@@ -35,11 +34,11 @@ class Power(Part):
         job = JOBS[case.kind]
         with serving([]) as server:
             arguments = (server.url,) if case.kind == 'download' else ()
-            truth = self._truths.of(case.kind, arguments)
+            truth = self.truths.of(case.kind, arguments)
             found = self._trace(case.kind, arguments)
             for name in job.needs:
                 if name not in trees.WRITTEN:
-                    self._truths.copy(name, folder)
+                    self.truths.copy(name, folder)
             moment = int(case.facts['moment'] * len(found.moments))
             trace.Cut(found, moment, random.Random(case.facts['left'])).write(folder)
             trees.require_whole(folder)
@@ -60,7 +59,7 @@ class Power(Part):
         if name not in self._traces:
             job, folder = JOBS[name], self.workshop / f'trace of {name}'
             folder.mkdir()
-            self._truths.prepare(job, folder)
+            self.truths.prepare(job, folder)
             path = self.workshop / f'{name}.trace'
             begin = commands.start_forked(
                 *job.command,

@@ -216,7 +216,10 @@ def test_folds_after_the_run_and_other_folds(fitted):
     status, out, _ = fitted('--folds', 2)
     assert status == 0 and 'is trained already' in out and '\n2 folds, about' in out
     assert 'mean ± sd' in out and 'of 14 images' in out
-    assert '%, finished, 2 folds: results/own_folds/report.html' in out and 'suspects   results/' in out
+    assert (
+        '%, finished, 2 folds: results/own_folds/report.html' in out
+        and 'suspects   results/' in out
+    )
     with open('results/own_folds/suspects.csv', encoding='utf-8') as file:
         assert all(pathlib.Path(row['image']).is_file() for row in csv.DictReader(file))
     status, again, _ = fitted('--folds', 2)

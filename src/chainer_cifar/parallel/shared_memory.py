@@ -69,9 +69,9 @@ class SharedMemory:
 def connect(mpi_comm: Any, barrier: Callable[[], None]) -> SharedMemory | None:
     """Return memory that all processes share; None if they are on several machines."""
     on_this_machine = mpi_comm.Split_type(MPI.COMM_TYPE_SHARED)
-    alone = on_this_machine.size < mpi_comm.size
+    together = on_this_machine.size == mpi_comm.size
     on_this_machine.Free()
-    if alone or mpi_comm.size == 1:
+    if not together or mpi_comm.size == 1:
         return None
     try:
         found = SharedMemory(mpi_comm, barrier)

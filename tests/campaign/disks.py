@@ -23,8 +23,17 @@ NOBODY = 65534  # the user who owns nothing
 GOLDEN = 0.6180339887  # its multiples come near every place between 0 and 1 in turn
 ATTEMPTS = 3  # until it must be done, once the disk is well
 
-FULL, BROKEN, SIZE = 'full at a write', 'error at a write', 'file size limit'
+FULL, QUOTA, BROKEN = 'full at a write', 'quota used up at a write', 'error at a write'
+SLOW, SIZE = 'slow', 'file size limit'
 TMPFS, READ_ONLY, REMOVED = 'full file system', 'read-only folders', 'folder removed'
+
+# The number of the error (0: none, but slow), and whether all later calls have it, too.
+_FAULTS = {
+    FULL: (errno.ENOSPC, True),
+    QUOTA: (errno.EDQUOT, True),
+    BROKEN: (errno.EIO, False),
+    SLOW: (0, True),
+}
 
 _JOBS = [name for name in JOBS if 'processes' not in name]
 
@@ -35,13 +44,15 @@ class Disks(OfJobs):
     name = 'disks'
     kinds: ClassVar = {
         FULL: 'No space left on device, from the n-th write, flush, rename or new name on',
+        QUOTA: 'Disk quota exceeded, likewise',
         BROKEN: 'Input/output error at the n-th of them',
+        SLOW: 'each of them takes 5 ms longer, as on a network drive',
         SIZE: 'RLIMIT_FSIZE: files of so many bytes at most',
         TMPFS: 'a tmpfs of so many bytes',
         READ_ONLY: 'no folder takes a new file',
         REMOVED: 'the folder is removed while the command writes into it',
     }
-    in_tests = 6
+    in_tests = 8
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)
@@ -65,7 +76,7 @@ class Disks(OfJobs):
             self.truths.prepare(job, folder)
             command = (*job.command, *arguments)
             done: Done | None
-            if case.kind in (FULL, BROKEN):
+            if case.kind in _FAULTS:
                 done = self._fault(case.kind, name, place, command, folder)
             elif case.kind == SIZE:
                 done = _with_small_files(command, truth, place, folder)
@@ -77,6 +88,7 @@ class Disks(OfJobs):
                 return _removed(command, truth, place, folder)
             done.require_told()
             trees.require_whole(folder)
+            require(case.kind != SLOW or done.status == 0, done.err.strip())
             # What was told may be that all is done, but for something that matters to nobody.
             if done.status == 0:
                 return trees.require_same(folder, truth.content)
@@ -100,9 +112,8 @@ class Disks(OfJobs):
             done, self._calls[name] = self._zygote.run(*command, cwd=whole)
             done.require_told([0])
             shutil.rmtree(whole)
-        at = 1 + int(place * self._calls[name])
-        number = errno.ENOSPC if kind == FULL else errno.EIO
-        return self._zygote.run(*command, cwd=folder, fail=(at, number, kind == FULL))[0]
+        at = 1 if kind == SLOW else 1 + int(place * self._calls[name])
+        return self._zygote.run(*command, cwd=folder, fail=(at, *_FAULTS[kind]))[0]
 
 
 def _library(workshop: pathlib.Path) -> pathlib.Path:

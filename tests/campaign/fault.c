@@ -1,4 +1,4 @@
-/* Preloaded into a command: lets the n-th call that writes below the current folder fail.
+/* Preloaded into a command: lets the n-th call that writes below the current folder fail, or wait.
 
    A process is armed by campaign_arm(); until then nothing fails, and nothing is counted. Files are
    those below the folder that was the current one then. */
@@ -14,12 +14,15 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#define WAIT 5000 /* microseconds */
+
 static char root[PATH_MAX];
 static size_t length;
 static long calls, failing;
 static int error, lasting;
 
-/* From now on: the `at`-th call fails with `number`, and all later ones if `forever`. */
+/* From now on: the `at`-th call fails with `number`, and all later ones if `forever`. With the
+   number 0 they do not fail, but take WAIT longer. */
 void campaign_arm(long at, int number, int forever)
 {
     length = getcwd(root, sizeof root) ? strlen(root) : 0;
@@ -38,6 +41,10 @@ static int fails(void)
 {
     long number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
     if (failing && (number == failing || (lasting && number > failing))) {
+        if (!error) {
+            usleep(WAIT);
+            return 0;
+        }
         errno = error;
         return 1;
     }

@@ -111,8 +111,7 @@ def _run(
     forked = any(surrounding.forked for surrounding in odd)
 
     def start() -> None:
-        # What was closed or limited first would be in the way of what comes later.
-        for surrounding in sorted(odd, key=lambda each: 'closed' in str(each.before)):
+        for surrounding in sorted(odd, key=lambda each: each.last):
             surrounding.before()
         if forked:
             os.environ.clear()

@@ -1,5 +1,6 @@
 """What may be odd around a command: variables, flags of Python, limits, streams, folders, time."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -30,6 +31,7 @@ class Surrounding:
         same: The numbers of a training are the same all the same.
         chatty: Python itself writes to standard error then.
         forked: Python must not be started anew, or what `before` did is lost.
+        last: What was done before others would be in their way.
     """
 
     variables: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
@@ -41,6 +43,7 @@ class Surrounding:
     same: bool = True
     chatty: bool = False
     forked: bool = False
+    last: bool = False
 
 
 def _variable(may_fail: bool = False, same: bool = True, **variables: str | None) -> Surrounding:
@@ -61,8 +64,13 @@ def _limit(kind: int, value: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(kind, (value, value))
 
 
-def _close(*streams: int) -> Callable[[], None]:
-    return lambda: [os.close(stream) for stream in streams] and None
+def _closed(*streams: int) -> Surrounding:
+    def close() -> None:
+        for stream in streams:
+            with contextlib.suppress(OSError):  # another surrounding has closed it
+                os.close(stream)
+
+    return Surrounding(before=close, last=True)
 
 
 def _onto(stream: int, path: str) -> Callable[[], None]:
@@ -103,10 +111,10 @@ GROUPS: dict[str, dict[str, Surrounding]] = {
         'streams in cp932': _variable(PYTHONIOENCODING='cp932'),
     },
     'streams': {
-        'closed input': _before(_close(0)),
-        'closed output': _before(_close(1)),
-        'closed messages': _before(_close(2)),
-        'closed streams': _before(_close(0, 1, 2)),
+        'closed input': _closed(0),
+        'closed output': _closed(1),
+        'closed messages': _closed(2),
+        'closed streams': _closed(0, 1, 2),
         'full output': _before(_onto(1, '/dev/full'), may_fail=True),
         'full messages': _before(_onto(2, '/dev/full')),
     },

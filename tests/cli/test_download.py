@@ -228,6 +228,24 @@ def test_disk_that_takes_no_more(server, run, tmp_path):
     check_folder(tmp_path)
 
 
+def test_what_is_far_too_large_is_not_read(server, run, tmp_path):
+    """Its md5 would take minutes; these files are holes, of 50 GB."""
+    path, huge = (tmp_path / FOLDER).with_name('cifar-10-python.tar.gz'), 50 * 2**30
+    path.parent.mkdir()
+    path.touch()
+    os.truncate(path, huge)
+    status, out, err = run('--url', server.url, '--md5', 'skip')
+    assert (status, out) == (2, '')
+    assert 'cifar-10-python.tar.gz: has 53,687,091,200 bytes, too many for this archive' in err
+    assert path.stat().st_size == huge
+    path.unlink()
+    assert run('--url', server.url, '--md5', MD5)[0] == 0
+    os.truncate(tmp_path / FOLDER / 'data_batch_1', huge)
+    status, out, err = run('--url', server.url, '--md5', MD5)
+    assert (status, err) == (0, '')
+    check_folder(tmp_path)
+
+
 def test_hostile_archive(run, tmp_path):
     (tmp_path / 'my.tar.gz').write_bytes(pack('cifar-10-batches-py', {'../../evil': b'x'} | FILES))
     url = (tmp_path / 'my.tar.gz').as_uri()

@@ -125,6 +125,7 @@ def obtain(
     directory = pathlib.Path(directory)
     folder = directory / archive.folder
     with _plain_disk_errors():
+        _refuse_huge_file(archive, directory / archive.filename)
         # Look before taking the lock, so that a finished folder may be read-only.
         if not _is_done(archive, directory, md5) or _is_untidy(archive, directory):
             make_folder(directory)
@@ -196,12 +197,24 @@ def extracted_from(archive: Archive, folder: pathlib.Path) -> str | None:
         files = note['files']
         if not archive.required.keys() <= files.keys() <= archive.limits.keys():
             return None
-        if any(md5sum(folder / name) != digest for name, digest in files.items()):
-            return None
+        for name, digest in files.items():
+            path = folder / name
+            if path.stat().st_size > archive.limits[name] or md5sum(path) != digest:
+                return None
         md5 = note['archive']
         return md5 if isinstance(md5, str) else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def _refuse_huge_file(archive: Archive, path: pathlib.Path) -> None:
+    """Refuse at once a file that cannot be the archive; its md5 would take minutes."""
+    size = path.stat().st_size if path.exists() else 0
+    if size > archive.limit:
+        raise UserError(
+            f'{path}: has {size:,} bytes, too many for this archive; move it away and run this '
+            f'command again'
+        )
 
 
 def _is_done(archive: Archive, directory: pathlib.Path, md5: str | None) -> bool:

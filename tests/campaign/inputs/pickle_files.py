@@ -249,6 +249,8 @@ def _odd_content(rng: random.Random, data: bytes) -> tuple[str, bytes]:
 
 
 def _cast(rng: random.Random, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in 'iuf':  # a text is no number
+        return np.arange(array.size, dtype='i2')
     with np.errstate(all='ignore'):
         return array.astype(rng.choice(['f2', 'f8', 'i8', 'u8', 'u1', 'i1', '?', 'c8', 'g']))
 

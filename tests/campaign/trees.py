@@ -57,6 +57,8 @@ def _read(path: pathlib.Path) -> Any:
         return path.read_text(encoding='utf-8').count('<')
     if path.suffix == '.txt':
         text = path.read_text(encoding='utf-8')
+        # The program of a command to type, which depends on how it was started.
+        text = re.sub(r'^  .*\btrain(\.py)? ', '  train ', text, flags=re.MULTILINE)
         # Of a summary of seeds the last column, of a report the speed.
         lines = re.sub(r'[\d.,]+ images/s|( +[\d.]+( ± [\d.]+)?)$', '', text, flags=re.MULTILINE)
         return [line.split() for line in lines.splitlines()]  # columns are as wide as the times

@@ -152,9 +152,9 @@ _fast('cnn_fast', 'cnn', lr=0.02, iter=60)
 _fast('cnn_zca_fast', 'cnn_zca', iter=60, **_ZCA, **_ADAM, weight_decay=0.0)
 _fast('cnnbn_fast', 'cnnbn', lr=0.05, iter=120)
 _fast('cnnbn_zca_fast', 'cnnbn_zca', lr=0.05, iter=120, **_ZCA)
-_fast('vgg_fast', 'vgg_adam', lr=0.05, iter=60)
-_fast('residual_fast', 'residual', lr=0.1, iter=60)
-_fast('residual_skip_fast', 'residual_skip', lr=0.1, iter=60)
+_fast('vgg_fast', 'vgg_adam', lr=0.05, iter=40)
+_fast('residual_fast', 'residual', lr=0.1, iter=40)
+_fast('residual_skip_fast', 'residual_skip', lr=0.1, iter=40)
 _fast('simple_fast', 'simple', lr=0.02, iter=20, batch_size=100)
 _fast(
     'simple_gap_fast',
@@ -165,8 +165,8 @@ _fast(
     weight_decay=0.0,
     augment='mirror',
 )
-_fast('conv10_fast', 'conv10', lr=0.05, iter=60)
-_fast('resnet164_fast', 'resnet164', lr=0.1, iter=40)
+_fast('conv10_fast', 'conv10', lr=0.05, iter=40)
+_fast('resnet164_fast', 'resnet164', lr=0.1, iter=30)
 _fast('vgg16_fast', 'vgg16', lr=0.01, iter=20)
 _fast('vgg16bn_fast', 'vgg16bn', lr=0.02, iter=9)
 

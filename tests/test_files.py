@@ -15,6 +15,7 @@ from chainer_cifar.files import (
     naming,
     open_bytes,
     open_text,
+    real,
     remove_leftovers,
     temporary_folder,
 )
@@ -210,3 +211,11 @@ def test_text_is_utf8_whatever_it_holds(tmp_path):
     with atomic_write(tmp_path / 'file', 'w') as file:
         file.write('猫\udcff')
     assert (tmp_path / 'file').read_bytes() == '猫?'.encode()
+
+
+def test_links_in_a_circle_have_a_real_path(tmp_path):
+    (tmp_path / 'a').symlink_to('b')
+    (tmp_path / 'b').symlink_to('a')
+    (tmp_path / 'c').symlink_to('d')
+    assert real(tmp_path / 'a' / 'x').name == 'x'
+    assert real(tmp_path / 'c') == real(tmp_path) / 'd'

@@ -227,6 +227,11 @@ def _lock(handle: int) -> bool:
     return True
 
 
+def real(path: Path) -> pathlib.Path:
+    """Return a path without links; of links in a circle one is left, and opening it will tell."""
+    return pathlib.Path(os.path.realpath(path))  # pathlib's own `resolve` raises RuntimeError then
+
+
 def sync(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk, where the file system can do so."""
     with contextlib.suppress(OSError):

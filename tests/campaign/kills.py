@@ -82,7 +82,9 @@ def _run_to_the_end(
             done = killed(command, sent, share * seconds, folder, facts['forked'])
         else:
             sent, done = STOP, commands.forked(*command, cwd=folder)
-        if not (sent == INT and _is_of_python(done)):
+        if sent == HANGUP:  # nobody saw the line that it may have written after that
+            require(done.status in _STATUSES[sent], f'ended with status {done.status}')
+        elif not (sent == INT and _is_of_python(done)):
             done.require_told(_STATUSES[sent])
         trees.require_whole(folder)
         if done.status == 0 and sent != HANGUP:

@@ -109,6 +109,12 @@ def test_pictures_are_whole_and_in_the_page(own_run, command):
             picture.load()
 
 
+def test_one_of_the_seeds_had_no_validation(several, command):
+    path = pathlib.Path('results/many/seed2/log.json')
+    path.write_text(path.read_text().replace('"valid_', '"other_'))
+    assert command('report', 'many') == (0, 'report  results/many/report.html\n', '')
+
+
 def test_nothing_comes_from_elsewhere(several, command):
     assert command('report', 'run', 'many', '<b>&"x')[0] == 0
     text = pathlib.Path('results/report.html').read_text()

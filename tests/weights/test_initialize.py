@@ -113,6 +113,13 @@ def test_other_floats_are_converted(tmp_path):
     np.testing.assert_array_equal(net.fc2.b.array, np.array([1, 2, 1e-9], np.float32))
 
 
+def test_names_of_the_file_are_made_printable(tmp_path):
+    saved(tmp_path / 'a.npz', **{'\x1b[31mred\n': np.zeros(1, np.float32)})
+    text = str(initialize(Tiny(), tmp_path / 'a.npz'))
+    assert 'red' in text and text.replace('\n', '').isprintable()
+    assert len(text.splitlines()) == 2
+
+
 def test_integers_are_skipped(tmp_path):
     saved(tmp_path / 'a.npz', **{'fc2/b': np.array([1, 2, 3])})
     report = initialize(Tiny(), tmp_path / 'a.npz')

@@ -10,7 +10,7 @@ import math
 import pathlib
 from collections.abc import Sequence
 
-from chainer_cifar import figures
+from chainer_cifar import figures, files
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data import decode, listing, prepare, store
 from chainer_cifar.data.listing import TEST, Listing
@@ -55,7 +55,7 @@ def _write_own(args: argparse.Namespace) -> None:
     if 'test' in args.typed and len(found.places(TEST)):
         raise UserError(f'--test: {args.pictures} has a test part already; leave the flag out')
     found = listing.split(found, args.test, args.seed)
-    out = pathlib.Path(args.out or default_out(pathlib.Path(args.pictures).resolve().stem))
+    out = pathlib.Path(args.out or default_out(files.real(args.pictures).stem))
     with decode.decode(found, out, shape, args.fit, args.j or None) as raw:
         prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
     print(

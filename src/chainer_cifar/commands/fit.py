@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainer_cifar import runs
+from chainer_cifar import files, runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
@@ -345,7 +345,7 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def _default_name(pictures: pathlib.Path) -> str:
-    return pictures.resolve().stem
+    return files.real(pictures).stem
 
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:

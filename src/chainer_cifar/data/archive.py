@@ -273,7 +273,7 @@ def _fetch_and_extract(
         return
     if actual is not None:
         tell(
-            f'{path} has md5 {actual}, not {md5}: fetching it again '
+            f'warning: {path} has md5 {actual}, not {md5}: fetching it again '
             f'(to use it as it is, give --md5 {actual} or --md5 skip)'
         )
     size = archive.size if md5 == archive.md5 else None

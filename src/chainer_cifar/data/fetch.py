@@ -220,7 +220,7 @@ class _Transfer:
                     times = 'once' if failures == 1 else f'{failures} times'
                     raise self.give_up(f'{error}; tried {times}') from None
                 wait = min(max(2 ** (failures - 1), error.wait), LONGEST_WAIT)
-                tell(f'{error}; retry {failures} of {self.retries} in {wait} s')
+                tell(f'warning: {error}; retry {failures} of {self.retries} in {wait} s')
                 self.sleep(wait)
 
     def attempt(self) -> None:

@@ -10,7 +10,7 @@ import chainer
 import numpy as np
 
 from chainer_cifar import config as train_config
-from chainer_cifar import runs
+from chainer_cifar import files, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import input_transform
 from chainer_cifar.data.input_transform import InputTransform
@@ -55,7 +55,7 @@ class Trained:
         """The folder under results/ for reports and pictures of these weights."""
         folder = self.weights.parent
         run = runs.containing(folder, [MODELS])  # the user may have renamed it
-        if run is None or folder.resolve() == MODELS.resolve():
+        if run is None or files.real(folder) == files.real(MODELS):
             run = RunFolder(self.config.prefix)
         return run.results
 

@@ -68,7 +68,7 @@ def _closest(run: History | SeveralSeeds) -> History | None:
     with_result = [(each, each.best) for each in run.counted if each.best]
     if not with_result:
         return run if isinstance(run, History) else None
-    key = 'valid_error' if 'valid_error' in with_result[0][1] else 'epoch'
+    key = 'valid_error' if all('valid_error' in best for _, best in with_result) else 'epoch'
     return min(with_result, key=lambda each: each[1][key])[0]
 
 

@@ -12,6 +12,7 @@ from chainer_cifar import nets, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import open_bytes
+from chainer_cifar.streams import printable
 from chainer_cifar.weights import keras_h5, npz
 from chainer_cifar.weights.pretrained import PRETRAINED, Pretrained
 
@@ -43,12 +44,12 @@ class Report:
         n_array = len(self.loaded) + len(self.missing)
         lines = [
             f'loaded {len(self.loaded)} of {n_array} arrays ({self.values:,} values) '
-            f'from {self.source}'
+            f'from {printable(self.source)}'
         ]
         if self.summed:
             lines.append(f'summed over the colours, for grey images: {_few(self.summed)}')
         if self.skipped:
-            reasons = [f'{name} ({reason})' for name, reason in self.skipped.items()]
+            reasons = [printable(f'{name} ({reason})') for name, reason in self.skipped.items()]
             lines.append(f'skipped: {_few(reasons)}')
         if self.missing:
             lines.append(f'missing (keeps its initial values): {_few(self.missing)}')

@@ -42,6 +42,8 @@ def make(rng: random.Random) -> Trial:
     words = [
         word.encode('utf-8', 'surrogatepass').decode('utf-8', 'surrogateescape') for word in words
     ]
+    if words[0] == 'train' and not any(word.startswith('--iter') for word in words):
+        words += ['--iter', '1']  # not 300
     return Trial(
         f'{words[0]}: {done}', tuple(words), names_outside=True, asks_for_much=True, fetches=True
     )

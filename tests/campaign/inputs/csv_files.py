@@ -39,9 +39,9 @@ def _change(rng: random.Random, text: str) -> tuple[str, bytes]:
             ['cell', 'cell', 'path', 'less', 'more', 'column', 'twice', 'swap', 'head']
         )
         how = way
-        if way == 'cell':
+        if way == 'cell' and row:
             row[rng.randrange(len(row))] = odd.text(rng)
-        elif way == 'path':
+        elif way == 'path' and row:
             row[0] = rng.choice(_PATHS)
         elif way == 'less' and len(row) > 1:
             del row[rng.randrange(len(row))]

@@ -61,7 +61,7 @@ def _written(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED)
     with zipfile.ZipFile(stream, 'w', method) as file:
         for name, content in members:
             # Of a date of its own, or two would differ.
-            info = zipfile.ZipInfo(name)
+            info = zipfile.ZipInfo(name[:16_000])  # the format ends at 65,535 bytes
             info.compress_type = method
             file.writestr(info, content)
     return stream.getvalue()

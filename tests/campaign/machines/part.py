@@ -114,6 +114,7 @@ def _run(
         for surrounding in sorted(odd, key=lambda each: each.last):
             surrounding.before()
         if forked:
+            _forget_closed_streams()
             os.environ.clear()
             os.environ.update(variables)
             sys.argv = [f'{name}.py', *arguments]
@@ -129,6 +130,15 @@ def _run(
     if not columns:
         return Started(name, start, home).finish()
     return _on_a_terminal(lambda terminal: Started(name, start, home, terminal), columns)
+
+
+def _forget_closed_streams() -> None:
+    """Do what Python does at its start."""
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        try:
+            os.fstat(number)
+        except OSError:
+            setattr(sys, name, None)
 
 
 def _on_a_terminal(begin: Callable[[int], Started], columns: int) -> Done:

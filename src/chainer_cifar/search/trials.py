@@ -26,6 +26,7 @@ from chainer_cifar import figures
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.evaluation import history
+from chainer_cifar.files import make_folder
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import claim, halving, journal, results
 from chainer_cifar.search.lock import Lock
@@ -326,7 +327,7 @@ class _Mine(NamedTuple):
 
 def lock_of(folder: RunFolder) -> Lock:
     """The lock for what one process does at a time."""
-    folder.models.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.models)
     return Lock(folder.models / 'search')
 
 
@@ -357,7 +358,7 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
                     raise UserError(f'{trial.models}: another process is training into it; wait')
                 held.release()
             folder.delete()
-        folder.results.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.results)
         study = journal.open_study(folder.journal)
         # The last one to be written says that all are there.
         if 'version' not in study.user_attrs:

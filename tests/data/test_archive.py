@@ -165,7 +165,7 @@ class TestObtain:
         out, err = capsys.readouterr()
         assert path.read_bytes() == good
         assert 'not extracting it again' in out
-        assert err.startswith(f'{path} has md5 ')
+        assert err.startswith(f'warning: {path} has md5 ')
 
     @pytest.mark.parametrize('damage', ['change', 'remove', 'remove note', 'spoil note'])
     def test_extracts_a_damaged_folder_anew(self, bring, home, source, damage):

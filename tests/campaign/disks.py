@@ -13,9 +13,8 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.jobs import JOBS, OfJobs, Truth
+from campaign.jobs import JOBS, OfJobs, Truth, served
 from campaign.part import Broke, Case, Impossible, require
-from campaign.server import serving
 from campaign.zygote import Zygote
 from chainer_onednn.kernels import compile
 
@@ -68,8 +67,7 @@ class Disks(OfJobs):
     def run(self, case: Case, folder: pathlib.Path) -> None:
         name, place = case.facts['job'], case.facts['place']
         job = JOBS[name]
-        with serving([]) as server, contextlib.ExitStack() as stack:
-            arguments = (server.url,) if name == 'download' else ()
+        with served(job) as arguments, contextlib.ExitStack() as stack:
             truth = self.truths.of(name, arguments)
             if case.kind == TMPFS:
                 room = stack.enter_context(_tmpfs(folder))

@@ -122,6 +122,16 @@ class Truth:
     largest: int
 
 
+@contextlib.contextmanager
+def served(job: Job, answers: Sequence[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Run the server of a job that fetches; yield what the command of the job needs more."""
+    if job.name != 'download':
+        yield ()
+        return
+    with serving(answers) as server:
+        yield (server.url,)
+
+
 class OfJobs(Part):
     """A part whose cases are jobs."""
 
@@ -138,11 +148,10 @@ class OfJobs(Part):
         During the block, a server answers as `answers` say, and then as it should.
         """
         job = JOBS[name]
-        with serving([]) as honest, serving(answers) as server:
-            fetches = job.name == 'download'
-            truth = self.truths.of(name, (honest.url,) if fetches else ())
+        with served(job) as honest, served(job, answers) as arguments:
+            truth = self.truths.of(name, honest)
             self.truths.prepare(job, folder)
-            yield (server.url,) if fetches else (), truth
+            yield arguments, truth
 
 
 @functools.cache

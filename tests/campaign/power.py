@@ -5,9 +5,8 @@ import random
 from typing import Any, ClassVar
 
 from campaign import commands, trace, trees
-from campaign.jobs import JOBS, OfJobs
+from campaign.jobs import JOBS, OfJobs, served
 from campaign.part import Broke, Case, require
-from campaign.server import serving
 
 ATTEMPTS = 3  # until it must be done
 
@@ -32,8 +31,7 @@ class Power(OfJobs):
 
     def run(self, case: Case, folder: pathlib.Path) -> None:
         job = JOBS[case.kind]
-        with serving([]) as server:
-            arguments = (server.url,) if case.kind == 'download' else ()
+        with served(job) as arguments:
             truth = self.truths.of(case.kind, arguments)
             found = self._trace(case.kind, arguments)
             for name in job.needs:

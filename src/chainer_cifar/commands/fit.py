@@ -56,6 +56,7 @@ def main(argv: Sequence[str], prog: str) -> None:
         _train(given, folder, content)
         if given.folds:
             _cross_validate(given, content)
+            _step('report', [_folds(given).name])
         _step('evaluate', [RunFolder(given.name).models])
         _step('report', [RunFolder(given.name).results])
     except KeyboardInterrupt as stop:
@@ -250,7 +251,6 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
     if folds.occupied():
         # If all are finished, this tells of them again.
         _step('train', ['--resume', '-p', folds.name])
-        _step('report', [folds.name])
         return
     flags = {**_flags_of(whole), 'folds': given.folds, 'prefix': folds.name}
     flags.pop('no_valid_data', None)  # each fold validates once
@@ -259,7 +259,6 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
     minutes = given.folds * history.read_one(whole).summary['seconds'] / 60
     print(f'\n{given.folds} folds, about {minutes:.3g} minutes', flush=True)
     _step('train', _as_arguments(flags))
-    _step('report', [folds.name])
 
 
 def _flags_of(folder: RunFolder) -> dict[str, Any]:

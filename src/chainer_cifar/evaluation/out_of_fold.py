@@ -70,15 +70,15 @@ def read(found: SeveralSeeds, n_class: int) -> tuple[NDArray[np.float32], NDArra
     path = found.folder.results / runs.OUT_OF_FOLD
     try:
         arrays = npz_file.read(path)
-        logits, labels = (np.asarray(arrays[name]) for name in ('logits', 'labels'))
+        if missing := {'logits', 'labels'} - arrays.keys():
+            raise npz_file.Damaged(f'{min(missing)!r} is missing')
+        logits, labels = arrays['logits'], arrays['labels']
         if labels.dtype.kind != 'i' or labels.ndim != 1 or not len(labels):
             raise npz_file.Damaged('its labels are no numbers of classes')
         if logits.dtype.kind != 'f' or logits.shape != (len(labels), n_class):
             raise npz_file.Damaged(f'it does not tell {n_class} numbers of each image')
         if not (labels.min() >= 0 and labels.max() < n_class and np.isfinite(logits).all()):
             raise npz_file.Damaged('numbers in it are out of range')
-    except KeyError as error:
-        raise UserError(f'{path}: cannot be read ({error} is missing)') from None
     except npz_file.Damaged as error:
         raise UserError(f'{path}: cannot be read ({error})') from None
     return logits.astype(np.float32), labels.astype(np.int32)

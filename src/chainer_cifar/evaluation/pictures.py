@@ -64,8 +64,7 @@ class NetAndData:
         """What the net says of the test images, float32 ``(N, K)``, and their labels."""
         images, index, labels = image_sets.choose(self.trained, self.data, 'test')
         inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
-        options = {'unit': 'img', 'leave': False, **for_bars()}
-        with tqdm(total=len(index), desc='evaluate', **options) as bar:
+        with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
             return inference.logits(self.trained.net, inputs, advance=bar.update), labels
 
     @functools.cached_property

@@ -92,6 +92,14 @@ def data_uri(picture: NDArray[np.uint8]) -> str:
     return f'data:image/png;base64,{base64.b64encode(out.getvalue()).decode("ascii")}'
 
 
+def thumbnails(pictures: NDArray[np.uint8]) -> list[tuple[str, int, int]]:
+    """Make data URIs of one picture and more, uint8 ``(N, 3, H, W)``, with their size on a page."""
+    images = figures.shrunk(pictures, MISTAKE)
+    height, width = images.shape[2:]
+    zoom = MISTAKE // max(height, width)
+    return [(data_uri(image.transpose(1, 2, 0)), zoom * width, zoom * height) for image in images]
+
+
 def cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
     """Make the pairs of count and share of the true class, of a confusion matrix."""
     return [[(count, count / max(sum(row), 1)) for count in row] for row in matrix]
@@ -100,12 +108,9 @@ def cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
 def _mistakes(found: pictures.Mistakes) -> list[tuple[str, int, int, str, float, str]]:
     if not len(found.pictures):
         return []
-    images = figures.shrunk(found.pictures, MISTAKE)
-    height, width = images.shape[2:]
-    zoom = MISTAKE // max(height, width)
     return [
-        (data_uri(image.transpose(1, 2, 0)), zoom * width, zoom * height, who, 100 * sure, truth)
-        for image, (who, sure, truth) in zip(images, found.told, strict=True)
+        (*shown, who, 100 * sure, truth)
+        for shown, (who, sure, truth) in zip(thumbnails(found.pictures), found.told, strict=True)
     ]
 
 

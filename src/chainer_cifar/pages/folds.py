@@ -8,8 +8,8 @@ import numpy as np
 from chainer_cifar import figures
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, inference, out_of_fold, report, suspects, trained
-from chainer_cifar.evaluation.history import SeveralSeeds
-from chainer_cifar.pages.details import MISTAKE, cells, data_uri
+from chainer_cifar.evaluation.history import History, SeveralSeeds
+from chainer_cifar.pages.details import cells, thumbnails
 from chainer_cifar.streams import printable
 
 
@@ -29,6 +29,7 @@ class Folds:
     """Plain values for page.html.
 
     Attributes:
+        run: The run.
         notes: Lines on what is missing.
         numbers: Of all training images; None if the folds were not put together yet.
         cells: As those of `Details`.
@@ -37,6 +38,7 @@ class Folds:
         suspects_count: How many there are.
     """
 
+    run: SeveralSeeds
     notes: list[str]
     numbers: report.Report | None = None
     cells: list[list[tuple[int, float]]] = dataclasses.field(default_factory=list)
@@ -45,14 +47,14 @@ class Folds:
     suspects_count: int = 0
 
 
-def find(run: SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
+def find(run: History | SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
     """Gather it; None of a run that is no cross-validation, or is not finished.
 
     Args:
         run: Read by history.py.
         flags: Flags of `TrainConfig` that replace those of the run, such as ``gpu``.
     """
-    if run.kind != 'fold' or not run.finished:
+    if not isinstance(run, SeveralSeeds) or run.kind != 'fold' or not run.finished:
         return None
     names = [str(name) for name in run.histories[0].description['classes']]
     try:
@@ -60,7 +62,7 @@ def find(run: SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
     except FileNotFoundError:
         return None
     except UserError as error:
-        return Folds([str(error)])
+        return Folds(run, [str(error)])
     numbers = report.measure(logits, labels, names)
     found = suspects.find(np.exp(inference.log_probabilities(logits)), labels)
     notes, shown = [], []
@@ -68,7 +70,8 @@ def find(run: SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
         shown = _pictures(run, found, labels, names, flags)
     except UserError as error:
         notes.append(f'Pictures whose label may be wrong cannot be shown: {error}')
-    return Folds(notes, numbers, cells(numbers['confusion']), len(labels), shown, len(found.places))
+    matrix = cells(numbers['confusion'])
+    return Folds(run, notes, numbers, matrix, len(labels), shown, len(found.places))
 
 
 def _pictures(
@@ -85,14 +88,13 @@ def _pictures(
         raise UserError(f'{run.name}: the folds are of other data')
     files = out_of_fold.names_of(run, data)
     places = found.places[: suspects.SHOWN]
-    images = figures.shrunk(figures.colours(np.asarray(data.train_images[places])), MISTAKE)
-    height, width = images.shape[2:]
-    zoom = MISTAKE // max(height, width)
+    shown = thumbnails(figures.colours(np.asarray(data.train_images[places])))
     return [
         Suspect(
-            data_uri(image.transpose(1, 2, 0)),
-            *(zoom * width, zoom * height),
+            *(picture, width, height),
             *(printable(files[place].rpartition('/')[2]), names[labels[place]], names[other]),
         )
-        for image, place, other in zip(images, places, found.suggested, strict=False)
+        for (picture, width, height), place, other in zip(
+            shown, places, found.suggested, strict=False
+        )
     ]

@@ -41,13 +41,8 @@ def write(
     )
     with atomic_write(path) as file:
         file.write(page.encode('utf-8'))
-    return [
-        f'{section["details"].run.name if part == "details" else section["run"].name}: {note}'
-        for section in sections
-        for part in ('folds', 'details')
-        if section[part]
-        for note in section[part].notes
-    ]
+    found = [section[part] for section in sections for part in ('folds', 'details')]
+    return [f'{each.run.name}: {note}' for each in found if each for note in each.notes]
 
 
 def _section(run: History | SeveralSeeds, flags: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +53,7 @@ def _section(run: History | SeveralSeeds, flags: dict[str, Any]) -> dict[str, An
         'facts': _facts(run),
         'charts': charts.of_run(run),
         'seeds': comparison.result_rows(run.histories) if several and run.histories else None,
-        'folds': folds.find(run, flags) if isinstance(run, SeveralSeeds) else None,
+        'folds': folds.find(run, flags),
         'details': details.find(shown, flags) if shown else None,
     }
 

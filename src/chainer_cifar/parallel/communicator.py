@@ -28,6 +28,7 @@ class FusedCommunicator(MpiCommunicatorBase):
     def __init__(self, mpi_comm: Any) -> None:
         super().__init__(mpi_comm)
         self._buffer = np.empty(0, np.float32)
+        # By name, since `world` replaces it by one that knows how long it waits.
         self._shared = shared_memory.connect(mpi_comm, lambda: self.mpi_comm.Barrier())
 
     def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:

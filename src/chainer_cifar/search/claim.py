@@ -8,12 +8,12 @@ time is set anew every half minute, by the clock of the drive that all share.
 import contextlib
 import os
 import pathlib
-import platform
 import threading
 
 import filelock
 
 from chainer_cifar.runs import RunFolder
+from chainer_cifar.search.lock import is_whole, machine
 
 BEAT = 30.0  # seconds between two signs of life
 SILENCE = 180.0  # seconds after which a process on another machine counts as dead
@@ -26,7 +26,7 @@ class Claim:
         self._lock = lock
         self._beat = beat
         self._ended = threading.Event()
-        beat.write_text(_machine(), encoding='utf-8')
+        beat.write_text(machine(), encoding='utf-8')
         threading.Thread(target=self._live, daemon=True).start()
 
     def _live(self) -> None:
@@ -69,18 +69,13 @@ def _files(trial: RunFolder) -> tuple[pathlib.Path, pathlib.Path]:
     return trial.models.with_suffix('.claim'), trial.models.with_suffix('.beat')
 
 
-def _machine() -> str:
-    return f'{platform.node()}\n'
-
-
 def _lives_elsewhere(beat: pathlib.Path) -> bool:
     try:
-        machine, last = beat.read_text(encoding='utf-8'), beat.stat().st_mtime
+        name, last = beat.read_text(encoding='utf-8'), beat.stat().st_mtime
     except FileNotFoundError:
         return False
-    # The lock was free; and a name without its end is what a power cut left.
-    if machine == _machine() or not machine.endswith('\n'):
-        return False
+    if name == machine() or not is_whole(name):
+        return False  # the lock was free
     clock = beat.with_suffix('.now.beat')
     clock.touch()
     now = clock.stat().st_mtime

@@ -19,13 +19,23 @@ GRACE = 60.0  # seconds after which another machine's file that does not change 
 CUT_OFF = 1.0  # the same of a file without a whole name, which a power cut leaves
 
 
+def machine() -> str:
+    """What a process writes into a file of its own: the name of its machine, and an end."""
+    return f'{platform.node()}\n'
+
+
+def is_whole(name: str) -> bool:
+    """Say whether a machine's name was written to its end; a power cut may leave a part."""
+    return name.endswith('\n')
+
+
 class Lock:
     """Two files beside `path`; also what Optuna's journal takes as its ``lock_obj``."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self._system = filelock.FileLock(path.with_name(f'{path.name}.lock'))
         self._file = path.with_name(f'{path.name}.held')
-        self._machine = f'{platform.node()}\n'
+        self._machine = machine()
 
     def acquire(self) -> bool:
         """Wait until the lock is ours."""
@@ -69,7 +79,7 @@ class Lock:
                 continue
             if found != seen:
                 seen, since = found, time.monotonic()
-            grace = GRACE if found[0].endswith('\n') else CUT_OFF
+            grace = GRACE if is_whole(found[0]) else CUT_OFF
             if found[0] == self._machine or time.monotonic() - since > grace:
                 with contextlib.suppress(OSError):
                     self._file.unlink()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from campaign.long_run import _require_even, _Sample
+from campaign.long_run import _require_even, _require_even_time, _Sample
 from campaign.part import Broke
 
 
@@ -15,23 +15,32 @@ def samples(memory=0, descriptors=0, seconds=0.0, epochs=1000):
 
 
 def test_an_even_run():
-    _require_even(samples(), 1000)
-    _require_even(samples(memory=10_000, descriptors=0.004, seconds=0.0001), 1000)
+    run = samples(memory=10_000, descriptors=0.004, seconds=0.0001)
+    _require_even(run, 1000)
+    _require_even_time(run, 1000)
 
 
 @pytest.mark.parametrize(
     ('growth', 'reason'),
-    [
-        ({'memory': 200_000}, 'memory: '),
-        ({'descriptors': 0.1}, 'descriptors: '),
-        ({'seconds': 0.01}, 'time an epoch: '),
-    ],
+    [({'memory': 200_000}, 'memory: '), ({'descriptors': 0.1}, 'descriptors: ')],
 )
 def test_growth(growth, reason):
     with pytest.raises(Broke, match=reason):
         _require_even(samples(**growth), 1000)
 
 
+def test_growth_of_the_time():
+    with pytest.raises(Broke, match='time an epoch: '):
+        _require_even_time(samples(seconds=0.01), 1000)
+
+
+def test_other_work_late_in_the_run_is_no_growth():
+    early, late = samples()[:170], samples()[170:]
+    _require_even_time([*early, *(s._replace(seconds=4 * s.seconds) for s in late)], 1000)
+
+
 def test_too_few_samples():
     with pytest.raises(Broke, match='too few'):
         _require_even(samples()[:2], 1000)
+    with pytest.raises(Broke, match='too few'):
+        _require_even_time(samples()[:2], 1000)

@@ -132,7 +132,7 @@ def test_help(tmp_path):
     for part in (
         'cifar10, cifar100, digits',
         '(default: mean,zca,norm_zca,raw; raw for your own pictures',
-        '(default: 1e-05)',
+        '(default: 0.1)',
     ):
         assert part in text
     assert 'None' not in text and 'SUPPRESS' not in text

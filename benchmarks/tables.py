@@ -58,7 +58,7 @@ def headline_table():
         errors = _spread([run['test_error'] for run in runs])
         for tta in run.get('tta_error', ()):
             errors = _spread([run['tta_error'][tta] for run in runs])
-            how = f', `evaluate.py --tta {tta}`'
+            how = f', with `--tta {tta}`'
         if len(runs) > 1:
             how += f', {len(runs)} seeds'
         seconds = statistics.mean(run['seconds'] for run in runs)

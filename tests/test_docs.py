@@ -28,7 +28,9 @@ INLINE = re.compile(r'`([^`\n]+)`')
 COMMAND = re.compile(r'(python|make|chainer-cifar|\w+\.py) [^…]+$')
 LINK = re.compile(r'\]\(([^)\s]+)\)')
 # Commands that are not ours; nothing of them is checked.
-FOREIGN = {'.', 'curl', 'echo', 'export', 'git', 'mpirun', 'pip', 'pre-commit', 'sbatch', 'srun'}
+FOREIGN = {
+    *('.', 'curl', 'echo', 'export', 'git', 'mpirun', 'npm', 'pip', 'pre-commit', 'sbatch', 'srun')
+}
 
 
 def read(page):

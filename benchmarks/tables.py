@@ -466,9 +466,10 @@ _LOGGED = 'epoch', *(f'{part}_{of}' for of in ('loss', 'error') for part in PART
 
 
 def draw_curves():
-    """Draw the curves of each experiment's runs that were kept with their log, as docs/images."""
+    """Draw the curves of a run of each experiment, if it was kept with its log, as docs/images."""
     ours = [recipe for recipe in recipes.values() if recipe.published_error or recipe.faster_than]
-    kept = [run for run in _runs() if 'log' in run and any(_is_run_of(r, run) for r in ours)]
+    firsts = [runs[0] for runs in _seeds_of_each()]
+    kept = [run for run in firsts if 'log' in run and any(_is_run_of(r, run) for r in ours)]
     named = []
     for run in kept:
         log = run['log']

@@ -467,14 +467,15 @@ _LOGGED = 'epoch', *(f'{part}_{of}' for of in ('loss', 'error') for part in PART
 
 def draw_curves():
     """Draw the curves of a run of each experiment, if it was kept with its log, as docs/images."""
-    ours = [recipe for recipe in recipes.values() if recipe.published_error or recipe.faster_than]
+    ours = {n: r for n, r in recipes.items() if r.published_error or r.faster_than}
     firsts = [runs[0] for runs in _seeds_of_each()]
-    kept = [run for run in firsts if 'log' in run and any(_is_run_of(r, run) for r in ours)]
     named = []
-    for run in kept:
-        log = run['log']
-        curves = {n: (log['epoch'], log[n], None) for n in log if n != 'epoch'}
-        named.append((run['flags']['prefix'], curves))
+    for name, recipe in ours.items():
+        for run in firsts:
+            if _is_run_of(recipe, run) and 'log' in run:
+                log = run['log']
+                curves = {n: (log['epoch'], log[n], None) for n in log if n != 'epoch'}
+                named.append((name, curves))
     figures.comparison(named, CURVES)
 
 

@@ -44,7 +44,7 @@ def headline_table():
     """The best result first; which run it is, the validation images say where there are any."""
     yield 'result', '', 'command'
     on_cifar = [runs for runs in _seeds_of_each() if 'CIFAR-10' in _data(runs[0])['pictures']]
-    on_cifar.sort(key=lambda runs: statistics.mean(map(_chosen_by, runs)))
+    on_cifar.sort(key=lambda runs: statistics.mean(map(_rank, runs)))
     from_random, from_others = (
         next(runs for runs in on_cifar if bool(runs[0]['flags'].get('init')) is init)
         for init in (False, True)
@@ -54,17 +54,14 @@ def headline_table():
         ('Test error of our best run that began with weights of ImageNet', from_others),
         ('Test error of the demonstration', [_run('digits')]),
     ):
-        run, how = runs[0], ''
-        errors = _spread([run['test_error'] for run in runs])
-        for tta in run.get('tta_error', ()):
-            errors = _spread([run['tta_error'][tta] for run in runs])
-            how = f', with `--tta {tta}`'
-        if len(runs) > 1:
-            how += f', {len(runs)} seeds'
+        run = runs[0]
+        *_, (errors, tta) = _test_errors(runs)
         seconds = statistics.mean(run['seconds'] for run in runs)
+        seeds = f'{len(runs)} seeds' if len(runs) > 1 else ''
+        how = ', '.join(filter(None, (f'{_duration(seconds)} on a CPU', tta, seeds)))
         yield (
-            f'{what}: `{run["flags"]["model"]}`, {run["epochs"]} epochs in '
-            f'{_duration(seconds)} on a CPU{how}; {_data(run)["pictures"]}',
+            f'{what}: `{run["flags"]["model"]}`, {run["epochs"]} epochs in {how}; '
+            f'{_data(run)["pictures"]}',
             f'**{errors}**',
             f'`{_shortest_command(run)}`',
         )
@@ -85,7 +82,7 @@ def _seeds_of_each():
     return found.values()
 
 
-def _chosen_by(run):
+def _rank(run):
     # Nothing was chosen by the test images of a run that ends when its schedule does.
     return run['best'].get('valid_error', run['test_error'])
 
@@ -148,6 +145,7 @@ def experiments_table():
         *('experiment', 'published error', 'our recipe', 'test error', 'validation error'),
         *('epochs', 'minutes', 'images/s', 'seeds', 'pictures', 'machine'),
     )
+    groups = _seeds_of_each()
     for name, recipe in recipes.items():
         if recipe.published_error is None:
             continue
@@ -156,24 +154,18 @@ def experiments_table():
             published += f', {recipe.published_time}'
         first = f'`{name}` ({recipe.source.split(" (")[0]})', published
         for ours in (name, *(n for n, other in recipes.items() if other.faster_than == name)):
-            for outcome in _outcomes(recipes[ours]):
+            for outcome in _outcomes(recipes[ours], groups):
                 yield (*first, f'`{ours}`', *outcome)
                 first = '', ''
 
 
-def _outcomes(recipe):
+def _outcomes(recipe, groups):
     """One row for the finished runs of a recipe on each data; 'not run' where there is none."""
-    found = {}
-    for run in _runs():
-        if _is_run_of(recipe, run):
-            found.setdefault(run['data_checksum'], []).append(run)
-    for runs in found.values():
+    found = [runs for runs in groups if _is_run_of(recipe, runs[0])]
+    for runs in found:
         valid = [run['best'].get('valid_error', math.nan) for run in runs]
-        errors = _spread([run['test_error'] for run in runs])
-        for tta in runs[0].get('tta_error', ()):
-            errors += f'; {_spread([run["tta_error"][tta] for run in runs])} with `--tta {tta}`'
         yield (
-            errors,
+            '; '.join(' '.join(filter(None, parts)) for parts in _test_errors(runs)),
             '–' if math.isnan(valid[0]) else _spread(valid),
             str(runs[0]['epochs']),
             f'{statistics.mean(run["seconds"] for run in runs) / 60:.0f}',
@@ -184,6 +176,13 @@ def _outcomes(recipe):
         )
     if not found:
         yield ('not run', *[''] * 7)
+
+
+def _test_errors(runs):
+    """Pairs of the test error of all seeds and of how the images were seen: '' is as they are."""
+    yield _spread([run['test_error'] for run in runs]), ''
+    for tta in runs[0].get('tta_error', ()):
+        yield _spread([run['tta_error'][tta] for run in runs]), f'with `--tta {tta}`'
 
 
 def _spread(errors):

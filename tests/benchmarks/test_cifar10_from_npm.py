@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cifar_archive
 from chainer_cifar.data.sources import sources
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[2] / 'benchmarks'
@@ -39,16 +40,11 @@ def write_package(path, pictures, train_labels, test_labels):
         'train_lables.json': json.dumps(train_labels).encode(),
         'test_lables.json': json.dumps(test_labels).encode(),
     }
-    names = [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']
-    for name, some in zip(names, np.split(pictures, 6), strict=True):
+    for name, some in zip(cifar_archive.NAMES[:6], np.split(pictures, 6), strict=True):
         file = io.BytesIO()
         Image.fromarray(some.reshape(N, 3, 1024).transpose(0, 2, 1)).save(file, 'PNG')
         files[f'{name}.png'] = file.getvalue()
-    with tarfile.open(path, 'w:gz') as tar:
-        for name, data in files.items():
-            member = tarfile.TarInfo(f'package/{name}')
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
+    path.write_bytes(cifar_archive.pack('package', files))
     return path
 
 

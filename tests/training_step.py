@@ -10,7 +10,7 @@ from chainer_cifar.optim import mixed
 from side_by_side import random
 
 
-def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0):
+def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0, seed=0):
     """Loss, and all gradients as one vector; of the same numbers, in any precision.
 
     Args:
@@ -19,14 +19,15 @@ def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0):
         device (chainer.backend.Device): Where; None: on the CPU.
         shape (tuple of int): ``(C, H, W)`` of the images.
         scale (float): Of the loss in the backward pass.
+        seed (int): Of the weights and the images.
     """
-    np.random.seed(0)
+    np.random.seed(seed)
     device = device or chainer.get_device('@numpy')
     small = {'res_depth': 1} if name in nets.taking('res_depth') else {}
     half = dtype == np.float16
     with mixed.creating_nets('mixed16' if half else 'float32'):
         net = nets.create(name, shape=shape, **small)
-    rng = np.random.RandomState(1)
+    rng = np.random.RandomState(seed + 1)
     n = 4 if net.count_params() > 10_000_000 else 16  # the large ones take their time
     x, t = random(rng, n, *shape), rng.randint(10, size=n).astype(np.int32)
     for parameter in net.params():
@@ -45,13 +46,23 @@ def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0):
     return float(loss.array), np.concatenate(gradients) / scale
 
 
-def assert_agree(name, ours, wanted, shape=nets.CIFAR):
-    """Assert that what `step` returned for a net is what Chainer returned on a CPU."""
-    (loss, got), (wanted_loss, wanted) = ours, wanted
+def assert_agree(compute, name, shape=nets.CIFAR):
+    """Assert that `compute`, which is `step` elsewhere, finds what Chainer finds on a CPU."""
+    (loss, got), (wanted_loss, wanted) = compute(name, shape=shape), step(name, shape=shape)
     assert loss == pytest.approx(wanted_loss, rel=1e-4)
-    # A unit within rounding of zero may fall on either side of its ReLU.
-    if np.linalg.norm(got - wanted) > 0.02 * np.linalg.norm(wanted):
-        # In nets so deep that Chainer is far from the exact value, too, we are no farther.
-        _, exact = step(name, np.float64, shape=shape)
-        assert np.linalg.norm(got - exact) < 1.5 * np.linalg.norm(wanted - exact)
-        assert np.linalg.norm(wanted - exact) < 0.1 * np.linalg.norm(exact)
+    if distance(got, wanted) < 0.02:
+        return
+    # A unit within rounding of zero falls on either side of its ReLU, and on maps of 1x1 one such
+    # unit counts. So we may be farther from the exact value than Chainer, but not in most draws.
+    ours, chainers = [], []
+    for seed in range(5):
+        exact = step(name, np.float64, shape=shape, seed=seed)[1]
+        ours.append(distance(compute(name, shape=shape, seed=seed)[1], exact))
+        chainers.append(distance(step(name, shape=shape, seed=seed)[1], exact))
+    assert np.median(ours) < max(0.02, 1.5 * np.median(chainers))
+    assert np.median(chainers) < 0.1
+
+
+def distance(vector, exact):
+    """How far a vector is from the exact one, as a part of the exact one's length."""
+    return np.linalg.norm(vector - exact) / np.linalg.norm(exact)

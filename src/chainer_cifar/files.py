@@ -8,6 +8,7 @@ after.
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import pathlib
@@ -98,6 +99,7 @@ def temporary_folder(beside: Path, name: str) -> Iterator[pathlib.Path]:
     beside = pathlib.Path(beside)
     made = make_folder(beside)
     prefix = f'.{name}.'
+    _restore(beside / name)
     _remove_unlocked(beside, prefix)
     with _locked_folder(beside, prefix) as temporary:
         try:
@@ -110,28 +112,55 @@ def temporary_folder(beside: Path, name: str) -> Iterator[pathlib.Path]:
 
 
 def move_folder(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Put a temporary folder in the place of the folder `target`, if there is one, at once.
+    """Put a folder of files in the place of the folder `target`, if there is one, at once.
 
-    Who has mapped the old files still sees them.
+    Who has mapped the old files still sees them. After an OSError, both are what they were.
     """
     source.chmod(0o777 & ~umask())  # it was made for our eyes only
     for path in source.iterdir():
-        sync(path)
+        sync_file(path)
     sync(source)
     if not target.exists():
         source.rename(target)
-    else:
-        with _locked(target):
-            old = source.with_name(f'{source.name.removesuffix(_SUFFIX)}.old{_SUFFIX}')
+        sync(target.parent)
+        return
+    with _locked(target):
+        if _exchange(source, target):
+            old = source
+        else:
+            old = _old_of(target, source.parent)
             target.rename(old)
             try:
                 source.rename(target)
             except OSError:
                 old.rename(target)
                 raise
-            sync(target.parent)
-            shutil.rmtree(old, ignore_errors=True)
-    sync(target.parent)
+        sync(target.parent)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Let two folders exchange their names, where the system can do so in one step."""
+    if not sys.platform.startswith('linux'):
+        return False
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):  # a C library without it
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0
+
+
+def _old_of(target: pathlib.Path, beside: pathlib.Path) -> pathlib.Path:
+    return beside / f'.{target.name}.old{_SUFFIX}'
+
+
+def _restore(target: pathlib.Path) -> None:
+    """Give a folder its name back, if `move_folder` was killed where it takes two steps."""
+    old = _old_of(target, target.parent)
+    if old.exists() and not target.exists():
+        with contextlib.suppress(OSError):
+            old.rename(target)
 
 
 @contextlib.contextmanager
@@ -232,14 +261,24 @@ def real(path: Path) -> pathlib.Path:
     return pathlib.Path(os.path.realpath(path))  # pathlib's own `resolve` raises RuntimeError then
 
 
-def sync(path: Path) -> None:
-    """Flush a file, or the names in a folder, to the disk, where the file system can do so."""
+def sync(folder: Path) -> None:
+    """Flush the names in a folder to the disk, where the file system can do so."""
     with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _flush(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Flush the content of a file to the disk."""
+    with naming(path):
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def open_bytes(path: Path) -> BinaryIO:

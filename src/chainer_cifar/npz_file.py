@@ -1,5 +1,7 @@
 """Read npz files of arrays from untrusted sources: weights, snapshots, statistics."""
 
+import errno
+import math
 import os
 import warnings
 import zipfile
@@ -7,10 +9,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 from numpy.typing import NDArray
 
 from chainer_cifar.files import open_bytes
 
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 LARGEST = 2**31  # bytes of what is unpacked; a snapshot of our largest net has a quarter of that
 
 
@@ -28,7 +32,8 @@ def read(
         choose: Takes all names in it and returns those of the arrays to read.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        OSError: There is no such file, or the system does not let us read it.
+        MemoryError: There is less memory than the arrays need.
         Damaged: It is not a zip file, is damaged, is too large unpacked, or holds anything but
             arrays.
     """
@@ -43,9 +48,13 @@ def read(
                 chosen = list(choose(npz.files))
                 _require_small(npz.zip, chosen)
                 arrays = {name: npz[name] for name in chosen}
-    except (FileNotFoundError, Damaged):
+    except (Damaged, MemoryError):
         raise
     except Exception as error:
+        # A place in a damaged file may be one before its begin.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            error.filename = os.fspath(path)
+            raise
         # A damaged zip file raises a dozen kinds of errors: zipfile's, zlib's, NumPy's, ast's.
         reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), '')
         raise Damaged(reason or type(error).__name__) from None
@@ -56,11 +65,30 @@ def read(
 
 
 def _require_small(file: zipfile.ZipFile, names: Iterable[str]) -> None:
-    """Raise Damaged if packed members unpack to more than `LARGEST`: a few MB could fill memory.
+    """Raise Damaged if members unpack to more than `LARGEST`: a few MB could fill memory.
 
-    What is not packed has no more bytes than the file.
+    What is not packed has no more bytes than the file, unless members overlap or lie.
     """
     wanted = {end for name in names for end in (name, f'{name}.npy')}
-    packed = (each for each in file.infolist() if each.compress_type != zipfile.ZIP_STORED)
-    if sum(each.file_size for each in packed if each.filename in wanted) > LARGEST:
+    left = max(LARGEST, file.fp.seek(0, os.SEEK_END) if file.fp else 0)
+    for member in file.infolist():
+        if member.filename in wanted:
+            left -= max(member.file_size, _declared(file, member))
+    if left < 0:
         raise Damaged(f'it unpacks to more than {LARGEST / 1e9:.0f} GB')
+
+
+def _declared(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """The bytes of an array as its own header tells them, for which NumPy makes room at once."""
+    with file.open(member) as stream:
+        if stream.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+            return 0
+    with file.open(member) as stream:
+        read_header = _HEADERS.get(npy.read_magic(stream))
+        if read_header is None:
+            return 0
+        try:
+            shape, _, dtype = read_header(stream)
+        except MemoryError:  # Python's own, about brackets in brackets
+            raise Damaged('the header of an array in it is odd') from None
+    return math.prod(shape) * dtype.itemsize

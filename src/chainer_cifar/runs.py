@@ -361,10 +361,14 @@ def _check(description: Mapping[str, Any]) -> None:
             raise ValueError("something is missing in 'resumed'")
 
 
+class LaterFormat(ValueError):
+    """A later version of chainer-cifar wrote a file."""
+
+
 def require_format(number: int) -> None:
-    """Raise ValueError if a file of ours has a later format than this version knows."""
+    """Raise LaterFormat if a file of ours has a later format than this version knows."""
     if number > FORMAT:
-        raise ValueError(f'format {number}: a later version of chainer-cifar wrote it; update')
+        raise LaterFormat(f'format {number}: a later version of chainer-cifar wrote it; update')
 
 
 def _are_names(classes: object) -> bool:

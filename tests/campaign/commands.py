@@ -25,6 +25,7 @@ from campaign.part import require
 
 SRC = pathlib.Path(__file__).resolve().parents[2] / 'src'
 SECONDS = 60.0  # that a command may take
+WAIT = 1.0  # that it waits, in a fork, for a server that says nothing
 BYTES = 4 << 30  # of memory that a process may have
 
 
@@ -101,8 +102,10 @@ def start_forked(
     """Do the same in a fork of this process, within `seconds`; call `before` and `after` there."""
     importlib.import_module(f'chainer_cifar.commands.{name}')
     from chainer_cifar import cli
+    from chainer_cifar.data import fetch
 
     def command() -> None:
+        fetch.TIMEOUT = WAIT, WAIT
         os.environ.update(environment(**variables))
         sys.argv = [f'{name}.py', *map(str, arguments)]
         before()

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 import random
 import signal
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from campaign import commands, trees
@@ -13,6 +14,7 @@ from campaign.server import WAYS
 
 MOST = 8  # processes
 SECOND_RESUME = 'two resumes'
+SEARCH_AND_FIT = 'search and fit'
 
 
 class Concurrency(OfJobs):
@@ -26,19 +28,35 @@ class Concurrency(OfJobs):
             if name not in ('train --processes', 'search --halving')
         },
         SECOND_RESUME: 'an interrupted run, resumed by two at once',
+        SEARCH_AND_FIT: 'search and fit at once in one folder',
     }
     share = 0.7
     in_tests = 1
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
-        count = 2 if kind == SECOND_RESUME else rng.choice((2, 3, MOST))
+        count = 2 if kind in (SECOND_RESUME, SEARCH_AND_FIT) else rng.choice((2, 3, MOST))
         facts: dict[str, Any] = {'delays': [round(rng.random() / 10, 3) for _ in range(count)]}
         if kind == 'download':
             facts['answers'] = [rng.choice(WAYS) for _ in range(rng.randint(0, 2))]
         return kind, facts
 
     def run(self, case: Case, folder: pathlib.Path) -> None:
+        if case.kind == SEARCH_AND_FIT:
+            self._search_and_fit(case.facts['delays'], folder)
+        else:
+            self._the_same(case, folder)
+
+    def _search_and_fit(self, delays: list[float], folder: pathlib.Path) -> None:
+        jobs = [JOBS['search'], JOBS['fit']]
+        truths = [self.truths.of(job.name) for job in jobs]
+        for job in jobs:
+            self.truths.prepare(job, folder)
+        statuses = _all_at_once([job.command for job in jobs], delays, folder)
+        require(not any(statuses), f'ended with statuses {statuses}')
+        trees.require_same(folder, truths[0].content | truths[1].content)
+
+    def _the_same(self, case: Case, folder: pathlib.Path) -> None:
         name = 'train' if case.kind == SECOND_RESUME else case.kind
         job = JOBS[name]
         with self.begun(name, folder, case.facts.get('answers', ())) as (arguments, truth):
@@ -46,8 +64,9 @@ class Concurrency(OfJobs):
             if case.kind == SECOND_RESUME:
                 _interrupt(command, folder)
                 command = job.resumed
-            statuses = _all_at_once(command, case.facts['delays'], folder)
-            alone = job.resumes or name == 'fit'
+            delays = case.facts['delays']
+            statuses = _all_at_once([command] * len(delays), delays, folder)
+            alone = job.name in ('train', 'fit')
             if name == 'download' and 0 not in statuses:  # each met a bad answer
                 commands.forked(*command, cwd=folder).require_told([0])
             elif alone:
@@ -67,11 +86,13 @@ def _interrupt(command: tuple[str, ...], folder: pathlib.Path) -> None:
         started.finish().require_told([0, 128 + signal.SIGTERM])
 
 
-def _all_at_once(command: tuple[str, ...], delays: list[float], folder: pathlib.Path) -> list[int]:
-    """Run it once for each of the delays (seconds); return the exit statuses."""
+def _all_at_once(
+    lines: Sequence[tuple[str, ...]], delays: list[float], folder: pathlib.Path
+) -> list[int]:
+    """Run commands, each so many seconds after the one before; return the exit statuses."""
     with contextlib.ExitStack() as stack:
         started = []
-        for delay in delays:
+        for command, delay in zip(lines, delays, strict=True):
             begun = commands.start_forked(*command, cwd=folder)
             started.append(stack.enter_context(begun))
             begun.wait(delay)

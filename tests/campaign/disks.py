@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.jobs import JOBS, OfJobs, Truth, served
+from campaign.jobs import JOBS, OfJobs, Truth, require_sound, served
 from campaign.part import Broke, Case, Impossible, require
 from campaign.zygote import Zygote
 from chainer_onednn.kernels import compile
@@ -72,7 +72,7 @@ class Disks(OfJobs):
             if case.kind == TMPFS:
                 room = stack.enter_context(_tmpfs(folder))
             self.truths.prepare(job, folder)
-            command = (*job.command, *arguments)
+            command, older = (*job.command, *arguments), trees.content(folder)
             done: Done | None
             if case.kind in _FAULTS:
                 done = self._fault(case.kind, name, place, command, folder)
@@ -85,7 +85,7 @@ class Disks(OfJobs):
             else:
                 return _removed(command, truth, place, folder)
             done.require_told()
-            trees.require_whole(folder)
+            require_sound(job, folder, older, truth)
             require(case.kind != SLOW or done.status == 0, done.err.strip())
             # What was told may be that all is done, but for something that matters to nobody.
             if done.status == 0:

@@ -125,6 +125,13 @@ int renameat(int from_folder, const char *from, int to_folder, const char *to)
     return fails_at(to_folder, to) ? -1 : NEXT(renameat)(from_folder, from, to_folder, to);
 }
 
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (fails_at(to_folder, to))
+        return -1;
+    return NEXT(renameat2)(from_folder, from, to_folder, to, flags);
+}
+
 int open64(const char *path, int flags, ...)
 {
     va_list more;

@@ -17,7 +17,7 @@ from typing import Any
 import own_pictures
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.part import Part, require
+from campaign.part import Part
 from campaign.server import serving
 from cifar_archive import MD5, write_cifar10
 
@@ -42,11 +42,13 @@ class Job:
         command: Its name and arguments.
         needs: Names of folders and files of the workshop that it finds in its folder.
         resumes: A run that `--resume` continues.
+        replaces: Older results lie where it writes, and each file is theirs or its own at any time.
     """
 
     command: tuple[str, ...]
     needs: tuple[str, ...] = ()
     resumes: bool = False
+    replaces: bool = False
 
     @property
     def name(self) -> str:
@@ -67,18 +69,25 @@ class Job:
         return ('train', '--resume', '-p', 'run')
 
 
-def _job(text: str, *needs: str, resumes: bool = False) -> Job:
-    return Job(tuple(text.split()), needs, resumes)
+def _job(text: str, *needs: str, resumes: bool = False, replaces: bool = False) -> Job:
+    return Job(tuple(text.split()), needs, resumes, replaces)
 
 
 # A new command, or a way to call one, is a line here.
 JOBS = {
     'train': _job(f'train {_NET}', 'dataset', resumes=True),
     'train with all that has a state': _job(f'train {_RICH}', 'dataset', resumes=True),
+    'train on own pictures': _job(
+        'train -m residual --res_depth 1 -b 4 -d out/image_raw -l out/label.pkl -p run --iter 3',
+        'out',
+        resumes=True,
+    ),
     'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
     'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
     'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),
     'dataset of own pictures': _job('dataset own --size 24 --out out', 'own'),
+    'dataset over another': _job('dataset own --size 24 --out out', 'own', 'out', replaces=True),
+    'train --overwrite': _job(f'train {_NET} --iter 2 --overwrite', 'dataset', 'models', 'results'),
     'download': _job(f'download --md5 {MD5} --retries 0 --url'),  # and the URL of a server
     'evaluate': _job('evaluate run --calibrate', 'dataset', 'models', 'results'),
     'predict': _job(
@@ -97,12 +106,12 @@ def make_inputs(workshop: pathlib.Path) -> None:
     """Make what jobs need: a data set, CIFAR's batches, pictures, a finished run."""
     own_pictures.write(workshop / 'own', per_class=6)
     write_cifar10(workshop / 'cifar', 20)
-    done = commands.forked(
-        *('dataset', '--dir', 'cifar', '--only', 'mean,raw', '--out', 'dataset'), cwd=workshop
-    )
-    require(done.status == 0, done.err)
-    done = commands.forked('train', *_NET.split(), cwd=workshop)
-    require(done.status == 0, done.err)
+    for text in (
+        'dataset --dir cifar --only mean,raw --out dataset',
+        'dataset own --size 16 --out out',
+        f'train {_NET}',
+    ):
+        commands.forked(*text.split(), cwd=workshop).require_told([0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +163,16 @@ class OfJobs(Part):
             yield arguments, truth
 
 
+def require_sound(job: Job, folder: pathlib.Path, older: dict[str, Any], truth: Truth) -> None:
+    """Raise Broke if a file is half-written, or neither older nor new where a job replaces some.
+
+    `older` is the content of the folder before the job.
+    """
+    trees.require_whole(folder)
+    if job.replaces:
+        trees.require_either(folder, older, truth.content)
+
+
 @functools.cache
 def truths(workshop: pathlib.Path) -> 'Truths':
     """The truths that a part with this workshop shares with the parts beside it."""
@@ -191,14 +210,14 @@ class Truths:
             folder = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
             job = JOBS[name]
             self.prepare(job, folder)
-            start = time.monotonic()
+            begin, start = time.time_ns(), time.monotonic()
             done = commands.forked(*job.command, *arguments, cwd=folder)
             seconds = time.monotonic() - start
             done.require_told([0])
             written = [
                 path.stat().st_size
                 for path in trees.files(folder)
-                if path.relative_to(folder).parts[0] not in job.needs
+                if path.stat().st_mtime_ns > begin
             ]
             content = trees.content(folder)
             largest = max(written, default=0)

@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
-from campaign.jobs import JOBS, Job, OfJobs
+from campaign.jobs import JOBS, Job, OfJobs, Truth, require_sound
 from campaign.part import Broke, require
-from campaign.server import WAYS
+from campaign.server import STALLS, WAYS
 
 MOST = 5  # kills of a run
 MOST_OF_SEARCH = 2  # it gives a trial up that has killed three processes
@@ -58,12 +58,14 @@ class Kills(OfJobs):
         facts: dict[str, Any] = {'forked': rng.random() < 0.75, 'kills': kills}
         if kind == 'download':
             facts['answers'] = [rng.choice(WAYS) for _ in range(rng.randint(0, 6))]
+            # By itself a command waits half a minute for a server that stalls.
+            facts['forked'] |= not set(STALLS).isdisjoint(facts['answers'])
         return kind, facts
 
     def run(self, case: Any, folder: pathlib.Path) -> None:
         answers = case.facts.get('answers', ())
         with self.begun(case.kind, folder, answers) as (arguments, truth):
-            _run_to_the_end(JOBS[case.kind], arguments, case.facts, truth.seconds, folder)
+            _run_to_the_end(JOBS[case.kind], arguments, case.facts, truth, folder)
         trees.require_same(folder, truth.content)
 
 
@@ -71,22 +73,22 @@ def _run_to_the_end(
     job: Job,
     arguments: tuple[str, ...],
     facts: dict[str, Any],
-    seconds: float,
+    truth: Truth,
     folder: pathlib.Path,
 ) -> None:
-    kills, done = list(facts['kills']), None
+    kills, done, older = list(facts['kills']), None, trees.content(folder)
     for _ in range(ATTEMPTS + len(kills)):
         command = (*job.again(done), *arguments)
         if kills:
             sent, share = kills.pop(0)
-            done = killed(command, sent, share * seconds, folder, facts['forked'])
+            done = killed(command, sent, share * truth.seconds, folder, facts['forked'])
         else:
             sent, done = STOP, commands.forked(*command, cwd=folder)
         if sent == HANGUP:  # nobody saw the line that it may have written after that
             require(done.status in _STATUSES[sent], f'ended with status {done.status}')
         elif not (sent == INT and _is_of_python(done)):
             done.require_told(_STATUSES[sent])
-        trees.require_whole(folder)
+        require_sound(job, folder, older, truth)
         if done.status == 0 and sent != HANGUP:
             return
         # What nobody interrupted may fail for want of a run to resume, or because of the server.

@@ -34,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         path, known = args.results or _results(args.seed), facts(args.seed)
         results = Results(path, known)
         try:
-            _side_by_side(parts, results, args.seed, args.minutes * 60, args.cases)
+            ended = _side_by_side(parts, results, args.seed, args.minutes * 60, args.cases)
         except KeyboardInterrupt:
+            ended = True
             print('stopped; the same command goes on')
         results = Results(path, known)  # with what was found beside
     print(f'\n{table(parts, results)}')
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.json.write_text(
             json.dumps(results.summary(_words(parts)), indent=1) + '\n', encoding='utf-8'
         )
-    return 1 if results.failed() else 0
+    if not ended:
+        print('the process of the small cases has died; above is what was tried before')
+    return 1 if results.failed() or not ended else 0
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -90,12 +93,16 @@ def facts(seed: int) -> dict[str, object]:
     }
 
 
-def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> None:
-    """Call `campaign` in a process of its own for the parts of small cases, as these are many."""
+def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> bool:
+    """Call `campaign` in a process of its own for the parts of small cases, as these are many.
+
+    Returns:
+        Whether that process came to its end.
+    """
     groups = [[part for part in parts if part.small == small] for small in (True, False)]
     if not all(groups):
         campaign(parts, results, *limits)
-        return
+        return True
     beside = multiprocessing.get_context('fork').Process(
         target=_beside, args=(groups[0], results, *limits)
     )
@@ -104,6 +111,7 @@ def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> None
         campaign(groups[1], results, *limits)
     finally:
         beside.join()
+    return beside.exitcode == 0
 
 
 def _beside(*arguments: Any) -> None:

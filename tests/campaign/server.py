@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from cifar_archive import CONTENT
 
-STALL = 0.5  # seconds
+STALL = 30  # seconds; a client of the campaign gives up before
 
+STALLS = ('stalls', 'stalls at once')
 WAYS = (
-    *('honest', 'stalls', 'drops', 'drops at once', 'html', 'error', 'empty', 'circle', 'garbage'),
+    *('honest', *STALLS, 'drops', 'drops at once', 'html', 'error', 'empty', 'circle', 'garbage'),
     *('short', 'long', 'wrong range', 'wrong total', 'always 206', 'never 206', 'changes', '416'),
 )
 
@@ -30,8 +31,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(way, start, bool(asked))
 
     def _answer(self, way: str, start: int, asked: bool) -> None:
-        if way == 'drops at once':
-            return
+        if way == 'stalls at once':
+            self.server.closing.wait(STALL)
+        if way in ('drops at once', 'stalls at once'):
+            return None
         if way == 'error':
             return self._send(503, b'no', {'Retry-After': '0'})
         if way == 'circle':

@@ -98,6 +98,15 @@ def test_small_cases_run_beside_the_others(toys, tmp_path, monkeypatch):
     assert len(rows(tmp_path / 'other')) == 6
 
 
+@pytest.mark.parametrize('death', [lambda: os._exit(137), lambda: 1 / 0], ids=['killed', 'error'])
+def test_a_process_of_small_cases_that_dies_is_a_failure(toys, tmp_path, monkeypatch, capfd, death):
+    monkeypatch.setattr(Odd, 'small', True)
+    monkeypatch.setattr(Odd, 'case', lambda self, seed, number: death())
+    monkeypatch.setattr(Toy, 'run', lambda self, case, folder: None)
+    assert run.main([f'--results={tmp_path / "results"}', '--minutes=0.5']) == 1
+    assert 'has died' in capfd.readouterr().out
+
+
 def test_so_many_cases_of_each_part(toys, tmp_path):
     run.main([f'--results={tmp_path / "results"}', '--cases=3'])
     assert sorted((row['part'], row['case']) for row in rows(tmp_path / 'results')) == [

@@ -99,6 +99,16 @@ def require_same(folder: pathlib.Path, truth: dict[str, Any]) -> None:
                 raise Broke(f'{path.relative_to(folder)}: an empty folder was left behind')
 
 
+def require_either(folder: pathlib.Path, older: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise Broke unless each file of `older` is there as it was, or as it is in `new`."""
+    found = content(folder)
+    for name, value in older.items():
+        if name not in found and name in new:
+            raise Broke(f'{name} is gone, the older one and the new one')
+        if name in found and found[name] not in (value, new.get(name)):
+            raise Broke(f'{name} is neither the older one nor the new one')
+
+
 def require_whole(folder: pathlib.Path) -> None:
     """Raise Broke if a file that has its final name cannot be read to its end."""
     for path in files(folder):

@@ -235,6 +235,21 @@ class TestObtain:
         assert not left.parent.exists()
         assert read_folder(home / FOLDER) == FILES
 
+    def test_keeps_the_older_folder_if_the_new_one_cannot_get_its_name(
+        self, bring, home, monkeypatch
+    ):
+        bring()
+        (home / FOLDER / 'data_batch_1').write_text('older')
+        before = tree(home)
+
+        def full(new, folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(module, 'move_folder', full)
+        with pytest.raises(OSError, match='No space left'):
+            bring()
+        assert tree(home) == before
+
     @pytest.mark.parametrize('renamed', [True, False])
     def test_finishes_what_was_killed_after_it_had_extracted(self, bring, home, source, renamed):
         bring()

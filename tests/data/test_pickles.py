@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -239,6 +240,48 @@ def test_hostile(tmp_path, name):
         load(tmp_path / 'a.pkl', HOSTILE[name])
     text = str(error.value)
     assert text.startswith(f'{tmp_path / "a.pkl"}: ') and '\n' not in text and len(text) < 300
+
+
+def test_one_text_in_many_places_takes_its_memory_once(tmp_path):
+    size, places = 10**6, 300
+    text = b'\x80\x02X' + struct.pack('<I', size) + b'a' * size + b'q\0'
+    encode = b'c_codecs\nencode\nq\1X\6\0\0\0latin1q\2'
+    calls = b'(' + b'h\1h\0h\2\x86R' * places + b't'
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match='does not hold a dictionary'):
+            load(tmp_path / 'a.pkl', text + encode + calls + b'.')
+        assert tracemalloc.get_traced_memory()[1] < 20 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_one_text_of_many_arrays_takes_its_memory_once(tmp_path, python2_pickle):
+    length, places = 250, 2000  # the longest text; all of these arrays share it
+    array = np.frombuffer(b'\1' * length, np.uint8)
+    one = python2_pickle({'a': array})
+    assert one.count(bytes(array)) == 1
+    many = python2_pickle({f'a{i}': array for i in range(places)})
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(many)
+    back = pickles.load(path)
+    assert len({a.__array_interface__['data'][0] for a in back.values()}) == 1
+
+
+def test_too_many_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickles, 'MOST', 1000)
+    assert load(tmp_path / 'a.pkl', pickle.dumps({'a': [1] * 400}))['a'] == [1] * 400
+    with pytest.raises(UserError, match='more than 1,000 parts'):
+        load(tmp_path / 'a.pkl', pickle.dumps({'a': [1] * 1000}))
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def full(self, count):
+        raise MemoryError
+
+    monkeypatch.setattr(pickles.Machine, 'take', full)
+    with pytest.raises(MemoryError):
+        load(tmp_path / 'a.pkl', pickle.dumps({}))
 
 
 def test_a_list_that_holds_itself(tmp_path):

@@ -1,5 +1,6 @@
 """The whole trainer in this process, on a net that takes milliseconds."""
 
+import errno
 import shutil
 
 import chainer
@@ -9,7 +10,7 @@ import pytest
 
 import damage as damages
 from augmented import EVERY
-from chainer_cifar import nets
+from chainer_cifar import nets, npz_file
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
@@ -381,6 +382,8 @@ ODD = {
     'no config': ({'config': '{'}, 'damaged snapshot'),
     'other flag': ({'config': '{"modle": "vgg"}'}, "did you mean 'model'?"),
     'objects': ({'config': np.array([None])}, 'allow_pickle'),
+    'infinite format': ({'format': np.inf}, 'format is no whole number'),
+    'listed format': ({'format': np.ones(1, int)}, 'format is no whole number'),
 }
 
 
@@ -427,6 +430,29 @@ def test_of_two_snapshots_the_older_is_taken_where_the_newest_cannot_be(two, cap
     with pytest.raises(UserError) as error:
         snapshot.restore(run, snapshot.load(newest))
     assert str(error.value).startswith(f'{newest}: ') and told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'error',
+    [PermissionError(errno.EACCES, 'x'), OSError(errno.EMFILE, 'x'), MemoryError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_snapshot_that_cannot_be_read_now_is_not_given_up(two, monkeypatch, capsys, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(npz_file.np, 'load', fail)
+    with pytest.raises(type(error)):
+        snapshot.newest(RunFolder(config().prefix))
+    assert not capsys.readouterr().err
+
+
+def test_a_snapshot_of_a_later_version_is_not_given_up(two, capsys):
+    folder = RunFolder(config().prefix)
+    damages.change(folder.snapshot(23), format=99)
+    with pytest.raises(UserError, match=r'00023.npz: format 99: a later version .*; update'):
+        snapshot.newest(folder)
+    assert not capsys.readouterr().err
 
 
 def test_no_snapshot_fits(two, capsys):

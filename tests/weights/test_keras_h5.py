@@ -215,6 +215,15 @@ def test_numbers_that_the_file_does_not_hold_are_refused(tmp_path, kind):
         initialize(Tiny(), tmp_path / 'weights.h5')
 
 
+def test_a_link_instead_of_the_weights_is_not_followed(tmp_path):
+    with h5py.File(tmp_path / 'secret.h5', 'w') as file:
+        file['fc2/kernel'] = np.zeros((5, 3), np.float32)
+    for link in (h5py.ExternalLink(str(tmp_path / 'secret.h5'), '/'), h5py.SoftLink('/elsewhere')):
+        with h5py.File(tmp_path / 'weights.h5', 'w') as file:
+            file['model_weights'] = link
+        assert keras_h5.read(tmp_path / 'weights.h5', Tiny()) == {}
+
+
 def test_what_unpacks_to_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr(keras_h5, 'LARGEST', 10_000)
     path = tmp_path / 'a.h5'

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from chainer_cifar import json_file
 from chainer_cifar.data.fetch import WrongSource, collected, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, make_folder, naming, sync
+from chainer_cifar.files import atomic_write, make_folder, move_folder, naming, sync, sync_file
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import STDOUT, for_bars, tell
 
@@ -176,12 +176,7 @@ def extract(
         files = {member: digest.hexdigest() for member, digest in digests.items()}
         with atomic_write(new / NOTE, 'w') as note:
             json.dump({'archive': md5, 'files': files}, note, indent=1)
-        for member in files:
-            sync(new / member)
-        if folder.exists():
-            folder.rename(temporary / 'old')
-        new.rename(folder)
-        sync(folder.parent)
+        move_folder(new, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     print(f'Extracted {len(files)} files', flush=True)
@@ -279,7 +274,7 @@ def _fetch_and_extract(
     size = archive.size if md5 == archive.md5 else None
     actual = fetch(url, path, md5=md5, size=size, limit=archive.limit, retries=retries)
     # When the folder has its name, nothing of this is looked at again.
-    sync(part_of(path))
+    sync_file(part_of(path))
     sync(directory)
     # Extract it before it replaces an older tar.gz, which may be the better one.
     try:

@@ -25,6 +25,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import open_bytes
 
+MOST = 5_000_000  # opcodes; a batch of CIFAR-100 has 400,000, and each may take 100 bytes of memory
 _DTYPES = ('u1', 'u2', 'u4', 'u8', 'i1', 'i2', 'i4', 'i8', 'f2', 'f4', 'f8')
 
 
@@ -36,13 +37,15 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         UserError: The file is missing, damaged, or holds anything but plain data.
     """
+    latin1 = _Latin1()
+    functions = {**_GLOBALS, '_codecs.encode': latin1.called}
     with one_line(path, 'pickle of arrays'), open_bytes(path) as file:
-        value = Machine(file, _GLOBALS).run()
+        value = Machine(file, functions).run()
         if type(value) is not dict:
             raise ValueError('it does not hold a dictionary')
         for key in value:
             if type(value[key]) is _Array:
-                value[key] = value[key].build_array()
+                value[key] = value[key].build_array(latin1)
         return value
 
 
@@ -63,7 +66,7 @@ def one_line(path: str | os.PathLike[str], kind: str) -> Iterator[None]:
             f'{path}: refused: {error}; it is not a file of plain arrays; fetch or make it again'
         )
         raise UserError(message) from None
-    except (ValueError, TypeError, LookupError, AttributeError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         # Anything that a damaged program does to the stack ends in one of these.
         raise UserError(
             f'{path}: not a readable {kind} ({error}); fetch or make it again'
@@ -74,7 +77,29 @@ class Refused(Exception):
     """The pickle asks for something that data does not need."""
 
 
+class _Latin1:
+    """Encodes text. The same text, to which a pickle may point many times, is encoded once."""
+
+    def __init__(self) -> None:
+        self._encoded: dict[str, bytes] = {}
+
+    def __call__(self, text: str) -> bytes:
+        if text not in self._encoded:
+            self._encoded[text] = text.encode('latin-1')
+        return self._encoded[text]
+
+    def called(self, text: object, encoding: object) -> bytes:
+        """Do what Python 3 calls to read the bytes that it wrote in protocol 2."""
+        if encoding != 'latin1':
+            raise Refused('it asks for another encoding than latin1')
+        if type(text) is not str:
+            raise ValueError('it encodes what is no text')
+        return self(text)
+
+
 class _Dtype:
+    __slots__ = 'byte_order', 'name'
+
     def __init__(self, name: object, *flags: object) -> None:
         self.name = name
         self.byte_order: object = '='
@@ -89,6 +114,8 @@ class _Array:
     They are whatever a damaged or hostile file holds.
     """
 
+    __slots__ = 'data', 'dtype', 'order', 'shape'
+
     def __init__(
         self, data: Any = b'', dtype: Any = None, shape: Any = (0,), order: Any = 'C'
     ) -> None:
@@ -98,10 +125,10 @@ class _Array:
         _, self.shape, self.dtype, fortran, self.data = state
         self.order = 'F' if fortran else 'C'
 
-    def build_array(self) -> Array:
+    def build_array(self, latin1: Callable[[str], bytes]) -> Array:
         data, dtype, shape = self.data, self.dtype, self.shape
         if type(data) is str:  # a Python-2 string of less than 256 bytes
-            data = data.encode('latin-1')
+            data = latin1(data)
         if type(dtype) is not _Dtype or type(data) is not bytes or self.order not in ('C', 'F'):
             raise ValueError('an array is malformed')
         if dtype.name not in _DTYPES or dtype.byte_order not in ('<', '>', '=', '|'):
@@ -123,13 +150,6 @@ def _reconstruct(subtype: object, shape: object, typecode: object) -> _Array:
     return _Array()
 
 
-def _encode(text: str, encoding: object) -> bytes:
-    # Python 3 writes bytes in this way in protocol 2.
-    if encoding != 'latin1':
-        raise Refused('it asks for another encoding than latin1')
-    return text.encode('latin-1')
-
-
 _GLOBALS: dict[str, Callable[..., object] | None] = {
     'numpy.ndarray': None,  # never called, only an argument of _reconstruct
     'numpy.dtype': _Dtype,
@@ -137,7 +157,6 @@ _GLOBALS: dict[str, Callable[..., object] | None] = {
     'numpy._core.multiarray._reconstruct': _reconstruct,
     'numpy.core.numeric._frombuffer': _Array,
     'numpy._core.numeric._frombuffer': _Array,
-    '_codecs.encode': _encode,
 }
 
 
@@ -212,9 +231,12 @@ class Machine:
 
     def run(self) -> Any:
         """Run the program and return the value that it ends with."""
-        while (opcode := self.take(1)) != pickle.STOP:
+        for _ in range(MOST):
+            opcode = self.take(1)
+            if opcode == pickle.STOP:
+                return self.stack[-1]
             self.step(opcode)
-        return self.stack[-1]
+        raise ValueError(f'it has more than {MOST:,} parts')
 
     def step(self, opcode: bytes) -> None:
         """Do what one opcode says."""

@@ -34,6 +34,10 @@ KEEP = 2
 SECONDS = 600  # between snapshots inside a long epoch
 
 
+class Damaged(UserError):
+    """A file is not a whole snapshot, and never will be."""
+
+
 class Snapshot(extension.Extension):
     """Write a snapshot after each epoch, every ten minutes inside one, and on Ctrl-C or SIGTERM.
 
@@ -128,21 +132,32 @@ def load(path: str | os.PathLike[str]) -> Found:
     """Read a snapshot, and check it as far as that needs neither the net nor the data.
 
     Raises:
-        UserError: The file is missing, damaged, or no snapshot.
+        Damaged: The file is damaged, or no snapshot.
+        UserError: It is missing, or a later version of chainer-cifar wrote it.
+        OSError, MemoryError: It cannot be read here and now.
     """
     try:
         state = npz_file.read(path)
         if 'config' not in state:
-            raise UserError(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
-        runs.require_format(int(state.pop('format', 1)))
+            raise Damaged(f'{path}: holds weights only; --resume needs a {SNAPSHOTS}')
+        number = np.asarray(state.pop('format', 1))
+        if number.ndim or number.dtype.kind not in 'iu':
+            raise ValueError('its format is no whole number')
+        runs.require_format(int(number))
         values = json_file.loads(str(state.pop('config')))
         if not isinstance(values, dict):
             raise ValueError('its config is not a JSON object')
-        return Found(pathlib.Path(path), train_config.from_dict(values, path), state)
+        try:
+            config = train_config.from_dict(values, path)
+        except UserError as error:
+            raise Damaged(str(error)) from None
+        return Found(pathlib.Path(path), config, state)
     except FileNotFoundError:
         raise UserError(f'{path}: there is no such snapshot') from None
+    except runs.LaterFormat as error:
+        raise UserError(f'{path}: {error}') from None
     except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f'{path}: damaged snapshot ({error})') from None
+        raise Damaged(f'{path}: damaged snapshot ({error})') from None
 
 
 def newest(folder: RunFolder, before: pathlib.Path | None = None) -> Found | None:
@@ -156,13 +171,14 @@ def newest(folder: RunFolder, before: pathlib.Path | None = None) -> Found | Non
         None if there is no snapshot at all.
 
     Raises:
-        UserError: All snapshots are damaged.
+        UserError: All snapshots are damaged; or one cannot be read here, but may be whole.
+        OSError, MemoryError: Likewise.
     """
     paths = folder.snapshots()
     for path in paths[paths.index(before) + 1 :] if before else paths:
         try:
             return load(path)
-        except UserError as error:
+        except Damaged as error:
             tell(f'warning: {error}; trying the one before it')
     if paths:
         raise UserError(

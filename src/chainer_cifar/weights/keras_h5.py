@@ -20,7 +20,7 @@ _BATCH_NORMALIZATION = {
 }
 _OTHER = {'kernel': 'W', 'depthwise_kernel': 'W', 'bias': 'b'}
 LARGEST = 2**31  # bytes of all weights; a few packed MB could hold more than memory does
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 
 
 def read(path: str | os.PathLike[str], net: chainer.Chain) -> dict[str, Array]:
@@ -46,7 +46,7 @@ def read(path: str | os.PathLike[str], net: chainer.Chain) -> dict[str, Array]:
     links = {name.lstrip('/'): link for name, link in net.namedlinks(skipself=True)}
     try:
         with h5py.File(path, 'r') as file:
-            layers = _layers(file.get('model_weights', file), links)
+            layers = _layers(_root(file), links)
     except _DAMAGE as error:
         reason = ' '.join(str(error).split())
         raise UserError(f'{path}: not a readable h5 file of Keras ({reason})') from None
@@ -64,6 +64,13 @@ def read(path: str | os.PathLike[str], net: chainer.Chain) -> dict[str, Array]:
                 name, converted = _convert(links[layer], weight, array, flattened.get(layer))
             arrays[f'{layer}/{name}'] = converted
     return arrays
+
+
+def _root(file: h5py.File) -> h5py.Group:
+    """The group of all weights, which lie deeper in the file of a model."""
+    # A link that is asked for by its name is followed, into any other file.
+    whole_model = isinstance(file.get('model_weights', getlink=True), h5py.HardLink)
+    return file['model_weights'] if whole_model else file
 
 
 def _layers(root: h5py.Group, known: Container[str]) -> dict[str, dict[str, Array]]:

@@ -145,6 +145,9 @@ def _change(rng: random.Random, file: h5py.File) -> str:
         'many weights': many,
         'Keras 3': lambda: file.move(name, 'layers/vars/0'),
         'as a model': lambda: [file.move(key, f'model_weights/{key}') for key in list(file)],
+        'an external link as model': lambda: file.__setitem__(
+            'model_weights', h5py.ExternalLink('../outside/secret', '/')
+        ),
         'a dataset as model': lambda: file.create_dataset('model_weights', data=1.0),
         'odd attributes': lambda: file.attrs.update({'layer_names': [b'\xff'], 'canary': 2**60}),
         'a filter': lambda: replace(data=np.ones(shape, 'f4'), chunks=True, fletcher32=True),

@@ -184,6 +184,10 @@ def _evil(rng: random.Random) -> tuple[str, bytes]:
         'doubling': lambda: (
             b'\x80\x02]q\0' + b''.join(b'(h%ch%ce' % (0, 0) for _ in range(30)) + b'.'
         ),
+        'one text encoded often': lambda: (
+            b'\x80\x02X\x40\x42\x0f\0' + b'a' * 10**6 + b'q\0c_codecs\nencode\nq\1'
+            b'X\6\0\0\0latin1q\2(' + b'h\1h\0h\2\x86R' * 6000 + b't.'
+        ),
         'a large memo': lambda: b'\x80\x02Nr\xff\xff\xff\xffj\xff\xff\xff\xff.',
         'a large number': lambda: (
             b'\x80\x02\x8b' + struct.pack('<i', depth) + b'\xff' * depth + b'.'

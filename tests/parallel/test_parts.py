@@ -156,20 +156,44 @@ def test_how_long_a_process_has_waited():
     assert comm.seconds_waiting() == 0
 
 
-def test_all_that_wait_are_told_of_once(capsys, tmp_path):
-    ours, theirs = socket.socketpair()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(tmp_path / 'link'))
-    listener.listen()
-    family = launch._Family(2, None, listener, None)
-    family.selector.register(ours, selectors.EVENT_READ, 'process')
+@pytest.fixture
+def family(tmp_path):
+    """What looks after two processes, and the processes' ends of the lines to it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / 'link'))
+        listener.listen()
+        found = launch._Family(2, None, listener, None, 'train.py')
+        lines = []
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            found.selector.register(ours, selectors.EVENT_READ, 'process')
+            lines.append(theirs)
+        yield found, lines
+        for line in lines:
+            line.close()
+
+
+def test_all_that_wait_are_told_of_once(capsys, family):
+    looks_after, lines = family
     for message in ('begin 0 1234', 'waiting 30', 'waiting 30'):
-        theirs.sendall(f'{message}\n'.encode())
-    family._listen(1)
+        lines[0].sendall(f'{message}\n'.encode())
+    looks_after._listen(1)
     assert capsys.readouterr().err == (
         'warning: waiting for a process for 30 seconds; is one of them stopped? '
         '(process ids: 1234)\n'
     )
+
+
+def test_a_reason_that_all_have_is_told_once_and_arrives_in_pieces(capsys, family):
+    looks_after, lines = family
+    message = 'end 2 no MPI in größe\n'.encode()
+    within_a_letter = message.index(b'\xb6')
+    for line in lines:
+        for part in (message[:within_a_letter], message[within_a_letter:]):
+            line.sendall(part)
+            looks_after._listen(1)
+    assert capsys.readouterr().err == 'train.py: error: no MPI in größe\n'
+    assert list(looks_after.statuses.values()) == [2, 2]
 
 
 def test_on_how_many_machines():

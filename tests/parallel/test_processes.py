@@ -258,6 +258,25 @@ def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, 
 
 
 @pytest.mark.parametrize(
+    ('words', 'status', 'found'),
+    [
+        ("raise ImportError('no libmpi here')", 2, 'error: several processes need MPI ('),
+        # As MPI itself does, which tells it and ends the process.
+        ("import os; os.write(2, b'no libmpi here'); os._exit(7)", 2, 'could not begin: '),
+        ("raise ValueError('no libmpi here')", 1, 'Traceback'),
+    ],
+)
+def test_why_they_cannot_begin(tmp_path, words, status, found):
+    folder = new_folder(tmp_path, 'x')
+    (tmp_path / 'site/mpi4py').mkdir(parents=True)
+    (tmp_path / 'site/mpi4py/__init__.py').write_text(words)
+    done = train(folder, '--iter', 1, '--processes', 2, PYTHONPATH=str(tmp_path / 'site'))
+    assert done.returncode == status, done.stderr
+    assert found in done.stderr and 'no libmpi here' in done.stderr, done.stderr
+    assert '--resume' not in done.stderr and (status == 1 or done.stderr.count('\n') == 1)
+
+
+@pytest.mark.parametrize(
     ('arguments', 'message'),
     [
         ('--processes 5', '--batch_size 12: cannot be shared out evenly to 5 processes'),

@@ -11,6 +11,7 @@ from chainer_cifar.parallel import world
 from chainer_cifar.parallel.environment import on_several_machines
 from chainer_cifar.parallel.link import Link
 from chainer_cifar.parallel.world import Several
+from chainer_cifar.streams import printable
 
 
 @contextlib.contextmanager
@@ -48,6 +49,22 @@ def connect(started: int, on_gpus: bool) -> Several:
         UserError: There is no MPI, or it does not find the others.
     """
     link = Link.from_environment()
+    try:
+        return _connect(started, on_gpus, link)
+    except UserError as error:
+        if link:
+            # Most likely all have it. Who started them tells it once; what a process writes before
+            # it takes over the streams, nobody sees.
+            link.send(f'end 2 {printable(error)}')
+        raise
+    except Exception:
+        if link:
+            link.take_over_streams()  # for the traceback
+            link.send('end 1')
+        raise
+
+
+def _connect(started: int, on_gpus: bool, link: Link | None) -> Several:
     if on_several_machines():
         # Otherwise Open MPI may look at its sockets only each ten thousandth time that it looks for
         # messages: in some runs a millisecond from one machine to another became five.
@@ -71,20 +88,19 @@ def connect(started: int, on_gpus: bool) -> Several:
             f"mpi4py) does not understand who started them; try srun --mpi=pmix, or that MPI's "
             f'own mpirun'
         )
-    errors = os.dup(2)
+    try:
+        communicator = communicators.create(comm, on_gpus)
+    except RuntimeError as error:  # ChainerMN names what is missing
+        raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
+    farewell = comm.Dup()
     if link:
         link.take_over_streams()
-        errors = os.dup(2)
+    several = Several(communicator, farewell, link, errors=os.dup(2))
     if comm.rank:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
         files.write_nothing()
-    try:
-        communicator = communicators.create(comm, on_gpus)
-    except RuntimeError as error:  # ChainerMN names what is missing
-        raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
-    several = Several(communicator, comm.Dup(), link, errors)
     if link:
         link.send(f'begin {comm.rank} {os.getpid()}')
     threading.Thread(target=several.watch, daemon=True).start()

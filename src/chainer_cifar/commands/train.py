@@ -47,6 +47,8 @@ def main(argv: Sequence[str], prog: str) -> int:
             resumed = None if given.resume is None else _to_resume(given, config)[0]
             run.require_files(config, resumed)
             return launch(count, argv, prog)
+        if given.resume is not None:
+            flags['processes'] = 1  # the snapshot may be older than config.json, and say another
         _train(given, flags, config)
     return 0
 

@@ -257,6 +257,15 @@ def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, 
     assert json.loads((folder / 'results/run/config.json').read_text())
 
 
+def test_gpus_without_nccl(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    (tmp_path / 'site/cupy').mkdir(parents=True)
+    (tmp_path / 'site/cupy/__init__.py').write_text("raise ImportError('none here')")
+    done = train(folder, '-g', '0,1', PYTHONPATH=str(tmp_path / 'site'))
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert done.stderr.startswith('train.py: error: -g: several GPUs need NCCL (')
+
+
 @pytest.mark.parametrize(
     ('words', 'status', 'found'),
     [
@@ -283,7 +292,8 @@ def test_why_they_cannot_begin(tmp_path, words, status, found):
         ('--processes 2 --seeds 2', '--seeds: runs in one process only'),
         ('--processes 2 --find_lr', '--find_lr: runs in one process only'),
         ('-g 0,0', '-g 0,0: must be the index of one GPU, or of several different ones'),
-        ('-g 0,1 --processes 3', '--processes 3: there is one for each GPU'),
+        ('-g 0,1 --processes 3', '-g 0,1: must name a GPU for each of the 3 processes'),
+        ('-g 0 --processes 2', '-g 0: must name a GPU for each of the 2 processes'),
         ('--processes 2 -d missing.pkl', 'missing.pkl'),
     ],
 )

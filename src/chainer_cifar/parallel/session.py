@@ -15,13 +15,13 @@ from chainer_cifar.streams import printable
 
 
 @contextlib.contextmanager
-def together(started: int, on_gpus: bool) -> Iterator[None]:
+def together(started: int) -> Iterator[None]:
     """Connect the processes; if one cannot go on, let none wait for it.
 
     An error that all processes have, such as a missing file, is told by the first one; an error of
     a single one is told by it, and ends all.
     """
-    here = connect(started, on_gpus)
+    here = connect(started)
     try:
         yield
     except Exception as error:
@@ -38,19 +38,18 @@ def together(started: int, on_gpus: bool) -> Iterator[None]:
         raise crash from error
 
 
-def connect(started: int, on_gpus: bool) -> Several:
+def connect(started: int) -> Several:
     """Connect the processes that were started together, and make `world.current` know it.
 
     Args:
         started: How many there should be; see `environment.started_processes`.
-        on_gpus: Each process computes on a GPU.
 
     Raises:
         UserError: There is no MPI, or it does not find the others.
     """
     link = Link.from_environment()
     try:
-        return _connect(started, on_gpus, link)
+        return _connect(started, link)
     except UserError as error:
         if link:
             # Most likely all have it. Who started them tells it once; what a process writes before
@@ -64,7 +63,7 @@ def connect(started: int, on_gpus: bool) -> Several:
         raise
 
 
-def _connect(started: int, on_gpus: bool, link: Link | None) -> Several:
+def _connect(started: int, link: Link | None) -> Several:
     if on_several_machines():
         # Otherwise Open MPI may look at its sockets only each ten thousandth time that it looks for
         # messages: in some runs a millisecond from one machine to another became five.
@@ -74,8 +73,8 @@ def _connect(started: int, on_gpus: bool, link: Link | None) -> Several:
     try:
         from mpi4py import MPI
 
-        from chainer_cifar.parallel import communicator as communicators
         from chainer_cifar.parallel import dropout
+        from chainer_cifar.parallel.communicator import FusedCommunicator
     except (ImportError, RuntimeError) as error:
         raise UserError(
             f"several processes need MPI ({str(error).splitlines()[0]}); pip install '.[mpi]', "
@@ -88,11 +87,7 @@ def _connect(started: int, on_gpus: bool, link: Link | None) -> Several:
             f"mpi4py) does not understand who started them; try srun --mpi=pmix, or that MPI's "
             f'own mpirun'
         )
-    try:
-        communicator = communicators.create(comm, on_gpus)
-    except RuntimeError as error:  # ChainerMN names what is missing
-        raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
-    farewell = comm.Dup()
+    communicator, farewell = FusedCommunicator(comm), comm.Dup()
     if link:
         link.take_over_streams()
     several = Several(communicator, farewell, link, errors=os.dup(2))

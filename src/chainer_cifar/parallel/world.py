@@ -34,15 +34,24 @@ class World:
         local_rank: The number of this process among those on the same machine.
         local_size: How many there are on this machine.
         communicator: ChainerMN's communicator; None where a process is alone.
+        gpus: The GPUs of the processes on a machine, in turn; none on CPUs, or of a process alone.
     """
 
     rank, size, local_rank, local_size = 0, 1, 0, 1
     communicator: Any = None
+    gpus: tuple[int, ...] = ()
 
     @property
     def first(self) -> bool:
         """Is this the process that writes and prints?"""
         return self.rank == 0
+
+    def use_gpus(self, gpus: tuple[int, ...]) -> None:
+        """Compute on GPUs, each process on its own.
+
+        Raises:
+            UserError: There is no NCCL.
+        """
 
     def part(self, batch_size: int) -> slice:
         """Return which images of each mini-batch this process computes; all have equal parts."""
@@ -108,6 +117,15 @@ class Several(World):
         self._errors = errors
         self._alone = False  # the others do not know that this process ends
         sys.excepthook = self._crash
+
+    def use_gpus(self, gpus: tuple[int, ...]) -> None:
+        from chainer_cifar.parallel import communicator
+
+        try:
+            self.communicator = communicator.on_gpus(self._comm)
+        except RuntimeError as error:  # ChainerMN names what is missing
+            raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
+        self.gpus = gpus
 
     def from_first(self, function: Callable[[], T]) -> T:
         value = self.communicator.bcast_obj(function() if self.first else None)

@@ -367,14 +367,30 @@ def _remove_unused(folder: RunFolder, made: Iterable[pathlib.Path]) -> None:
                 path.rmdir()
 
 
-def processes(folder: RunFolder) -> int:
-    """Return how many processes trained the run to resume, as far as that can be read."""
+class Place(NamedTuple):
+    """Where a run computes.
+
+    Attributes:
+        processes: How many.
+        gpus: Those of the processes on a machine, in turn; none on CPUs.
+    """
+
+    processes: int = 1
+    gpus: tuple[int, ...] = ()
+
+
+def place(folder: RunFolder) -> Place:
+    """Return where the run to resume was trained last, as far as that can be read."""
     try:
         saved = description.read(folder)
     except UserError:
-        return 1  # to resume it will tell
-    count = (saved.get('resumed') or [saved])[-1]['flags'].get('processes', 1)
-    return count if isinstance(count, int) else 1
+        return Place()  # to resume it will tell
+    last = (saved.get('resumed') or [saved])[-1]
+    count, gpu = (last['flags'].get(name) for name in ('processes', 'gpu'))
+    on_gpus = type(gpu) is int and gpu >= 0
+    # Of several GPUs earlier versions kept that of the first process only.
+    gpus = tuple(last.get('gpus', [gpu])) if on_gpus else ()
+    return Place(count if type(count) is int else 1, gpus)
 
 
 def require_files(config: TrainConfig, folder: RunFolder | None) -> None:

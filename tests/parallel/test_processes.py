@@ -14,7 +14,7 @@ import pytest
 
 import runs
 import several
-from chainer_cifar.parallel.launch import find_mpirun
+from chainer_cifar.parallel.launch import PROGRAM, find_mpirun
 
 pytestmark = several.needs_mpi
 
@@ -70,6 +70,13 @@ def test_any_number_of_processes_gives_the_same_losses_and_files(tmp_path):
     assert config['flags']['processes'] == 4 and config['command'][0].endswith('train.py')
 
 
+def test_nothing_is_imported_from_the_current_directory(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    (folder / 'tokenize.py').write_text("raise RuntimeError('of the user')")
+    done = train(folder, '--iter', 1, '--processes', 2)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+
+
 class Running:
     """A run of two processes that has got as far as the second epoch, unless not to `wait`."""
 
@@ -109,7 +116,8 @@ class Running:
     def trainers(self):
         """Process ids of those that train."""
         family = self.descendants().items()
-        found = [pid for pid, words in family if words.split(b'\0')[1:2] == [b'-c']]
+        program = os.fsencode(PROGRAM)
+        found = [pid for pid, words in family if words.split(b'\0')[1:2] == [program]]
         assert len(found) == 2
         return found
 

@@ -24,8 +24,10 @@ from chainer_cifar.streams import tell
 
 PATIENCE = 5.0  # seconds that processes get to end by themselves
 
-# What each process runs; `cli.again` reads its argument.
-_PROGRAM = 'from chainer_cifar import cli; cli.again()'
+_SOURCE = pathlib.Path(__file__).parents[2]
+
+# What each process runs. It is a file: `python -c` would import from the current directory first.
+PROGRAM = _SOURCE / 'chainer_cifar_command.py'
 
 
 def launch(count: int, argv: Sequence[str], prog: str) -> int:
@@ -44,7 +46,7 @@ def launch(count: int, argv: Sequence[str], prog: str) -> int:
     """
     mpirun = find_mpirun()
     typed = json.dumps({'argv': list(argv), 'prog': prog, 'sys_argv': sys.argv})
-    command = [*_mpirun_command(mpirun, count), sys.executable, '-c', _PROGRAM, typed]
+    command = [*_mpirun_command(mpirun, count), sys.executable, str(PROGRAM), typed]
     with tempfile.TemporaryDirectory(prefix='chainer-cifar-') as folder:
         path = os.path.join(folder, 'link')
         with socket.socket(socket.AF_UNIX) as listener, open(f'{folder}/out', 'w+b') as output:
@@ -96,8 +98,7 @@ def _environment(count: int, path: str) -> dict[str, str]:
     threads = variables['OMP_NUM_THREADS']
     if threads.isdecimal() and int(threads) * count > cores():
         variables.setdefault('OMPI_MCA_mpi_yield_when_idle', '1')  # do not spin while waiting
-    source = str(pathlib.Path(__file__).parents[2])
-    paths = [source, *filter(None, [os.environ.get('PYTHONPATH')])]
+    paths = [str(_SOURCE), *filter(None, [os.environ.get('PYTHONPATH')])]
     return {**variables, 'PYTHONPATH': os.pathsep.join(paths)}
 
 

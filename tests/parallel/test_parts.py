@@ -2,8 +2,10 @@
 
 import selectors
 import socket
+import sys
 import threading
 import time
+import types
 
 import chainer
 import numpy as np
@@ -182,6 +184,57 @@ def test_all_that_wait_are_told_of_once(capsys, family):
         'warning: waiting for a process for 30 seconds; is one of them stopped? '
         '(process ids: 1234)\n'
     )
+
+
+def test_who_is_lost_is_told_once_and_by_name(capsys, family):
+    looks_after, (one, other) = family
+    for line, message in (
+        (one, 'begin 0 1234'),
+        (other, 'begin 1 5678'),
+        (other, 'waiting 30'),
+        (other, 'going'),
+        (one, 'waiting 30'),
+        (one, 'lost 600'),
+        (other, 'lost 600'),
+    ):
+        line.sendall(f'{message}\n'.encode())
+        looks_after._listen(1)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        'train.py: error: process 1 (process id 5678) did not answer for 600 seconds; '
+        'continue with --resume'
+    ]
+    assert list(looks_after.statuses.values()) == [2, 2]
+
+
+class Ended(Exception):
+    """In place of the end of a process."""
+
+
+@pytest.mark.parametrize('started_by_us', [True, False])
+def test_what_a_process_says_that_waits(monkeypatch, capsys, started_by_us):
+    sent = []
+
+    def end(status):
+        raise Ended(status)
+
+    waits = iter([0, 31, 32, 2, 31, 601])
+    here = world.Several.__new__(world.Several)
+    here.rank, here._abort, here._speak = 3, end, lambda: None
+    here._link = types.SimpleNamespace(send=sent.append) if started_by_us else None
+    here._wait_for_link = lambda: None
+    here._comm = types.SimpleNamespace(seconds_waiting=lambda: next(waits))
+    monkeypatch.setattr(world, 'time', types.SimpleNamespace(monotonic=lambda: 0, sleep=int))
+    monkeypatch.setattr(sys, 'argv', ['src/train.py'])
+    with pytest.raises(Ended, match='2'):
+        here.watch()
+    err = capsys.readouterr().err
+    if started_by_us:
+        assert sent == ['waiting 30', 'going', 'waiting 30', 'lost 600'] and err == ''
+    else:
+        assert err.startswith('train.py: error: process 3 (on ') and err.count('\n') == 1
+        assert err.endswith(
+            'another process did not answer for 600 seconds; continue with --resume\n'
+        )
 
 
 def test_a_reason_that_all_have_is_told_once_and_arrives_in_pieces(capsys, family):

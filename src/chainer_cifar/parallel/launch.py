@@ -122,6 +122,7 @@ class _Family:
         self.pids: dict[socket.socket, int] = {}
         self.ranks: dict[socket.socket, int] = {}
         self.statuses: dict[socket.socket, int] = {}
+        self.waiting: set[socket.socket] = set()  # for the others
         self.lost: list[socket.socket] = []
         self.unread: dict[socket.socket, bytes] = {}  # beginnings of messages
         self.deadline: float | None = None  # for those that are left
@@ -201,18 +202,27 @@ class _Family:
     def _understand(self, connection: socket.socket, line: str) -> None:
         word, _, rest = line.partition(' ')
         if word == 'waiting':
+            self.waiting.add(connection)
             self._warn(int(rest))
+        elif word == 'going':
+            self.waiting.discard(connection)
+        elif word == 'lost':
+            self._end(connection, 2, self._who_is_lost(int(rest)))
         elif word == 'begin':
             self.ranks[connection], self.pids[connection] = map(int, rest.split())
             for number in self.signals[-1:]:  # it came too early to be passed on
                 _send_signal(self.pids[connection], number)
         elif word == 'end':
             status, _, reason = rest.partition(' ')
-            if reason and not any(self.statuses.values()):
-                tell(f'{self.prog}: error: {reason}')
-            self.statuses[connection] = int(status)
-            if int(status) or len(self.statuses) == self.count:
-                self.deadline = self.deadline or time.monotonic() + PATIENCE
+            self._end(connection, int(status), reason)
+
+    def _end(self, connection: socket.socket, status: int, reason: str) -> None:
+        """Note that a process ends; tell the reason, if any, unless another had one."""
+        if reason and not any(self.statuses.values()):
+            tell(f'{self.prog}: error: {reason}')
+        self.statuses[connection] = status
+        if status or len(self.statuses) == self.count:
+            self.deadline = self.deadline or time.monotonic() + PATIENCE
 
     def _warn(self, seconds: int) -> None:
         """Say once for all of them that some are waiting."""
@@ -222,6 +232,15 @@ class _Family:
                 f'warning: waiting for a process for {seconds} seconds; is one of them stopped? '
                 f'(process ids: {", ".join(map(str, self._alive()))})'
             )
+
+    def _who_is_lost(self, seconds: int) -> str:
+        silent = [
+            f'process {self.ranks[each]} (process id {pid})'
+            for each, pid in self.pids.items()
+            if each not in self.waiting and each not in self.statuses
+        ]
+        who = ' and '.join(silent) or 'another process'
+        return f'{who} did not answer for {seconds} seconds; continue with --resume'
 
     def _what_happened(self) -> str:
         again = 'continue with --resume'

@@ -230,14 +230,19 @@ class Several(World):
                 self._give_up('mpirun or srun has ended')
             waiting = self._comm.seconds_waiting()
             if waiting > LOST:
+                if self._link:
+                    self._link.send(f'lost {LOST:.0f}')  # who started us knows which is lost
+                    self._abort(2)
                 self._give_up(f'another process did not answer for {LOST:.0f} seconds')
             if waiting > SLOW and not told:
                 self._warn()
+            elif told and waiting <= SLOW and self._link:
+                self._link.send('going')
             told = waiting > SLOW
 
     def _warn(self) -> None:
         if self._link:
-            self._link.send(f'waiting {SLOW:.0f}')  # who started us knows if others wait, too
+            self._link.send(f'waiting {SLOW:.0f}')  # and it tells once if others wait, too
         elif self.first:
             tell(
                 f'warning: waiting for another process for {SLOW:.0f} seconds; is one of them '
@@ -249,11 +254,11 @@ class Several(World):
         self._link.wait_for_end()
         os._exit(1)  # the process that started this one is gone
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str) -> NoReturn:
         self._speak()
-        tell(f'error: {reason}; continue with --resume')
-        if self._link:
-            self._link.send('end 2')
+        name, host = os.path.basename(sys.argv[0]), os.uname().nodename
+        who = f'process {self.rank} (on {host})'
+        tell(f'{name}: error: {who}: {reason}; continue with --resume')
         self._abort(2)
 
 

@@ -17,7 +17,8 @@ from chainer_cifar import randomness
 from chainer_cifar.data import augment
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_errors
-from chainer_cifar.parallel import dropout, environment, launch, world
+from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
+from chainer_cifar.parallel import dropout, environment, launch, training, world
 
 
 class Pretended(world.World):
@@ -72,6 +73,27 @@ def test_dropout_masks_do_not_depend_on_the_number_of_processes(monkeypatch, eng
             assert np.random.rand() == after
     finally:
         chainer_onednn.disable()
+
+
+def test_all_start_from_the_net_of_the_first(monkeypatch):
+    def net():
+        return chainer.Sequential(
+            WeightNormalizedConvolution2D(1, 2, 3),
+            chainer.links.BatchNormalization(2),
+            chainer.links.Linear(4, 3),
+        )
+
+    sent, (first, other) = [], (net(), net())
+    first[0].initialized, first[1].N, first[1].avg_mean[:] = True, 7, 5
+    here = Pretended(0, 2)
+    here.from_first = lambda function: sent.append(function()) or sent[-1]
+    monkeypatch.setattr(world, 'current', here)
+    training.equalize(first)
+    here.from_first = lambda function: sent.pop(0)
+    training.equalize(other)
+    assert other[0].initialized is True and other[1].N == 7 and other[1].avg_mean[0] == 5
+    for (_, theirs), (_, ours) in zip(first.namedparams(), other.namedparams(), strict=True):
+        np.testing.assert_array_equal(ours.array, theirs.array)
 
 
 def test_numbers_for_images_do_not_depend_on_the_number_of_processes():

@@ -235,11 +235,18 @@ BREAK = """
 import os, sys
 if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
     import chainer_compat
-    from chainer_cifar.training import trainer
+    from chainer_cifar.training import run, trainer
     def fail(*arguments):
         {}
-    trainer.loss_and_errors = fail
+    {} = fail
 """
+
+
+def breaking(folder, place, what):
+    """A PYTHONPATH with which `what` happens in the second process where `place` is called."""
+    (folder / 'site').mkdir()
+    (folder / 'site/sitecustomize.py').write_text(BREAK.format(what, place))
+    return os.pathsep.join([str(runs.SCRIPT.parent), str(folder / 'site')])
 
 
 @pytest.mark.parametrize(
@@ -256,13 +263,21 @@ if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
 )
 def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, first, last):
     folder = new_folder(tmp_path, 'x')
-    (tmp_path / 'site').mkdir()
-    (tmp_path / 'site/sitecustomize.py').write_text(BREAK.format(what))
-    paths = os.pathsep.join([str(runs.SCRIPT.parent), str(tmp_path / 'site')])
+    paths = breaking(tmp_path, 'trainer.loss_and_errors', what)
     done = train(folder, '--iter', 3, '--processes', 2, PYTHONPATH=paths)
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith(first) and done.stderr.endswith(f'{last}\n'), done.stderr
     assert json.loads((folder / 'results/run/config.json').read_text())
+
+
+def test_only_the_first_needs_the_file_of_init(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    assert train(folder, '--iter', 1).returncode == 0
+    flags = ['--iter', 1, '-p', 'next', '--init', 'models/run/best.npz', '--processes', 2]
+    paths = breaking(tmp_path, 'run.initialize', "raise OSError('not on this machine')")
+    done = train(folder, *flags, PYTHONPATH=paths)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    assert done.stdout.count(' arrays (') == 1
 
 
 def test_gpus_without_nccl(tmp_path):

@@ -256,11 +256,9 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
         flush=True,
     )
     # This comes after setting up the optimizer and before restoring a snapshot.
-    if config.init and not restored:
-        with prefixed('--init '):
-            report = initialize(net, config.init)
-        print(report, flush=True)
-        _compare_input(net, config, transform)
+    if config.init and not restored and together.first:
+        # The others may be on machines without the file; `equalize` sends them what is in it.
+        _initialize(net, config, transform)
     if config.freeze:
         with prefixed('--freeze '):
             frozen = freeze(net, config.freeze)
@@ -272,6 +270,13 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
 def _shared(config: TrainConfig) -> str:
     size = world.current.size
     return f', {size} processes with {config.batch_size // size} images each' if size > 1 else ''
+
+
+def _initialize(net: chainer.Chain, config: TrainConfig, transform: InputTransform) -> None:
+    with prefixed('--init '):
+        report = initialize(net, config.init)
+    print(report, flush=True)
+    _compare_input(net, config, transform)
 
 
 def _compare_input(net: chainer.Chain, config: TrainConfig, transform: InputTransform) -> None:

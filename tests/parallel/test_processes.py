@@ -222,6 +222,28 @@ def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
     assert 'error: the command line of process 1 (on ' in found[2] and 'differs' in found[2]
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'status', 'once'),
+    [
+        ('--modle vgg', 2, "train.py: error: no flag is called '--modle'"),
+        ('--help', 0, 'usage: train.py '),
+        ('--list_models', 0, 'airbench94'),
+    ],
+)
+def test_what_all_would_print_is_printed_once(tmp_path, arguments, status, once):
+    mpirun = [find_mpirun(), *ROOT, '--oversubscribe', '--bind-to', 'none', '-np', '2']
+    done = subprocess.run(
+        [*mpirun, *command(*arguments.split())],
+        cwd=tmp_path,
+        env=several.environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == status, done.stderr
+    assert len(re.findall(f'^{once}', done.stdout + done.stderr, re.M)) == 1, done.stderr
+
+
 def test_what_only_the_first_cannot_write_ends_all(tmp_path):
     folder = new_folder(tmp_path, 'x')
     (folder / 'models/run/epoch-0001.npz').mkdir(parents=True)

@@ -23,34 +23,61 @@ TAKES_BATCH_SIZE = True
 
 
 def main(argv: Sequence[str], prog: str) -> int:
+    started = started_processes()
+    if started == 1:
+        return _alone(argv, prog)
+    with together(started):  # so that what all would print is printed once
+        return _together(argv, prog)
+
+
+def _alone(argv: Sequence[str], prog: str) -> int:
+    given, flags, gpus = _read(argv, prog)
+    if _list(given):
+        return 0
+    config = _config(given, flags)
+    count = _processes(given, flags, config, gpus)
+    if count > 1:
+        _require_one(given)
+        resumed = None if given.resume is None else _to_resume(given, config)[0]
+        run.require_files(config, resumed)
+        return launch(count, argv, prog)
+    if given.resume is not None:
+        flags['processes'] = 1  # the snapshot may be older than config.json, and say another
+    _train(given, flags, config)
+    return 0
+
+
+def _together(argv: Sequence[str], prog: str) -> int:
+    try:
+        given, flags, gpus = _read(argv, prog)
+    except SystemExit:  # --help
+        return 0
+    if not _list(given):
+        _require_one(given)
+        flags |= _share(given, flags, gpus)
+        _train(given, flags, _config(given, flags))
+    return 0
+
+
+def _read(
+    argv: Sequence[str], prog: str
+) -> tuple[argparse.Namespace, dict[str, Any], tuple[int, ...]]:
+    """Return what the user typed, the flags in it that are of `TrainConfig`, and the GPUs."""
     given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
+    gpus = flags.get('gpu', ())
+    if gpus:
+        flags['gpu'] = gpus[0]
+    return given, flags, gpus
+
+
+def _list(given: argparse.Namespace) -> bool:
+    """Print the list that the user asks for; say if it is one."""
     if given.list_models:
         _list_models()
     elif given.list_recipes:
         _list_recipes()
-    else:
-        gpus = flags.get('gpu', ())
-        if gpus:
-            flags['gpu'] = gpus[0]
-        started = started_processes()
-        if started > 1:
-            with together(started):
-                _require_one(given)
-                flags |= _share(given, flags, gpus)
-                _train(given, flags, _config(given, flags))
-            return 0
-        config = _config(given, flags)
-        count = _processes(given, flags, config, gpus)
-        if count > 1:
-            _require_one(given)
-            resumed = None if given.resume is None else _to_resume(given, config)[0]
-            run.require_files(config, resumed)
-            return launch(count, argv, prog)
-        if given.resume is not None:
-            flags['processes'] = 1  # the snapshot may be older than config.json, and say another
-        _train(given, flags, config)
-    return 0
+    return bool(given.list_models or given.list_recipes)
 
 
 def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:

@@ -222,7 +222,7 @@ def work():
     """Time messages as one of the processes; other work gets what is left of the cores."""
     from chainer_cifar.parallel import environment, session, world
 
-    session.connect(environment.started_processes(), False)
+    session.connect(environment.started_processes())
     come_first()
     ways = {
         'float32': world.current.communicator.mean_in_place,

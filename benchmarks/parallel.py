@@ -117,7 +117,7 @@ def work(what, batch_size, steps):
 
     started = environment.started_processes()
     if started > 1:
-        session.connect(started, False)
+        session.connect(started)
     found = messages() if what[0] == 'messages' else train(what[1], batch_size, steps)
     print(json.dumps(found))  # only the first process has a standard output
 

@@ -1,5 +1,7 @@
 """Where a command begins: src/NAME.py and ``chainer-cifar`` come here before anything is imported.
 
+The processes of ``train --processes`` run this file itself, with what the user typed as JSON.
+
 Python turns Ctrl-C into an exception, which during the imports would be a traceback. Nothing is to
 be saved or told yet, so until the command runs, Ctrl-C ends the process at once; see cli.py.
 """
@@ -24,7 +26,19 @@ def main() -> None:
     cli.main()
 
 
+def again() -> None:
+    """Run the train command a second time, as one of the processes that it starts."""
+    _end_at_once()
+    from chainer_cifar import cli
+
+    cli.again()
+
+
 def _end_at_once() -> None:
     # A job in the background may ignore Ctrl-C, and goes on doing so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+if __name__ == '__main__':
+    again()

@@ -336,6 +336,7 @@ _TYPES: dict[str, type] = {
     'flags': dict,
     'versions': dict,
     'device': dict,
+    'gpus': list,
     'classes': list,
     'shape': list,
     'data_checksum': str,
@@ -353,6 +354,8 @@ def _check(description: Mapping[str, Any]) -> None:
     if 'classes' in description and not _are_names(description['classes']):
         raise ValueError("'classes' in it is not a list of names")
     image_shape(description)
+    if not all(type(gpu) is int and gpu >= 0 for gpu in description.get('gpus', [])):
+        raise ValueError("'gpus' in it is not a list of numbers from 0 up")
     for change in description.get('resumed', []):
         if not isinstance(change, dict):
             raise ValueError("'resumed' in it is not a list of dicts")

@@ -23,7 +23,7 @@ def draw(seed):
 shared_memory.CHUNK = 100
 if not SHARED:
     shared_memory.connect = lambda comm, barrier: None
-here = session.connect(COUNT, False)
+here = session.connect(COUNT)
 assert (here.communicator._shared is not None) == SHARED
 for step in range(3):
     seeds = [10 * step + rank for rank in range(COUNT)]

@@ -2,8 +2,10 @@
 
 import selectors
 import socket
+import sys
 import threading
 import time
+import types
 
 import chainer
 import numpy as np
@@ -15,7 +17,8 @@ from chainer_cifar import randomness
 from chainer_cifar.data import augment
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_errors
-from chainer_cifar.parallel import dropout, environment, launch, world
+from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
+from chainer_cifar.parallel import dropout, environment, launch, training, world
 
 
 class Pretended(world.World):
@@ -70,6 +73,27 @@ def test_dropout_masks_do_not_depend_on_the_number_of_processes(monkeypatch, eng
             assert np.random.rand() == after
     finally:
         chainer_onednn.disable()
+
+
+def test_all_start_from_the_net_of_the_first(monkeypatch):
+    def net():
+        return chainer.Sequential(
+            WeightNormalizedConvolution2D(1, 2, 3),
+            chainer.links.BatchNormalization(2),
+            chainer.links.Linear(4, 3),
+        )
+
+    sent, (first, other) = [], (net(), net())
+    first[0].initialized, first[1].N, first[1].avg_mean[:] = True, 7, 5
+    here = Pretended(0, 2)
+    here.from_first = lambda function: sent.append(function()) or sent[-1]
+    monkeypatch.setattr(world, 'current', here)
+    training.equalize(first)
+    here.from_first = lambda function: sent.pop(0)
+    training.equalize(other)
+    assert other[0].initialized is True and other[1].N == 7 and other[1].avg_mean[0] == 5
+    for (_, theirs), (_, ours) in zip(first.namedparams(), other.namedparams(), strict=True):
+        np.testing.assert_array_equal(ours.array, theirs.array)
 
 
 def test_numbers_for_images_do_not_depend_on_the_number_of_processes():
@@ -156,20 +180,95 @@ def test_how_long_a_process_has_waited():
     assert comm.seconds_waiting() == 0
 
 
-def test_all_that_wait_are_told_of_once(capsys, tmp_path):
-    ours, theirs = socket.socketpair()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(tmp_path / 'link'))
-    listener.listen()
-    family = launch._Family(2, None, listener, None)
-    family.selector.register(ours, selectors.EVENT_READ, 'process')
+@pytest.fixture
+def family(tmp_path):
+    """What looks after two processes, and the processes' ends of the lines to it."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / 'link'))
+        listener.listen()
+        found = launch._Family(2, None, listener, None, 'train.py')
+        lines = []
+        for _ in range(2):
+            ours, theirs = socket.socketpair()
+            found.selector.register(ours, selectors.EVENT_READ, 'process')
+            lines.append(theirs)
+        yield found, lines
+        for line in lines:
+            line.close()
+
+
+def test_all_that_wait_are_told_of_once(capsys, family):
+    looks_after, lines = family
     for message in ('begin 0 1234', 'waiting 30', 'waiting 30'):
-        theirs.sendall(f'{message}\n'.encode())
-    family._listen(1)
+        lines[0].sendall(f'{message}\n'.encode())
+    looks_after._listen(1)
     assert capsys.readouterr().err == (
         'warning: waiting for a process for 30 seconds; is one of them stopped? '
         '(process ids: 1234)\n'
     )
+
+
+def test_who_is_lost_is_told_once_and_by_name(capsys, family):
+    looks_after, (one, other) = family
+    for line, message in (
+        (one, 'begin 0 1234'),
+        (other, 'begin 1 5678'),
+        (other, 'waiting 30'),
+        (other, 'going'),
+        (one, 'waiting 30'),
+        (one, 'lost 600'),
+        (other, 'lost 600'),
+    ):
+        line.sendall(f'{message}\n'.encode())
+        looks_after._listen(1)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        'train.py: error: process 1 (process id 5678) did not answer for 600 seconds; '
+        'continue with --resume'
+    ]
+    assert list(looks_after.statuses.values()) == [2, 2]
+
+
+class Ended(Exception):
+    """In place of the end of a process."""
+
+
+@pytest.mark.parametrize('started_by_us', [True, False])
+def test_what_a_process_says_that_waits(monkeypatch, capsys, started_by_us):
+    sent = []
+
+    def end(status):
+        raise Ended(status)
+
+    waits = iter([0, 31, 32, 2, 31, 601])
+    here = world.Several.__new__(world.Several)
+    here.rank, here._abort, here._speak = 3, end, lambda: None
+    here._link = types.SimpleNamespace(send=sent.append) if started_by_us else None
+    here._wait_for_link = lambda: None
+    here._comm = types.SimpleNamespace(seconds_waiting=lambda: next(waits))
+    monkeypatch.setattr(world, 'time', types.SimpleNamespace(monotonic=lambda: 0, sleep=int))
+    monkeypatch.setattr(sys, 'argv', ['src/train.py'])
+    with pytest.raises(Ended, match='2'):
+        here.watch()
+    err = capsys.readouterr().err
+    if started_by_us:
+        assert sent == ['waiting 30', 'going', 'waiting 30', 'lost 600'] and err == ''
+    else:
+        assert err.startswith('train.py: error: process 3 (on ') and err.count('\n') == 1
+        assert err.endswith(
+            'another process did not answer for 600 seconds; continue with --resume\n'
+        )
+
+
+def test_a_reason_that_all_have_is_told_once_and_arrives_in_pieces(capsys, family):
+    looks_after, lines = family
+    message = 'end 2 no MPI in größe\n'.encode()
+    within_a_letter = message.index(b'\xb6')
+    for line in lines:
+        for part in (message[:within_a_letter], message[within_a_letter:]):
+            line.sendall(part)
+            looks_after._listen(1)
+    assert capsys.readouterr().err == 'train.py: error: no MPI in größe\n'
+    assert list(looks_after.statuses.values()) == [2, 2]
 
 
 def test_on_how_many_machines():

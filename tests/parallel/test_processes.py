@@ -14,7 +14,7 @@ import pytest
 
 import runs
 import several
-from chainer_cifar.parallel.launch import find_mpirun
+from chainer_cifar.parallel.launch import PROGRAM, find_mpirun
 
 pytestmark = several.needs_mpi
 
@@ -70,6 +70,13 @@ def test_any_number_of_processes_gives_the_same_losses_and_files(tmp_path):
     assert config['flags']['processes'] == 4 and config['command'][0].endswith('train.py')
 
 
+def test_nothing_is_imported_from_the_current_directory(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    (folder / 'tokenize.py').write_text("raise RuntimeError('of the user')")
+    done = train(folder, '--iter', 1, '--processes', 2)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+
+
 class Running:
     """A run of two processes that has got as far as the second epoch, unless not to `wait`."""
 
@@ -109,7 +116,8 @@ class Running:
     def trainers(self):
         """Process ids of those that train."""
         family = self.descendants().items()
-        found = [pid for pid, words in family if words.split(b'\0')[1:2] == [b'-c']]
+        program = os.fsencode(PROGRAM)
+        found = [pid for pid, words in family if words.split(b'\0')[1:2] == [program]]
         assert len(found) == 2
         return found
 
@@ -214,6 +222,28 @@ def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
     assert 'error: the command line of process 1 (on ' in found[2] and 'differs' in found[2]
 
 
+@pytest.mark.parametrize(
+    ('arguments', 'status', 'once'),
+    [
+        ('--modle vgg', 2, "train.py: error: no flag is called '--modle'"),
+        ('--help', 0, 'usage: train.py '),
+        ('--list_models', 0, 'airbench94'),
+    ],
+)
+def test_what_all_would_print_is_printed_once(tmp_path, arguments, status, once):
+    mpirun = [find_mpirun(), *ROOT, '--oversubscribe', '--bind-to', 'none', '-np', '2']
+    done = subprocess.run(
+        [*mpirun, *command(*arguments.split())],
+        cwd=tmp_path,
+        env=several.environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == status, done.stderr
+    assert len(re.findall(f'^{once}', done.stdout + done.stderr, re.M)) == 1, done.stderr
+
+
 def test_what_only_the_first_cannot_write_ends_all(tmp_path):
     folder = new_folder(tmp_path, 'x')
     (folder / 'models/run/epoch-0001.npz').mkdir(parents=True)
@@ -227,11 +257,18 @@ BREAK = """
 import os, sys
 if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
     import chainer_compat
-    from chainer_cifar.training import trainer
+    from chainer_cifar.training import run, trainer
     def fail(*arguments):
         {}
-    trainer.loss_and_errors = fail
+    {} = fail
 """
+
+
+def breaking(folder, place, what):
+    """A PYTHONPATH with which `what` happens in the second process where `place` is called."""
+    (folder / 'site').mkdir()
+    (folder / 'site/sitecustomize.py').write_text(BREAK.format(what, place))
+    return os.pathsep.join([str(runs.SCRIPT.parent), str(folder / 'site')])
 
 
 @pytest.mark.parametrize(
@@ -248,13 +285,49 @@ if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
 )
 def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, first, last):
     folder = new_folder(tmp_path, 'x')
-    (tmp_path / 'site').mkdir()
-    (tmp_path / 'site/sitecustomize.py').write_text(BREAK.format(what))
-    paths = os.pathsep.join([str(runs.SCRIPT.parent), str(tmp_path / 'site')])
+    paths = breaking(tmp_path, 'trainer.loss_and_errors', what)
     done = train(folder, '--iter', 3, '--processes', 2, PYTHONPATH=paths)
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith(first) and done.stderr.endswith(f'{last}\n'), done.stderr
     assert json.loads((folder / 'results/run/config.json').read_text())
+
+
+def test_only_the_first_needs_the_file_of_init(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    assert train(folder, '--iter', 1).returncode == 0
+    flags = ['--iter', 1, '-p', 'next', '--init', 'models/run/best.npz', '--processes', 2]
+    paths = breaking(tmp_path, 'run.initialize', "raise OSError('not on this machine')")
+    done = train(folder, *flags, PYTHONPATH=paths)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+    assert done.stdout.count(' arrays (') == 1
+
+
+def test_gpus_without_nccl(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    (tmp_path / 'site/cupy').mkdir(parents=True)
+    (tmp_path / 'site/cupy/__init__.py').write_text("raise ImportError('none here')")
+    done = train(folder, '-g', '0,1', PYTHONPATH=str(tmp_path / 'site'))
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert done.stderr.startswith('train.py: error: -g: several GPUs need NCCL (')
+
+
+@pytest.mark.parametrize(
+    ('words', 'status', 'found'),
+    [
+        ("raise ImportError('no libmpi here')", 2, 'error: several processes need MPI ('),
+        # As MPI itself does, which tells it and ends the process.
+        ("import os; os.write(2, b'no libmpi here'); os._exit(7)", 2, 'could not begin: '),
+        ("raise ValueError('no libmpi here')", 1, 'Traceback'),
+    ],
+)
+def test_why_they_cannot_begin(tmp_path, words, status, found):
+    folder = new_folder(tmp_path, 'x')
+    (tmp_path / 'site/mpi4py').mkdir(parents=True)
+    (tmp_path / 'site/mpi4py/__init__.py').write_text(words)
+    done = train(folder, '--iter', 1, '--processes', 2, PYTHONPATH=str(tmp_path / 'site'))
+    assert done.returncode == status, done.stderr
+    assert found in done.stderr and 'no libmpi here' in done.stderr, done.stderr
+    assert '--resume' not in done.stderr and (status == 1 or done.stderr.count('\n') == 1)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +337,8 @@ def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, 
         ('--processes 2 --seeds 2', '--seeds: runs in one process only'),
         ('--processes 2 --find_lr', '--find_lr: runs in one process only'),
         ('-g 0,0', '-g 0,0: must be the index of one GPU, or of several different ones'),
-        ('-g 0,1 --processes 3', '--processes 3: there is one for each GPU'),
+        ('-g 0,1 --processes 3', '-g 0,1: must name a GPU for each of the 3 processes'),
+        ('-g 0 --processes 2', '-g 0: must name a GPU for each of the 2 processes'),
         ('--processes 2 -d missing.pkl', 'missing.pkl'),
     ],
 )

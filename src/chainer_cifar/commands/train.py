@@ -13,7 +13,7 @@ from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.parallel import world
-from chainer_cifar.parallel.environment import started_processes
+from chainer_cifar.parallel.environment import sees_one_gpu, started_processes
 from chainer_cifar.parallel.launch import launch
 from chainer_cifar.parallel.session import together
 from chainer_cifar.recipes import recipes
@@ -23,32 +23,61 @@ TAKES_BATCH_SIZE = True
 
 
 def main(argv: Sequence[str], prog: str) -> int:
+    started = started_processes()
+    if started == 1:
+        return _alone(argv, prog)
+    with together(started):  # so that what all would print is printed once
+        return _together(argv, prog)
+
+
+def _alone(argv: Sequence[str], prog: str) -> int:
+    given, flags, gpus = _read(argv, prog)
+    if _list(given):
+        return 0
+    config = _config(given, flags)
+    count = _processes(given, flags, config, gpus)
+    if count > 1:
+        _require_one(given)
+        resumed = None if given.resume is None else _to_resume(given, config)[0]
+        run.require_files(config, resumed)
+        return launch(count, argv, prog)
+    if given.resume is not None:
+        flags['processes'] = 1  # the snapshot may be older than config.json, and say another
+    _train(given, flags, config)
+    return 0
+
+
+def _together(argv: Sequence[str], prog: str) -> int:
+    try:
+        given, flags, gpus = _read(argv, prog)
+    except SystemExit:  # --help
+        return 0
+    if not _list(given):
+        _require_one(given)
+        flags |= _share(given, flags, gpus)
+        _train(given, flags, _config(given, flags))
+    return 0
+
+
+def _read(
+    argv: Sequence[str], prog: str
+) -> tuple[argparse.Namespace, dict[str, Any], tuple[int, ...]]:
+    """Return what the user typed, the flags in it that are of `TrainConfig`, and the GPUs."""
     given = _parser(prog).parse_args(argv)
     flags = {name: value for name, value in vars(given).items() if name not in _ACTIONS}
+    gpus = flags.get('gpu', ())
+    if gpus:
+        flags['gpu'] = gpus[0]
+    return given, flags, gpus
+
+
+def _list(given: argparse.Namespace) -> bool:
+    """Print the list that the user asks for; say if it is one."""
     if given.list_models:
         _list_models()
     elif given.list_recipes:
         _list_recipes()
-    else:
-        gpus = flags.get('gpu', ())
-        if gpus:
-            flags['gpu'] = gpus[0]
-        started = started_processes()
-        if started > 1:
-            with together(started, on_gpus=bool(gpus) and gpus[0] >= 0):
-                _require_one(given)
-                flags |= _share(flags, started, gpus)
-                _train(given, flags, _config(given, flags))
-            return 0
-        config = _config(given, flags)
-        count = _processes(given, flags, config, gpus)
-        if count > 1:
-            _require_one(given)
-            resumed = None if given.resume is None else _to_resume(given, config)[0]
-            run.require_files(config, resumed)
-            return launch(count, argv, prog)
-        _train(given, flags, config)
-    return 0
+    return bool(given.list_models or given.list_recipes)
 
 
 def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
@@ -75,30 +104,52 @@ def _train(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainCon
 
 
 def _processes(
-    given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig, gpus: Sequence[int]
+    given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig, typed: Sequence[int]
 ) -> int:
-    """Return in how many processes the user wants to train."""
-    if len(gpus) > 1:
-        if flags.get('processes', len(gpus)) != len(gpus):
-            raise UserError(
-                f'--processes {config.processes}: there is one for each GPU of -g; leave it out'
-            )
-        return len(gpus)
-    if given.resume is not None and 'processes' not in flags:
-        return run.processes(_to_resume(given, config)[0])
-    return config.processes
+    """Return in how many processes the user wants to train; `typed` are the GPUs of ``-g``."""
+    if typed and typed[0] >= 0:
+        count = flags.get('processes', len(typed))
+        if count != len(typed):
+            raise _too_few(typed, count)
+        return count
+    before = _before(given, config)
+    count = flags.get('processes', before.processes)
+    if not typed and before.gpus and count not in (1, len(before.gpus)):
+        raise _too_few(before.gpus, count)
+    return count
 
 
-def _share(flags: Mapping[str, Any], started: int, gpus: Sequence[int]) -> dict[str, Any]:
-    """Return this process' own flags."""
-    if flags.get('processes', started) != started:
+def _share(
+    given: argparse.Namespace, flags: Mapping[str, Any], typed: tuple[int, ...]
+) -> dict[str, Any]:
+    """Return this process' own flags; let it compute on its GPU."""
+    here = world.current
+    if flags.get('processes', here.size) != here.size:
         raise UserError(
-            f'--processes {flags["processes"]}: {started} were started already; leave it out'
+            f'--processes {flags["processes"]}: {here.size} were started already; leave it out'
         )
-    own: dict[str, Any] = {'processes': started}
-    if gpus:
-        own['gpu'] = gpus[world.current.local_rank % len(gpus)]
+    own: dict[str, Any] = {'processes': here.size}
+    gpus = typed or here.from_first(lambda: _before(given, _config(given, flags)).gpus)
+    if gpus and gpus[0] >= 0:
+        if here.local_size > len(gpus) and not (len(gpus) == 1 and sees_one_gpu()):
+            raise _too_few(gpus, here.local_size)
+        own['gpu'] = gpus[here.local_rank % len(gpus)]
+        here.use_gpus(gpus)
     return own
+
+
+def _before(given: argparse.Namespace, config: TrainConfig) -> run.Place:
+    """Return where the run to resume was trained last, or what the flags of a new one say."""
+    if given.resume is None:
+        return run.Place(config.processes)
+    return run.place(_to_resume(given, config)[0])
+
+
+def _too_few(gpus: Sequence[int], count: int) -> UserError:
+    return UserError(
+        f'-g {",".join(map(str, gpus))}: must name a GPU for each of the {count} processes (on a '
+        f'machine); give -g with as many, or --processes {len(gpus)}'
+    )
 
 
 def _require_one(given: argparse.Namespace) -> None:

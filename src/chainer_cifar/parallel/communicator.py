@@ -80,14 +80,12 @@ def statistics(model: chainer.Link) -> list[Array]:
     return found
 
 
-def create(mpi_comm: Any, on_gpus: bool) -> Any:
-    """Make the communicator for processes on GPUs, or on CPUs.
+def on_gpus(mpi_comm: Any) -> Any:
+    """Make the communicator for processes on GPUs.
 
     Raises:
-        RuntimeError: There is no NCCL for GPUs.
+        RuntimeError: There is no NCCL.
     """
-    if not on_gpus:
-        return FusedCommunicator(mpi_comm)
     from chainermn.communicators.pure_nccl_communicator import PureNcclCommunicator
 
     class NcclCommunicator(PureNcclCommunicator):

@@ -32,6 +32,12 @@ def on_several_machines(variables: Mapping[str, str] = os.environ) -> bool:
     return len({variables.get(name) for name in names}) > 1
 
 
+def sees_one_gpu(variables: Mapping[str, str] = os.environ) -> bool:
+    """Say whether this process was given a single GPU, as Slurm does; each calls its own ``0``."""
+    given = variables.get('CUDA_VISIBLE_DEVICES', '')
+    return bool(given) and ',' not in given
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     try:

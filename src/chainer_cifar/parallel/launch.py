@@ -24,8 +24,10 @@ from chainer_cifar.streams import tell
 
 PATIENCE = 5.0  # seconds that processes get to end by themselves
 
-# What each process runs; `cli.again` reads its argument.
-_PROGRAM = 'from chainer_cifar import cli; cli.again()'
+_SOURCE = pathlib.Path(__file__).parents[2]
+
+# What each process runs. It is a file: `python -c` would import from the current directory first.
+PROGRAM = _SOURCE / 'chainer_cifar_command.py'
 
 
 def launch(count: int, argv: Sequence[str], prog: str) -> int:
@@ -44,7 +46,7 @@ def launch(count: int, argv: Sequence[str], prog: str) -> int:
     """
     mpirun = find_mpirun()
     typed = json.dumps({'argv': list(argv), 'prog': prog, 'sys_argv': sys.argv})
-    command = [*_mpirun_command(mpirun, count), sys.executable, '-c', _PROGRAM, typed]
+    command = [*_mpirun_command(mpirun, count), sys.executable, str(PROGRAM), typed]
     with tempfile.TemporaryDirectory(prefix='chainer-cifar-') as folder:
         path = os.path.join(folder, 'link')
         with socket.socket(socket.AF_UNIX) as listener, open(f'{folder}/out', 'w+b') as output:
@@ -58,9 +60,9 @@ def launch(count: int, argv: Sequence[str], prog: str) -> int:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that Ctrl-C reaches this process only
             )
-            family = _Family(count, process, listener, output)
+            family = _Family(count, process, listener, output, prog)
             with family.handling_signals():
-                return family.look_after(prog)
+                return family.look_after()
 
 
 def find_mpirun() -> str:
@@ -96,8 +98,7 @@ def _environment(count: int, path: str) -> dict[str, str]:
     threads = variables['OMP_NUM_THREADS']
     if threads.isdecimal() and int(threads) * count > cores():
         variables.setdefault('OMPI_MCA_mpi_yield_when_idle', '1')  # do not spin while waiting
-    source = str(pathlib.Path(__file__).parents[2])
-    paths = [source, *filter(None, [os.environ.get('PYTHONPATH')])]
+    paths = [str(_SOURCE), *filter(None, [os.environ.get('PYTHONPATH')])]
     return {**variables, 'PYTHONPATH': os.pathsep.join(paths)}
 
 
@@ -110,16 +111,20 @@ class _Family:
         mpirun: 'subprocess.Popen[bytes]',
         listener: socket.socket,
         output: IO[bytes],
+        prog: str,
     ) -> None:
         self.count = count
         self.mpirun = mpirun
         self.output = output
+        self.prog = prog
         self.selector = selectors.DefaultSelector()
         self.selector.register(listener, selectors.EVENT_READ)
         self.pids: dict[socket.socket, int] = {}
         self.ranks: dict[socket.socket, int] = {}
         self.statuses: dict[socket.socket, int] = {}
+        self.waiting: set[socket.socket] = set()  # for the others
         self.lost: list[socket.socket] = []
+        self.unread: dict[socket.socket, bytes] = {}  # beginnings of messages
         self.deadline: float | None = None  # for those that are left
         self.signals: list[int] = []
         self.warned = -math.inf  # when
@@ -146,7 +151,7 @@ class _Family:
     def _alive(self) -> list[int]:
         return [pid for each, pid in self.pids.items() if each not in self.statuses]
 
-    def look_after(self, prog: str) -> int:
+    def look_after(self) -> int:
         """Wait until all processes have ended; say what nobody else could."""
         while self.mpirun.poll() is None and not self._overdue():
             self._listen(0.1)
@@ -158,9 +163,9 @@ class _Family:
         if len(self.statuses) == self.count:
             return 0
         if self.signals:
-            tell(f'{prog}: interrupted')
+            tell(f'{self.prog}: interrupted')
             return 128 + self.signals[0]
-        tell(f'{prog}: error: {self._what_happened()}')
+        tell(f'{self.prog}: error: {self._what_happened()}')
         return 2
 
     def _overdue(self) -> bool:
@@ -181,27 +186,43 @@ class _Family:
 
     def _hear(self, connection: socket.socket) -> None:
         try:
-            text = connection.recv(4096).decode()
+            data = connection.recv(4096)
         except OSError:
-            text = ''
-        for line in text.splitlines():
-            word, *numbers = line.split()
-            if word == 'waiting':
-                self._warn(int(numbers[0]))
-            elif word == 'begin':
-                self.ranks[connection], self.pids[connection] = map(int, numbers)
-                for number in self.signals[-1:]:  # it came too early to be passed on
-                    _send_signal(self.pids[connection], number)
-            elif word == 'end':
-                self.statuses[connection] = int(numbers[0])
-                if int(numbers[0]) or len(self.statuses) == self.count:
-                    self.deadline = self.deadline or time.monotonic() + PATIENCE
-        if not text:
+            data = b''
+        *lines, self.unread[connection] = (self.unread.get(connection, b'') + data).split(b'\n')
+        for line in lines:
+            self._understand(connection, line.decode())
+        if not data:
             self.selector.unregister(connection)
             connection.close()
             if connection not in self.statuses:
                 self.lost.append(connection)
                 self.deadline = self.deadline or time.monotonic() + PATIENCE / 2
+
+    def _understand(self, connection: socket.socket, line: str) -> None:
+        word, _, rest = line.partition(' ')
+        if word == 'waiting':
+            self.waiting.add(connection)
+            self._warn(int(rest))
+        elif word == 'going':
+            self.waiting.discard(connection)
+        elif word == 'lost':
+            self._end(connection, 2, self._who_is_lost(int(rest)))
+        elif word == 'begin':
+            self.ranks[connection], self.pids[connection] = map(int, rest.split())
+            for number in self.signals[-1:]:  # it came too early to be passed on
+                _send_signal(self.pids[connection], number)
+        elif word == 'end':
+            status, _, reason = rest.partition(' ')
+            self._end(connection, int(status), reason)
+
+    def _end(self, connection: socket.socket, status: int, reason: str) -> None:
+        """Note that a process ends; tell the reason, if any, unless another had one."""
+        if reason and not any(self.statuses.values()):
+            tell(f'{self.prog}: error: {reason}')
+        self.statuses[connection] = status
+        if status or len(self.statuses) == self.count:
+            self.deadline = self.deadline or time.monotonic() + PATIENCE
 
     def _warn(self, seconds: int) -> None:
         """Say once for all of them that some are waiting."""
@@ -212,14 +233,24 @@ class _Family:
                 f'(process ids: {", ".join(map(str, self._alive()))})'
             )
 
+    def _who_is_lost(self, seconds: int) -> str:
+        silent = [
+            f'process {self.ranks[each]} (process id {pid})'
+            for each, pid in self.pids.items()
+            if each not in self.waiting and each not in self.statuses
+        ]
+        who = ' and '.join(silent) or 'another process'
+        return f'{who} did not answer for {seconds} seconds; continue with --resume'
+
     def _what_happened(self) -> str:
         again = 'continue with --resume'
         if self.mpirun.poll() == -signal.SIGKILL:
             return f'mpirun was killed; {again}'
         if self.lost:
-            killed = self.ranks.get(self.lost[0])
-            which = 'a process' if killed is None else f'process {killed}'
-            return f'{which} of {self.count} was killed or crashed; {again}'
+            first = self.ranks.get(self.lost[0])
+            if first is None:
+                return f'a process of {self.count} could not begin: {self._words_of_mpirun()}'
+            return f'process {first} of {self.count} was killed or crashed; {again}'
         if not self.ranks:
             return f'mpirun started no process: {self._words_of_mpirun()}'
         return f'mpirun ended with status {self.mpirun.poll()}; {again}'

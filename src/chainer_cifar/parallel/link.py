@@ -2,8 +2,12 @@
 
 It is a Unix socket. The process at its other end hands its standard output and error over as they
 are, so that a terminal, a file or a pipe works as with one process; mpirun would copy what the
-processes write. Messages are lines: ``begin RANK PID``, ``end STATUS``, and
-``waiting SECONDS`` for the others.
+processes write. Messages are lines:
+
+* ``begin RANK PID``
+* ``waiting SECONDS`` for the others, and ``going`` when it waits no more
+* ``lost SECONDS``: it ends, since it has waited for so long
+* ``end STATUS``, or ``end STATUS REASON`` if nobody has told the user
 """
 
 import contextlib

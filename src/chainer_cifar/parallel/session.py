@@ -11,16 +11,17 @@ from chainer_cifar.parallel import world
 from chainer_cifar.parallel.environment import on_several_machines
 from chainer_cifar.parallel.link import Link
 from chainer_cifar.parallel.world import Several
+from chainer_cifar.streams import printable
 
 
 @contextlib.contextmanager
-def together(started: int, on_gpus: bool) -> Iterator[None]:
+def together(started: int) -> Iterator[None]:
     """Connect the processes; if one cannot go on, let none wait for it.
 
     An error that all processes have, such as a missing file, is told by the first one; an error of
     a single one is told by it, and ends all.
     """
-    here = connect(started, on_gpus)
+    here = connect(started)
     try:
         yield
     except Exception as error:
@@ -37,17 +38,32 @@ def together(started: int, on_gpus: bool) -> Iterator[None]:
         raise crash from error
 
 
-def connect(started: int, on_gpus: bool) -> Several:
+def connect(started: int) -> Several:
     """Connect the processes that were started together, and make `world.current` know it.
 
     Args:
         started: How many there should be; see `environment.started_processes`.
-        on_gpus: Each process computes on a GPU.
 
     Raises:
         UserError: There is no MPI, or it does not find the others.
     """
     link = Link.from_environment()
+    try:
+        return _connect(started, link)
+    except UserError as error:
+        if link:
+            # Most likely all have it. Who started them tells it once; what a process writes before
+            # it takes over the streams, nobody sees.
+            link.send(f'end 2 {printable(error)}')
+        raise
+    except Exception:
+        if link:
+            link.take_over_streams()  # for the traceback
+            link.send('end 1')
+        raise
+
+
+def _connect(started: int, link: Link | None) -> Several:
     if on_several_machines():
         # Otherwise Open MPI may look at its sockets only each ten thousandth time that it looks for
         # messages: in some runs a millisecond from one machine to another became five.
@@ -57,8 +73,8 @@ def connect(started: int, on_gpus: bool) -> Several:
     try:
         from mpi4py import MPI
 
-        from chainer_cifar.parallel import communicator as communicators
         from chainer_cifar.parallel import dropout
+        from chainer_cifar.parallel.communicator import FusedCommunicator
     except (ImportError, RuntimeError) as error:
         raise UserError(
             f"several processes need MPI ({str(error).splitlines()[0]}); pip install '.[mpi]', "
@@ -71,20 +87,15 @@ def connect(started: int, on_gpus: bool) -> Several:
             f"mpi4py) does not understand who started them; try srun --mpi=pmix, or that MPI's "
             f'own mpirun'
         )
-    errors = os.dup(2)
+    communicator, farewell = FusedCommunicator(comm), comm.Dup()
     if link:
         link.take_over_streams()
-        errors = os.dup(2)
+    several = Several(communicator, farewell, link, errors=os.dup(2))
     if comm.rank:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
         files.write_nothing()
-    try:
-        communicator = communicators.create(comm, on_gpus)
-    except RuntimeError as error:  # ChainerMN names what is missing
-        raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
-    several = Several(communicator, comm.Dup(), link, errors)
     if link:
         link.send(f'begin {comm.rank} {os.getpid()}')
     threading.Thread(target=several.watch, daemon=True).start()

@@ -1,5 +1,6 @@
 """Make the parts of Chainer's training loop act together with the other processes."""
 
+import functools
 from typing import Any
 
 import chainer
@@ -26,7 +27,7 @@ def join(optimizer: chainer.Optimizer) -> Any:
 
 
 def equalize(model: chainer.Link) -> None:
-    """Give all processes the first one's parameters and running statistics."""
+    """Give all processes the first one's parameters, running statistics and counts."""
     together = world.current
     if together.size == 1:
         return
@@ -37,6 +38,8 @@ def equalize(model: chainer.Link) -> None:
             value = getattr(link, name)
             if isinstance(value, chainer.get_array_types()):
                 value[...] = _of_first(value, together)
+            else:
+                setattr(link, name, together.from_first(functools.partial(getattr, link, name)))
 
 
 def _of_first(array: Any, together: World) -> Any:

@@ -34,15 +34,24 @@ class World:
         local_rank: The number of this process among those on the same machine.
         local_size: How many there are on this machine.
         communicator: ChainerMN's communicator; None where a process is alone.
+        gpus: The GPUs of the processes on a machine, in turn; none on CPUs, or of a process alone.
     """
 
     rank, size, local_rank, local_size = 0, 1, 0, 1
     communicator: Any = None
+    gpus: tuple[int, ...] = ()
 
     @property
     def first(self) -> bool:
         """Is this the process that writes and prints?"""
         return self.rank == 0
+
+    def use_gpus(self, gpus: tuple[int, ...]) -> None:
+        """Compute on GPUs, each process on its own.
+
+        Raises:
+            UserError: There is no NCCL.
+        """
 
     def part(self, batch_size: int) -> slice:
         """Return which images of each mini-batch this process computes; all have equal parts."""
@@ -108,6 +117,15 @@ class Several(World):
         self._errors = errors
         self._alone = False  # the others do not know that this process ends
         sys.excepthook = self._crash
+
+    def use_gpus(self, gpus: tuple[int, ...]) -> None:
+        from chainer_cifar.parallel import communicator
+
+        try:
+            self.communicator = communicator.on_gpus(self._comm)
+        except RuntimeError as error:  # ChainerMN names what is missing
+            raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
+        self.gpus = gpus
 
     def from_first(self, function: Callable[[], T]) -> T:
         value = self.communicator.bcast_obj(function() if self.first else None)
@@ -212,14 +230,19 @@ class Several(World):
                 self._give_up('mpirun or srun has ended')
             waiting = self._comm.seconds_waiting()
             if waiting > LOST:
+                if self._link:
+                    self._link.send(f'lost {LOST:.0f}')  # who started us knows which is lost
+                    self._abort(2)
                 self._give_up(f'another process did not answer for {LOST:.0f} seconds')
             if waiting > SLOW and not told:
                 self._warn()
+            elif told and waiting <= SLOW and self._link:
+                self._link.send('going')
             told = waiting > SLOW
 
     def _warn(self) -> None:
         if self._link:
-            self._link.send(f'waiting {SLOW:.0f}')  # who started us knows if others wait, too
+            self._link.send(f'waiting {SLOW:.0f}')  # and it tells once if others wait, too
         elif self.first:
             tell(
                 f'warning: waiting for another process for {SLOW:.0f} seconds; is one of them '
@@ -231,11 +254,11 @@ class Several(World):
         self._link.wait_for_end()
         os._exit(1)  # the process that started this one is gone
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str) -> NoReturn:
         self._speak()
-        tell(f'error: {reason}; continue with --resume')
-        if self._link:
-            self._link.send('end 2')
+        name, host = os.path.basename(sys.argv[0]), os.uname().nodename
+        who = f'process {self.rank} (on {host})'
+        tell(f'{name}: error: {who}: {reason}; continue with --resume')
         self._abort(2)
 
 

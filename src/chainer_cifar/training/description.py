@@ -12,6 +12,7 @@ from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
+from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
 
@@ -32,7 +33,7 @@ def begin(
         {
             'format': FORMAT,
             'flags': vars(config),
-            **environment.describe(device),
+            **_computes(device),
             'classes': list(data.class_names),
             'shape': list(data.shape),
             'data_checksum': data.checksum(),
@@ -87,12 +88,12 @@ def add_resumption(
     """Add to config.json what changed when a run resumes; warn of new versions and devices.
 
     `resumed` there is a list of such changes. Each holds the number of iterations before it, and
-    flags, versions and device from then on.
+    flags, versions, device and GPUs from then on.
     """
     description = read(folder)
     changes = description.setdefault('resumed', [])
     old = changes[-1] if changes else description
-    new: dict[str, Any] = {'flags': vars(config), **environment.describe(device)}
+    new: dict[str, Any] = {'flags': vars(config), **_computes(device)}
     different = [
         f'{name} {old[key].get(name)} -> {value}'
         for key in ('versions', 'device')
@@ -101,6 +102,12 @@ def add_resumption(
     ]
     if different:
         tell(f'warning: {", ".join(different)}: results may differ in the last bits')
-    if different or new['flags'] != old['flags']:
+    if different or any(new.get(key) != old.get(key) for key in ('flags', 'gpus')):
         changes.append({'after_iteration': iteration, **new})
         folder.write_description(description)
+
+
+def _computes(device: chainer.backend.Device) -> dict[str, Any]:
+    """Describe what computes; of several GPUs the flags hold that of the first process only."""
+    gpus = world.current.gpus
+    return {**environment.describe(device), **({'gpus': list(gpus)} if gpus else {})}

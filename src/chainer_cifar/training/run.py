@@ -256,11 +256,9 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
         flush=True,
     )
     # This comes after setting up the optimizer and before restoring a snapshot.
-    if config.init and not restored:
-        with prefixed('--init '):
-            report = initialize(net, config.init)
-        print(report, flush=True)
-        _compare_input(net, config, transform)
+    if config.init and not restored and together.first:
+        # The others may be on machines without the file; `equalize` sends them what is in it.
+        _initialize(net, config, transform)
     if config.freeze:
         with prefixed('--freeze '):
             frozen = freeze(net, config.freeze)
@@ -272,6 +270,13 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
 def _shared(config: TrainConfig) -> str:
     size = world.current.size
     return f', {size} processes with {config.batch_size // size} images each' if size > 1 else ''
+
+
+def _initialize(net: chainer.Chain, config: TrainConfig, transform: InputTransform) -> None:
+    with prefixed('--init '):
+        report = initialize(net, config.init)
+    print(report, flush=True)
+    _compare_input(net, config, transform)
 
 
 def _compare_input(net: chainer.Chain, config: TrainConfig, transform: InputTransform) -> None:
@@ -367,14 +372,30 @@ def _remove_unused(folder: RunFolder, made: Iterable[pathlib.Path]) -> None:
                 path.rmdir()
 
 
-def processes(folder: RunFolder) -> int:
-    """Return how many processes trained the run to resume, as far as that can be read."""
+class Place(NamedTuple):
+    """Where a run computes.
+
+    Attributes:
+        processes: How many.
+        gpus: Those of the processes on a machine, in turn; none on CPUs.
+    """
+
+    processes: int = 1
+    gpus: tuple[int, ...] = ()
+
+
+def place(folder: RunFolder) -> Place:
+    """Return where the run to resume was trained last, as far as that can be read."""
     try:
         saved = description.read(folder)
     except UserError:
-        return 1  # to resume it will tell
-    count = (saved.get('resumed') or [saved])[-1]['flags'].get('processes', 1)
-    return count if isinstance(count, int) else 1
+        return Place()  # to resume it will tell
+    last = (saved.get('resumed') or [saved])[-1]
+    count, gpu = (last['flags'].get(name) for name in ('processes', 'gpu'))
+    on_gpus = type(gpu) is int and gpu >= 0
+    # Of several GPUs earlier versions kept that of the first process only.
+    gpus = tuple(last.get('gpus', [gpu])) if on_gpus else ()
+    return Place(count if type(count) is int else 1, gpus)
 
 
 def require_files(config: TrainConfig, folder: RunFolder | None) -> None:

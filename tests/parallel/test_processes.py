@@ -77,6 +77,17 @@ def test_nothing_is_imported_from_the_current_directory(tmp_path):
     assert done.returncode == 0 and done.stderr == '', done.stderr
 
 
+def test_weight_normalization_begins_alike_in_all_processes(tmp_path):
+    flags = ['-m', 'cnnwn', '-b', '12', '--lr', '0.001', '--iter', '2', '-p', 'run']
+    found = {}
+    for count in (1, 2):
+        found[count] = folder = new_folder(tmp_path, str(count))
+        line = [sys.executable, str(runs.SCRIPT), *flags, '--processes', str(count)]
+        done = subprocess.run(line, cwd=folder, env=several.environment(), timeout=170)
+        assert done.returncode == 0
+    np.testing.assert_allclose(losses(found[2]), losses(found[1]), rtol=1e-4)
+
+
 class Running:
     """A run of two processes that has got as far as the second epoch, unless not to `wait`."""
 

@@ -1,12 +1,20 @@
 """Weight normalization: length and direction of each filter are separate parameters."""
 
+from collections.abc import Callable
+
 import chainer
 import chainer.functions as F
 import numpy as np
 
+from chainer_cifar.arrays import Array
+
 # Added to squares, so that filters and channels of zeros give no NaN.
 _NORM_EPS = 1e-12
 _VARIANCE_EPS = 2e-5  # as in Chainer's batch normalization
+
+
+def _there_are_no_others(means: Array) -> Array:
+    return means
 
 
 class WeightNormalizedConvolution2D(chainer.Link):
@@ -23,6 +31,9 @@ class WeightNormalizedConvolution2D(chainer.Link):
         ksize: Size of the filters.
         stride: Stride of the convolution.
         pad: Rows and columns of zeros around the image.
+
+    Attributes:
+        over_all: Turns means over the images here into those over all, if others see parts, too.
     """
 
     def __init__(
@@ -36,6 +47,7 @@ class WeightNormalizedConvolution2D(chainer.Link):
             self.V = chainer.Parameter(chainer.initializers.Normal(0.05), shape)
             self.g = chainer.Parameter(1, out_channels)
             self.b = chainer.Parameter(0, out_channels)
+        self.over_all: Callable[[Array], Array] = _there_are_no_others
         # A number of Python, saved with the parameters: reading it does not wait for a GPU.
         self.initialized = False
         self.register_persistent('initialized')
@@ -54,8 +66,10 @@ class WeightNormalizedConvolution2D(chainer.Link):
         with chainer.no_backprop_mode():
             h = self._convolve(x).array
         h = h.astype(np.promote_types(h.dtype, np.float32), copy=False)  # not in float16
-        mean = h.mean(axis=(0, 2, 3))
-        scale = 1 / (h.var(axis=(0, 2, 3)) + _VARIANCE_EPS) ** 0.5
+        mean = self.over_all(h.mean(axis=(0, 2, 3)))
+        centred = h - mean[:, None, None]
+        variance = self.over_all((centred * centred).mean(axis=(0, 2, 3)))
+        scale = 1 / (variance + _VARIANCE_EPS) ** 0.5
         self.g.array *= scale
         self.b.array -= mean
         self.b.array *= scale

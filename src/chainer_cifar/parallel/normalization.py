@@ -1,10 +1,12 @@
-"""Batch normalization over the mini-batch of all processes: ``--sync_bn``.
+"""Normalization over the mini-batch of all processes.
 
-ChainerMN has a link for it (MultiNodeBatchNormalization), whose exchange we use on GPUs. On CPUs
-its variance, the mean of the squares less the square of the mean in float32, loses digits; its
-running variance is corrected for the images of one process only, and begins at 0, not 1. So the
-exchange here is ours, in float64, and the links stay Chainer's own: their parameters and running
-statistics have the same names, and what a run saves is what one process saves.
+Weight normalization sets its parameters by the first mini-batch, and always by the whole one. Batch
+normalization does so with ``--sync_bn``. ChainerMN has a link for it (MultiNodeBatchNormalization),
+whose exchange we use on GPUs. On CPUs its variance, the mean of the squares less the square of the
+mean in float32, loses digits; its running variance is corrected for the images of one process only,
+and begins at 0, not 1. So the exchange here is ours, in float64, and the links stay Chainer's own:
+their parameters and running statistics have the same names, and what a run saves is what one
+process saves.
 """
 
 from typing import Any
@@ -16,6 +18,21 @@ from chainer.functions.normalization import batch_normalization as chainers
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.parallel import world
+
+
+def begin_alike(net: chainer.Chain) -> None:
+    """Let links whose parameters are set by the first mini-batch see the images of all processes.
+
+    Such a link has an attribute `over_all`; see `WeightNormalizedConvolution2D`.
+    """
+    for link in net.links():
+        if world.current.size > 1 and hasattr(link, 'over_all'):
+            link.over_all = _over_all
+
+
+def _over_all(means: Array) -> Array:
+    found = world.current.mean(means.tolist())
+    return chainer.backend.get_array_module(means).asarray(found, means.dtype)
 
 
 def synchronize(net: chainer.Chain) -> int:

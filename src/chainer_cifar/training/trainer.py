@@ -95,6 +95,7 @@ def create(
     optimizer, rates = optimizers.create(config, model)
     if masters:
         masters.follow(optimizer)
+    parallel_normalization.begin_alike(net)
     if config.sync_bn:
         parallel_normalization.synchronize(net)
     log = Log()

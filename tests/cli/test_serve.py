@@ -44,7 +44,7 @@ def serve(in_run):
             answers = Answers(model, Settings(top, reject, tta, similar))
             worker = Worker(model.device, answers.look_through())
             stack.callback(worker.stop, 30)
-            client = stack.enter_context(serving(change(app.create(answers, worker, local=True))))
+            client = stack.enter_context(serving(change(app.create(answers, worker, []))))
             client.worker = worker
             return client
 
@@ -292,7 +292,7 @@ def start(spawn, folder, *arguments):
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_in_good_order(finished_run, spawn, number, status):
-    process, port = start(spawn, finished_run)
+    process, port = start(spawn, finished_run, '--name', 'Pictures.org')
     picture = whole()
     told = f'Host: localhost\r\nContent-Length: {len(picture)}\r\n\r\n'
     with contextlib.ExitStack() as stack:
@@ -303,7 +303,7 @@ def test_it_ends_in_good_order(finished_run, spawn, number, status):
             connection.sendall(request)
             return connection
 
-        asked = send(b'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        asked = send(b'GET /health HTTP/1.1\r\nHost: pictures.org\r\n\r\n')
         assert asked.recv(1000).startswith(b'HTTP/1.1 200 ')
         for _ in range(12):  # which it may have no time to answer
             send(f'POST /explain HTTP/1.1\r\n{told}'.encode() + picture)
@@ -328,6 +328,8 @@ def test_a_taken_port(in_run, refused):
         (['run', '--port', '70000'], '--port 70000: must be a number from 0 to 65535'),
         (['run', '--host', ''], '--host: give an address'),
         (['run', '--host', 'no such host'], '--host no such host: no such host'),
+        (['run', '--name', 'http://a.org'], '--name http://a.org: give the name alone'),
+        (['run', '--name', 'a.org:80'], '--name a.org:80: give the name alone'),
         (['run', '--top', '0'], '--top 0'),
         (['run', '--reject', '2'], '--reject 2'),
         (['run', '--similar', '-1'], '--similar -1'),

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -24,13 +24,13 @@ MOST_WAITING = 16  # requests with pictures, of which one is computed
 _GONE = 499  # of a client that left; nobody reads it
 
 
-def create(answers: Answers, worker: Worker, local: bool) -> Starlette:
+def create(answers: Answers, worker: Worker, names: Sequence[str] | None) -> Starlette:
     """Make the application.
 
     Args:
         answers: Says what the net says.
         worker: The thread in which it does.
-        local: See `Guard`.
+        names: See `Guard`.
     """
     handlers: dict[Any, Any] = {
         HTTPException: _tell_refusal,
@@ -50,7 +50,7 @@ def create(answers: Answers, worker: Worker, local: bool) -> Starlette:
         Route('/predict', served.predict, methods=['POST']),
         Route('/explain', served.explain, methods=['POST']),
     ]
-    middleware = [Middleware(Guard, local=local)]
+    middleware = [Middleware(Guard, names=names)]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
 

@@ -171,8 +171,7 @@ class Answers:
         return self.trained.device.send(self.trained.input_transform(pictures))
 
     def _logits(self, x: Array) -> NDArray[np.float32]:
-        logits = inference.logits(self.trained.net, [x], self.settings.tta)
-        return logits / self.trained.temperature
+        return self.trained.scaled_logits([x], self.settings.tta)
 
 
 def _as_uri(shown: NDArray[np.uint8]) -> str:

@@ -5,9 +5,8 @@ class grows with it. Zeiler and Fergus, Visualizing and Understanding Convolutio
 how much the probability of the class falls when a patch of the picture is covered.
 """
 
-import contextlib
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import chainer
 import chainer.functions as F
@@ -43,7 +42,8 @@ def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.flo
         net has no maps that are larger than a pixel.
     """
     hook = _LastMaps()
-    with _chainers_own_code(), chainer.using_config('train', False):
+    # The CPU engine works in place and joins functions.
+    with chainer_onednn.disable(), chainer.using_config('train', False):
         with hook:  # not while it goes back, which calls functions, too
             logits = net(chainer.Variable(x))
         if hook.function is None:
@@ -100,18 +100,6 @@ def relative(falls: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _probabilities(net: chainer.Chain, x: Array) -> NDArray[np.float64]:
     return np.exp(inference.log_probabilities(inference.logits(net, [x])))
-
-
-@contextlib.contextmanager
-def _chainers_own_code() -> Iterator[None]:
-    """Switch the CPU engine off in the block: it works in place and joins functions."""
-    enabled = chainer_onednn.is_enabled()
-    chainer_onednn.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            chainer_onednn.enable()
 
 
 class _LastMaps(chainer.FunctionHook):

@@ -14,6 +14,7 @@ import threading
 import time
 
 import chainer
+import chainer.functions as F
 import numpy as np
 import pytest
 from PIL import Image
@@ -117,6 +118,26 @@ def test_the_temperature(serve, pictures):
     assert row['top'][0]['probability'] == pytest.approx(expected, rel=1e-5)
     found = client.ask('/explain', pictures[1][0]).json
     assert found['probability'] == pytest.approx(expected, rel=1e-5)
+
+
+class Corner(chainer.Chain):
+    """Class 0 is light at the top left."""
+
+    def forward(self, x):
+        light = F.mean(F.get_item(x, np.s_[:, :, :8, :8]), axis=(1, 2, 3))
+        return F.matmul(light[:, None], 10 * np.eye(1, 10, dtype=np.float32))
+
+
+@pytest.mark.parametrize('tta', ['none', 'mirror'])
+def test_what_falls_is_a_part_of_the_probability(serve, tta):
+    model = trained.load('models/run', {'cpu_engine': 'chainer'})
+    client = serve(dataclasses.replace(model, net=Corner(), temperature=20.0), tta=tta, similar=0)
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:8, :8] = 255
+    found = client.ask('/explain', as_file(Image.fromarray(picture))).json
+    chance = np.exp(0.5 if tta == 'none' else 0.25)  # the mirror image is dark there
+    assert found['probability'] == pytest.approx(chance / (chance + 9))
+    assert 0.01 < found['maps'][-1]['falls'] <= found['probability']
 
 
 def test_what_it_explains(serve, pictures):

@@ -8,7 +8,7 @@ import pytest
 
 import chainer_onednn
 from chainer_cifar import nets
-from chainer_cifar.evaluation import heat_maps
+from chainer_cifar.evaluation import heat_maps, inference
 from chainer_onednn import winograd
 
 
@@ -65,7 +65,8 @@ def test_a_net_without_maps(x):
 
 
 def test_occlusion(x):
-    first, second = heat_maps.occlusion(Corners(), x, [0, 1])
+    net = Corners()
+    first, second = heat_maps.occlusion(lambda x: inference.logits(net, [x]), x, [0, 1])
     assert first.shape == (32, 32)
     # Covering the corner of its class costs most, and covering the other one helps.
     assert first[4:12, 4:12].mean() > 0.02 and first[20:28, 20:28].mean() < -0.02

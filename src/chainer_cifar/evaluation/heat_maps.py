@@ -6,7 +6,7 @@ how much the probability of the class falls when a patch of the picture is cover
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import chainer
 import chainer.functions as F
@@ -58,26 +58,32 @@ def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.flo
     return scaled
 
 
-def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32]:
+def occlusion(
+    logits: Callable[[Array], NDArray[np.float32]], x: Array, classes: ArrayLike
+) -> NDArray[np.float32]:
     """Compute how much the probability of a class falls when parts of a picture are covered.
 
     A square, a quarter of the picture wide, moves by half its width. It has the picture's mean
     colour. A pixel gets the mean over the squares that cover it.
 
     Args:
-        net: The net.
+        logits: Computes those ``(N, K)`` whose softmax the probabilities are.
         x: Pictures as the net takes them, float32 ``(N, 3, H, W)``, on its device.
         classes: The number of a class for each.
 
     Returns:
         Maps ``(N, H, W)``: by how much the probability, 0 to 1, falls; below 0 where it rises.
     """
+
+    def probabilities(x: Array) -> NDArray[np.float64]:
+        return np.exp(inference.log_probabilities(logits(x)))
+
     _, _, height, width = x.shape
     patch = max(2, min(height, width) // COVERED)
     step = patch // 2
     own = np.arange(len(x)), np.asarray(classes)  # the places of their probabilities
     mean = x.mean(axis=(2, 3), keepdims=True)
-    before = _probabilities(net, x)[own]
+    before = probabilities(x)[own]
     total = np.zeros((len(x), height, width))
     count = np.zeros((height, width))
     for top in range(-step, height, step):
@@ -85,7 +91,7 @@ def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.fl
             covered = slice(max(top, 0), top + patch), slice(max(left, 0), left + patch)
             spoilt = x.copy()
             spoilt[:, :, covered[0], covered[1]] = mean
-            fall = before - _probabilities(net, spoilt)[own]
+            fall = before - probabilities(spoilt)[own]
             total[:, covered[0], covered[1]] += fall[:, None, None]
             count[covered] += 1
     return (total / count).astype(np.float32)
@@ -96,10 +102,6 @@ def relative(falls: NDArray[np.float32]) -> NDArray[np.float32]:
     most = falls.max(axis=(1, 2), keepdims=True)
     scaled: NDArray[np.float32] = np.where(most > LEAST, falls / np.where(most, most, 1), 0)
     return scaled.clip(0, 1)
-
-
-def _probabilities(net: chainer.Chain, x: Array) -> NDArray[np.float64]:
-    return np.exp(inference.log_probabilities(inference.logits(net, [x])))
 
 
 class _LastMaps(chainer.FunctionHook):
@@ -143,7 +145,7 @@ def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
     images = np.stack(read)
     x = trained.device.send(transform(images))
     shown = figures.colours(images)
-    logits = inference.logits(trained.net, [x])
+    logits = trained.scaled_logits([x])
     names = [printable(found.short) for found in looked_at.files]
     return _rows(trained, x, shown, names, logits, [logits.argmax(axis=1)])
 
@@ -151,7 +153,8 @@ def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
 def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
     trained = looked_at.trained
     logits, labels = looked_at.test_logits
-    wrong = pictures.surest(logits / trained.temperature, labels)[:SHOWN]
+    logits = logits / trained.temperature
+    wrong = pictures.surest(logits, labels)[:SHOWN]
     if not len(wrong):
         return []
     images, index, _ = image_sets.choose(trained, looked_at.data, 'test')
@@ -174,7 +177,7 @@ def _rows(
 
     What falls when parts are covered is shown for the first one alone.
     """
-    chances = np.exp(inference.log_probabilities(logits / trained.temperature))
+    chances = np.exp(inference.log_probabilities(logits))
     zoom = max(1, SIDE // max(shown.shape[2:]))
     rows: list[Row] = [
         [(name, figures.tiled(picture[None], 1, zoom)[2:-2, 2:-2])]
@@ -188,7 +191,7 @@ def _rows(
                 row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], zoom)))
         if number:
             continue  # of another class than the predicted one there is little that could fall
-        falls = occlusion(trained.net, x, chosen)
+        falls = occlusion(lambda x: trained.scaled_logits([x]), x, chosen)
         for row, picture, fall, heat in zip(rows, shown, falls, relative(falls), strict=True):
             caption = f'covered: {100 * max(float(fall.max()), 0):.0f} % less at most'
             row.append((caption, figures.overlaid(picture, heat, zoom)))

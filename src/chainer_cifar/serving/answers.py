@@ -135,16 +135,14 @@ class Answers:
         }
 
     def _maps(self, x: Array, shown: NDArray[np.uint8], number: int) -> list[dict[str, Any]]:
-        net = self.trained.net
         maps: list[dict[str, Any]] = []
         zoom = max(1, SIDE // max(shown.shape[1:]))
-        heat = heat_maps.grad_cam(net, x, [number])
+        heat = heat_maps.grad_cam(self.trained.net, x, [number])
         if heat is not None:
             found = data_uri(figures.overlaid(shown, heat[0], zoom))
             maps.append({'kind': 'grad_cam', 'picture': found})
-        falls = heat_maps.occlusion(net, x, [number])
+        falls = heat_maps.occlusion(self._logits, x, [number])
         found = data_uri(figures.overlaid(shown, heat_maps.relative(falls)[0], zoom))
-        # The temperature is left out: a map shows where, not how much.
         maps.append({'kind': 'covered', 'picture': found, 'falls': max(0.0, float(falls.max()))})
         return maps
 

@@ -6,7 +6,7 @@ how much the probability of the class falls when a patch of the picture is cover
 """
 
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import chainer
 import chainer.functions as F
@@ -142,12 +142,15 @@ def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
     read = [
         picture_files.read(found.path, transform.shape, transform.fit) for found in looked_at.files
     ]
-    images = np.stack(read)
-    x = trained.device.send(transform(images))
-    shown = figures.colours(images)
-    logits = trained.scaled_logits([x])
     names = [printable(found.short) for found in looked_at.files]
-    return _rows(trained, x, shown, names, logits, [logits.argmax(axis=1)])
+    rows: list[Row] = []
+    for some in _parts(trained, len(read)):
+        images = np.stack(read[some])
+        x = trained.device.send(transform(images))
+        logits = trained.scaled_logits([x])
+        shown = figures.colours(images)
+        rows += _rows(trained, x, shown, names[some], logits, [logits.argmax(axis=1)])
+    return rows
 
 
 def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
@@ -155,14 +158,22 @@ def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
     logits, labels = looked_at.test_logits
     logits = logits / trained.temperature
     wrong = pictures.surest(logits, labels)[:SHOWN]
-    if not len(wrong):
-        return []
     images, index, _ = image_sets.choose(trained, looked_at.data, 'test')
-    ((x, _),) = images.batches(index[wrong], len(wrong))
-    shown = pictures.test_pictures(looked_at, wrong)
-    names = [f'truth: {trained.class_names[label]}' for label in labels[wrong]]
-    classes = [logits[wrong].argmax(axis=1), labels[wrong]]
-    return _rows(trained, x, shown, names, logits[wrong], classes)
+    rows: list[Row] = []
+    for part in _parts(trained, len(wrong)):
+        some = wrong[part]
+        ((x, _),) = images.batches(index[some], len(some))
+        shown = pictures.test_pictures(looked_at, some)
+        names = [f'truth: {trained.class_names[label]}' for label in labels[some]]
+        classes = [logits[some].argmax(axis=1), labels[some]]
+        rows += _rows(trained, x, shown, names, logits[some], classes)
+    return rows
+
+
+def _parts(trained: Trained, count: int) -> Iterator[slice]:
+    """Divide so many pictures into batches: large ones at once may need too much memory."""
+    size = trained.config.batch_size
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _rows(

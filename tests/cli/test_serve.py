@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import dataclasses
+import html
 import io
 import json
 import pathlib
@@ -159,6 +160,8 @@ def test_what_it_explains(serve, pictures):
         assert each['class'] in classes and decoded(each['picture']).shape == (32, 32, 3)
     other = row['top'][1]['class']
     again = client.ask(f'/explain?class={other}', pictures[1][0]).json
+    number = classes.index(other)
+    assert again == client.ask(f'/explain?number={number}', pictures[1][0]).json
     assert again['class'] == other and again['maps'] != found['maps']
     assert again['similar'] == found['similar']
 
@@ -225,6 +228,10 @@ def whole():
         ('/predict?top=' + 9 * '9' + '9', whole, 400, 'top must be a number from 1 to 10'),
         ('/explain', lambda: b'text', 400, 'picture: cannot be read as a picture ('),
         ('/explain?class=%0Acow', whole, 400, r"no class is called '\ncow'"),
+        ('/explain?class=caf%E9', whole, 400, "no class is called 'caf"),
+        ('/explain?number=10', whole, 400, 'number must be one from 0 to 9'),
+        ('/explain?number=-1', whole, 400, 'number must be one from 0 to 9'),
+        ('/explain?number=', whole, 400, 'number must be one from 0 to 9'),
         ('/predict', None, 405, 'GET /predict: method not allowed'),
         ('/none', None, 404, 'GET /none: not found'),
         ('/../../etc/passwd', None, 404, 'GET /../../etc/passwd: not found'),
@@ -298,6 +305,25 @@ def test_the_page_escapes_names(serve):
     assert not re.search(r'https?:|//[a-z]|@import|url\(', re.sub('// .*', '', text))
     policy = found.headers['content-security-policy']
     assert policy.startswith("default-src 'none';") and 'unsafe' not in policy
+
+
+def test_names_that_are_not_utf_8(serve, pictures):
+    model = trained.load('models/run', {'cpu_engine': 'chainer'})
+    config = dataclasses.replace(model.config, prefix='run\udce9')
+    names = [f'caf\udce9 {number}' for number in range(10)]
+    client = serve(dataclasses.replace(model, config=config, class_names=names), top=10, similar=0)
+    about = client.ask('/about')
+    assert about.status == 200 and about.body.isascii()
+    assert (about.json['run'], about.json['classes']) == ('run\udce9', names)
+    found = client.ask('/predict', pictures[1][0])
+    assert found.status == 200
+    (row,) = found.json['predictions']
+    assert {guess['class'] for guess in row['top']} == set(names)
+    found = client.ask('/explain?number=7', pictures[1][0])
+    assert (found.status, found.json['class']) == (200, names[7])
+    page = client.ask('/').body.decode()
+    listed = re.search("data-classes='(.*?)'", page)[1]
+    assert json.loads(html.unescape(listed)) == names
 
 
 # As a process.

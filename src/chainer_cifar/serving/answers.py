@@ -17,17 +17,13 @@ from chainer_cifar.evaluation.predictions import Row
 from chainer_cifar.evaluation.similar import SimilarPictures
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.pages.details import data_uri
-from chainer_cifar.streams import printable, tell
+from chainer_cifar.streams import tell
 
 SIDE = 192  # pixels of a picture in an answer, about
 
 
 class NoPicture(UserError):
     """What was sent cannot be read as a picture."""
-
-
-class NoClass(UserError):
-    """The net knows no class of that name."""
 
 
 class Settings(NamedTuple):
@@ -105,25 +101,22 @@ class Answers:
         classes = self.trained.class_names
         return predictions.rows(names, self._logits(x), classes, top, reject=self.settings.reject)
 
-    def explain(self, content: Content, of_class: str | None) -> dict[str, Any]:
+    def explain(self, content: Content, of_class: int | None) -> dict[str, Any]:
         """Show a picture as the net sees it, where it looks, and similar training pictures.
 
         Args:
             content: The picture.
-            of_class: What the maps speak for; None: the most probable class.
+            of_class: The number of the class that the maps speak for; None: the most probable one.
 
         Raises:
             NoPicture: It cannot be read.
-            NoClass: There is no such class.
             UserError: The net gives no numbers.
         """
         names = self.trained.class_names
-        if of_class is not None and of_class not in names:
-            raise NoClass(f"no class is called '{printable(of_class)}'")
         image = self._read(content)
         x = self._send(image[None])
         logits = self._logits(x)
-        number = int(logits[0].argmax()) if of_class is None else names.index(of_class)
+        number = int(logits[0].argmax()) if of_class is None else of_class
         shown = figures.colours(image[None])[0]
         return {
             'image': str(content),

@@ -9,8 +9,9 @@ import urllib.parse
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chainer_cifar.serving.reply import Reply
 
 # Of every answer; the page has a policy of its own.
 HEADERS = {
@@ -86,4 +87,4 @@ def _is_foreign(headers: Headers, host: str) -> bool:
 
 
 def _refusal(text: str) -> ASGIApp:
-    return JSONResponse({'error': text}, 403)
+    return Reply({'error': text}, 403)

@@ -1,5 +1,6 @@
 """The Python interface: fit, load, predict."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -41,6 +42,17 @@ def test_paths_images_and_arrays_are_the_same_picture(classifier):
     assert net.predict(path).names == found.names[:1]
     one = net.predict(np.asarray(image))  # another batch size rounds otherwise
     assert one.probabilities == pytest.approx(found.probabilities[:1])
+
+
+def test_the_temperature(classifier):
+    folder, net = classifier
+    picture = folder / 'pictures' / 'blue' / '3.png'
+    calm = chainer_cifar.api.Classifier(dataclasses.replace(net.trained, temperature=4.0))
+    odds = []
+    for each in (net, calm):
+        best, other = each.predict(picture)[0]['top']
+        odds.append(np.log(best['probability'] / other['probability']))
+    assert odds[1] == pytest.approx(odds[0] / 4, rel=1e-4)
 
 
 def test_what_a_notebook_shows(classifier):

@@ -23,7 +23,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.commands import fit as fit_command
 from chainer_cifar.data import picture
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation import inference, predictions, trained
+from chainer_cifar.evaluation import predictions, trained
 from chainer_cifar.evaluation.predictions import Row
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.pages.details import data_uri
@@ -103,7 +103,7 @@ class Classifier:
             self.trained.device.send(transform(images[start : start + size]))
             for start in range(0, len(images), size)
         )
-        logits = inference.logits(self.trained.net, inputs)
+        logits = self.trained.scaled_logits(inputs)
         return Predictions(predictions.rows(names, logits, self.classes, top), images)
 
     def __repr__(self) -> str:

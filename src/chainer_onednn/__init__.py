@@ -5,7 +5,7 @@
 
 That is all: from here on Chainer's functions, links and optimizers do their float32 work on NumPy
 arrays by oneDNN (https://github.com/oneapi-src/oneDNN). Nets need no change. `disable` gives
-Chainer its own code back, and ``with chainer_onednn.enable():`` does so at the end of the block.
+Chainer its own code back. Both last for a block, too: ``with chainer_onednn.enable():``.
 ``python -m chainer_onednn`` says what was found and how fast it is.
 
 Images keep the shape ``(N, C, H, W)`` but lie in memory as ``(N, H, W, C)``, the order that oneDNN

@@ -86,15 +86,34 @@ def _tell(line: str) -> None:
         _told.add(line)
 
 
-def disable() -> None:
-    """Give Chainer its own code back. Arrays, nets and graphs from before remain valid."""
+class _Disabled:
+    """The context manager that `disable` returns; it undoes what that call did."""
+
+    def __init__(self, winograd_before: bool | None) -> None:
+        self._winograd_before = winograd_before
+
+    def __enter__(self) -> '_Disabled':
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._winograd_before is not None:
+            enable(self._winograd_before)
+
+
+def disable() -> _Disabled:
+    """Give Chainer its own code back. Arrays, nets and graphs from before remain valid.
+
+    Returns:
+        A context manager; leaving it undoes what this call did.
+    """
     global _blas_limit
     if not is_enabled():
-        return
+        return _Disabled(winograd_before=None)
     importlib.import_module('chainer_onednn.activation').settle_all()
     replace.remove()
     _blas_limit.restore_original_limits()
     _blas_limit = None
+    return _Disabled(winograd_before=is_allowed())
 
 
 def is_enabled() -> bool:

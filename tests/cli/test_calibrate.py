@@ -4,9 +4,11 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from chainer_cifar.commands import evaluate
 from chainer_cifar.evaluation import trained
 
 
@@ -80,3 +82,13 @@ def test_nothing_to_calibrate_on(own_run, refused):
     path.write_text(json.dumps(description))
     line = refused('evaluate', 'run', '--calibrate')
     assert '--calibrate: --set valid: this run set no images aside' in line
+
+
+def test_validation_without_mistakes(own_run, refused, monkeypatch):
+    def right(model, images, index, tta):
+        return 3 * np.eye(10, dtype=np.float32)[images.labels[index]]
+
+    monkeypatch.setattr(evaluate, '_logits', right)
+    line = refused('evaluate', 'run', '--calibrate')
+    assert 'error: --calibrate: the net is right on all 4 of these images' in line
+    assert not list(own_run.glob('models/run/*temperature*'))

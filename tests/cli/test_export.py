@@ -5,9 +5,11 @@ import re
 import shutil
 import sys
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from chainer_cifar.data import store
 from chainer_cifar.export import check, session
 
 REASON = "needs the extra onnx: pip install '.[onnx]'"
@@ -126,6 +128,21 @@ def test_int8(_packages, own_run, command):
         reports.append(json.loads((own_run / f'{name}/report-test-{name}.json').read_text()))
     assert reports[0]['loss'] != reports[1]['loss']
     assert reports[0]['loss'] == pytest.approx(reports[1]['loss'], rel=0.2)
+
+
+def test_other_data_than_those_of_the_run(_packages, own_run, command, refused):
+    labels = store.read_labels('dataset/label.pkl')
+    store.write_split('dataset/other.pkl', np.roll(labels['train'], 1), labels['test'])
+    given = ('-l', 'dataset/other.pkl')
+    told = 'dataset/image_raw.pkl and dataset/other.pkl are not the data this run was trained on'
+    status, _, err = command('export', 'run', '--onnx', 'model.onnx', *given)
+    assert status == 0 and err.count('\n') == 1 and err.startswith(f'warning: {told}')
+    assert session.read(own_run / 'model.onnx')[1].data_checksum == ''
+    line = refused('evaluate', 'model.onnx', '--set', 'valid', *given)
+    assert f'--set valid: {told}' in line
+    line = refused('export', 'run', '--onnx', 'small.onnx', '--int8', *given)
+    assert f'--int8: models/run/best.npz: valid: {told}' in line
+    assert not (own_run / 'small.onnx').exists()
 
 
 def test_the_temperature_goes_with_it(_packages, own_run, command, refused):

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import dataclasses
+import html
 import io
 import json
 import pathlib
@@ -14,6 +15,7 @@ import threading
 import time
 
 import chainer
+import chainer.functions as F
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,7 +46,7 @@ def serve(in_run):
             answers = Answers(model, Settings(top, reject, tta, similar))
             worker = Worker(model.device, answers.look_through())
             stack.callback(worker.stop, 30)
-            client = stack.enter_context(serving(change(app.create(answers, worker, local=True))))
+            client = stack.enter_context(serving(change(app.create(answers, worker, []))))
             client.worker = worker
             return client
 
@@ -119,6 +121,26 @@ def test_the_temperature(serve, pictures):
     assert found['probability'] == pytest.approx(expected, rel=1e-5)
 
 
+class Corner(chainer.Chain):
+    """Class 0 is light at the top left."""
+
+    def forward(self, x):
+        light = F.mean(F.get_item(x, np.s_[:, :, :8, :8]), axis=(1, 2, 3))
+        return F.matmul(light[:, None], 10 * np.eye(1, 10, dtype=np.float32))
+
+
+@pytest.mark.parametrize('tta', ['none', 'mirror'])
+def test_what_falls_is_a_part_of_the_probability(serve, tta):
+    model = trained.load('models/run', {'cpu_engine': 'chainer'})
+    client = serve(dataclasses.replace(model, net=Corner(), temperature=20.0), tta=tta, similar=0)
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[:8, :8] = 255
+    found = client.ask('/explain', as_file(Image.fromarray(picture))).json
+    chance = np.exp(0.5 if tta == 'none' else 0.25)  # the mirror image is dark there
+    assert found['probability'] == pytest.approx(chance / (chance + 9))
+    assert 0.01 < found['maps'][-1]['falls'] <= found['probability']
+
+
 def test_what_it_explains(serve, pictures):
     client = serve()
     assert until_ready(client) == {'state': 'ready', 'count': 4, 'done': 1.0, 'reason': ''}
@@ -138,6 +160,8 @@ def test_what_it_explains(serve, pictures):
         assert each['class'] in classes and decoded(each['picture']).shape == (32, 32, 3)
     other = row['top'][1]['class']
     again = client.ask(f'/explain?class={other}', pictures[1][0]).json
+    number = classes.index(other)
+    assert again == client.ask(f'/explain?number={number}', pictures[1][0]).json
     assert again['class'] == other and again['maps'] != found['maps']
     assert again['similar'] == found['similar']
 
@@ -204,6 +228,10 @@ def whole():
         ('/predict?top=' + 9 * '9' + '9', whole, 400, 'top must be a number from 1 to 10'),
         ('/explain', lambda: b'text', 400, 'picture: cannot be read as a picture ('),
         ('/explain?class=%0Acow', whole, 400, r"no class is called '\ncow'"),
+        ('/explain?class=caf%E9', whole, 400, "no class is called 'caf"),
+        ('/explain?number=10', whole, 400, 'number must be one from 0 to 9'),
+        ('/explain?number=-1', whole, 400, 'number must be one from 0 to 9'),
+        ('/explain?number=', whole, 400, 'number must be one from 0 to 9'),
         ('/predict', None, 405, 'GET /predict: method not allowed'),
         ('/none', None, 404, 'GET /none: not found'),
         ('/../../etc/passwd', None, 404, 'GET /../../etc/passwd: not found'),
@@ -279,6 +307,25 @@ def test_the_page_escapes_names(serve):
     assert policy.startswith("default-src 'none';") and 'unsafe' not in policy
 
 
+def test_names_that_are_not_utf_8(serve, pictures):
+    model = trained.load('models/run', {'cpu_engine': 'chainer'})
+    config = dataclasses.replace(model.config, prefix='run\udce9')
+    names = [f'caf\udce9 {number}' for number in range(10)]
+    client = serve(dataclasses.replace(model, config=config, class_names=names), top=10, similar=0)
+    about = client.ask('/about')
+    assert about.status == 200 and about.body.isascii()
+    assert (about.json['run'], about.json['classes']) == ('run\udce9', names)
+    found = client.ask('/predict', pictures[1][0])
+    assert found.status == 200
+    (row,) = found.json['predictions']
+    assert {guess['class'] for guess in row['top']} == set(names)
+    found = client.ask('/explain?number=7', pictures[1][0])
+    assert (found.status, found.json['class']) == (200, names[7])
+    page = client.ask('/').body.decode()
+    listed = re.search("data-classes='(.*?)'", page)[1]
+    assert json.loads(html.unescape(listed)) == names
+
+
 # As a process.
 
 
@@ -292,7 +339,7 @@ def start(spawn, folder, *arguments):
 
 @pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_it_ends_in_good_order(finished_run, spawn, number, status):
-    process, port = start(spawn, finished_run)
+    process, port = start(spawn, finished_run, '--name', 'Pictures.org')
     picture = whole()
     told = f'Host: localhost\r\nContent-Length: {len(picture)}\r\n\r\n'
     with contextlib.ExitStack() as stack:
@@ -303,7 +350,7 @@ def test_it_ends_in_good_order(finished_run, spawn, number, status):
             connection.sendall(request)
             return connection
 
-        asked = send(b'GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        asked = send(b'GET /health HTTP/1.1\r\nHost: pictures.org\r\n\r\n')
         assert asked.recv(1000).startswith(b'HTTP/1.1 200 ')
         for _ in range(12):  # which it may have no time to answer
             send(f'POST /explain HTTP/1.1\r\n{told}'.encode() + picture)
@@ -328,6 +375,8 @@ def test_a_taken_port(in_run, refused):
         (['run', '--port', '70000'], '--port 70000: must be a number from 0 to 65535'),
         (['run', '--host', ''], '--host: give an address'),
         (['run', '--host', 'no such host'], '--host no such host: no such host'),
+        (['run', '--name', 'http://a.org'], '--name http://a.org: give the name alone'),
+        (['run', '--name', 'a.org:80'], '--name a.org:80: give the name alone'),
         (['run', '--top', '0'], '--top 0'),
         (['run', '--reject', '2'], '--reject 2'),
         (['run', '--similar', '-1'], '--similar -1'),

@@ -30,6 +30,23 @@ def test_the_temperature_is_found(temperature):
         assert before['ece'] > 4 and before['loss'] > after['loss']
 
 
+@pytest.mark.parametrize('scale', [0.1, 1.0, 30.0])
+def test_without_mistakes_there_is_none(scale):
+    logits, _ = drawn(scale, count=500)
+    with pytest.raises(UserError, match='right on all 500 of these images'):
+        calibration.fit(logits, logits.argmax(axis=1))
+
+
+@pytest.mark.parametrize('sign', [-1, 1])
+def test_none_at_a_limit(sign):
+    """Always wrong, or only once, and never sure."""
+    logits = sign * np.tile(np.float32([0.05, 0]), (500, 1))
+    logits[0] *= -1
+    labels = np.zeros(500, int)
+    with pytest.raises(UserError, match=r'on these 500 images no temperature from 0\.05 to 20'):
+        calibration.fit(logits, labels)
+
+
 def test_by_hand():
     # Probabilities of 0.9, 0.9 and 0.6; the first and the last are right.
     chances = np.array([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])

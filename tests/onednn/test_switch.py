@@ -14,7 +14,7 @@ from chainer.functions.activation.relu import ReLU
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 
 import chainer_onednn
-from chainer_onednn import dnnl, kernels, library, replace
+from chainer_onednn import dnnl, kernels, library, replace, winograd
 from side_by_side import random
 
 
@@ -52,6 +52,20 @@ def test_context_managers_nest():
         with chainer_onednn.enable():
             assert chainer_onednn.is_enabled()
         assert chainer_onednn.is_enabled()
+    assert not chainer_onednn.is_enabled()
+
+
+@pytest.mark.parametrize('wanted', [False, True])
+def test_disabled_for_a_block(wanted):
+    with chainer_onednn.disable():
+        pass
+    assert not chainer_onednn.is_enabled()
+    with chainer_onednn.enable(winograd=wanted):
+        was = chainer_onednn.describe(), winograd.is_allowed()
+        for _ in range(2):
+            with chainer_onednn.disable(), chainer_onednn.disable():
+                assert not chainer_onednn.is_enabled()
+            assert (chainer_onednn.describe(), winograd.is_allowed()) == was
     assert not chainer_onednn.is_enabled()
 
 

@@ -17,14 +17,14 @@ async def answer(request):
     return JSONResponse('fine', headers={'cache-control': 'max-age=5'})
 
 
-def guarded(local):
+def guarded(names):
     route = Route('/', answer, methods=['GET', 'POST'])
-    return serving(Starlette(routes=[route], middleware=[Middleware(Guard, local=local)]))
+    return serving(Starlette(routes=[route], middleware=[Middleware(Guard, names=names)]))
 
 
 @pytest.fixture(scope='module')
 def client():
-    with guarded(True) as client:
+    with guarded([]) as client:
         yield client
 
 
@@ -61,9 +61,29 @@ def test_the_host_is_checked(client, host, status):
 
 
 def test_any_host_where_others_reach_it():
-    with guarded(False) as client:
+    with guarded(None) as client:
         assert client.ask('/', host='example.org').status == 200
         assert client.ask('/', b'', origin='http://example.net', host='example.org').status == 403
+
+
+@pytest.mark.parametrize(
+    ('host', 'headers', 'status'),
+    [
+        # As nginx sends it on, from a page by https, and by http, where browsers say less.
+        ('pictures.org', {'sec_fetch_site': 'same-origin', 'origin': 'https://pictures.org'}, 200),
+        ('pictures.org', {'origin': 'http://pictures.org'}, 200),
+        ('Pictures.org:8080', {'origin': 'http://Pictures.org:8080'}, 200),
+        ('127.0.0.1:99', {}, 200),
+        ('pictures.org', {'origin': 'http://example.org'}, 403),
+        ('pictures.org', {'sec_fetch_site': 'cross-site'}, 403),
+        ('example.org', {'origin': 'http://example.org'}, 403),
+        ('a.pictures.org', {}, 403),
+        ('', {}, 403),
+    ],
+)
+def test_a_name_of_its_own(host, headers, status):
+    with guarded(['pictures.org']) as client:
+        assert client.ask('/', b'', host=host, **headers).status == status
 
 
 @pytest.mark.parametrize(

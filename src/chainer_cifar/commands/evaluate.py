@@ -90,7 +90,8 @@ def _calibrate(model: Trained, data: Dataset) -> Trained:
     """Choose the temperature on validation images, write it beside the weights, and take it."""
     with prefixed('--calibrate: --set '):
         images, index, labels = image_sets.choose(model, data, 'valid')
-    temperature = calibration.fit(_logits(model, images, index, 'none'), labels)
+    with prefixed('--calibrate: '):
+        temperature = calibration.fit(_logits(model, images, index, 'none'), labels)
     path = calibration.write(model.weights, temperature)
     print(f'temperature  {temperature:.3f}, of {len(index):,} validation images, in {path}')
     if len(index) < calibration.FEW:

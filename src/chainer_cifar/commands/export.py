@@ -14,6 +14,7 @@ from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.export import metadata, packages, session, write
+from chainer_cifar.streams import tell
 
 _REPLACEABLE = ('dataset', 'label')
 
@@ -32,6 +33,11 @@ def main(argv: Sequence[str], prog: str) -> None:
     if given.int8:
         with prefixed(f'--int8: {model.weights}: '):
             chosen, lost = write.in_int8(model, exported)
+    if not exported.data_checksum:
+        tell(
+            f'warning: {model.config.dataset} and {model.config.label} are not the data this run '
+            'was trained on (the checksum differs), so the file does not say which those were'
+        )
     about = write.describe(model, exported, given.license, lost._asdict() if lost else {})
     size = write.write(path, chosen, about)
     print(

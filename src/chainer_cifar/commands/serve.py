@@ -5,6 +5,7 @@ training pictures that are most similar. Only this machine can reach it, unless 
 """
 
 import argparse
+import re
 from collections.abc import Sequence
 
 from chainer_cifar import extras
@@ -18,6 +19,7 @@ TAKES_BATCH_SIZE = True
 
 HOST, PORT = '127.0.0.1', 8765
 MOST_SIMILAR = 50
+_NAME = 'pictures.example.org'
 _PACKAGES = ('starlette', 'uvicorn', 'python_multipart')
 
 
@@ -41,11 +43,12 @@ def main(argv: Sequence[str], prog: str) -> None:
                 f'warning: --host {given.host}: everyone who can reach {address} may use it; '
                 f'there is no password'
             )
+        names = [given.name.lower()] if given.name else [] if local else None
         answers = Answers(model, settings)
         worker = Worker(model.device, answers.look_through())
         try:
             print(f'{model.weights}: {address}  (Ctrl-C stops it)', flush=True)
-            server.run(app.create(answers, worker, local), listening)
+            server.run(app.create(answers, worker, names), listening)
         finally:
             worker.stop(server.END)
 
@@ -56,6 +59,8 @@ def _check(given: argparse.Namespace) -> None:
         raise UserError(f'--port {given.port}: must be a number from 0 to 65535')
     if not given.host:
         raise UserError(f'--host: give an address of this machine, such as {HOST}')
+    if not re.fullmatch('[a-zA-Z0-9.-]*', given.name):
+        raise UserError(f'--name {given.name}: give the name alone, as in --name {_NAME}')
     if not 0 <= given.similar <= MOST_SIMILAR:
         raise UserError(f'--similar {given.similar}: must be a number from 0 to {MOST_SIMILAR}')
 
@@ -74,6 +79,13 @@ def _parser(prog: str) -> ArgumentParser:
         default=PORT,
         metavar='N',
         help=f'the port to listen on (default: {PORT}; 0: any that is free)',
+    )
+    parser.add_argument(
+        '--name',
+        default='',
+        help=f'the name by which visitors reach the server, as {_NAME}, where it is behind '
+        'nginx or the like; requests by other names are refused (default: localhost, with --host '
+        'any)',
     )
     add_answer_flags(parser, top=5)
     parser.add_argument(

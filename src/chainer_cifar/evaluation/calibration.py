@@ -70,7 +70,17 @@ def measure(logits: Array, labels: Array, temperature: float = 1.0) -> Calibrati
 
 
 def fit(logits: Array, labels: Array) -> float:
-    """Find the temperature of the lowest mean cross-entropy; for the arguments see `measure`."""
+    """Find the temperature of the lowest mean cross-entropy; for the arguments see `measure`.
+
+    Raises:
+        UserError: There is none: the images do not tell how sure the net may be.
+    """
+    if (logits.argmax(axis=1) == labels).all():
+        # The loss falls for ever with the temperature: every answer would become certain.
+        raise UserError(
+            f'the net is right on all {len(labels):,} of these images, so they do not tell how '
+            'often it errs; no temperature is written'
+        )
     values = np.asarray(logits, np.float64)
     rows = np.arange(len(labels))
 
@@ -80,6 +90,11 @@ def fit(logits: Array, labels: Array) -> float:
 
     limit = math.log(LIMIT)
     found = optimize.minimize_scalar(loss, bounds=(-limit, limit), method='bounded')
+    if min(loss(-limit), loss(limit)) <= found.fun:
+        raise UserError(
+            f'on these {len(labels):,} images no temperature from {1 / LIMIT:g} to {LIMIT:g} is '
+            'best; none is written'
+        )
     return math.exp(float(found.x))
 
 

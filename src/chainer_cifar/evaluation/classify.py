@@ -16,7 +16,6 @@ from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import (
     image_sets,
-    inference,
     picture_files,
     picture_labels,
     predictions,
@@ -146,8 +145,7 @@ def predict(
     """
     count = len(chosen.names)
     with tqdm(total=count, desc='predict', unit='img', leave=False, **for_bars()) as bar:
-        logits = inference.logits(model.net, chosen.inputs, tta, bar.update)
-    logits = logits / model.temperature
+        logits = model.scaled_logits(chosen.inputs, tta, bar.update)
     return predictions.rows(chosen.names, logits, model.class_names, top, chosen.labels, reject)
 
 

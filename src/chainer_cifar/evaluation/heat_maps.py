@@ -5,9 +5,8 @@ class grows with it. Zeiler and Fergus, Visualizing and Understanding Convolutio
 how much the probability of the class falls when a patch of the picture is covered.
 """
 
-import contextlib
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import chainer
 import chainer.functions as F
@@ -43,7 +42,8 @@ def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.flo
         net has no maps that are larger than a pixel.
     """
     hook = _LastMaps()
-    with _chainers_own_code(), chainer.using_config('train', False):
+    # The CPU engine works in place and joins functions.
+    with chainer_onednn.disable(), chainer.using_config('train', False):
         with hook:  # not while it goes back, which calls functions, too
             logits = net(chainer.Variable(x))
         if hook.function is None:
@@ -58,26 +58,32 @@ def grad_cam(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.flo
     return scaled
 
 
-def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.float32]:
+def occlusion(
+    logits: Callable[[Array], NDArray[np.float32]], x: Array, classes: ArrayLike
+) -> NDArray[np.float32]:
     """Compute how much the probability of a class falls when parts of a picture are covered.
 
     A square, a quarter of the picture wide, moves by half its width. It has the picture's mean
     colour. A pixel gets the mean over the squares that cover it.
 
     Args:
-        net: The net.
+        logits: Computes those ``(N, K)`` whose softmax the probabilities are.
         x: Pictures as the net takes them, float32 ``(N, 3, H, W)``, on its device.
         classes: The number of a class for each.
 
     Returns:
         Maps ``(N, H, W)``: by how much the probability, 0 to 1, falls; below 0 where it rises.
     """
+
+    def probabilities(x: Array) -> NDArray[np.float64]:
+        return np.exp(inference.log_probabilities(logits(x)))
+
     _, _, height, width = x.shape
     patch = max(2, min(height, width) // COVERED)
     step = patch // 2
     own = np.arange(len(x)), np.asarray(classes)  # the places of their probabilities
     mean = x.mean(axis=(2, 3), keepdims=True)
-    before = _probabilities(net, x)[own]
+    before = probabilities(x)[own]
     total = np.zeros((len(x), height, width))
     count = np.zeros((height, width))
     for top in range(-step, height, step):
@@ -85,7 +91,7 @@ def occlusion(net: chainer.Chain, x: Array, classes: ArrayLike) -> NDArray[np.fl
             covered = slice(max(top, 0), top + patch), slice(max(left, 0), left + patch)
             spoilt = x.copy()
             spoilt[:, :, covered[0], covered[1]] = mean
-            fall = before - _probabilities(net, spoilt)[own]
+            fall = before - probabilities(spoilt)[own]
             total[:, covered[0], covered[1]] += fall[:, None, None]
             count[covered] += 1
     return (total / count).astype(np.float32)
@@ -96,22 +102,6 @@ def relative(falls: NDArray[np.float32]) -> NDArray[np.float32]:
     most = falls.max(axis=(1, 2), keepdims=True)
     scaled: NDArray[np.float32] = np.where(most > LEAST, falls / np.where(most, most, 1), 0)
     return scaled.clip(0, 1)
-
-
-def _probabilities(net: chainer.Chain, x: Array) -> NDArray[np.float64]:
-    return np.exp(inference.log_probabilities(inference.logits(net, [x])))
-
-
-@contextlib.contextmanager
-def _chainers_own_code() -> Iterator[None]:
-    """Switch the CPU engine off in the block: it works in place and joins functions."""
-    enabled = chainer_onednn.is_enabled()
-    chainer_onednn.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            chainer_onednn.enable()
 
 
 class _LastMaps(chainer.FunctionHook):
@@ -152,26 +142,38 @@ def _of_files(looked_at: pictures.NetAndData) -> list[Row]:
     read = [
         picture_files.read(found.path, transform.shape, transform.fit) for found in looked_at.files
     ]
-    images = np.stack(read)
-    x = trained.device.send(transform(images))
-    shown = figures.colours(images)
-    logits = inference.logits(trained.net, [x])
     names = [printable(found.short) for found in looked_at.files]
-    return _rows(trained, x, shown, names, logits, [logits.argmax(axis=1)])
+    rows: list[Row] = []
+    for some in _parts(trained, len(read)):
+        images = np.stack(read[some])
+        x = trained.device.send(transform(images))
+        logits = trained.scaled_logits([x])
+        shown = figures.colours(images)
+        rows += _rows(trained, x, shown, names[some], logits, [logits.argmax(axis=1)])
+    return rows
 
 
 def _of_mistakes(looked_at: pictures.NetAndData) -> list[Row]:
     trained = looked_at.trained
     logits, labels = looked_at.test_logits
-    wrong = pictures.surest(logits / trained.temperature, labels)[:SHOWN]
-    if not len(wrong):
-        return []
+    logits = logits / trained.temperature
+    wrong = pictures.surest(logits, labels)[:SHOWN]
     images, index, _ = image_sets.choose(trained, looked_at.data, 'test')
-    ((x, _),) = images.batches(index[wrong], len(wrong))
-    shown = pictures.test_pictures(looked_at, wrong)
-    names = [f'truth: {trained.class_names[label]}' for label in labels[wrong]]
-    classes = [logits[wrong].argmax(axis=1), labels[wrong]]
-    return _rows(trained, x, shown, names, logits[wrong], classes)
+    rows: list[Row] = []
+    for part in _parts(trained, len(wrong)):
+        some = wrong[part]
+        ((x, _),) = images.batches(index[some], len(some))
+        shown = pictures.test_pictures(looked_at, some)
+        names = [f'truth: {trained.class_names[label]}' for label in labels[some]]
+        classes = [logits[some].argmax(axis=1), labels[some]]
+        rows += _rows(trained, x, shown, names, logits[some], classes)
+    return rows
+
+
+def _parts(trained: Trained, count: int) -> Iterator[slice]:
+    """Divide so many pictures into batches: large ones at once may need too much memory."""
+    size = trained.config.batch_size
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def _rows(
@@ -186,7 +188,7 @@ def _rows(
 
     What falls when parts are covered is shown for the first one alone.
     """
-    chances = np.exp(inference.log_probabilities(logits / trained.temperature))
+    chances = np.exp(inference.log_probabilities(logits))
     zoom = max(1, SIDE // max(shown.shape[2:]))
     rows: list[Row] = [
         [(name, figures.tiled(picture[None], 1, zoom)[2:-2, 2:-2])]
@@ -200,7 +202,7 @@ def _rows(
                 row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], zoom)))
         if number:
             continue  # of another class than the predicted one there is little that could fall
-        falls = occlusion(trained.net, x, chosen)
+        falls = occlusion(lambda x: trained.scaled_logits([x]), x, chosen)
         for row, picture, fall, heat in zip(rows, shown, falls, relative(falls), strict=True):
             caption = f'covered: {100 * max(float(fall.max()), 0):.0f} % less at most'
             row.append((caption, figures.overlaid(picture, heat, zoom)))

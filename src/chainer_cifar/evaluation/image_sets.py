@@ -91,7 +91,7 @@ def _split(trained: Trained, data: Dataset, name: str) -> batches.Split:
         raise UserError(
             f'{name}: {config.dataset} and {config.label} are not the data this run was '
             f'trained on (the checksum differs), so nobody knows which of their images are its '
-            f'{name} set; give those with -d and -l, or leave out --set'
+            f'{name} set; give those with -d and -l'
         )
     return initial.split_images(config, data)
 

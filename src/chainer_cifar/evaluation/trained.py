@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import chainer
 import numpy as np
+from numpy.typing import NDArray
 
 from chainer_cifar import config as train_config
 from chainer_cifar import files, runs
@@ -16,7 +17,7 @@ from chainer_cifar.data import input_transform
 from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.preprocess import Preprocessing, name_of
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation import calibration
+from chainer_cifar.evaluation import calibration, inference
 from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
 from chainer_cifar.weights import npz
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
@@ -63,6 +64,18 @@ class Trained:
         """Make a file name for there: the words, and the weights' name unless that is best.npz."""
         epoch = [] if self.weights.name == WEIGHTS else [self.weights.stem]
         return '-'.join([*words, *epoch])
+
+    def scaled_logits(
+        self,
+        batches: Iterable[Array],
+        tta: str = 'none',
+        advance: Callable[[int], object] = lambda n: None,
+    ) -> NDArray[np.float32]:
+        """Compute logits divided by the temperature, of which the softmax is what to tell people.
+
+        For the arguments, the shape and the errors see `inference.logits`.
+        """
+        return inference.logits(self.net, batches, tta, advance) / self.temperature
 
 
 def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -> Trained:

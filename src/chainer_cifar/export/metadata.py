@@ -21,7 +21,7 @@ class Metadata(NamedTuple):
         flags: The flags of the run; see `TrainConfig`.
         weights: The file that the net's weights came from.
         license: What the user said of it.
-        data_checksum: `Dataset.checksum` of the pictures it was trained on.
+        data_checksum: `Dataset.checksum` of the pictures it was trained on; empty if unknown.
         temperature: By which logits are divided before the softmax.
         fit: How a picture of other proportions gets the size of the input; see `picture.read`.
         checked: How the file was checked against Chainer.

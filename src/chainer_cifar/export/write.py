@@ -23,12 +23,14 @@ class Exported(NamedTuple):
     Attributes:
         model: An `onnx.ModelProto`, without metadata.
         checked: How near it is to Chainer.
-        pictures: The run's data with pictures for images.
+        pictures: The data with pictures for images.
+        data_checksum: Theirs; empty if they are not those that the run was trained on.
     """
 
     model: Any
     checked: Checked
     pictures: Dataset
+    data_checksum: str
 
 
 def convert(trained: Trained) -> Exported:
@@ -37,23 +39,26 @@ def convert(trained: Trained) -> Exported:
     Raises:
         UserError: It cannot be done, the data are missing, or the two differ.
     """
-    pictures = raw_pictures.of(trained, image_sets.load(trained))
+    data = image_sets.load(trained)
+    pictures = raw_pictures.of(trained, data)
+    checksum = pictures.checksum() if data.checksum() == trained.data_checksum else ''
     shape = trained.input_transform.shape
     model = trace.trace(trained.net, shape)
     input_graph.put_before(model, trained.input_transform, shape)
     net = OnnxNet(model.SerializeToString(), 'the export')
     some = image_sets.spread(np.arange(len(pictures.test_images)), max(check.BATCHES))
     tests = _bytes(pictures.test_images[some])
-    return Exported(model, check.against_chainer(trained, net, tests), pictures)
+    return Exported(model, check.against_chainer(trained, net, tests), pictures, checksum)
 
 
 def in_int8(trained: Trained, exported: Exported) -> tuple[Any, quantize.Loss]:
     """Quantize the net, with validation pictures of the run; tell what it costs on them.
 
     Raises:
-        UserError: There are no such pictures, or onnxruntime cannot do it.
+        UserError: There are no such pictures, nobody knows which they are, or onnxruntime cannot
+            do it.
     """
-    raw = dataclasses.replace(trained, data_checksum=exported.pictures.checksum())
+    raw = dataclasses.replace(trained, data_checksum=exported.data_checksum)
     pictures, labels, index = image_sets.choices['valid'](raw, exported.pictures)
     calibrate = image_sets.spread(index, quantize.CALIBRATE)
     model = quantize.quantize(exported.model, _bytes(pictures[calibrate]))
@@ -75,7 +80,7 @@ def describe(
         flags=vars(trained.config),
         weights=str(trained.weights),
         license=license,
-        data_checksum=exported.pictures.checksum(),
+        data_checksum=exported.data_checksum,
         temperature=trained.temperature,
         fit=trained.input_transform.fit,
         checked=exported.checked._asdict(),

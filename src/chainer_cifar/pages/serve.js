@@ -1,6 +1,8 @@
 'use strict';
 // Sends pictures to the server, one after another, and shows what it says of each.
 const MOST_BYTES = Number(document.body.dataset.mostBytes);
+// Names as they are; a name with bytes that are no text fits in no address, its number does.
+const CLASSES = JSON.parse(document.body.dataset.classes);
 const MOST_FILES = 100;
 const PATIENCE = 30;  // times to ask again where too many pictures are waiting
 
@@ -176,7 +178,7 @@ const work = async () => {
         card.answered = true;
         waiting.push(card);
       } else {
-        showMaps(card, await ask(card, 'explain?class=' + encodeURIComponent(card.of)));
+        showMaps(card, await ask(card, 'explain?number=' + CLASSES.indexOf(card.of)));
       }
     } catch (error) {
       fail(card, error.message);
@@ -205,7 +207,9 @@ const take = (list) => {
 const follow = async () => {
   do {
     try {
-      similar = (await (await fetch('about')).json()).similar;
+      const response = await fetch('about');
+      if (!response.ok) return;
+      similar = (await response.json()).similar;
     } catch {
       return;  // the next picture will tell
     }

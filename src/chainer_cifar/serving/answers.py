@@ -17,17 +17,13 @@ from chainer_cifar.evaluation.predictions import Row
 from chainer_cifar.evaluation.similar import SimilarPictures
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.pages.details import data_uri
-from chainer_cifar.streams import printable, tell
+from chainer_cifar.streams import tell
 
 SIDE = 192  # pixels of a picture in an answer, about
 
 
 class NoPicture(UserError):
     """What was sent cannot be read as a picture."""
-
-
-class NoClass(UserError):
-    """The net knows no class of that name."""
 
 
 class Settings(NamedTuple):
@@ -105,25 +101,22 @@ class Answers:
         classes = self.trained.class_names
         return predictions.rows(names, self._logits(x), classes, top, reject=self.settings.reject)
 
-    def explain(self, content: Content, of_class: str | None) -> dict[str, Any]:
+    def explain(self, content: Content, of_class: int | None) -> dict[str, Any]:
         """Show a picture as the net sees it, where it looks, and similar training pictures.
 
         Args:
             content: The picture.
-            of_class: What the maps speak for; None: the most probable class.
+            of_class: The number of the class that the maps speak for; None: the most probable one.
 
         Raises:
             NoPicture: It cannot be read.
-            NoClass: There is no such class.
             UserError: The net gives no numbers.
         """
         names = self.trained.class_names
-        if of_class is not None and of_class not in names:
-            raise NoClass(f"no class is called '{printable(of_class)}'")
         image = self._read(content)
         x = self._send(image[None])
         logits = self._logits(x)
-        number = int(logits[0].argmax()) if of_class is None else names.index(of_class)
+        number = int(logits[0].argmax()) if of_class is None else of_class
         shown = figures.colours(image[None])[0]
         return {
             'image': str(content),
@@ -135,16 +128,14 @@ class Answers:
         }
 
     def _maps(self, x: Array, shown: NDArray[np.uint8], number: int) -> list[dict[str, Any]]:
-        net = self.trained.net
         maps: list[dict[str, Any]] = []
         zoom = max(1, SIDE // max(shown.shape[1:]))
-        heat = heat_maps.grad_cam(net, x, [number])
+        heat = heat_maps.grad_cam(self.trained.net, x, [number])
         if heat is not None:
             found = data_uri(figures.overlaid(shown, heat[0], zoom))
             maps.append({'kind': 'grad_cam', 'picture': found})
-        falls = heat_maps.occlusion(net, x, [number])
+        falls = heat_maps.occlusion(self._logits, x, [number])
         found = data_uri(figures.overlaid(shown, heat_maps.relative(falls)[0], zoom))
-        # The temperature is left out: a map shows where, not how much.
         maps.append({'kind': 'covered', 'picture': found, 'falls': max(0.0, float(falls.max()))})
         return maps
 
@@ -171,8 +162,7 @@ class Answers:
         return self.trained.device.send(self.trained.input_transform(pictures))
 
     def _logits(self, x: Array) -> NDArray[np.float32]:
-        logits = inference.logits(self.trained.net, [x], self.settings.tta)
-        return logits / self.trained.temperature
+        return self.trained.scaled_logits([x], self.settings.tta)
 
 
 def _as_uri(shown: NDArray[np.uint8]) -> str:

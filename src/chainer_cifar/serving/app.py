@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,32 +10,33 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.pages import serve as page
 from chainer_cifar.serving import uploads
-from chainer_cifar.serving.answers import Answers, NoClass, NoPicture
+from chainer_cifar.serving.answers import Answers, NoPicture
 from chainer_cifar.serving.guard import Guard
+from chainer_cifar.serving.reply import Reply
 from chainer_cifar.serving.worker import Worker
+from chainer_cifar.streams import printable
 
 MOST_WAITING = 16  # requests with pictures, of which one is computed
 _GONE = 499  # of a client that left; nobody reads it
 
 
-def create(answers: Answers, worker: Worker, local: bool) -> Starlette:
+def create(answers: Answers, worker: Worker, names: Sequence[str] | None) -> Starlette:
     """Make the application.
 
     Args:
         answers: Says what the net says.
         worker: The thread in which it does.
-        local: See `Guard`.
+        names: See `Guard`.
     """
     handlers: dict[Any, Any] = {
         HTTPException: _tell_refusal,
         NoPicture: _tell(HTTPStatus.BAD_REQUEST),
-        NoClass: _tell(HTTPStatus.BAD_REQUEST),
         UserError: _tell(HTTPStatus.INTERNAL_SERVER_ERROR),
         MemoryError: _tell(HTTPStatus.SERVICE_UNAVAILABLE, 'out of memory; try a smaller picture'),
         ClientDisconnect: _tell(_GONE, 'gone'),
@@ -50,7 +51,7 @@ def create(answers: Answers, worker: Worker, local: bool) -> Starlette:
         Route('/predict', served.predict, methods=['POST']),
         Route('/explain', served.explain, methods=['POST']),
     ]
-    middleware = [Middleware(Guard, local=local)]
+    middleware = [Middleware(Guard, names=names)]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
 
@@ -71,36 +72,47 @@ class _Served:
 
     async def about(self, request: Request) -> Response:
         limits = {'bytes': uploads.MOST_BYTES, 'pictures': uploads.MOST_PICTURES}
-        return JSONResponse({**self._answers.about(), 'limits': limits})
+        return Reply({**self._answers.about(), 'limits': limits})
 
     async def health(self, request: Request) -> Response:
         alive = self._worker.alive
         status = HTTPStatus.OK if alive else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({'status': 'ok' if alive else 'failed'}, status)
+        return Reply({'status': 'ok' if alive else 'failed'}, status)
 
     async def predict(self, request: Request) -> Response:
         top = self._top(request)
         with self._turn():
             contents = await uploads.read(request)
             rows = await self._compute(lambda: self._answers.predict(contents, top))
-        return JSONResponse({'predictions': rows})
+        return Reply({'predictions': rows})
 
     async def explain(self, request: Request) -> Response:
-        of_class = request.query_params.get('class')
+        of_class = self._class(request)
         with self._turn():
             contents = await uploads.read(request)
             if len(contents) > 1:
                 raise HTTPException(400, f'{len(contents)} pictures; one at a time is explained')
             found = await self._compute(lambda: self._answers.explain(contents[0], of_class))
-        return JSONResponse(found)
+        return Reply(found)
 
     def _top(self, request: Request) -> int:
         text = request.query_params.get('top', str(self._answers.settings.top))
         most = len(self._answers.trained.class_names)
-        # A longer number than this is none that anybody means.
-        if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
+        if not (_is_number(text) and int(text)):
             raise HTTPException(400, f'top must be a number from 1 to {most}')
         return min(int(text), most)
+
+    def _class(self, request: Request) -> int | None:
+        """Read the number of a class, given as it is or by name; None: none is given."""
+        names = self._answers.trained.class_names
+        number, name = (request.query_params.get(key) for key in ('number', 'class'))
+        if number is not None:
+            if not (_is_number(number) and int(number) < len(names)):
+                raise HTTPException(400, f'number must be one from 0 to {len(names) - 1}')
+            return int(number)
+        if name is not None and name not in names:
+            raise HTTPException(400, f"no class is called '{printable(name)}'")
+        return None if name is None else names.index(name)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
@@ -119,11 +131,16 @@ class _Served:
         return await asyncio.wrap_future(self._worker.submit(job))
 
 
+def _is_number(text: str) -> bool:
+    # A longer one than this is none that anybody means.
+    return text.isascii() and text.isdecimal() and len(text) < 10
+
+
 def _tell(status: int, text: str = '') -> Any:
     """Make a handler that answers with the text, or with that of the error."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return JSONResponse({'error': text or str(error)}, status)
+        return Reply({'error': text or str(error)}, status)
 
     return answer
 
@@ -132,4 +149,4 @@ async def _tell_refusal(request: Request, error: HTTPException) -> Response:
     text = error.detail
     if text == HTTPStatus(error.status_code).phrase:  # Starlette's own
         text = f'{request.method} {request.url.path}: {text.lower()}; GET / shows a page'
-    return JSONResponse({'error': text}, error.status_code, headers=error.headers)
+    return Reply({'error': text}, error.status_code, headers=error.headers)

@@ -6,10 +6,12 @@ resolves to 127.0.0.1 meanwhile (DNS rebinding); then the requests name a strang
 
 import ipaddress
 import urllib.parse
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chainer_cifar.serving.reply import Reply
 
 # Of every answer; the page has a policy of its own.
 HEADERS = {
@@ -27,12 +29,12 @@ class Guard:
 
     Args:
         app: What answers the others.
-        local: Whether only this machine can reach the server; else any name may be its own.
+        names: By which it is asked, beside those that mean this machine; None: any may be its own.
     """
 
-    def __init__(self, app: ASGIApp, local: bool) -> None:
+    def __init__(self, app: ASGIApp, names: Sequence[str] | None) -> None:
         self.app = app
-        self.local = local
+        self.names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope['type'] != 'http':
@@ -48,8 +50,10 @@ class Guard:
 
         app = self.app
         host = headers.get('host', '')
-        if self.local and not is_loopback(_name_of(host)):
-            app = _refusal('this server answers requests for 127.0.0.1 and localhost only')
+        name = _name_of(host)
+        if self.names is not None and name not in self.names and not is_loopback(name):
+            known = ' and '.join(['127.0.0.1', 'localhost', *self.names])
+            app = _refusal(f'this server answers requests for {known} only')
         elif _is_foreign(headers, host):
             app = _refusal('pages of other origins may not ask this server')
         await app(scope, receive, send_with_headers)
@@ -66,7 +70,7 @@ def is_loopback(name: str) -> bool:
 
 
 def _name_of(host: str) -> str:
-    """Return the name in a Host header, without port and brackets; empty if there is none."""
+    """Return the name in a Host header, in small letters without port and brackets; or nothing."""
     try:
         return urllib.parse.urlsplit(f'//{host}').hostname or ''
     except ValueError:
@@ -83,4 +87,4 @@ def _is_foreign(headers: Headers, host: str) -> bool:
 
 
 def _refusal(text: str) -> ASGIApp:
-    return JSONResponse({'error': text}, 403)
+    return Reply({'error': text}, 403)

@@ -10,6 +10,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from chainer_cifar.errors import Interrupted, UserError
+from chainer_cifar.serving.connection import Connection
 
 _IDLE = 5  # seconds for which a connection without requests is kept
 END = 5  # seconds for requests that are being answered when the server stops
@@ -56,7 +57,7 @@ def configured(app: Starlette) -> uvicorn.Server:
         uvicorn.Config(
             app,
             loop='asyncio',
-            http='h11',
+            http=Connection,
             ws='none',
             lifespan='off',
             interface='asgi3',

@@ -107,9 +107,10 @@ class TrainConfig:
     lr_factors: str = _flag(
         OPTIMIZATION,
         '',
-        'by what the learning rate of some parameters is multiplied, and their weight decay '
-        'divided: bn_beta=64,stem/*=0.1,whiten/b=1@3 (@3: for 3 epochs, then they stay as they '
-        f'are); by kind ({", ".join(groups.KINDS)}) or by patterns as of --freeze',
+        'by what the learning rate of some parameters is multiplied (with sgd and nesterov their '
+        'weight decay is divided by it): bn_beta=64,stem/*=0.1,whiten/b=1@3 (@3: for 3 epochs, '
+        f'then they stay as they are); by kind ({", ".join(groups.KINDS)}) or by patterns as of '
+        '--freeze',
     )
     average: str = _flag(
         OPTIMIZATION,

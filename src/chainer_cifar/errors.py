@@ -13,6 +13,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(UserError):
+    """The weights or gradients of a training are no numbers any more."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A signal stopped what ran, in good order; the text says in what state.
 

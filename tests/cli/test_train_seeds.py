@@ -10,6 +10,8 @@ import statistics
 import pytest
 
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import history
+from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import seeds
 from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
 
@@ -128,6 +130,36 @@ def test_more_epochs_for_all(own, command):
     status, out, _ = command('train', '--resume', '-p', 'many')
     assert status == 0 and out.count('finished already') == 2
     assert json.loads((own / 'results/many/seed3/summary.json').read_text())['epochs'] == 4
+
+
+def test_seeds_that_patience_ended_are_finished(own, command):
+    flags = ('--seeds', 2, '-p', 'early', '--optimizer', 'sgd', '--lr', 0, '--iter', 40)
+    status, _, err = command('train', *FLAGS, *flags, '--patience', 1)
+    assert status == 0, err
+    summary = json.loads((own / 'results/early/summary.json').read_text())
+    assert summary['state'] == 'finished, 2 seeds' and len(summary['runs']) == 2
+    assert all(run['epochs'] < 40 for run in summary['runs'])
+    status, out, _ = command('train', '--resume', '-p', 'early')
+    assert status == 0 and out.count('finished already') == 2
+    status, out, _ = command('train', '--resume', '-p', 'early', '--patience', 2)
+    assert status == 0 and out.count('resuming after iteration') == 2
+
+
+def test_those_that_patience_ended_count_beside_those_that_it_did_not():
+    rows = [
+        {'epoch': epoch, 'valid_error': error}
+        for epoch, error in enumerate([30, 20, 10, 10, 15], 1)
+    ]
+
+    def one(count, **flags):
+        described = {'flags': {'iter': 5, 'patience': 2, **flags}}
+        return history.History(RunFolder('one'), described, rows[:count], {'epochs': count}, False)
+
+    early, whole = one(5, iter=9), one(5, patience=0)
+    going_on = [one(4), one(5, iter=9, patience=3), one(5, iter=9, patience=0)]
+    several = history.SeveralSeeds(RunFolder('many'), (1, 2, 3), {}, (early, whole, going_on[0]))
+    assert early.finished and whole.finished and not any(each.finished for each in going_on)
+    assert several.counted == (early, whole) and several.state == 'unfinished, 2 of 3 seeds'
 
 
 def test_all_seeds_are_of_the_same_data(own, command):

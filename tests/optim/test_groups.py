@@ -69,6 +69,10 @@ def written_out(optimizer, p, gradients, rates, decay):
             p = p * (1 - lr * decay)
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
             p = p - lr * m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        elif optimizer == 'adam':
+            g = g + decay * p
+            m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+            p = p - lr * m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
         elif optimizer == 'nesterov':
             g = g + decay * p
             v = 0.8 * v + g
@@ -80,7 +84,7 @@ def written_out(optimizer, p, gradients, rates, decay):
 
 
 @pytest.mark.parametrize('engine', [False, True])
-@pytest.mark.parametrize('optimizer', ['sgd', 'nesterov', 'adamw'])
+@pytest.mark.parametrize('optimizer', ['sgd', 'nesterov', 'adam', 'adamw'])
 def test_every_parameter_by_its_own_rule(optimizer, engine, monkeypatch):
     calls, run = [], updates._run
     monkeypatch.setattr(
@@ -108,7 +112,8 @@ def test_every_parameter_by_its_own_rule(optimizer, engine, monkeypatch):
                 p.grad = given[name][step].astype(np.float32)
             made.update()
     own = {
-        '/conv/W': ([2 * rate for rate in common], 0.05),
+        # Adam divides the decay by the size of the gradient, as it does the rest.
+        '/conv/W': ([2 * rate for rate in common], 0.1 if optimizer == 'adam' else 0.05),
         '/conv/b': (common[:3], 0),
         '/bn/gamma': (common, 0),
         '/bn/beta': ([4 * rate for rate in common], 0),

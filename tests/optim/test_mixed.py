@@ -7,7 +7,7 @@ import pytest
 
 from chainer_cifar import cli
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Diverged, UserError
 from chainer_cifar.optim import mixed, optimizers
 from chainer_cifar.optim.losses import accuracy, smoothed_cross_entropy
 from tiny_net import Tiny
@@ -120,7 +120,7 @@ def test_gradients_that_overflow_without_a_scale_end_the_run():
     x, t = batch('mixed16')
     model.predictor.fc2.W.array[:] = np.inf
     optimizer.update(model, x, t)
-    with pytest.raises(UserError, match='diverged: the gradients overflow in float16'):
+    with pytest.raises(Diverged, match='diverged: the gradients overflow in float16'):
         masters.after_update(1, 0)
 
 

@@ -10,6 +10,7 @@ pytest.importorskip('optuna', reason="needs the extra search: pip install '.[sea
 
 import optuna
 
+from chainer_cifar.commands import train
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import results, space
 from chainer_cifar.search.space import Space
@@ -81,6 +82,21 @@ def test_the_command_of_the_best(study):
     assert command == f'chainer-cifar train {words}'
     add(study, 'COMPLETE', [0.5], lr=0.05, skip=False)
     assert '--skip_depth' not in results.best_command(read(study))
+
+
+@pytest.mark.parametrize('switched_on', [True, False])
+def test_the_command_trains_the_net_of_the_trial_beside_a_recipe(switched_on, monkeypatch):
+    """No word of `train` takes back what the recipe switches on."""
+    texts = {'recipe': 'residual_skip', 'lr': '1e-2..1e-1', 'skip_depth': 'yes;no'}
+    found = Space({name: space.parse(name, text) for name, text in texts.items()})
+    values = {'lr': 0.05, 'skip_depth': switched_on}
+    words = results.as_arguments(found.typed(values))
+    given, flags, _ = train._read(words, 'train')
+    wanted, got = (vars(each) for each in (found.config(values), train._config(given, flags)))
+    for each in (wanted, got):
+        del each['prefix'], each['recipe']
+    assert got == wanted and got['skip_depth'] is switched_on
+    assert ('--recipe' in words) == switched_on
 
 
 def test_what_mattered(study):

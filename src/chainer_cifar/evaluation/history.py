@@ -86,11 +86,17 @@ class History:
 
     @property
     def finished(self) -> bool:
-        return self.finished_by(self.planned)
+        return self.finished_by(self.planned, self.flags['patience'])
 
-    def finished_by(self, epochs: int) -> bool:
-        """Has it trained so many, and written its summary?"""
-        return len(self.rows) >= epochs and self.summary.get('epochs') == len(self.rows)
+    def finished_by(self, epochs: int, patience: int) -> bool:
+        """Has it trained so many, or `patience` since its best, and written its summary?
+
+        A `patience` of 0 ends no run.
+        """
+        if not self.rows or self.summary.get('epochs') != len(self.rows):
+            return False
+        since_best = self.rows[-1]['epoch'] - best(self.rows)['epoch']
+        return len(self.rows) >= epochs or 0 < patience <= since_best
 
     @property
     def state(self) -> str:

@@ -15,7 +15,7 @@ import chainer.functions as F
 import numpy as np
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Diverged
 from chainer_cifar.optim.averaging import Average
 from chainer_cifar.optim.losses import Loss
 
@@ -67,7 +67,7 @@ class Masters(Average):
 
     def after_update(self, iteration: int, done: float) -> None:
         if not self.optimizer.is_safe_to_update() and self._scale <= 1:
-            raise UserError(
+            raise Diverged(
                 f'training diverged: the gradients overflow in float16 in iteration {iteration}; '
                 f'try a lower learning rate, --normalize, or --precision float32, with --overwrite'
             )

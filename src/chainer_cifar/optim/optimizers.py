@@ -18,6 +18,7 @@ from chainer_cifar.registry import Registry
 registry = Registry[Callable[..., chainer.Optimizer]]('optimizer')
 
 DECOUPLED = ('adamw',)  # those whose weight decay is no gradient
+NORMALIZED = ('adam',)  # those that take steps of one size, whatever the gradient's is
 
 
 class Flags(Protocol):
@@ -64,7 +65,9 @@ def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, group
     for name, kind in groups.kinds(net).items():
         decay = 0.0 if config.no_decay_bn and kind != 'weight' else config.weight_decay
         factor = factors[name].factor if name in factors else 1.0
-        _regularize(parameters[name], decay, factor, config.l2, decoupled)
+        # The step of such an optimizer is by the factor smaller, its decay included.
+        divisor = 1.0 if config.optimizer in NORMALIZED else factor
+        _regularize(parameters[name], decay, divisor, config.l2, decoupled)
     pairs = [(parameters[name], factor) for name, factor in factors.items()]
     return optimizer, groups.Rates(
         optimizer, names[0], pairs, config.weight_decay if decoupled else None
@@ -72,15 +75,15 @@ def create(config: Flags, model: chainer.Link) -> tuple[chainer.Optimizer, group
 
 
 def _regularize(
-    parameter: chainer.Parameter, decay: float, factor: float, l2: float, decoupled: bool
+    parameter: chainer.Parameter, decay: float, divisor: float, l2: float, decoupled: bool
 ) -> None:
     rule = parameter.update_rule
     if decoupled:
         if not decay:
             rule.hyperparam.weight_decay_rate = 0.0  # and not the optimizer's
-    elif decay and factor:
+    elif decay and divisor:
         # By the factor, so that a step takes as much from every parameter.
-        rule.add_hook(optimizer_hooks.WeightDecay(decay / factor))
+        rule.add_hook(optimizer_hooks.WeightDecay(decay / divisor))
     if l2 and parameter.ndim > 1:
         # The penalty l2 * w^2 has the gradient 2 * l2 * w.
         rule.add_hook(optimizer_hooks.WeightDecay(2 * l2), name='L2')

@@ -179,7 +179,7 @@ def best_command(found: Found) -> str | None:
     """Write the command that trains the best trial, as the user would type it."""
     if found.best is None:
         return None
-    words = as_arguments(found.space.flags(found.best.values))
+    words = as_arguments(found.space.typed(found.best.values))
     name = f'{found.folder.name}_best'
     return command_line(f'train {shlex.join([*words, "-p", name])}')
 

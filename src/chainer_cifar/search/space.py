@@ -227,6 +227,17 @@ class Space:
         flags = {name: v for name, v in self.fixed.items() if self.has_meaning(name, values)}
         return {**flags, **values}
 
+    def typed(self, values: Values) -> dict[str, Value]:
+        """Return the flags of a trial for a command line of `train`, likewise.
+
+        It knows no word that takes back what a recipe switches on: then its flags stand for it.
+        """
+        flags, preset = self.flags(values), self._preset
+        if all(flags.get(name, True) for name, value in preset.items() if value is True):
+            return flags
+        others = {n: v for n, v in preset.items() if n != 'prefix' and self.has_meaning(n, values)}
+        return {**others, **{name: value for name, value in flags.items() if name != 'recipe'}}
+
     def config(self, values: Values, prefix: str = '') -> TrainConfig:
         """Make the config of a trial.
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from chainer_cifar import figures
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.errors import Interrupted, UserError
+from chainer_cifar.errors import Diverged, Interrupted, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import make_folder
 from chainer_cifar.runs import RunFolder
@@ -34,7 +34,6 @@ from chainer_cifar.search.settings import Settings
 from chainer_cifar.search.space import Range, Value
 from chainer_cifar.streams import tell
 from chainer_cifar.training import run
-from chainer_cifar.training.divergence import Diverged
 from chainer_cifar.training.log import Row
 
 DEATHS = 3  # of processes in the same epochs of a trial, after which it is given up
@@ -290,7 +289,7 @@ class Search:
             if not folder.occupied():
                 begin = self._same_data(config.dataset, config.label)
                 run.start(config, begin=begin, watch=watch)
-            elif not history.read_one(folder).finished_by(config.iter):
+            elif not history.read_one(folder).finished_by(config.iter, config.patience):
                 run.resume(folder, {}, watch=watch)
         done = history.read_one(folder)
         watch(done.rows, last=True)

@@ -5,7 +5,7 @@ import numpy as np
 from chainer.training import extension
 from tqdm import tqdm
 
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Diverged
 from chainer_cifar.streams import tell
 from chainer_cifar.training.log import Log
 
@@ -14,10 +14,6 @@ EVERY = 100
 
 # Iterations after which any net has learned something.
 LEARNED = 100
-
-
-class Diverged(UserError):
-    """The weights are no numbers any more."""
 
 
 class FailOnNonNumber(extension.Extension):

@@ -157,7 +157,7 @@ def _train(
                 if begin or not folder.occupied():
                     first = _begun(whole, config, seeds)
                     run.start(own, overwrite, begin=begin or _same_data(first, own))
-                elif history.read_one(folder).finished_by(config.iter):
+                elif history.read_one(folder).finished_by(config.iter, config.patience):
                     print('finished already')
                 else:
                     run.resume(folder, free)

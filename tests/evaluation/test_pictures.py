@@ -83,6 +83,18 @@ def test_activations(make_net_and_data, tmp_path):
         assert picture.width > 3 * 272
 
 
+def test_activations_name_the_class_of_each_image(make_net_and_data, tmp_path, monkeypatch):
+    looked_at, drawn = make_net_and_data(), []
+    ordered = np.sort(looked_at.data.test_labels)  # as those of own pictures are
+    looked_at.data = looked_at.data._replace(test_labels=ordered)
+    monkeypatch.setattr('chainer_cifar.figures.panels', lambda *args: drawn.append(args))
+    assert pictures.activations(looked_at, tmp_path / 'a.png')
+    shown = ordered[np.arange(pictures.IMAGES) * len(ordered) // pictures.IMAGES]
+    assert len(set(shown)) > 1
+    names = looked_at.trained.class_names
+    assert [row[0][0] for row in drawn[0][0]] == [names[label] for label in shown]
+
+
 def test_mistakes(make_net_and_data, tmp_path, monkeypatch):
     looked_at = make_net_and_data()
     drawn = []

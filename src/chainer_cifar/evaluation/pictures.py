@@ -133,7 +133,8 @@ def activations(looked_at: NetAndData, path: pathlib.Path) -> bool:
         return False
     paths = list(dict.fromkeys([found[0], found[len(found) // 2], found[-1]]))
     images, index, labels = image_sets.choose(trained, looked_at.data, 'test')
-    index = image_sets.spread(index, IMAGES)
+    places = image_sets.spread(np.arange(len(index)), IMAGES)
+    index, labels = index[places], labels[places]
     (x, _), *_ = images.batches(index, IMAGES)
     outputs = layers.outputs(trained.net, x, paths)
     rows = []

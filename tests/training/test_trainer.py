@@ -114,6 +114,7 @@ WAYS = {
     'ema': {'optimizer': 'adamw', 'average': 'ema(0.9)', 'balance': 'sampler'},
     'lookahead': {'average': 'lookahead(4,0.8,2)', 'lr_factors': 'bn_beta=3,fc/b=1@1.5'},
     'mixed16': {'precision': 'mixed16', 'optimizer': 'adam', 'accumulate': 2},
+    'fixed': {'lr_factors': 'fc/b=0,bn=1@0'},
     'parts': {'optimizer': 'nesterov', 'accumulate': 3, 'balance': 'loss', 'no_decay_bn': True},
 }
 
@@ -122,13 +123,16 @@ WAYS = {
 @pytest.mark.parametrize('iteration', [1, 5, 6, 14])
 def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, iteration, way):
     c = config(**WAYS[way], augment=EVERY, label_smoothing=0.1, lr_shape='cosine')
-    whole = trainer.create(c, data(), CPU, NONE, black=0)
+    uneven = np.where(np.arange(50) % 5, 0, data().train_labels)
+    assert len(set(uneven)) == 3
+    d = data()._replace(train_labels=uneven.astype(np.int32))
+    whole = trainer.create(c, d, CPU, NONE, black=0)
     whole.trainer.run()
-    stop_after(trainer.create(c, data(), CPU, NONE, black=0), iteration, c)
+    stop_after(trainer.create(c, d, CPU, NONE, black=0), iteration, c)
 
     found = snapshot.newest(RunFolder(c.prefix))
     assert found.config == c
-    resumed = trainer.create(found.config, data(), CPU, NONE, black=0)
+    resumed = trainer.create(found.config, d, CPU, NONE, black=0)
     snapshot.restore(resumed, found)
     assert resumed.trainer.updater.iteration == iteration
     np.random.seed(99)  # whatever was drawn in between

@@ -161,6 +161,18 @@ class _EpochIterator(chainer.iterators.SerialIterator):
 
     next = __next__
 
+    def may_have(self, order: Array) -> bool:
+        """Say whether an epoch can have these places of images in this order."""
+        count = len(self.dataset)
+        if order.shape != (count,) or order.dtype.kind not in 'iu':
+            return False
+        if order.min() < 0 or order.max() >= count:
+            return False
+        times = np.bincount(order, minlength=count)
+        sampler = self.order_sampler
+        once = bool((times == 1).all())
+        return sampler.may_have(times) if isinstance(sampler, BalancedOrder) else once
+
 
 class BalancedOrder:
     """Draw an epoch's order so that the classes are equally often in it, for SerialIterator.
@@ -183,6 +195,13 @@ class BalancedOrder:
         quotas = share + (np.random.permutation(len(self.of_class)) < rest)
         drawn = [_drawn(places, n) for places, n in zip(self.of_class, quotas, strict=True)]
         return np.random.permutation(np.concatenate(drawn))
+
+    def may_have(self, times: NDArray[np.intp]) -> bool:
+        """Say whether an epoch can have each image so many times, ``(N,)``."""
+        share, rest = divmod(self.n, len(self.of_class))
+        more = [times[places].sum() - share for places in self.of_class]
+        even = all(np.ptp(times[places]) <= 1 for places in self.of_class)
+        return even and min(more) >= 0 and max(more) <= 1 and sum(more) == rest
 
 
 def _drawn(places: NDArray[np.intp], n: int) -> NDArray[np.intp]:

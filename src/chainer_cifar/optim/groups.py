@@ -110,6 +110,7 @@ class Rates:
         self.attribute = attribute
         self.factors = factors
         self.decay = decay
+        self._stop(epoch=0)  # already now: a snapshot has no momentum of what never moves
 
     def set(self, rate: float, epoch: float) -> None:
         """Set them for an update after `epoch` epochs, of which parts count, too."""
@@ -117,7 +118,11 @@ class Rates:
         if self.decay is not None:
             self.optimizer.weight_decay_rate = rate * self.decay
         for parameter, factor in self.factors:
-            rule = parameter.update_rule
-            setattr(rule.hyperparam, self.attribute, rate * factor.factor)
+            setattr(parameter.update_rule.hyperparam, self.attribute, rate * factor.factor)
+        self._stop(epoch)
+
+    def _stop(self, epoch: float) -> None:
+        for parameter, factor in self.factors:
             if not factor.factor or epoch >= factor.epochs:
-                rule.enabled = False  # momentum and weight decay would go on
+                # Momentum and weight decay would go on.
+                parameter.update_rule.enabled = False

@@ -27,6 +27,7 @@ from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.files import make_folder, remove_leftovers
 from chainer_cifar.optim import optimizers, schedules
+from chainer_cifar.parallel import normalization as parallel_normalization
 from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
@@ -263,6 +264,8 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
         with prefixed('--freeze '):
             frozen = freeze(net, config.freeze)
         print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} arrays', flush=True)
+    if config.sync_bn:
+        parallel_normalization.synchronize(net)  # but not what is frozen
     parallel.equalize(run.trainer.updater.get_optimizer('main').target)
     return _Built(device, data, transform, run)
 

@@ -96,8 +96,6 @@ def create(
     if masters:
         masters.follow(optimizer)
     parallel_normalization.begin_alike(net)
-    if config.sync_bn:
-        parallel_normalization.synchronize(net)
     log = Log()
     updater = Updater(
         iterator,

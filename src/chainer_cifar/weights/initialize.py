@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import chainer
 import numpy as np
@@ -93,6 +93,7 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
             # A grey image in colour, three times the same, gives the same with these.
             array = array.sum(axis=1, keepdims=True)
             summed.append(name)
+            arrays = {**arrays, **_rescaled(name, arrays, array)}
         reason = _misfit(array, wanted.get(name))
         if reason:
             skipped[name] = reason
@@ -150,6 +151,19 @@ def _is_for_colours(array: Array, wanted: Array | None) -> bool:
         return False
     rest = (array.shape[0], *array.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
     return rest and array.shape[1] == 3 and wanted.shape[1] == 1
+
+
+def _rescaled(name: str, arrays: Mapping[str, Array], summed: Array) -> dict[str, Array]:
+    """The lengths g of weight-normalized filters V, which sums have in place of the V."""
+    link, _, own = name.rpartition('/')
+    lengths = arrays.get(f'{link}/g')
+    if own != 'V' or lengths is None or lengths.shape != (len(summed),):
+        return {}
+    before, after = (
+        np.sqrt((each.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))
+        for each in (arrays[name], summed)
+    )
+    return {f'{link}/g': lengths * after / np.maximum(before, np.finfo(np.float32).tiny)}
 
 
 def _misfit(array: Array, wanted: Array | None) -> str | None:

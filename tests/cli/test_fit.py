@@ -15,6 +15,7 @@ from PIL import Image
 import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
+from chainer_cifar.data import store
 from chainer_cifar.training import plan, run
 
 
@@ -236,6 +237,25 @@ def test_copies_do_not_count(fitted, tmp_path):
         shutil.copy(tmp_path / 'own/b/0.png', tmp_path / f'own/b/copy{i}.png')
     status, out, _ = fitted()
     assert status == 0 and '14 pictures to train and validate, 2 to test' in out
+
+
+def test_copies_in_a_train_part_stay_together(fitted, monkeypatch, tmp_path):
+    for name in ('犬 a', 'b'):
+        for part, numbers in (('train', range(6)), ('test', (6, 7))):
+            target = tmp_path / 'own' / part / name
+            target.mkdir(parents=True)
+            for i in numbers:
+                (tmp_path / 'own' / name / f'{i}.png').rename(target / f'{i}.png')
+        (tmp_path / 'own' / name).rmdir()
+        shutil.copy(tmp_path / f'own/train/{name}/0.png', tmp_path / f'own/train/{name}/copy.png')
+    monkeypatch.setitem(fit._COMMANDS, 'train', Stopped)
+    assert fitted()[0] == 130
+    with open('dataset/own/listing.csv', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    copies = [row['group'] for row in rows if row['path'].endswith(('b/0.png', 'b/copy.png'))]
+    assert len(copies) == 2 and copies[0] == copies[1]
+    groups = store.read_labels('dataset/own/label.pkl')['group']
+    assert len(groups) == 14 and len(set(groups.tolist())) == 12
 
 
 @pytest.mark.parametrize('change', [{'epochs': {'': 0}}, {'epochs': 3}, {'version': 9}])

@@ -63,7 +63,9 @@ def test_folders_without_pictures_beside_the_parts_do_not_count(tmp_path, capsys
 
 def test_parts_beside_other_pictures_are_refused(tmp_path):
     touch(tmp_path, 'train/a/1.png', 'train/b/2.png', 'test/a/3.png', 'new/x/4.png')
-    with pytest.raises(UserError, match='holds test and train, and other .* as new; move') as error:
+    with pytest.raises(
+        UserError, match=r'holds test and train, and other .* as new; move'
+    ) as error:
         picture_folder.read(tmp_path)
     assert str(error.value).startswith(f'{tmp_path}: ') and '\n' not in str(error.value)
 

@@ -44,6 +44,12 @@ def test_all_columns(table, tmp_path):
     assert found.grouped and found.groups.tolist() == [0, 1, 0]
 
 
+def test_a_picture_without_a_group_is_by_itself(table):
+    rows = ('x/0.png,a,', 'x/1.png,b,4', 'x/2.png,b, ', 'x/3.png,a,4', 'x/4.png,a')
+    found = picture_table.read(table('\n'.join(['path,label,group', *rows])))
+    assert found.grouped and found.groups.tolist() == [0, 1, 2, 1, 3]
+
+
 @pytest.mark.parametrize('delimiter', [',', ';', '\t'])
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
 def test_as_spreadsheets_write_them(table, delimiter, encoding):

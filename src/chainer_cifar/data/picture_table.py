@@ -18,8 +18,8 @@ def read(path: str | os.PathLike[str]) -> Listing:
     """List the pictures of a file whose first line is ``path,label``, ``split`` and ``group`` too.
 
     Paths are relative to the folder of the file. `split` is train, valid (or val, validation) or
-    test; pictures of one `group` stay together. Other columns do not count. Semicolons or tabs may
-    stand for commas.
+    test; pictures of one `group` stay together, and one without a group is by itself. Other columns
+    do not count. Semicolons or tabs may stand for commas.
 
     Raises:
         UserError: The file or a column is missing, a line makes no sense, or a picture is missing.
@@ -43,7 +43,9 @@ def read(path: str | os.PathLike[str]) -> Listing:
     parts = [TRAIN] * len(paths)
     if SPLIT in rows:
         parts = [_part(file, line, word) for line, word in zip(places, rows[SPLIT], strict=True)]
-    return listing.make(paths, rows[LABEL], parts, str(file), rows.get(GROUP))
+    # A number is the name of no group.
+    groups = [name or i for i, name in enumerate(rows[GROUP])] if GROUP in rows else None
+    return listing.make(paths, rows[LABEL], parts, str(file), groups)
 
 
 def _columns(file: pathlib.Path) -> dict[str, list[str]]:

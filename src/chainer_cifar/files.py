@@ -261,6 +261,21 @@ def real(path: Path) -> pathlib.Path:
     return pathlib.Path(os.path.realpath(path))  # pathlib's own `resolve` raises RuntimeError then
 
 
+def straight(path: Path) -> pathlib.Path:
+    """Return a path from the root without ``..``; links behind the last of these stay.
+
+    The system follows a link before it goes up from there; ``os.path.normpath`` does not.
+    """
+    parts = pathlib.Path(path).parts
+    up = max((i for i, part in enumerate(parts, 1) if part == '..'), default=0)
+    return real(pathlib.Path(*parts[:up])) / pathlib.Path(*parts[up:])
+
+
+def seen_from(folder: Path, path: Path) -> str:
+    """Return a path as one goes to it from a folder, also if links lead to that folder."""
+    return os.path.relpath(straight(path), real(folder))
+
+
 def sync(folder: Path) -> None:
     """Flush the names in a folder to the disk, where the file system can do so."""
     with contextlib.suppress(OSError):

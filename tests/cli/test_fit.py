@@ -7,6 +7,7 @@ import csv
 import json
 import pathlib
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from PIL import Image
 import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
-from chainer_cifar.data import store
+from chainer_cifar.data import dataset, store
+from chainer_cifar.evaluation import out_of_fold
 from chainer_cifar.training import plan, run
 
 
@@ -230,6 +232,23 @@ def test_folds_after_the_run_and_other_folds(fitted):
     assert fitted('--folds', 3, '--overwrite')[0] == 0
     content = json.loads((fit.RunFolder('own_folds').seeds).read_text())
     assert content['seeds'] == [1, 2, 3]
+
+
+def test_folders_that_are_links(fitted, monkeypatch, tmp_path):
+    (tmp_path / 'disk/deep/data').mkdir(parents=True)
+    (tmp_path / 'dataset').symlink_to('disk/deep/data')
+    (tmp_path / 'own').rename(tmp_path / 'disk/photos')
+    (tmp_path / 'own').symlink_to('disk/photos')
+    monkeypatch.setitem(fit._COMMANDS, 'train', Stopped)
+    assert fitted('--name', 'own')[0] == 130
+    with open('dataset/own/pictures.csv', encoding='utf-8') as file:
+        paths = [row['path'] for row in csv.DictReader(file)]
+    assert len(paths) == 16 and all(pathlib.Path('dataset/own', path).is_file() for path in paths)
+    folds = types.SimpleNamespace(flags={'label': 'dataset/own/label.pkl'})
+    data = dataset.load('dataset/own/image_raw', 'dataset/own/label.pkl')
+    names = list(map(pathlib.Path, out_of_fold.names_of(folds, data)))
+    assert len(names) == 14 and all(name.is_file() for name in names)
+    assert {name.parts[0] for name in names} == {'own'}  # as the user calls it
 
 
 def test_copies_do_not_count(fitted, tmp_path):

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import gc
 import io
-import os
 import pathlib
 import shlex
 import signal
@@ -185,7 +184,7 @@ def _write_listing(kept: Listing, path: pathlib.Path) -> None:
     rows = []
     for i, file in enumerate(kept.paths):
         values = {
-            picture_table.PATH: os.path.relpath(file, path.parent),
+            picture_table.PATH: files.seen_from(path.parent, file),
             picture_table.LABEL: kept.class_names[kept.labels[i]],
             picture_table.SPLIT: kept.parts[i],
             picture_table.GROUP: kept.groups[i],

@@ -163,6 +163,16 @@ def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch,
     assert weights('whole') == stopped
 
 
+@pytest.mark.parametrize('suffix', ['', '_frozen', '_folds'])
+def test_a_run_that_is_left_of_other_data(fitted, tmp_path, suffix):
+    left = tmp_path / f'results/own{suffix}/config.json'
+    left.parent.mkdir(parents=True)
+    left.write_text('{}')
+    status, _, last = fitted()
+    assert status == 2 and f'results/own{suffix}: is there already, from something else' in last
+    assert not (tmp_path / 'dataset').exists() and left.exists()
+
+
 def test_the_second_stage_begins_with_the_weights_of_the_first(fitted, monkeypatch):
     (only,) = plan.stages(False, 14, 1, False)
     stages = [plan.Stage('_frozen', only.flags | {'freeze': 'bconv1'}, 0.5, 1), only]

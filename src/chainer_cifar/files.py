@@ -36,7 +36,7 @@ def write_nothing() -> None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
+def atomic_write(path: Path, mode: str = 'wb', errors: str = 'replace') -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; when the block succeeds, move it into place.
 
     After an error, a kill or a power cut, `path` is what it was before. Missing parent folders are
@@ -50,7 +50,7 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
     make_folder(path.parent)
     # A text may name a path, whose bytes may be no text.
     kwargs: dict[str, Any] = (
-        {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'replace', 'newline': ''}
+        {} if 'b' in mode else {'encoding': 'utf-8', 'errors': errors, 'newline': ''}
     )
     prefix = f'.{path.name}.'
     with naming(path, path.parent / prefix):

@@ -5,8 +5,10 @@ test_api.py runs it to its end, too.
 
 import csv
 import json
+import os
 import pathlib
 import shutil
+import sys
 import types
 
 import numpy as np
@@ -16,7 +18,7 @@ from PIL import Image
 import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
-from chainer_cifar.data import dataset, store
+from chainer_cifar.data import dataset, picture_table, store
 from chainer_cifar.evaluation import out_of_fold
 from chainer_cifar.training import plan, run
 
@@ -242,6 +244,17 @@ def test_folds_after_the_run_and_other_folds(fitted):
     assert fitted('--folds', 3, '--overwrite')[0] == 0
     content = json.loads((fit.RunFolder('own_folds').seeds).read_text())
     assert content['seeds'] == [1, 2, 3]
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='its file names are UTF-8')
+def test_names_that_are_not_utf8(fitted, tmp_path):
+    name = os.fsdecode(b'caf\xe9')
+    (tmp_path / 'own/b').rename(tmp_path / 'own' / name)
+    (tmp_path / 'own/犬 a/0.png').rename(tmp_path / f'own/犬 a/{name}.png')
+    assert fitted()[0] == 0
+    found = picture_table.read('dataset/own/pictures.csv')
+    assert len(found) == 16 and sum(path.stem == name for path in found.paths) == 1
+    assert found.class_names == (name, '犬 a')
 
 
 def test_folders_that_are_links(fitted, monkeypatch, tmp_path):

@@ -1,5 +1,6 @@
 """List the pictures that a CSV file names."""
 
+import contextlib
 import csv
 import os
 import pathlib
@@ -25,7 +26,7 @@ def read(path: str | os.PathLike[str]) -> Listing:
         UserError: The file or a column is missing, a line makes no sense, or a picture is missing.
     """
     file = pathlib.Path(path)
-    columns = _columns(file)
+    columns = _text(file)
     places, rows = columns.pop('line'), dict(columns)
     for line, *values in zip(places, *(rows[name] for name in _NEEDED), strict=True):
         for name, value in zip(_NEEDED, values, strict=True):
@@ -48,10 +49,27 @@ def read(path: str | os.PathLike[str]) -> Listing:
     return listing.make(paths, rows[LABEL], parts, str(file), groups)
 
 
-def _columns(file: pathlib.Path) -> dict[str, list[str]]:
+def _text(file: pathlib.Path) -> dict[str, list[str]]:
+    """Read the columns; what is not in UTF-8 must be because files have such names."""
+    try:
+        return _columns(file)
+    except UnicodeDecodeError:
+        with contextlib.suppress(UserError):  # in UTF-16 it has no columns
+            columns = _columns(file, 'surrogateescape')
+            odd = [file.parent / name for name in columns[PATH] if not _is_utf8(name)]
+            if odd and all(path.is_file() for path in odd):
+                return columns
+    raise UserError(f'{file}: not a text in UTF-8; save it as one')
+
+
+def _is_utf8(text: str) -> bool:
+    return text.encode(errors='replace') == text.encode(errors='surrogateescape')
+
+
+def _columns(file: pathlib.Path, errors: str = 'strict') -> dict[str, list[str]]:
     """Read the columns that we know by name, and the number of each line as ``line``."""
     try:
-        with open_text(file, 'utf-8-sig') as stream:
+        with open_text(file, 'utf-8-sig', errors) as stream:
             head = stream.readline()
             stream.seek(0)
             delimiter = max(',;\t', key=head.count)
@@ -70,8 +88,6 @@ def _columns(file: pathlib.Path) -> dict[str, list[str]]:
         raise UserError(f'{file}: no such CSV file') from None
     except OSError as error:
         raise UserError(f'{file}: {error.strerror}') from None
-    except UnicodeDecodeError:
-        raise UserError(f'{file}: not a text in UTF-8; save it as one') from None
     except csv.Error as error:
         raise UserError(f'{file}: no CSV file ({error})') from None
     if not found['line']:

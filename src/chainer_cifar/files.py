@@ -36,7 +36,7 @@ def write_nothing() -> None:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
+def atomic_write(path: Path, mode: str = 'wb', errors: str = 'replace') -> Iterator[IO[Any]]:
     """Open a temporary file beside `path`; when the block succeeds, move it into place.
 
     After an error, a kill or a power cut, `path` is what it was before. Missing parent folders are
@@ -50,7 +50,7 @@ def atomic_write(path: Path, mode: str = 'wb') -> Iterator[IO[Any]]:
     make_folder(path.parent)
     # A text may name a path, whose bytes may be no text.
     kwargs: dict[str, Any] = (
-        {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'replace', 'newline': ''}
+        {} if 'b' in mode else {'encoding': 'utf-8', 'errors': errors, 'newline': ''}
     )
     prefix = f'.{path.name}.'
     with naming(path, path.parent / prefix):
@@ -259,6 +259,21 @@ def _lock(handle: int) -> bool:
 def real(path: Path) -> pathlib.Path:
     """Return a path without links; of links in a circle one is left, and opening it will tell."""
     return pathlib.Path(os.path.realpath(path))  # pathlib's own `resolve` raises RuntimeError then
+
+
+def straight(path: Path) -> pathlib.Path:
+    """Return a path from the root without ``..``; links behind the last of these stay.
+
+    The system follows a link before it goes up from there; ``os.path.normpath`` does not.
+    """
+    parts = pathlib.Path(path).parts
+    up = max((i for i, part in enumerate(parts, 1) if part == '..'), default=0)
+    return real(pathlib.Path(*parts[:up])) / pathlib.Path(*parts[up:])
+
+
+def seen_from(folder: Path, path: Path) -> str:
+    """Return a path as one goes to it from a folder, also if links lead to that folder."""
+    return os.path.relpath(straight(path), real(folder))
 
 
 def sync(folder: Path) -> None:

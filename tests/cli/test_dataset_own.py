@@ -152,6 +152,16 @@ def test_a_test_part_and_a_share_for_it(tmp_path, monkeypatch, refused):
     assert '--test: in has a test part already' in refused('dataset', 'in', '--test', 0.2)
 
 
+def test_parts_stay_parts_beside_what_dataset_wrote(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    for part in ('train', 'test'):
+        own_pictures.write(tmp_path / 'dataset/pets' / part, 3)
+    for _ in range(2):
+        assert command('dataset', 'dataset/pets', '--size', 16)[0] == 0
+        classes = json.loads((tmp_path / 'dataset/pets/classes.json').read_text('utf-8'))
+        assert classes == list(own_pictures.CLASSES)
+
+
 def test_a_bomb_and_a_damaged_tiff_are_passed_over(pictures, command):
     Image.new('1', (20000, 10000)).save(pictures / 'c' / 'bomb.png')
     (pictures / 'c' / 'x.tif').write_bytes(b'II*\0' + b'\xff' * 200)

@@ -5,8 +5,11 @@ test_api.py runs it to its end, too.
 
 import csv
 import json
+import os
 import pathlib
 import shutil
+import sys
+import types
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from PIL import Image
 import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
+from chainer_cifar.data import dataset, picture_table, store
+from chainer_cifar.evaluation import out_of_fold
 from chainer_cifar.training import plan, run
 
 
@@ -160,6 +165,16 @@ def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch,
     assert weights('whole') == stopped
 
 
+@pytest.mark.parametrize('suffix', ['', '_frozen', '_folds'])
+def test_a_run_that_is_left_of_other_data(fitted, tmp_path, suffix):
+    left = tmp_path / f'results/own{suffix}/config.json'
+    left.parent.mkdir(parents=True)
+    left.write_text('{}')
+    status, _, last = fitted()
+    assert status == 2 and f'results/own{suffix}: is there already, from something else' in last
+    assert not (tmp_path / 'dataset').exists() and left.exists()
+
+
 def test_the_second_stage_begins_with_the_weights_of_the_first(fitted, monkeypatch):
     (only,) = plan.stages(False, 14, 1, False)
     stages = [plan.Stage('_frozen', only.flags | {'freeze': 'bconv1'}, 0.5, 1), only]
@@ -231,11 +246,58 @@ def test_folds_after_the_run_and_other_folds(fitted):
     assert content['seeds'] == [1, 2, 3]
 
 
+@pytest.mark.skipif(sys.platform == 'darwin', reason='its file names are UTF-8')
+def test_names_that_are_not_utf8(fitted, tmp_path):
+    name = os.fsdecode(b'caf\xe9')
+    (tmp_path / 'own/b').rename(tmp_path / 'own' / name)
+    (tmp_path / 'own/犬 a/0.png').rename(tmp_path / f'own/犬 a/{name}.png')
+    assert fitted()[0] == 0
+    found = picture_table.read('dataset/own/pictures.csv')
+    assert len(found) == 16 and sum(path.stem == name for path in found.paths) == 1
+    assert found.class_names == (name, '犬 a')
+
+
+def test_folders_that_are_links(fitted, monkeypatch, tmp_path):
+    (tmp_path / 'disk/deep/data').mkdir(parents=True)
+    (tmp_path / 'dataset').symlink_to('disk/deep/data')
+    (tmp_path / 'own').rename(tmp_path / 'disk/photos')
+    (tmp_path / 'own').symlink_to('disk/photos')
+    monkeypatch.setitem(fit._COMMANDS, 'train', Stopped)
+    assert fitted('--name', 'own')[0] == 130
+    with open('dataset/own/pictures.csv', encoding='utf-8') as file:
+        paths = [row['path'] for row in csv.DictReader(file)]
+    assert len(paths) == 16 and all(pathlib.Path('dataset/own', path).is_file() for path in paths)
+    folds = types.SimpleNamespace(flags={'label': 'dataset/own/label.pkl'})
+    data = dataset.load('dataset/own/image_raw', 'dataset/own/label.pkl')
+    names = list(map(pathlib.Path, out_of_fold.names_of(folds, data)))
+    assert len(names) == 14 and all(name.is_file() for name in names)
+    assert {name.parts[0] for name in names} == {'own'}  # as the user calls it
+
+
 def test_copies_do_not_count(fitted, tmp_path):
     for i in range(5):
         shutil.copy(tmp_path / 'own/b/0.png', tmp_path / f'own/b/copy{i}.png')
     status, out, _ = fitted()
     assert status == 0 and '14 pictures to train and validate, 2 to test' in out
+
+
+def test_copies_in_a_train_part_stay_together(fitted, monkeypatch, tmp_path):
+    for name in ('犬 a', 'b'):
+        for part, numbers in (('train', range(6)), ('test', (6, 7))):
+            target = tmp_path / 'own' / part / name
+            target.mkdir(parents=True)
+            for i in numbers:
+                (tmp_path / 'own' / name / f'{i}.png').rename(target / f'{i}.png')
+        (tmp_path / 'own' / name).rmdir()
+        shutil.copy(tmp_path / f'own/train/{name}/0.png', tmp_path / f'own/train/{name}/copy.png')
+    monkeypatch.setitem(fit._COMMANDS, 'train', Stopped)
+    assert fitted()[0] == 130
+    with open('dataset/own/listing.csv', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    copies = [row['group'] for row in rows if row['path'].endswith(('b/0.png', 'b/copy.png'))]
+    assert len(copies) == 2 and copies[0] == copies[1]
+    groups = store.read_labels('dataset/own/label.pkl')['group']
+    assert len(groups) == 14 and len(set(groups.tolist())) == 12
 
 
 @pytest.mark.parametrize('change', [{'epochs': {'': 0}}, {'epochs': 3}, {'version': 9}])

@@ -52,6 +52,30 @@ def test_a_class_may_be_called_train(tmp_path):
     assert found.class_names == ('bus', 'test', 'train')
 
 
+def test_folders_without_pictures_beside_the_parts_do_not_count(tmp_path, capsys):
+    touch(tmp_path, *(f'{part}/{name}/1.png' for part in ('train', 'test') for name in 'ab'))
+    touch(tmp_path, 'image_raw/train.npy', '__MACOSX/train/a/._1.png')
+    found = picture_folder.read(tmp_path)
+    assert found.class_names == ('a', 'b') and sorted(set(found.parts)) == ['test', 'train']
+    err = capsys.readouterr().err
+    assert f'{tmp_path / "image_raw"}: no picture in it' in err and '__MACOSX: no picture' in err
+
+
+def test_parts_beside_other_pictures_are_refused(tmp_path):
+    touch(tmp_path, 'train/a/1.png', 'train/b/2.png', 'test/a/3.png', 'new/x/4.png')
+    with pytest.raises(
+        UserError, match=r'holds test and train, and other .* as new; move'
+    ) as error:
+        picture_folder.read(tmp_path)
+    assert str(error.value).startswith(f'{tmp_path}: ') and '\n' not in str(error.value)
+
+
+def test_a_part_may_be_empty(tmp_path):
+    touch(tmp_path, 'train/a/1.png', 'train/b/2.png', 'test/readme.txt')
+    found = picture_folder.read(tmp_path)
+    assert found.class_names == ('a', 'b') and set(found.parts) == {'train'}
+
+
 def test_numbers_are_sorted_by_their_value(tmp_path):
     found = picture_folder.read(touch(tmp_path, '10/1.png', '9/2.png', '0/3.png'))
     assert found.class_names == ('0', '9', '10')

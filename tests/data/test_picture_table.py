@@ -1,6 +1,7 @@
 """CSV files that name pictures."""
 
 import os
+import sys
 
 import pytest
 
@@ -44,6 +45,12 @@ def test_all_columns(table, tmp_path):
     assert found.grouped and found.groups.tolist() == [0, 1, 0]
 
 
+def test_a_picture_without_a_group_is_by_itself(table):
+    rows = ('x/0.png,a,', 'x/1.png,b,4', 'x/2.png,b, ', 'x/3.png,a,4', 'x/4.png,a')
+    found = picture_table.read(table('\n'.join(['path,label,group', *rows])))
+    assert found.grouped and found.groups.tolist() == [0, 1, 2, 1, 3]
+
+
 @pytest.mark.parametrize('delimiter', [',', ';', '\t'])
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
 def test_as_spreadsheets_write_them(table, delimiter, encoding):
@@ -80,8 +87,19 @@ def test_missing_files_are_counted(table):
 
 def test_not_text(table, tmp_path):
     assert 'UTF-8' in refusal(table('path,label\nx/0.png,Käse\n', 'latin-1'))
+    assert 'UTF-8' in refusal(table('path,label\nx/0.png,a\n', 'utf-16'))
     assert 'no such CSV file' in refusal(tmp_path / 'none.csv')
     assert 'Is a directory' in refusal(tmp_path / 'x')
+
+
+@pytest.mark.skipif(sys.platform == 'darwin', reason='its file names are UTF-8')
+def test_names_of_files_may_be_any_bytes(table, tmp_path):
+    text = 'path,label\nx/0.png,a\nx/café.png,café\n'
+    assert 'UTF-8' in refusal(table(text, 'latin-1'))  # there is no such file
+    name = os.fsdecode('café'.encode('latin-1'))
+    (tmp_path / 'x' / f'{name}.png').touch()
+    found = picture_table.read(table(text, 'latin-1'))
+    assert found.paths[1].name == f'{name}.png' and found.class_names == ('a', name)
 
 
 def test_a_pipe(tmp_path):

@@ -64,6 +64,17 @@ def test_finds_the_same_picture(save):
     assert found.of_group().tolist() == [0, 1, 0, 0]
 
 
+def test_a_jpeg_and_its_copy_without_loss_are_the_same(save):
+    # At this size the scan decodes a JPEG at half its size or less, and others whole.
+    photo = save(picture(1, (256, 256)), 'cat/1.jpg', 'train')
+    with Image.open(photo.path) as image:
+        copies = [save(image, f'cat/1.{kind}', 'test') for kind in ('png', 'bmp')]
+    again = save(picture(1, (256, 256)), 'cat/2.jpg', 'test', quality=60)
+    found = scan.scan([photo, *copies, again])
+    assert members(found.same) == members(found.leaks) == [(0, 1, 2)]
+    assert members(found.alike) == [(0, 1, 2, 3)]
+
+
 def test_what_looks_alike(save):
     files = [
         save(picture(1), 'cat/1.png'),

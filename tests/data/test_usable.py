@@ -81,9 +81,14 @@ def test_leaves_out_what_cannot_be_read():
 
 
 def test_keeps_pictures_as_the_user_split_them():
-    parts = ['train', 'train', 'test'] * 2
-    kept, told = usable.choose(*case('aaabbb', parts, same=[(0, 1)], alike=[(3, 5)]))
-    assert numbers(kept) == list(range(6)) and told == [] and not kept.grouped
+    parts = ['train', 'train', 'train', 'test'] * 2
+    kept, told = usable.choose(*case('aaaabbbb', parts, same=[(0, 1)], alike=[(4, 5), (2, 3)]))
+    assert numbers(kept) == list(range(8)) and told == []
+    # In training they stay together; test and training stay apart.
+    assert kept.grouped and kept.groups.tolist() == [0, 0, 1, 2, 3, 3, 4, 5]
+    assert listing.split(kept, 0.2, 1).parts.tolist() == parts
+    kept, _ = usable.choose(*case('aaaabbbb', parts, alike=[(2, 3)]))
+    assert not kept.grouped  # messages speak of pictures
 
 
 def test_a_validation_part_stays_apart():

@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import gc
 import io
-import os
 import pathlib
 import shlex
 import signal
@@ -75,6 +74,11 @@ def _folds(given: argparse.Namespace) -> RunFolder:
     return RunFolder(f'{given.name}_folds')
 
 
+def _runs(given: argparse.Namespace) -> list[RunFolder]:
+    """All that it may train: the net, its first stage, the folds."""
+    return [RunFolder(given.name), RunFolder(f'{given.name}_frozen'), _folds(given)]
+
+
 def _refuse_other(
     folder: pathlib.Path, settings: Mapping[str, Any], given: argparse.Namespace
 ) -> None:
@@ -94,8 +98,12 @@ def _refuse_other(
             count = len(history.read_several(folds).seeds)
             if count != given.folds:
                 raise UserError(f'--folds {given.folds}: {folds.results} has {count}; {advice}')
-    elif (occupied := RunFolder(given.name).occupied()) or _holds_something(folder):
-        raise UserError(f'{occupied or folder}: is there already, and not from fit; give --name')
+        return
+    # What is left of another run would be taken for trained, maybe on today's test pictures.
+    taken = [there for each in _runs(given) if (there := each.occupied())]
+    if taken or _holds_something(folder):
+        found = taken[0] if taken else folder
+        raise UserError(f'{found}: is there already, from something else; give another --name')
 
 
 def _holds_something(folder: pathlib.Path) -> bool:
@@ -147,8 +155,8 @@ def _prepare(
     size = given.size or plan.size(chosen.looked, pretrained)
     path = folder / LISTING
     if given.overwrite:
-        for suffix in ('', '_frozen', '_folds'):
-            RunFolder(f'{given.name}{suffix}').delete()
+        for each in _runs(given):
+            each.delete()
     counts = np.bincount(kept.labels)
     content = {
         'version': _fit_note.VERSION,
@@ -185,7 +193,7 @@ def _write_listing(kept: Listing, path: pathlib.Path) -> None:
     rows = []
     for i, file in enumerate(kept.paths):
         values = {
-            picture_table.PATH: os.path.relpath(file, path.parent),
+            picture_table.PATH: files.seen_from(path.parent, file),
             picture_table.LABEL: kept.class_names[kept.labels[i]],
             picture_table.SPLIT: kept.parts[i],
             picture_table.GROUP: kept.groups[i],

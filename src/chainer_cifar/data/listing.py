@@ -62,7 +62,7 @@ def make(
     labels: Sequence[str],
     parts: Sequence[str],
     name: str,
-    groups: Sequence[str] | None = None,
+    groups: Sequence[object] | None = None,
 ) -> Listing:
     """Make a listing from the names of classes; these are sorted, numbers by their value.
 

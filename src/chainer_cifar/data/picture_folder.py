@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from chainer_cifar.data import listing, picture
@@ -16,28 +16,27 @@ Identity: TypeAlias = tuple[int, int]  # of a folder on this machine
 def read(folder: str | os.PathLike[str]) -> Listing:
     """List the pictures in the class folders of `folder`, and in folders inside of these.
 
-    If it holds a folder train and none but it, valid (or val, validation) and test, these hold the
-    class folders and are the parts. Links to folders are followed, but not in circles. Hidden files
-    and folders do not count.
+    If it holds a folder train, and valid (or val, validation) or test, and no other with pictures,
+    these hold the class folders and are the parts. Links to folders are followed, but not in
+    circles. Hidden files and folders do not count.
 
     Raises:
-        UserError: It is no folder, or holds no class folders, or too few, with pictures.
+        UserError: It is no folder, or holds no class folders, or too few, with pictures; or parts
+            and other folders.
     """
     root = pathlib.Path(folder)
     if not root.is_dir():
         raise UserError(f'{root}: no such folder of pictures')
     endings = picture.endings()
-    inside = _folders(root)
-    parts = {path.name.lower(): path for path in inside}
-    divided = len(inside) > 1 and TRAIN in parts and parts.keys() <= PART_NAMES.keys()
+    parts = _parts(root, endings)
     paths: list[pathlib.Path] = []
     classes: list[str] = []
     of_parts: list[str] = []
-    for part, top in parts.items() if divided else [(TRAIN, root)]:
+    for part, top in parts.items() if parts else [(TRAIN, root)]:
         for path in _folders(top):
             found = sorted(_pictures(path, endings, {_identity(root), _identity(top)}))
             if not found:
-                tell(f'warning: {path}: no picture in it; passed over')
+                _tell_empty(path)
             paths += found
             classes += [path.name] * len(found)
             of_parts += [PART_NAMES[part]] * len(found)
@@ -53,6 +52,41 @@ def read(folder: str | os.PathLike[str]) -> Listing:
     if loose:
         tell(f'warning: {root}: {loose} pictures are in no class folder; passed over')
     return listing.make(paths, classes, of_parts, str(root))
+
+
+def _parts(root: pathlib.Path, endings: frozenset[str]) -> dict[str, pathlib.Path]:
+    """Return the folders that are parts, by their names in small letters; none if all are classes.
+
+    Other folders without pictures do not count: an unpacked archive has its __MACOSX, and dataset
+    writes its own image_raw beside the pictures if these lie in dataset/.
+    """
+
+    def holding(folders: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+        return [path for path in folders if any(_pictures(path, endings, {_identity(root)}))]
+
+    inside = _folders(root)
+    parts = {path.name.lower(): path for path in inside if path.name.lower() in PART_NAMES}
+    if TRAIN not in parts or len(parts) == 1:
+        return {}
+    others = [path for path in inside if path.name.lower() not in PART_NAMES]
+    foreign = holding(others)
+    if not foreign:
+        for path in others:
+            _tell_empty(path)
+        return parts
+    # Pictures right in these folders say that they are classes: one may well be called train.
+    filled = [name for name, path in parts.items() if holding(_folders(path))]
+    if TRAIN in filled and len(filled) > 1:
+        raise UserError(
+            f'{root}: holds {" and ".join(filled)}, and other folders with pictures, as '
+            f'{foreign[0].name}; move these elsewhere, or if all are classes, name these in a file '
+            f'for {command_line("dataset")} --source csv'
+        )
+    return {}
+
+
+def _tell_empty(folder: pathlib.Path) -> None:
+    tell(f'warning: {folder}: no picture in it; passed over')
 
 
 def _folders(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -1,5 +1,6 @@
 """List the pictures that a CSV file names."""
 
+import contextlib
 import csv
 import os
 import pathlib
@@ -18,14 +19,14 @@ def read(path: str | os.PathLike[str]) -> Listing:
     """List the pictures of a file whose first line is ``path,label``, ``split`` and ``group`` too.
 
     Paths are relative to the folder of the file. `split` is train, valid (or val, validation) or
-    test; pictures of one `group` stay together. Other columns do not count. Semicolons or tabs may
-    stand for commas.
+    test; pictures of one `group` stay together, and one without a group is by itself. Other columns
+    do not count. Semicolons or tabs may stand for commas.
 
     Raises:
         UserError: The file or a column is missing, a line makes no sense, or a picture is missing.
     """
     file = pathlib.Path(path)
-    columns = _columns(file)
+    columns = _text(file)
     places, rows = columns.pop('line'), dict(columns)
     for line, *values in zip(places, *(rows[name] for name in _NEEDED), strict=True):
         for name, value in zip(_NEEDED, values, strict=True):
@@ -43,13 +44,32 @@ def read(path: str | os.PathLike[str]) -> Listing:
     parts = [TRAIN] * len(paths)
     if SPLIT in rows:
         parts = [_part(file, line, word) for line, word in zip(places, rows[SPLIT], strict=True)]
-    return listing.make(paths, rows[LABEL], parts, str(file), rows.get(GROUP))
+    # A number is the name of no group.
+    groups = [name or i for i, name in enumerate(rows[GROUP])] if GROUP in rows else None
+    return listing.make(paths, rows[LABEL], parts, str(file), groups)
 
 
-def _columns(file: pathlib.Path) -> dict[str, list[str]]:
+def _text(file: pathlib.Path) -> dict[str, list[str]]:
+    """Read the columns; what is not in UTF-8 must be because files have such names."""
+    try:
+        return _columns(file)
+    except UnicodeDecodeError:
+        with contextlib.suppress(UserError):  # in UTF-16 it has no columns
+            columns = _columns(file, 'surrogateescape')
+            odd = [file.parent / name for name in columns[PATH] if not _is_utf8(name)]
+            if odd and all(path.is_file() for path in odd):
+                return columns
+    raise UserError(f'{file}: not a text in UTF-8; save it as one')
+
+
+def _is_utf8(text: str) -> bool:
+    return text.encode(errors='replace') == text.encode(errors='surrogateescape')
+
+
+def _columns(file: pathlib.Path, errors: str = 'strict') -> dict[str, list[str]]:
     """Read the columns that we know by name, and the number of each line as ``line``."""
     try:
-        with open_text(file, 'utf-8-sig') as stream:
+        with open_text(file, 'utf-8-sig', errors) as stream:
             head = stream.readline()
             stream.seek(0)
             delimiter = max(',;\t', key=head.count)
@@ -68,8 +88,6 @@ def _columns(file: pathlib.Path) -> dict[str, list[str]]:
         raise UserError(f'{file}: no such CSV file') from None
     except OSError as error:
         raise UserError(f'{file}: {error.strerror}') from None
-    except UnicodeDecodeError:
-        raise UserError(f'{file}: not a text in UTF-8; save it as one') from None
     except csv.Error as error:
         raise UserError(f'{file}: no CSV file ({error})') from None
     if not found['line']:

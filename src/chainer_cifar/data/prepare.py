@@ -1,7 +1,6 @@
 """Preprocess the pictures of a source and write them into a folder (see store.py)."""
 
 import contextlib
-import os
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +16,7 @@ from chainer_cifar.data.preprocess import PIXELS, Raw, preprocessing
 from chainer_cifar.data.sources import Pictures, RawImages
 from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import move_folder
+from chainer_cifar.files import move_folder, seen_from
 from chainer_cifar.streams import for_bars
 
 SAMPLES = 100  # pictures of the training set to draw
@@ -129,8 +128,8 @@ def _write_files(path: pathlib.Path, pictures: Pictures) -> None:
     def rows(listing: Listing) -> Iterator[tuple[object, ...]]:
         names = listing.class_names
         for i, file in enumerate(listing.paths):
-            seen_from_here = os.path.relpath(file, path.parent)
-            yield seen_from_here, names[listing.labels[i]], listing.parts[i], listing.groups[i]
+            where = seen_from(path.parent, file)
+            yield where, names[listing.labels[i]], listing.parts[i], listing.groups[i]
 
     count = len(COLUMNS) if pictures.train.grouped else len(COLUMNS) - 1
     lines = (row[:count] for listing in (pictures.train, pictures.test) for row in rows(listing))

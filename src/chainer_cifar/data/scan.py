@@ -157,7 +157,8 @@ def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
     pairs = look_alikes.find(small)
     near = [(int(firsts[a]), int(firsts[b])) for a, b in zip(pairs.one, pairs.other, strict=True)]
     mirrored = tuple(pair for pair, flip in zip(near, pairs.mirrored, strict=True) if flip)
-    same_pairs += _with_equal_pixels(files, found, near, jobs)
+    unmirrored = [pair for pair, flip in zip(near, pairs.mirrored, strict=True) if not flip]
+    same_pairs += _with_equal_pixels(files, found, unmirrored, jobs)
     return Scan(
         files,
         sizes,
@@ -212,13 +213,11 @@ def _with_equal_bytes(found: dict[int, _Seen]) -> list[tuple[int, int]]:
 def _with_equal_pixels(
     files: Sequence[File], found: dict[int, _Seen], pairs: list[tuple[int, int]], jobs: int | None
 ) -> list[tuple[int, int]]:
-    """Those of the pairs that have the same pixels, as a copy in another format has."""
-    candidates = [
-        (one, other)
-        for one, other in pairs
-        if found[one].size == found[other].size
-        and np.array_equal(found[one].thumbnail, found[other].thumbnail)
-    ]
+    """Those of the pairs that have the same pixels, as a copy in another format has.
+
+    Their thumbnails need not be equal: that of a JPEG is of what `draft` decodes.
+    """
+    candidates = [(one, other) for one, other in pairs if found[one].size == found[other].size]
     wanted = sorted({i for pair in candidates for i in pair})
     paths = [files[i].path for i in wanted]
     digests = threads.results(_pixels, paths, 'compare', jobs)

@@ -311,8 +311,8 @@ def write_class_names(path: Path, names: Iterable[str]) -> None:
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Write a CSV file."""
-    with atomic_write(path, 'w') as file:
+    """Write a CSV file, file names with the bytes that they have, so that they are found again."""
+    with atomic_write(path, 'w', errors='surrogateescape') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(columns)
         writer.writerows(rows)

@@ -19,7 +19,8 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
     """Leave out what cannot be read, copies, and classes with too few; keep look-alikes together.
 
     A picture that is there ten times in one class would count ten times in the test. Of pictures
-    that the user has split there, all stay but the unreadable ones, as they were split.
+    that the user has split there, all stay but the unreadable ones, as they were split; look-alikes
+    in one part stay together when folds or a validation part are taken from it.
 
     Args:
         found: The pictures.
@@ -35,11 +36,12 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
     usable = np.ones(len(found), bool)
     usable[list(looked.problems)] = False
     told = []
+    # By part: no group may be in two.
+    alike = listing.numbered(zip(looked.of_group().tolist(), found.parts, strict=True))
+    joined = _joined(found.groups, alike)
+    together = grouped or len(np.unique(joined)) < len(joined)
+    found = dataclasses.replace(found, groups=joined, grouped=together)
     if not divided:
-        # A validation part may be there already.
-        alike = listing.numbered(zip(looked.of_group().tolist(), found.parts, strict=True))
-        joined = _joined(found.groups, alike)
-        found = dataclasses.replace(found, groups=joined, grouped=True)
         copies = _copies(found, looked)
         usable[copies] = False
         if len(copies):

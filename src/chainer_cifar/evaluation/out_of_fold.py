@@ -19,7 +19,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, inference, report, suspects, trained
 from chainer_cifar.evaluation.history import SeveralSeeds
-from chainer_cifar.files import atomic_write, open_text
+from chainer_cifar.files import atomic_write, open_text, straight
 from chainer_cifar.runs import RunFolder
 
 NAME = 'folds'  # in the names of files, as test is of a report on the test images
@@ -137,7 +137,8 @@ def names_of(found: SeveralSeeds, data: Dataset) -> list[str]:
             rows: list[dict[str, Any]] = list(csv.DictReader(file))
         if len(rows) == count + len(data.test_labels):
             # In the table they are as seen from its folder; the user is where dataset/ is.
-            return [os.path.normpath(path.parent / str(row['path'])) for row in rows[:count]]
+            files = [straight(path.parent / str(row['path'])) for row in rows[:count]]
+            return list(map(str if path.is_absolute() else os.path.relpath, files))
     except (OSError, KeyError, csv.Error, UnicodeError):
         pass
     return [f'train {number}' for number in range(count)]

@@ -98,6 +98,7 @@ def test_a_resumed_run_has_the_flags_of_now(runs, command):
     [
         ('config.json', '{'),
         ('config.json', '{"flags": {"iter": "x"}}'),
+        ('config.json', '{"flags": {"patience": "x"}}'),
         ('config.json', '{"flags": {}, "resumed": [1]}'),
         ('config.json', '{"flags": {}, "resumed": [{}]}'),
         ('config.json', '{"flags": {}, "resumed": 1}'),

@@ -263,8 +263,9 @@ def _read(path: pathlib.Path, how: Callable[[], T], missing: T | None = None) ->
 
 def _check_description(description: dict[str, Any]) -> None:
     for part in (description, *description.get('resumed', ())):
-        epochs = part['flags'].get('iter', 1)
-        if not isinstance(epochs, int) or epochs < 1:
+        epochs, patience = (part['flags'].get(*each) for each in (('iter', 1), ('patience', 0)))
+        whole = isinstance(epochs, int) and isinstance(patience, int)
+        if not whole or epochs < 1 or patience < 0:
             raise ValueError('its flags are not those of a run')
 
 

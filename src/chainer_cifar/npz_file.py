@@ -81,10 +81,10 @@ def _require_small(file: zipfile.ZipFile, names: Iterable[str]) -> None:
 def _declared(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """The bytes of an array as its own header tells them, for which NumPy makes room at once."""
     with file.open(member) as stream:
-        if stream.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
-            return 0
-    with file.open(member) as stream:
-        read_header = _HEADERS.get(npy.read_magic(stream))
+        try:
+            read_header = _HEADERS.get(npy.read_magic(stream))
+        except ValueError:  # it is no array
+            read_header = None
         if read_header is None:
             return 0
         try:

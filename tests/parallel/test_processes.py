@@ -22,13 +22,13 @@ FLAGS = ['-m', 'residual', '--res_depth', '1', '-b', '12', '--lr', '0.01', '--sy
 ROOT = ['--allow-run-as-root'] if os.geteuid() == 0 else []
 
 
-def command(*arguments):
-    return [sys.executable, str(runs.SCRIPT), *FLAGS, *map(str, arguments)]
+def command(*arguments, flags=FLAGS):
+    return [sys.executable, str(runs.SCRIPT), *flags, *map(str, arguments)]
 
 
-def train(folder, *arguments, **more):
+def train(folder, *arguments, flags=FLAGS, **more):
     return subprocess.run(
-        command(*arguments),
+        command(*arguments, flags=flags),
         cwd=folder,
         env=several.environment(**more),
         capture_output=True,
@@ -94,9 +94,8 @@ def test_normalization_is_that_of_one_process(tmp_path, net):
     found = {}
     for count in (1, 2):
         found[count] = folder = new_folder(tmp_path, str(count))
-        line = [sys.executable, str(runs.SCRIPT), *flags, '--processes', str(count)]
-        done = subprocess.run(line, cwd=folder, env=several.environment(), timeout=170)
-        assert done.returncode == 0
+        done = train(folder, '--processes', count, flags=flags)
+        assert done.returncode == 0, done.stderr
     assert_same_losses(found[2], found[1])
 
 

@@ -264,6 +264,7 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
         with prefixed('--freeze '):
             frozen = freeze(net, config.freeze)
         print(f'frozen: {len(frozen)} of {sum(1 for _ in net.params())} arrays', flush=True)
+    parallel_normalization.begin_alike(net)
     if config.sync_bn:
         parallel_normalization.synchronize(net)  # but not what is frozen
     parallel.equalize(run.trainer.updater.get_optimizer('main').target)

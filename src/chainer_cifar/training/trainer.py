@@ -27,7 +27,6 @@ from chainer_cifar.errors import prefixed
 from chainer_cifar.evaluation.metrics import loss_and_errors
 from chainer_cifar.optim import averaging, groups, mixed, optimizers, schedules
 from chainer_cifar.optim.losses import Loss, accuracy, balancing_weights, smoothed_cross_entropy
-from chainer_cifar.parallel import normalization as parallel_normalization
 from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.randomness import seed_all
@@ -95,7 +94,6 @@ def create(
     optimizer, rates = optimizers.create(config, model)
     if masters:
         masters.follow(optimizer)
-    parallel_normalization.begin_alike(net)
     log = Log()
     updater = Updater(
         iterator,

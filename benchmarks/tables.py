@@ -153,14 +153,15 @@ def experiments_table():
         if recipe.published_time:
             published += f', {recipe.published_time}'
         first = f'`{name}` ({recipe.source.split(" (")[0]})', published
-        for ours in (name, *(n for n, other in recipes.items() if other.faster_than == name)):
-            for outcome in _outcomes(recipes[ours], groups):
-                yield (*first, f'`{ours}`', *outcome)
-                first = '', ''
+        faster = (n for n, other in recipes.items() if other.faster_than == name)
+        rows = [(ours, row) for ours in (name, *faster) for row in _outcomes(recipes[ours], groups)]
+        for ours, row in rows or [(name, ('not run', *[''] * 7))]:
+            yield (*first, f'`{ours}`', *row)
+            first = '', ''
 
 
 def _outcomes(recipe, groups):
-    """One row for the finished runs of a recipe on each data; 'not run' where there is none."""
+    """One row for the finished runs of a recipe on each data."""
     found = [runs for runs in groups if _is_run_of(recipe, runs[0])]
     for runs in found:
         valid = [run['best'].get('valid_error', math.nan) for run in runs]
@@ -174,8 +175,6 @@ def _outcomes(recipe, groups):
             _data(runs[0])['short'],
             '; '.join(dict.fromkeys(_machines(run) for run in runs)),
         )
-    if not found:
-        yield ('not run', *[''] * 7)
 
 
 def _test_errors(runs):

@@ -2,7 +2,10 @@
 
 import ast
 import graphlib
+import json
 import pathlib
+import subprocess
+import sys
 
 SRC = pathlib.Path(__file__).parents[1] / 'src'
 
@@ -63,3 +66,22 @@ def test_no_import_goes_up():
 
 def test_no_import_goes_in_a_circle():
     graphlib.TopologicalSorter(GRAPH).prepare()  # raises CycleError
+
+
+def test_commands_begin_without_what_takes_long_to_load():
+    # Whoever draws or measures something loads these then: a second or two of every other command.
+    heavy = ('matplotlib', 'sklearn', 'scipy.optimize', 'scipy.stats', 'onnx', 'optuna')
+    program = f"""
+import importlib, json, sys
+from chainer_cifar import api, cli
+loaded = {{}}
+for name in cli.COMMANDS:
+    importlib.import_module(f'chainer_cifar.commands.{{name}}')
+    loaded[name] = [heavy for heavy in {heavy} if heavy in sys.modules]
+print(json.dumps(loaded))
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, check=True, cwd=SRC
+    )
+    loaded = json.loads(done.stdout)
+    assert len(loaded) > 10 and not any(loaded.values()), loaded

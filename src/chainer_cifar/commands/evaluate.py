@@ -194,7 +194,7 @@ def _told(model: Trained, name: str, found: Calibration) -> str:
     return f'calibration error {found["ece"]:.2f} %{loss}{scaled}'
 
 
-def _part(model: Trained, name: str, found: Calibration) -> figures.Part:
+def _part(model: Trained, name: str, found: Calibration) -> 'figures.Part':
     heading = f'calibration error {found["ece"]:.2f} %'
     if name == 'scaled':
         heading = f'temperature {model.temperature:.3f}: {heading}'

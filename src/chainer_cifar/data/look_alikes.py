@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft
 
 SIDE = 16  # pixels of a thumbnail
 DISTANCE = 6  # bits in which the hashes of the same picture may differ
@@ -61,7 +61,7 @@ def find(thumbnails: Thumbnails) -> Pairs:
 def hash_all(thumbnails: Thumbnails) -> tuple[Hashes, Hashes]:
     """Hash thumbnails, and their mirror images, whose odd frequencies have the other sign."""
     grey = thumbnails.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    low = fft.dctn(grey, axes=(1, 2))[:, :8, :8]
+    low = scipy.fft.dctn(grey, axes=(1, 2))[:, :8, :8]
     low[:, 0, 0] = 0  # the brightness
     signs = np.where(np.arange(8) % 2, -1, 1)
     return _signs(low), _signs(low * signs)

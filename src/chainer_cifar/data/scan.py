@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from scipy import sparse
 
 from chainer_cifar.data import look_alikes, picture, threads
 from chainer_cifar.data.listing import TEST, Listing
@@ -230,8 +230,8 @@ def _groups(files: Sequence[File], pairs: Sequence[tuple[int, int]]) -> tuple[Gr
     if not pairs:
         return ()
     one, other = np.array(pairs).T
-    edges = sparse.coo_matrix((np.ones(len(pairs)), (one, other)), (len(files),) * 2)
-    _, numbers = sparse.csgraph.connected_components(edges, directed=False)
+    edges = scipy.sparse.coo_matrix((np.ones(len(pairs)), (one, other)), (len(files),) * 2)
+    _, numbers = scipy.sparse.csgraph.connected_components(edges, directed=False)
     members: dict[int, list[int]] = {}
     for i in sorted({i for pair in pairs for i in pair}):
         members.setdefault(int(numbers[i]), []).append(i)

@@ -3,8 +3,8 @@
 import dataclasses
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from chainer_cifar.data import listing
 from chainer_cifar.data.listing import TEST, Listing
@@ -88,7 +88,7 @@ def _joined(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int3
     """Groups so large that those of both kinds are whole."""
     pairs = np.stack([one, other + int(one.max()) + 1])
     size = int(pairs.max()) + 1
-    edges = sparse.coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
-    _, numbers = sparse.csgraph.connected_components(edges, directed=False)
+    edges = scipy.sparse.coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
+    _, numbers = scipy.sparse.csgraph.connected_components(edges, directed=False)
     joined: NDArray[np.int32] = numbers[one].astype(np.int32)
     return joined

@@ -12,8 +12,8 @@ import zlib
 from typing import TypedDict
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import optimize
 
 from chainer_cifar import json_file, runs
 from chainer_cifar.arrays import Array
@@ -89,7 +89,7 @@ def fit(logits: Array, labels: Array) -> float:
         return -float(logs[rows, labels].mean())
 
     limit = math.log(LIMIT)
-    found = optimize.minimize_scalar(loss, bounds=(-limit, limit), method='bounded')
+    found = scipy.optimize.minimize_scalar(loss, bounds=(-limit, limit), method='bounded')
     if min(loss(-limit), loss(limit)) <= found.fun:
         raise UserError(
             f'on these {len(labels):,} images no temperature from {1 / LIMIT:g} to {LIMIT:g} is '

@@ -21,9 +21,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from chainer_cifar.registry import Registry
 
@@ -146,8 +146,8 @@ def defocus_blur(x: Floats, setting: tuple[float, float], rngs: Rngs) -> Floats:
     disk = (away[:, None] ** 2 + away**2 <= radius**2).astype(np.float64)
     edge = np.exp(-0.5 * (np.arange(1, near + 1) / softness) ** 2)
     taps = np.array([*edge[::-1], 1, *edge]) / (1 + 2 * edge.sum())
-    kernel = ndimage.convolve(disk / disk.sum(), taps[:, None] * taps, mode='constant')
-    return _floats(ndimage.convolve(x, kernel[None, :, :, None], mode='mirror'))
+    kernel = scipy.ndimage.convolve(disk / disk.sum(), taps[:, None] * taps, mode='constant')
+    return _floats(scipy.ndimage.convolve(x, kernel[None, :, :, None], mode='mirror'))
 
 
 @_corruption(
@@ -305,7 +305,7 @@ def elastic_transform(x: Floats, setting: tuple[float, float, float], rngs: Rngs
     if not amount:
         return x
     field = np.stack([rng.uniform(-1, 1, (2, height, width)) for rng in rngs])
-    field = amount * ndimage.gaussian_filter(
+    field = amount * scipy.ndimage.gaussian_filter(
         field, (0, 0, sigma, sigma), mode='reflect', truncate=3
     )
     return _sampled(x, rows + field[:, 0], columns + field[:, 1])
@@ -345,7 +345,7 @@ def _grey(x: Floats) -> Floats:
 
 
 def _smooth(x: Floats, sigma: float) -> Floats:
-    return _floats(ndimage.gaussian_filter(x, (0, sigma, sigma, 0), mode='nearest'))
+    return _floats(scipy.ndimage.gaussian_filter(x, (0, sigma, sigma, 0), mode='nearest'))
 
 
 def _zoomed(x: Floats, factor: float) -> Floats:
@@ -354,7 +354,7 @@ def _zoomed(x: Floats, factor: float) -> Floats:
     sizes = [int(np.ceil(side / factor)) for side in (height, width)]
     top, left = ((side - size) // 2 for side, size in zip((height, width), sizes, strict=True))
     middle = x[:, top : top + sizes[0], left : left + sizes[1]]
-    large = _floats(ndimage.zoom(middle, (1, factor, factor, 1), order=1))
+    large = _floats(scipy.ndimage.zoom(middle, (1, factor, factor, 1), order=1))
     top, left = (large.shape[1] - height) // 2, (large.shape[2] - width) // 2
     return large[:, top : top + height, left : left + width]
 

@@ -1,10 +1,10 @@
 """Report how good a net is on a set of images, class by class, as numbers and as text."""
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TypedDict
 
 import numpy as np
-from sklearn import metrics
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
@@ -83,15 +83,21 @@ def measure(logits: Array, labels: Array, class_names: Sequence[str]) -> Report:
             average: _average(*_scores(labels, predicted, every, average))
             for average in ('macro', 'weighted')
         },
-        'confusion': metrics.confusion_matrix(labels, predicted, labels=every).tolist(),
+        'confusion': _metrics().confusion_matrix(labels, predicted, labels=every).tolist(),
     }
+
+
+def _metrics() -> ModuleType:
+    from sklearn import metrics  # takes a second, which those who train can save
+
+    return metrics
 
 
 def _scores(
     labels: Array, predicted: Array, every: Sequence[int], average: str | None
 ) -> tuple[Array, Array, Array]:
     """Compute precision, recall and f1: an array of K numbers each, or an average of these."""
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+    precision, recall, f1, _ = _metrics().precision_recall_fscore_support(
         labels, predicted, labels=every, average=average, zero_division=0
     )
     return precision, recall, f1
@@ -102,8 +108,8 @@ def _of_two(logits: Array, labels: Array) -> TwoClasses:
         return {}  # there is nothing to tell apart
     score = logits[:, 1].astype(np.float64) - logits[:, 0]
     return {
-        'roc_auc': float(metrics.roc_auc_score(labels, score)),
-        'average_precision': float(metrics.average_precision_score(labels, score)),
+        'roc_auc': float(_metrics().roc_auc_score(labels, score)),
+        'average_precision': float(_metrics().average_precision_score(labels, score)),
     }
 
 
@@ -122,7 +128,7 @@ def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[st
         labels: integers ``(N,)``.
         class_names: K names.
     """
-    classes: str = metrics.classification_report(
+    classes: str = _metrics().classification_report(
         labels,
         logits.argmax(axis=1),
         labels=range(len(class_names)),

@@ -1,41 +1,16 @@
-"""All figures that the commands draw."""
+"""All figures that the commands draw; the first use of one loads matplotlib, which takes a while.
 
-from chainer_cifar.figures.heat import overlaid
-from chainer_cifar.figures.plots import (
-    MEASURES,
-    PARTS,
-    comparison,
-    confusion,
-    curves,
-    limits,
-    rate_test,
-)
-from chainer_cifar.figures.reliability import Part, reliability
-from chainer_cifar.figures.search import Flag, Point, search
-from chainer_cifar.figures.sheets import GALLERY, gallery, panels
-from chainer_cifar.figures.tiles import colours, image_sheet, own_range, resized, shrunk, tiled
+Most commands draw at their end, or not at all, and should begin at once.
+"""
 
-__all__ = [
-    'GALLERY',
-    'MEASURES',
-    'PARTS',
-    'Flag',
-    'Part',
-    'Point',
-    'colours',
-    'comparison',
-    'confusion',
-    'curves',
-    'gallery',
-    'image_sheet',
-    'limits',
-    'overlaid',
-    'own_range',
-    'panels',
-    'rate_test',
-    'reliability',
-    'resized',
-    'search',
-    'shrunk',
-    'tiled',
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chainer_cifar.figures.drawn import *  # noqa: F403
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith('_'):  # importlib asks for __path__ and the like
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(f'{__name__}.drawn'), name)

@@ -4,10 +4,10 @@ import math
 
 import chainer
 import numpy as np
+import scipy
 from chainer import function_node
 from chainer.backends import cuda
 from chainer.utils import type_check
-from scipy import special
 
 from chainer_cifar.arrays import Array
 
@@ -70,7 +70,7 @@ class GELUGradient(function_node.FunctionNode):
 
 def _distribution(x: Array) -> Array:
     """Compute the normal distribution function of `x`, in its dtype."""
-    y: Array = special.erf(x * _ROOT_HALF).astype(x.dtype, copy=False)  # float32 of float16
+    y: Array = scipy.special.erf(x * _ROOT_HALF).astype(x.dtype, copy=False)  # float32 of float16
     y += 1
     y *= 0.5
     return y

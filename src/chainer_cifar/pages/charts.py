@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.ticker import LogLocator, MaxNLocator
 
 from chainer_cifar import figures
 from chainer_cifar.evaluation import comparison
@@ -105,8 +104,10 @@ def _chart(
         _line(i, name, course, across, vertical, few=last - first < 50)
         for i, name, course in numbered
     ]
+    from matplotlib import ticker  # see chainer_cifar.figures
+
     epochs = range(first, last + 1)
-    ticks = MaxNLocator(6, integer=True, min_n_ticks=1).tick_values(left, right)
+    ticks = ticker.MaxNLocator(6, integer=True, min_n_ticks=1).tick_values(left, right)
     return Chart(
         title,
         lines,
@@ -143,7 +144,9 @@ class _Vertical:
         return _place(min(max((high - value) / (high - low), -2), 3))
 
     def ticks(self) -> list[float]:
-        locator = LogLocator(subs=(1, 2, 5)) if self.log else MaxNLocator(5)
+        from matplotlib import ticker
+
+        locator = ticker.LogLocator(subs=(1, 2, 5)) if self.log else ticker.MaxNLocator(5)
         ticks = locator.tick_values(self.low, self.high)
         return [float(tick) for tick in ticks if self.low <= tick <= self.high]
 

@@ -1,6 +1,5 @@
 """ReLU, clipped ReLU (ReLU6), and their gradients."""
 
-import weakref
 from typing import Any
 
 import chainer
@@ -11,10 +10,6 @@ from chainer.functions.activation.relu import ReLU, ReLUGrad2
 from chainer_onednn import arrays, elementwise, graph, kernels, pending, threads
 from chainer_onednn.hints import Array, Arrays, Inputs, Original, Variables
 from chainer_onednn.replace import replaces
-
-_unsettled: weakref.WeakSet[Any] = (
-    weakref.WeakSet()
-)  # ReLUs that Chainer's own code does not know to go back through
 
 
 @replaces(ReLU, 'apply')
@@ -27,7 +22,7 @@ def apply_relu(original: Original, self: ReLU, inputs: Inputs) -> Variables:
         return graph.compute(original, self, variables)
     self._work = pending.Rectified(source)
     self.retain_outputs((0,))
-    _unsettled.add(self)
+    graph.unsettled.add(self)
     return graph.connect(self, variables, (self._work,))
 
 
@@ -54,14 +49,14 @@ def relu_backward(
         masked = gradient_of(gy, work)
         if masked is not None:
             return (graph.make_gradient(masked),)
-    _settle(self)
+    graph.settle(self)
     return original(self, indexes, grad_outputs)
 
 
 @replaces(ReLU, 'get_retained_outputs')
 def get_retained_outputs(original: Original, self: ReLU) -> Variables:
     if vars(self).get('_work') is not None:
-        _settle(self)
+        graph.settle(self)
     return original(self)
 
 
@@ -72,25 +67,9 @@ def set_array(original: Original, self: chainer.Variable, d: Any, **kwargs: Any)
     vars(self).pop('_chainer_onednn', None)
     function: Any = None if self._has_chainerx_array else self.creator_node
     if type(function) is ReLU and vars(function).get('_work') is not None:
-        _settle(function)
+        graph.settle(function)
         self.node.data, function._work = d, None
-        _unsettled.discard(function)
-
-
-def _settle(function: Any) -> None:
-    """Do what Chainer expects of a function that has retained its output."""
-    y = function._work.result()
-    if function.outputs is not None:
-        function._retained_output_data = (y,)
-        node = function.outputs[0]()
-        if node is not None:
-            node.data = y
-
-
-def settle_all() -> None:
-    """Make graphs that are still alive usable without the engine."""
-    while _unsettled:
-        _settle(_unsettled.pop())
+        graph.unsettled.discard(function)
 
 
 def gradient_of(gy: Any, rectified: pending.Rectified) -> pending.Masked | None:

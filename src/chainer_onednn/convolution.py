@@ -196,9 +196,10 @@ def _depthwise_gradient(
     for i, (row, row_of_y) in enumerate(rows):
         for j, (column, column_of_y) in enumerate(columns):
             seen, given = x[:, row, column], gy[:, row_of_y, column_of_y]
-            gw[:, 0, i, j] = np.einsum('nhwc,nhwc->c', seen, given)
+            of_each = np.einsum('nhwc,nhwc->nc', seen, given)
+            gw[:, 0, i, j] = of_each.sum(axis=0, dtype=np.float64)  # in a row, rounding adds up
     if gb is not None:
-        np.sum(gy, axis=(0, 1, 2), out=gb)
+        gb[:] = gy.sum(axis=(0, 1, 2), dtype=np.float64)
 
 
 def _overlap(size: int, size_of_y: int, offset: int, stride: int) -> tuple[slice, slice]:

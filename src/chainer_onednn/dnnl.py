@@ -80,6 +80,7 @@ class _PerThread(threading.local):
     def __init__(self) -> None:
         self.stream = ctypes.c_void_p()
         dnnl = onednn()
+        _use_whole_teams(dnnl.handle)
         dnnl.check(dnnl.handle.dnnl_stream_create(ctypes.byref(self.stream), dnnl.engine, 1))
         self.caches: dict[Any, Any] = {}  # by the function that creates and its arguments
         self._scratch = aligned_empty(0)
@@ -93,6 +94,22 @@ class _PerThread(threading.local):
 
 _per_thread: _PerThread | None = None
 _abandoned: list[_PerThread | None] = []
+
+
+def _use_whole_teams(openmp: Any) -> None:
+    # oneDNN plans for omp_get_max_threads(). Where OpenMP gives it fewer, as OMP_THREAD_LIMIT and
+    # OMP_DYNAMIC may have it do, it leaves out what the others should have done, or waits for ever.
+    openmp.omp_set_dynamic(0)
+    limit = openmp.omp_get_thread_limit()
+    if openmp.omp_get_max_threads() > limit:
+        openmp.omp_set_num_threads(limit)
+
+
+def thread_count() -> int:
+    """Return how many threads oneDNN uses when this thread calls it."""
+    _thread().stream  # noqa: B018 - where there is one, what OpenMP says is true
+    count: int = onednn().handle.omp_get_max_threads()
+    return count
 
 
 def _thread() -> _PerThread:

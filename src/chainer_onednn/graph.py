@@ -129,6 +129,26 @@ def connect(
     return ret
 
 
+# Functions that should have retained their output, and keep a work instead.
+unsettled: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def settle(function: Any) -> None:
+    """Do what Chainer expects of a function that has retained its output."""
+    y = function._work.result()
+    if function.outputs is not None:
+        function._retained_output_data = (y,)
+        node = function.outputs[0]()
+        if node is not None:
+            node.data = y
+
+
+def settle_all() -> None:
+    """Make graphs that are still alive what Chainer's own code takes them for."""
+    while unsettled:
+        settle(unsettled.pop())
+
+
 def make_variable(array: Array, requires_grad: bool = True) -> chainer.Variable:
     """A new variable of a NumPy array, without the checks of what a caller might pass."""
     return chainer.Variable._init_unchecked(
@@ -186,6 +206,7 @@ def backpropagate(
 ) -> None:
     """The loop of `Variable.backward`; see chainer/_backprop.py, whose order it keeps."""
     if retain_grad or not is_final():
+        settle_all()
         return original(outputs, retain_grad, loss_scale)
     before, _thread.walking = is_walking(), True
     try:
@@ -281,6 +302,9 @@ def _step(function: Any, indexes: tuple[int, ...], given: Variables, found: Foun
 
 def _watched_step(function: Any, indexes: tuple[int, ...], given: Variables, found: Found) -> None:
     """As Chainer does it: on the array's device, with hooks."""
+    for x in function.inputs:
+        if x.creator_node in unsettled:
+            settle(x.creator_node)
     seen = [x.data for x in function.inputs], [None if g is None else g.raw_array for g in given]
     hooks = list(function.local_function_hooks.values()) if function._n_local_function_hooks else []
     with chainer.using_device(chainer.backend.get_device_from_array(*seen[0], *seen[1])):

@@ -16,10 +16,13 @@ Invariants:
   pass; what a user gave may be a buffer with other contents soon. Small vectors that an optimizer
   changes are copied.
 * Nothing is pending in debug mode or under function hooks, where every array is looked at.
+* Python's threads may share variables: only one at a time computes or replaces what is pending.
 """
 
 import functools
 import math
+import os
+import threading
 from typing import Any, TypeAlias, Union
 
 import chainer
@@ -29,6 +32,18 @@ from chainer_onednn import arrays, dnnl, elementwise, kernels, threads
 from chainer_onednn.hints import Array, Shape
 
 ON = True  # may anything be pending? The benchmark tells what it gains.
+
+
+_computing = threading.RLock()
+
+
+def _forget_after_fork() -> None:
+    global _computing
+    _computing = threading.RLock()  # a thread that held it is not in this process
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_forget_after_fork)
 
 
 # What a work starts from: an array, or the result of another work.
@@ -49,12 +64,13 @@ class Work:
 
     def result(self) -> Array:
         """The array; computed now unless it has been."""
-        if self.done is None:
-            y = arrays.empty(self.shape)
-            self.write(y, relu=False)
-            self.done = y
-            self.forget()
-        return self.done
+        with _computing:
+            if self.done is None:
+                y = arrays.empty(self.shape)
+                self.write(y, relu=False)
+                self.done = y
+                self.forget()
+            return self.done
 
     def write(self, y: Array, relu: bool) -> None:
         """Write the result, or ``relu(result)``, into an array of `arrays.empty`."""
@@ -156,18 +172,22 @@ class Pending(chainer.Variable):
 
     @property
     def _data(self) -> Any:  # all of chainer.Variable reads the array through this list
-        self._data = [self.__dict__['_work'].result()]
-        return self._data
+        with _computing:
+            if '_work' in self.__dict__:  # no other thread was faster
+                self._data = [self.__dict__['_work'].result()]
+            return self.__dict__['_data']
 
     @_data.setter
     def _data(self, value: Any) -> Any:
-        del self.__dict__['_work']
-        self.__class__ = chainer.Variable
-        self._data = value
+        with _computing:
+            self.__dict__['_data'] = value
+            self.__class__ = chainer.Variable
+            self.__dict__.pop('_work', None)
 
     @property
     def shape(self) -> Shape:
-        return self.__dict__['_work'].shape
+        work = work_of(self)
+        return self.__dict__['_data'][0].shape if work is None else work.shape
 
     @property
     def ndim(self) -> int:
@@ -204,7 +224,7 @@ def make_pending(variable: Any, work: Work) -> chainer.Variable:
 
 def work_of(variable: Any) -> Work | None:
     """The work of a pending variable, else None."""
-    return variable.__dict__['_work'] if type(variable) is Pending else None
+    return variable.__dict__.get('_work') if type(variable) is Pending else None
 
 
 def is_ours(variable: Any) -> bool:

@@ -100,8 +100,8 @@ def _what_is_pooled(x: Any) -> tuple[pending.Rectified | None, Any, tuple[Any, A
     if not isinstance(rectified, pending.Rectified):
         return None, x.array, nothing
     source = rectified.source
-    if isinstance(source, pending.Normalized) and source.done is None:
-        return rectified, source.x, (source.mean, source.scale, source.shift)
+    if isinstance(source, pending.Normalized) and (array := source.x) is not None:
+        return rectified, array, (source.mean, source.scale, source.shift)
     if isinstance(source, np.ndarray):
         return rectified, source, nothing
     return None, x.array, nothing

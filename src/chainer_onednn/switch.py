@@ -109,7 +109,7 @@ def disable() -> _Disabled:
     global _blas_limit
     if not is_enabled():
         return _Disabled(winograd_before=None)
-    importlib.import_module('chainer_onednn.activation').settle_all()
+    importlib.import_module('chainer_onednn.graph').settle_all()
     replace.remove()
     _blas_limit.restore_original_limits()
     _blas_limit = None

@@ -16,7 +16,7 @@ BLOCK = 2**18  # elements; in smaller blocks, Python's threads wait for each oth
 
 def count() -> int:
     """Return how many threads oneDNN uses: OMP_NUM_THREADS, or the machine's cores."""
-    return dnnl.onednn().handle.omp_get_max_threads()
+    return dnnl.thread_count()
 
 
 def described() -> str:
@@ -33,7 +33,8 @@ def quiet_blas() -> Any:
     Returns:
         An object whose ``restore_original_limits()`` undoes it.
     """
-    return threadpoolctl.threadpool_limits(1, user_api='blas')
+    # (`threadpool_limits(1, 'blas')` would, when it is undone, reset OpenMP's threads, too.)
+    return threadpoolctl.ThreadpoolController().select(user_api='blas').limit(limits=1)
 
 
 def in_blocks(work: Callable[[slice], object], size: int) -> None:

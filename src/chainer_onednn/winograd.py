@@ -2,9 +2,9 @@
 
 The kernels (kernels/winograd.c) are for filters of 3x3 and 5x5, steps of 1, no groups, any padding
 and size, and enough tiles and channels; `forward`, `backward_data` and `backward_weights` return
-None for all else. Rounding
-errors are up to twice those of direct convolution for 3x3 filters (from 256 channels on, smaller),
-four times for 5x5; see benchmarks/convolution_accuracy.py.
+None for all else. Rounding errors are up to twice those of direct convolution for 3x3 filters (from
+256 channels on, smaller), four times for 5x5; see benchmarks/convolution_accuracy.py. They are
+relative to the largest number that a tile of outputs sees.
 
 Where a number that is not finite is in the input or in the weights, all that direct convolution
 makes NaN or infinity of it is not finite here, too. More is: outputs are computed in tiles of 4x4,

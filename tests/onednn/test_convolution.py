@@ -64,6 +64,18 @@ def test_depthwise_convolution(channels, size, kernel, stride, pad, dilate, bias
     compare(lambda *xs: F.convolution_2d(*xs, **options), inputs, order='channels last')
 
 
+def test_gradients_of_depthwise_filters_are_as_exact_in_large_batches(engine):
+    rng = np.random.RandomState(0)
+    x, gy = random(rng, 1024, 2, 7, 7) + 1, random(rng, 1024, 2, 7, 7) + 1
+    w, b = chainer.Parameter(np.ones((2, 1, 7, 7), 'f')), chainer.Parameter(np.zeros(2, 'f'))
+    y = F.convolution_2d(x, w, b, pad=3, groups=2)
+    y.grad = gy
+    y.backward()
+    x, gy = x.astype(np.float64), gy.astype(np.float64)
+    np.testing.assert_allclose(w.grad[:, 0, 3, 3], (x * gy).sum(axis=(0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(b.grad, gy.sum(axis=(0, 2, 3)), rtol=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),

@@ -1,5 +1,7 @@
 import copy
 import pickle
+import subprocess
+import sys
 
 import chainer
 import chainer.functions as F
@@ -11,7 +13,7 @@ from chainer.functions.normalization.batch_normalization import BatchNormalizati
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 
 import chainer_onednn
-from chainer_onednn import activation, kernels, pending
+from chainer_onednn import graph, kernels, pending
 from side_by_side import random
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason='there are no kernels')
@@ -248,7 +250,7 @@ def test_no_more_than_needed_is_kept(engine):
 def test_graphs_are_settled_when_the_engine_goes(engine):
     y = F.max_pooling_2d(Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8)), 2)
     relu = y.creator_node.inputs[0].creator_node
-    activation.settle_all()
+    graph.settle_all()
     assert relu.get_retained_outputs()[0].array is relu._work.done
 
 
@@ -370,3 +372,53 @@ def test_a_hook_of_one_function_sees_masked_gradients(engine):
     y.creator_node.inputs[0].creator_node.add_hook(Hook())
     F.sum(y).backward()
     assert 0.2 < seen[0] < 0.8
+
+
+@pytest.mark.parametrize('of_one', [False, True])
+def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one):
+    seen = []
+
+    class Hook(chainer.FunctionHook):
+        name = 'seen'
+
+        def backward_preprocess(self, function, in_data, out_grad):
+            if isinstance(function, MaxPoolingND):
+                seen.extend(in_data)
+
+    h = Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    y = F.max_pooling_2d(h, 2)
+    if of_one:
+        y.creator_node.add_hook(Hook())
+        F.sum(y).backward()
+    else:
+        with Hook():
+            F.sum(y).backward()
+    np.testing.assert_array_equal(seen, [h.array])
+
+
+def test_threads_that_look_at_the_same_variable():
+    # In a process of its own, since the kernel read at address 0 where one thread was too early.
+    program = """
+import sys, threading
+import chainer_compat, chainer_onednn
+import chainer, chainer.functions as F, chainer.links as L
+import numpy as np
+chainer_onednn.enable()
+bn, x = L.BatchNormalization(16), np.random.RandomState(0).randn(8, 16, 16, 16).astype('f')
+w = np.random.RandomState(1).randn(16, 16, 3, 3).astype('f')
+sys.setswitchinterval(1e-5)
+sums = set()
+def look():
+    start.wait()
+    sums.add(float(h.array.sum()))
+with chainer.using_config('train', False):
+    for _ in range(100):
+        h = F.relu(bn(F.convolution_2d(x, w, pad=1)) + F.convolution_2d(x, w, pad=1))
+        start = threading.Barrier(4)
+        threads = [threading.Thread(target=look) for _ in range(4)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+print(len(sums))
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == '1\n' and done.stderr == '', done.stderr

@@ -10,11 +10,12 @@ import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
+import threadpoolctl
 from chainer.functions.activation.relu import ReLU
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 
 import chainer_onednn
-from chainer_onednn import dnnl, kernels, library, replace, winograd
+from chainer_onednn import dnnl, kernels, library, replace, threads, winograd
 from side_by_side import random
 
 
@@ -231,7 +232,35 @@ def test_number_of_threads():
     assert python(program, OMP_NUM_THREADS='3').stdout == '3 3 threads\n'
 
 
+@pytest.mark.parametrize('variable', ['OMP_THREAD_LIMIT=1', 'OMP_DYNAMIC=true'])
+def test_fewer_threads_than_openmp_names(variable):
+    # oneDNN left out what the other threads should have done.
+    program = """
+import numpy as np
+import chainer_compat, chainer_onednn
+import chainer.functions as F
+x, w = np.ones((8, 16, 8, 8), 'f'), np.ones((16, 16, 3, 3), 'f')
+wanted = F.convolution_2d(x, w, stride=2).array
+chainer_onednn.enable()
+np.testing.assert_allclose(F.convolution_2d(x, w, stride=2).array, wanted, rtol=1e-5)
+np.testing.assert_allclose(F.linear(x, np.ones((16, 1024), 'f')).array, 1024, rtol=1e-5)
+"""
+    name, _, value = variable.partition('=')
+    done = python(program, OMP_NUM_THREADS='4', **{name: value})
+    assert done.returncode == 0, done.stderr
+
+
+def test_openmp_keeps_the_users_number_of_threads(engine):
+    with threadpoolctl.threadpool_limits(3, user_api='openmp'):
+        assert threads.count() == 3
+        with chainer_onednn.disable():
+            assert threads.count() == 3
+        assert threads.count() == 3
+
+
 def _child(queue):
+    with chainer_onednn.disable():  # after which the threads of the parent were expected here
+        pass
     x, w = np.ones((8, 16, 8, 8), 'f'), np.ones((16, 16, 3, 3), 'f')
     queue.put(F.relu(F.convolution_2d(x, w, pad=1)).array)
 

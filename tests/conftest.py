@@ -11,6 +11,9 @@ import pytest
 # Let a GPU compute with all bits of float32, as a CPU does. CUDA's libraries, which the next import
 # loads, read this.
 os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
+# Several tests run at a time: threads that wait in a loop take the cores from those that compute.
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels

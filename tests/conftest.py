@@ -11,6 +11,11 @@ import pytest
 # Let a GPU compute with all bits of float32, as a CPU does. CUDA's libraries, which the next import
 # loads, read this.
 os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
+# Several tests run at a time: threads that wait in a loop take the cores from those that compute.
+os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import numpy as np
 
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels
@@ -41,6 +46,16 @@ def cifar10_archive(cifar10_folder, tmp_path_factory):
     with tarfile.open(path, 'w:gz', compresslevel=1) as tar:
         tar.add(cifar10_folder / 'cifar-10-batches-py', 'cifar-10-batches-py')
     return path
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Makes nets with weights of zero, for who looks at shapes alone: to draw millions is slow."""
+
+    def zeros(initializer, shape, *args, **kwargs):
+        return np.zeros(shape, np.float32)
+
+    monkeypatch.setattr('chainer.initializers.generate_array', zeros)
 
 
 @pytest.fixture

@@ -24,7 +24,9 @@ needs_mpi = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 def environment(**more):
-    return {**runs.environment(), 'OMP_NUM_THREADS': '1', **more}
+    # Who waits for another process gives its core away, as other tests run meanwhile.
+    waiting = {'OMPI_MCA_mpi_yield_when_idle': '1'}
+    return {**runs.environment(), 'OMP_NUM_THREADS': '1', **waiting, **more}
 
 
 def run(count, program):
@@ -32,7 +34,7 @@ def run(count, program):
     mpirun = launch._mpirun_command(launch.find_mpirun(), count)
     return subprocess.run(
         [*mpirun, sys.executable, '-c', program],
-        env=environment(OMPI_MCA_mpi_yield_when_idle='1', OMPI_MCA_osc='^ucx'),
+        env=environment(OMPI_MCA_osc='^ucx'),
         capture_output=True,
         text=True,
         timeout=120,

@@ -48,7 +48,9 @@ def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0, seed=
 
 def assert_agree(compute, name, shape=nets.CIFAR):
     """Assert that `compute`, which is `step` elsewhere, finds what Chainer finds on a CPU."""
-    (loss, got), (wanted_loss, wanted) = compute(name, shape=shape), step(name, shape=shape)
+    (loss, got), (wanted_loss, wanted) = (
+        each(name, shape=shape, seed=0) for each in (compute, step)
+    )
     assert loss == pytest.approx(wanted_loss, rel=1e-4)
     if distance(got, wanted) < 0.02:
         return
@@ -56,9 +58,13 @@ def assert_agree(compute, name, shape=nets.CIFAR):
     # unit counts. So we may be farther from the exact value than Chainer, but not in most draws.
     ours, chainers = [], []
     for seed in range(5):
+        if seed:
+            got, wanted = (each(name, shape=shape, seed=seed)[1] for each in (compute, step))
         exact = step(name, np.float64, shape=shape, seed=seed)[1]
-        ours.append(distance(compute(name, shape=shape, seed=seed)[1], exact))
-        chainers.append(distance(step(name, shape=shape, seed=seed)[1], exact))
+        ours.append(distance(got, exact))
+        chainers.append(distance(wanted, exact))
+        if sum(each < 0.02 for each in ours) > 2 and sum(each < 0.1 for each in chainers) > 2:
+            return  # and so are the medians, whatever the other draws give
     assert np.median(ours) < max(0.02, 1.5 * np.median(chainers))
     assert np.median(chainers) < 0.1
 

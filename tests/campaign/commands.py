@@ -101,6 +101,7 @@ def start_forked(
 ) -> 'Started':
     """Do the same in a fork of this process, within `seconds`; call `before` and `after` there."""
     importlib.import_module(f'chainer_cifar.commands.{name}')
+    importlib.import_module('chainer_cifar.figures.drawn')  # which a command does when it draws
     from chainer_cifar import cli
     from chainer_cifar.data import fetch
 

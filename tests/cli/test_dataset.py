@@ -69,11 +69,12 @@ def test_all(tmp_path, cifar10_folder):
     np.testing.assert_array_equal(images['test'], raw.test_images.astype(np.float32) - mean)
 
 
-def test_digits_need_no_download_and_have_a_folder_of_their_own(tmp_path):
+def test_digits_need_no_download_and_have_a_folder_of_their_own(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / 'dataset').mkdir()
     (tmp_path / 'dataset' / 'image.pkl').write_bytes(b'CIFAR-10')
-    done = run('--source', 'digits', '--only', 'mean', cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    status, _, err = command('dataset', '--source', 'digits', '--only', 'mean')
+    assert status == 0, err
     assert sorted(os.listdir(tmp_path / 'dataset' / 'digits')) == [
         'classes.json',
         'image.pkl',
@@ -103,11 +104,13 @@ def test_missing_archive_names_the_download(tmp_path):
         (['--eps', 'nan'], '--eps nan: must be a number >= 0'),
     ],
 )
-def test_mistyped_flag(tmp_path, arguments, message):
-    assert message in one_line(run(*arguments, cwd=tmp_path))
+def test_mistyped_flag(tmp_path, refused, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refused('dataset', *arguments)
 
 
-def test_damaged_batch_loses_nothing(tmp_path, cifar10_folder):
+def test_damaged_batch_loses_nothing(tmp_path, cifar10_folder, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / 'cifar-10-batches-py'
     shutil.copytree(cifar10_folder / folder.name, folder)
     data = (folder / 'data_batch_2').read_bytes()
@@ -115,14 +118,15 @@ def test_damaged_batch_loses_nothing(tmp_path, cifar10_folder):
     out = tmp_path / 'dataset'
     out.mkdir()
     (out / 'image.pkl').write_bytes(b'old')
-    assert f'{folder / "data_batch_2"}: ' in one_line(run('--dir', tmp_path, cwd=tmp_path))
+    assert f'{folder / "data_batch_2"}: ' in refused('dataset', '--dir', tmp_path)
     assert os.listdir(out) == ['image.pkl'] and (out / 'image.pkl').read_bytes() == b'old'
 
 
-def test_out_that_cannot_be_written(tmp_path, cifar10_folder):
+def test_out_that_cannot_be_written(tmp_path, cifar10_folder, refused, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
-    done = run('--dir', cifar10_folder, '--only', 'mean', '--out', 'file/sub', cwd=tmp_path)
-    assert 'file/sub/label.pkl: cannot be written: Not a directory' in one_line(done)
+    line = refused('dataset', '--dir', cifar10_folder, '--only', 'mean', '--out', 'file/sub')
+    assert 'file/sub/label.pkl: cannot be written: Not a directory' in line
 
 
 def test_help(tmp_path):

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chainer_cifar import nets
+import chainer_onednn
+from chainer_cifar import cli, nets
 from chainer_cifar.config import GROUPS
 from chainer_cifar.recipes import recipes
 from runs import (
@@ -304,13 +305,14 @@ def test_sigterm_and_a_second_process(background, fresh, finished):
     assert status == 143, errors
 
 
-def test_another_engine_is_told_and_kept(copy):
-    done = train('--resume', '-p', 'run', '--iter', 4, '--cpu_engine', 'chainer', cwd=copy)
-    assert done.returncode == 0, done.stderr
-    (warning,) = done.stderr.splitlines()
+def test_another_engine_is_told_and_kept(copy, command, monkeypatch):
+    monkeypatch.chdir(copy)
+    status, _, err = command('train', *RESUME, '--iter', 4, '--cpu_engine', 'chainer')
+    assert status == 0, err
+    (warning,) = err.splitlines()
     assert warning.startswith('warning: engine oneDNN') and 'in the last bits' in warning
-    done = train('--resume', '-p', 'run', '--iter', 5, cwd=copy)  # on what it went on with
-    assert done.returncode == 0 and done.stderr == '', done.stderr
+    status, _, err = command('train', *RESUME, '--iter', 5)  # on what it went on with
+    assert (status, err) == (0, '')
     for folder in ('results', 'models'):
         described = json.loads((copy / folder / 'run' / 'config.json').read_text())
         first, second = described['resumed']
@@ -350,14 +352,16 @@ def test_the_snapshot_before_a_damaged_one_is_used(damage, copy, finished):
     assert_same_run(copy, finished)
 
 
-def test_all_snapshots_damaged(copy):
+def test_all_snapshots_damaged(copy, command, monkeypatch):
     newest, before = snapshots(copy)
     empty(newest)
     flip(before)
     files_before = files(copy)
-    errors = assert_no_traceback(train('--resume', '-p', 'run', cwd=copy))
-    assert newest.name in errors and before.name in errors
-    assert 'none of its 2 snapshots is whole' in errors.splitlines()[-1]
+    monkeypatch.chdir(copy)
+    status, _, errors = command('train', *RESUME)
+    assert status == 2 and newest.name in errors and before.name in errors
+    last = errors.splitlines()[-1]
+    assert last.startswith('train.py: error: ') and 'none of its 2 snapshots is whole' in last
     assert files(copy) == files_before
 
 
@@ -460,11 +464,13 @@ def test_gpu_without_cupy(mistakes, refused, monkeypatch):
     assert files(mistakes) == before
 
 
-def test_other_data_under_the_same_path(copy):
+def test_other_data_under_the_same_path(copy, command, monkeypatch):
     write_data(copy / 'data', seed=1)
     before = files(copy)
-    errors = assert_no_traceback(train(*RESUME, cwd=copy))
-    assert errors.count('\n') == 1 and 'data/image.pkl' in errors and 'checksum' in errors
+    monkeypatch.chdir(copy)
+    status, _, errors = command('train', *RESUME)
+    assert status == 2 and errors.startswith('train.py: error: ') and errors.count('\n') == 1
+    assert 'data/image.pkl' in errors and 'checksum' in errors
     assert files(copy) == before
 
 
@@ -478,13 +484,14 @@ def test_divergence(fresh):
 # What else the flags do
 
 
-def test_overwrite(copy):
+def test_overwrite(copy, command, monkeypatch):
     (copy / 'models' / 'run' / 'epoch-0002.npz').write_bytes(b'')
     (copy / 'results' / 'run' / 'notes.txt').write_text('mine')
     for name in ('report-test.json', 'filters.png'):
         (copy / 'results' / 'run' / name).write_text('of the earlier weights')
-    done = train(*SMALL, '--iter', 1, '--overwrite', cwd=copy)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(copy)
+    status, _, err = command('train', *SMALL, '--iter', 1, '--overwrite')
+    assert status == 0, err
     assert len((copy / 'results' / 'run' / 'log.csv').read_text().splitlines()) == 2
     flags = json.loads((copy / 'results' / 'run' / 'config.json').read_text())['flags']
     assert flags['optimizer'] == 'sgd' and flags['swapout'] is False
@@ -494,12 +501,13 @@ def test_overwrite(copy):
     assert left == sorted([*RESULTS, 'notes.txt'])
 
 
-def test_dry_run_writes_nothing(fresh):
+def test_dry_run_writes_nothing(fresh, command, monkeypatch):
     before = files(fresh)
-    done = train(*SMALL, '--dry_run', cwd=fresh)
-    assert done.returncode == 0 and done.stderr == '', done.stderr
+    monkeypatch.chdir(fresh)
+    status, out, err = command('train', *SMALL, '--dry_run')
+    assert (status, err) == (0, '')
     n = nets.create('residual', 3, res_depth=1).count_params()
-    assert f'residual: {n:,} parameters, 3 classes' in done.stdout
+    assert f'residual: {n:,} parameters, 3 classes' in out
     assert files(fresh) == before
 
 
@@ -518,10 +526,10 @@ def test_a_reader_that_left_costs_no_snapshot(background, fresh, stream):
     assert 'finished already' in done.stdout or 'resuming after iteration' in done.stdout
 
 
-def test_a_finished_run_says_so(fresh):
-    train(*SMALL, '--iter', 1, cwd=fresh)
-    done = train('--resume', '-p', 'run', cwd=fresh)
-    assert done.returncode == 0 and 'larger --iter than 1 would' in done.stdout
+def test_a_finished_run_says_so(copy, command, monkeypatch):
+    monkeypatch.chdir(copy)
+    status, out, _ = command('train', *RESUME)
+    assert status == 0 and 'larger --iter than 3 would' in out
 
 
 def test_missing_packages_are_told_in_one_line(tmp_path):
@@ -538,12 +546,14 @@ def test_missing_packages_are_told_in_one_line(tmp_path):
     assert 'has no package' in done.stderr and '.venv/bin/python' in done.stderr
 
 
-def test_cpu_engines_agree(fresh):
+def test_cpu_engines_agree(fresh, command, monkeypatch):
+    monkeypatch.chdir(fresh)
     losses = []
     for engine in ('onednn', 'onednn-direct', 'chainer'):
-        done = train(*SMALL, '--iter', 1, '--cpu_engine', engine, '-p', engine, cwd=fresh)
-        assert done.returncode == 0 and done.stderr == '', done.stderr
-        assert ('oneDNN' in done.stdout) == (engine != 'chainer')
+        flags = [*SMALL, '--iter', 1, '--cpu_engine', engine, '-p', engine]
+        status, out, err = command('train', *flags)
+        assert (status, err) == (0, '')
+        assert ('oneDNN' in out) == (engine != 'chainer')
         described = json.loads((fresh / f'results/{engine}/config.json').read_text())
         assert bool(described['device']['engine']) == (engine != 'chainer')
         log = json.loads((fresh / f'results/{engine}/log.json').read_text())
@@ -553,13 +563,15 @@ def test_cpu_engines_agree(fresh):
     assert losses[0] != losses[2]  # or the flag does nothing
 
 
-def test_list_models(tmp_path):
-    done = train('--list_models', cwd=tmp_path)
-    assert done.returncode == 0 and done.stderr == ''
-    listed = {line.split()[0]: line.split()[1] for line in done.stdout.splitlines()}
+@pytest.mark.usefixtures('undrawn')
+def test_list_models(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = command('train', '--list_models')
+    assert (status, err) == (0, '')
+    listed = {line.split()[0]: line.split()[1] for line in out.splitlines()}
     assert listed.keys() == set(nets.registry)
     assert listed['residual'] == f'{nets.create("residual").count_params():,}'
-    assert '`' not in done.stdout and '  cnn with batch normalization' in done.stdout
+    assert '`' not in out and '  cnn with batch normalization' in out
     assert files(tmp_path) == {}
 
 
@@ -582,8 +594,11 @@ def from_recipe(tmp_path_factory):
         '# the data\n-d data/image.pkl -l data/label.pkl  # both\n\n--recipe residual\n--seed 5\n'
     )
     flags = ['-b', 20, '--res_depth', 1, '--iter', 3, '--no_valid_data', '--save_iter', 2]
-    done = train('@flags.txt', *flags, '--seed', 7, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        words = ['@flags.txt', *map(str, flags), '--seed', '7']
+        assert cli.run('train', words, 'train.py') == 0
+    chainer_onednn.disable()
     return folder
 
 

@@ -1,5 +1,7 @@
 """train.py with given weights, frozen parts, and all that articles 001 to 004 added."""
 
+import contextlib
+import io
 import json
 import shutil
 
@@ -8,8 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from chainer_cifar import nets
-from runs import arrays, assert_no_traceback, assert_same_run, files, train, write_data
+import chainer_onednn
+from chainer_cifar import cli, nets
+from runs import arrays, assert_same_run, files, write_data
 
 DATA = ['-d', 'data/image.pkl', '-l', 'data/label.pkl', '-b', '10', '-p', 'run']
 SMALL = [*DATA, '-m', 'simple', '--optimizer', 'nesterov', '--weight_decay', '0', '--lr', '0.02']
@@ -28,9 +31,12 @@ def folder(tmp_path_factory):
     write_data(folder / 'data')
     np.random.seed(5)
     chainer.serializers.save_npz(folder / 'weights.npz', nets.create('simple', 10))
-    done = train(*FULL, '--iter', 4, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    (folder / 'stdout').write_text(done.stdout)
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
+        patch.chdir(folder)
+        assert cli.run('train', [*FULL, '--iter', '4'], 'train.py') == 0
+    chainer_onednn.disable()
+    (folder / 'stdout').write_text(out.getvalue())
     return folder
 
 
@@ -62,19 +68,21 @@ def test_learning_rate_is_cut_on_a_plateau(folder):
     assert factor < 1  # it did happen
 
 
-def test_resumed_without_the_weights_it_began_with(folder, tmp_path):
+def test_resumed_without_the_weights_it_began_with(folder, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_data(tmp_path / 'data')
     (tmp_path / 'weights.npz').write_bytes((folder / 'weights.npz').read_bytes())
-    done = train(*FULL, '--iter', 2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    status, _, err = command('train', *FULL, '--iter', 2)
+    assert status == 0, err
     (tmp_path / 'weights.npz').unlink()
-    done = train('--resume', '-p', 'run', '--iter', 4, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert 'loaded' not in done.stdout
+    status, out, err = command('train', '--resume', '-p', 'run', '--iter', 4)
+    assert status == 0, err
+    assert 'loaded' not in out
     assert_same_run(tmp_path, folder)
 
 
-def test_begins_with_a_run_and_tells_what_differed(folder, tmp_path):
+def test_begins_with_a_run_and_tells_what_differed(folder, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for name in ('data', 'models'):
         shutil.copytree(folder / name, tmp_path / name)
     flags = [*SMALL, '--iter', 1, '--dry_run', '--init', 'models/run']
@@ -82,12 +90,13 @@ def test_begins_with_a_run_and_tells_what_differed(folder, tmp_path):
         ('channel', ''),
         ('none', 'warning: the weights were trained on images of --normalize channel, not none\n'),
     ):
-        done = train(*flags, '--normalize', normalize, cwd=tmp_path)
-        assert done.returncode == 0 and done.stderr == warning, done.stderr
-        assert 'loaded 6 of 6 arrays' in done.stdout and 'from models/run/best.npz' in done.stdout
+        status, out, err = command('train', *flags, '--normalize', normalize)
+        assert (status, err) == (0, warning)
+        assert 'loaded 6 of 6 arrays' in out and 'from models/run/best.npz' in out
 
 
-def test_keras_weights_of_article_001(folder, tmp_path):
+def test_keras_weights_of_article_001(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write_data(tmp_path / 'data')
     rng = np.random.default_rng(0)
     kernel = rng.normal(size=(5, 5, 3, 30)).astype(np.float32)
@@ -96,29 +105,33 @@ def test_keras_weights_of_article_001(folder, tmp_path):
         file['conv2d_1/conv2d_1/bias:0'] = np.ones(30, np.float32)
         file['dense_9/dense_9/bias:0'] = np.ones(4, np.float32)
     freeze = ['--freeze', 'conv2d_1']
-    done = train(*SMALL, '--init', 'cnn.h5', *freeze, '--iter', 1, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert 'skipped: dense_9/bias (not in the net)' in done.stdout
+    status, out, err = command('train', *SMALL, '--init', 'cnn.h5', *freeze, '--iter', 1)
+    assert status == 0, err
+    assert 'skipped: dense_9/bias (not in the net)' in out
     found = arrays(tmp_path / 'models' / 'run' / 'best.npz')
     np.testing.assert_array_equal(found['conv2d_1/W'], kernel.transpose(3, 2, 0, 1))
 
 
-def test_a_refused_overwrite_costs_nothing(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / 'copy')
-    (tmp_path / 'copy' / 'data' / 'image_stats.npz').write_bytes(b'PK damaged')
-    before = files(tmp_path / 'copy')
-    error = assert_no_traceback(train(*SMALL, '--overwrite', cwd=tmp_path / 'copy'))
-    assert 'image_stats.npz' in error and files(tmp_path / 'copy') == before
+def test_a_refused_overwrite_costs_nothing(folder, tmp_path, refused, monkeypatch):
+    copy = shutil.copytree(folder, tmp_path / 'copy')
+    (copy / 'data' / 'image_stats.npz').write_bytes(b'PK damaged')
+    before = files(copy)
+    monkeypatch.chdir(copy)
+    assert 'image_stats.npz' in refused('train', *SMALL, '--overwrite')
+    assert files(copy) == before
 
 
-def test_resuming_completes_what_earlier_versions_did_not_write(folder, tmp_path):
+def test_resuming_completes_what_earlier_versions_did_not_write(
+    folder, tmp_path, command, monkeypatch
+):
     copy = shutil.copytree(folder, tmp_path / 'copy')
     beside = {name: copy / 'models' / 'run' / name for name in ('config.json', 'input.npz')}
     before = {name: path.read_bytes() for name, path in beside.items()}
     for path in beside.values():
         path.unlink()
-    done = train('--resume', '-p', 'run', cwd=copy)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(copy)
+    status, _, err = command('train', '--resume', '-p', 'run')
+    assert status == 0, err
     assert beside['config.json'].read_bytes() == before['config.json']
     assert arrays(beside['input.npz']).keys() == arrays(folder / 'models/run/input.npz').keys()
 

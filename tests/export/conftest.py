@@ -8,7 +8,9 @@ REASON = "needs the extra onnx: pip install '.[onnx]'"
 
 
 @pytest.fixture(autouse=True)
-def _packages():
+def _packages(monkeypatch):
+    # onnxruntime's threads wait in a loop, which takes the cores from the tests beside.
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
     for package in ('onnx', 'onnxruntime'):
         pytest.importorskip(package, reason=REASON)
 

@@ -55,15 +55,16 @@ def test_logits_are_those_of_chainer(name, shape, pictures):
     input_graph.put_before(model, treated, shape)
     assert model.opset_import[0].version >= 13
     runnable = session.OnnxNet(model.SerializeToString(), name)
-    seen = [0, 1, 2, 50, 99]  # Chainer's own code takes a second for a hundred of them
+    pictures = pictures[[0, 1, 2, 50, 99]]
     with chainer.using_config('train', False), chainer.no_backprop_mode():
-        expected = net(treated(pictures[seen])).array
+        expected = net(treated(pictures)).array
     scale = np.abs(expected).max()
     assert np.ptp(expected, axis=0).max() > 0.01 * scale  # or every picture would do
-    for count, rows in ((1, [0]), (3, [0, 1, 2]), (100, seen)):
-        found = runnable.logits(pictures[:count])
+    for count in (1, 3, 20):  # of the last, some come again
+        rows = np.arange(count) % len(pictures)
+        found = runnable.logits(pictures[rows])
         assert found.shape == (count, 10)
-        assert np.abs(found[rows] - expected[: len(rows)]).max() < check.MOST * scale
+        assert np.abs(found - expected[rows]).max() < check.MOST * scale
 
 
 def test_the_same_net_gives_the_same_file(pictures):

@@ -273,11 +273,13 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     rows = json_file.read(path)
     if not isinstance(rows, list):
         raise ValueError('it is no list')
-    for row in rows:
+    for epoch, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not row.keys() >= set(_LOGGED):
             raise ValueError('something is missing in it')
         if row.keys() != rows[0].keys() or not all(map(_is_number, row.values())):
             raise ValueError('not all of it are numbers')
+        if type(row['epoch']) is not int or row['epoch'] != epoch:
+            raise ValueError('its epochs are not 1, 2, 3 and so on')
     return rows
 
 

@@ -1,5 +1,7 @@
 """Pictures, read back with Pillow."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -8,7 +10,7 @@ from PIL import Image
 
 from chainer_cifar import figures
 from chainer_cifar.figures import image_sheet
-from chainer_cifar.figures.plots import curve
+from chainer_cifar.figures.plots import _scale, curve
 
 GAP = 2
 
@@ -92,6 +94,20 @@ def axes_of(losses, quantity='loss'):
     figure.draw_without_rendering()
     (axes,) = figure.axes
     return axes
+
+
+def drawn(monkeypatch, draw):
+    """The first figure that `draw()` writes, in pixels as it is written."""
+    seen = []
+
+    def save(figure, *args, dpi, **kwargs):
+        figure.dpi = dpi
+        seen.append(figure)
+
+    monkeypatch.setattr(Figure, 'savefig', save)
+    draw()
+    seen[0].draw_without_rendering()
+    return seen[0]
 
 
 def marks(axes):
@@ -267,6 +283,18 @@ def test_a_long_caption_loses_its_middle(tmp_path):
     assert (seen[0] != seen[1]).any() and (seen[1] == seen[2]).all()
 
 
+def test_captions_of_wide_letters_stay_below_their_pictures(tmp_path):
+    captions = [('MOUNTAIN_SUMMIT_WEST_0012.JPG', 'COMMON BOTTLEWOOD 97 %', 'WWWWWWWWWWWWWW')] * 3
+    title = 'HIMAWARI_MODEL_COMMON_WWW: 12 OF 400 TEST IMAGES ARE MISCLASSIFIED WWMMWW'
+    figures.gallery(IMAGES[:3], captions, tmp_path / 'a.png', title)
+    sheet = pixels(tmp_path / 'a.png')
+    assert (sheet[:, -8:] == 255).all()
+    for gap in (16 + 130, 16 + 146 + 130):
+        assert (sheet[34:, gap + 1 : gap + 15] == 255).all()
+    # They are as long as there is room.
+    assert (sheet[34 + 130 :, 16 + 110 : 16 + 130] < 128).any()
+
+
 def test_one_picture_leaves_room_for_the_title(tmp_path):
     title = 'a title that is far wider than one picture is'
     figures.gallery(IMAGES[:1], [('a', 'b')], tmp_path / 'a.png', title)
@@ -332,9 +360,85 @@ def test_the_curves_of_several_runs_are_one_picture(tmp_path):
         assert picture.format == 'PNG' and picture.width == round(120 * (0.8 + 2 * 4.4))
 
 
+@pytest.mark.parametrize('count', [4, 12])
+def test_a_legend_of_long_names_is_within_the_picture(count, tmp_path, monkeypatch):
+    names = [f'photographs_of_cats_and_dogs/with_what_LR_{i}' for i in range(count)]
+    runs = [(name, {'train_error': ([1], [50.0], None)}) for name in names]
+    figure = drawn(monkeypatch, lambda: figures.comparison(runs, tmp_path / 'a.png'))
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert figure.axes[0].get_window_extent().height > 300
+
+
 def test_limits_hold_the_bands():
     log, low, high = figures.limits('error', [([1, 2], [10, 20], [0, 15]), ([1], [30], None)])
     assert not log and low < 0 and high == pytest.approx(1.05 * 35)
+
+
+def test_a_run_of_tiny_losses_leaves_the_others_on_the_axis():
+    tiny = (range(40), [10.0 ** (-i / 5) for i in range(40)], None)
+    usual = (range(9), [2 / (1 + i) for i in range(9)], None)
+    huge = (range(3), [1e12, 2.0, 1.5], None)
+    log, low, high = figures.limits('loss', [tiny, usual, huge])
+    assert log and low < tiny[1][-1] and 2 < high < 10
+
+
+@pytest.mark.parametrize('decades', range(1, 13))
+def test_a_log_axis_has_some_ticks(decades):
+    low, high = 0.7 * 10.0**-decades, 1.4
+    axes = Figure(figsize=(4.6, 3.4)).add_subplot()
+    _scale(axes, True, low, high)
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    assert 2 <= len(ticks) <= 12
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels() if label.get_text()]
+    heights = sorted((box.y0, box.y1) for box in boxes)
+    assert all(under[1] < over[0] for under, over in itertools.pairwise(heights))
+
+
+LONG = 'photographs_of_cats_and_dogs/resnet_wide_dropout_0.3/trial_001_and_on, test flip: 17.65 %'
+BINS = ('bins', [0.5, 0.5], [0.2, 0.5], [0.1, 0.5])
+
+
+WAYS = {
+    'curves': lambda title, path: figures.curves(ROWS[:1], ROWS[0], title, path.parent),
+    'rate_test': lambda title, path: figures.rate_test([(0.1, 2), (0.2, 1)], 0.1, title, path),
+    'confusion': lambda title, path: figures.confusion([[5, 1], [2, 9]], 'ab', title, path),
+    'reliability': lambda title, path: figures.reliability([BINS], title, path),
+    'search': lambda title, path: figures.search([], [], title, path),
+}
+
+
+@pytest.mark.parametrize(
+    ('way', 'title', 'lines'),
+    [
+        *((way, LONG, 3) for way in WAYS),
+        *(('confusion', title, 3) for title in ('WM' * 40, f'{LONG}/{LONG}' * 3)),
+        ('confusion', 'a $ in it', 1),
+    ],
+    ids=lambda value: str(value)[:10],
+)
+def test_a_long_title_is_within_the_picture(way, title, lines, tmp_path, monkeypatch):
+    figure = drawn(monkeypatch, lambda: WAYS[way](title, tmp_path / 'a.png'))
+    shown = figure.get_suptitle()
+    assert shown.count('\n') < lines and shown.endswith(title[-5:])
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    # The axes keep their room.
+    assert figure.axes[0].get_window_extent().height > 100
+
+
+@pytest.mark.parametrize('count', [2, 30])
+def test_long_names_of_classes_leave_the_matrix_its_room(count, tmp_path, monkeypatch):
+    def side(name):
+        matrix = np.diag(np.arange(count)).tolist()
+        call = [matrix, [name] * count, 'title', tmp_path / 'a.png']
+        figure = drawn(monkeypatch, lambda: figures.confusion(*call))
+        box = figure.get_tightbbox()
+        assert box.x0 > -0.1 and box.y0 > -0.1
+        return figure.axes[0].get_window_extent().height
+
+    assert side('A LONG NAME OF A CLASS, SEEN FROM BEHIND AND ABOVE') > 0.85 * side('cat')
 
 
 POINTS = [
@@ -350,11 +454,7 @@ SEARCHED = [
 
 def drawn_search(points, flags, path, monkeypatch):
     """The figure that `figures.search` writes."""
-    seen = []
-    monkeypatch.setattr(Figure, 'savefig', lambda self, *args, **kwargs: seen.append(self))
-    figures.search(points, flags, 'title', path)
-    seen[0].draw_without_rendering()
-    return seen[0]
+    return drawn(monkeypatch, lambda: figures.search(points, flags, 'title', path))
 
 
 def test_a_search_is_drawn(tmp_path, monkeypatch):

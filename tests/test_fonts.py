@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import font_manager
+from matplotlib.backends.backend_agg import RendererAgg
 
 from chainer_cifar import figures
 from chainer_cifar.figures import fonts
@@ -46,13 +47,19 @@ def test_a_letter_of_no_font_is_told_once(monkeypatch, tmp_path, capsys):
     assert told.count('\n') == 1 and f"no font here has the letter '{CAT}'" in told
 
 
-def test_wide_letters_stay_below_their_picture(monkeypatch, tmp_path):
-    monkeypatch.setattr(fonts, '_is_known', lambda letter: True)
-    assert fonts.letters('ab') == 2 and fonts.letters(CAT * 3) == pytest.approx(5)
+def test_wide_letters_stay_below_their_picture(tmp_path, monkeypatch):
+    """Also letters of a font that was added for them; 'W' of that font is not used."""
+    usual, other = (font_manager.findfont(name) for name in ('DejaVu Sans', 'STIXGeneral'))
+    charmaps = [font_manager.get_font(path).get_charmap() for path in (usual, other)]
+    letter = chr(min(set(charmaps[1]) - set(charmaps[0])))
     drawn = []
     monkeypatch.setattr(
         'chainer_cifar.figures.sheets._write', lambda canvas, texts, path: drawn.extend(texts)
     )
-    figures.gallery(np.zeros((1, 3, 32, 32), np.uint8), [(CAT * 40,)], tmp_path / 'a.png', '')
-    caption = drawn[-1][2]
-    assert '…' in caption and fonts.letters(caption) <= 20
+    for text in (letter * 40, 'W' * 40, 'i' * 20):
+        figures.gallery(np.zeros((1, 3, 32, 32), np.uint8), [(text,)], tmp_path / 'a.png', '')
+        caption = drawn[-1][2]
+        renderer, font = RendererAgg(1, 1, 100), font_manager.FontProperties(size=8)
+        width = renderer.get_text_width_height_descent(caption, font, False)[0]
+        assert ('…' in caption) == (text[0] != 'i')
+        assert 90 < width <= 130 or '…' not in caption

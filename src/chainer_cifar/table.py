@@ -1,4 +1,27 @@
-"""Texts in aligned columns."""
+"""Texts in aligned columns, and numbers of things."""
+
+import unicodedata
+
+
+def counted(count: int, thing: str) -> str:
+    """Write how many there are, as in ``1 image`` and ``2,000 images``."""
+    return f'{count:,} {thing}{"s" if count != 1 else ""}'
+
+
+def cells(text: str) -> int:
+    """Return how wide a text is in a terminal: Chinese letters count twice, accents nothing."""
+    return sum(
+        0
+        if unicodedata.category(letter) in ('Mn', 'Me', 'Cf')
+        else 1 + (unicodedata.east_asian_width(letter) in 'WF')
+        for letter in text
+    )
+
+
+def padded(text: str, width: int, right: bool = False) -> str:
+    """Return a text, on the left or the right of so many cells."""
+    blanks = ' ' * (width - cells(text))
+    return blanks + text if right else text + blanks
 
 
 def aligned(rows: list[list[str]], right: int | None = None) -> str:
@@ -8,11 +31,11 @@ def aligned(rows: list[list[str]], right: int | None = None) -> str:
         rows: Lists of texts, all of one length.
         right: The number of the column from which on texts stand on the right.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     right = len(widths) if right is None else right
     lines = []
     for row in rows:
-        cells = zip(row, widths, strict=True)
-        texts = [f'{cell:{"<" if i < right else ">"}{w}}' for i, (cell, w) in enumerate(cells)]
+        columns = enumerate(zip(row, widths, strict=True))
+        texts = [padded(cell, width, i >= right) for i, (cell, width) in columns]
         lines.append('  '.join(texts).rstrip())
     return '\n'.join(lines)

@@ -27,6 +27,11 @@ def runs(own_run):
     return own_run
 
 
+def log(*epochs):
+    names = ('train_loss', 'train_error', 'test_loss', 'test_error')
+    return json.dumps([{'epoch': epoch, **dict.fromkeys(names, 1.0)} for epoch in epochs])
+
+
 def change(name, file, how):
     path = pathlib.Path('results', name, f'{file}.json')
     content = json.loads(path.read_text())
@@ -68,6 +73,31 @@ def test_json_and_csv(runs, command):
     assert rows[2]['seeds'] == '1,2' and float(rows[0]['test_error']) == run['test_error']
 
 
+def test_runs_of_other_data_are_told(runs, command):
+    note = 'unless these are the same pictures, treated otherwise, their errors cannot be compared'
+    assert note not in command('compare', 'run', 'other', 'many')[1]
+    change('other', 'config', lambda config: config.update(data_checksum='0badcafe'))
+    change('run', 'config', lambda config: config['flags'].update(lr=0.25, seed=7))
+    out = command('compare', 'run', 'other')[1]
+    assert note in out and 'their flags do not differ' in out
+    (run, other) = json.loads(command('compare', 'run', 'other', '--format', 'json')[1])
+    assert other['data_checksum'] == '0badcafe' != run['data_checksum']
+    # Nobody knows of an early run.
+    change('other', 'config', lambda config: config.pop('data_checksum'))
+    assert note not in command('compare', 'run', 'other')[1]
+
+
+@pytest.mark.parametrize(
+    ('values', 'texts'),
+    [((0.1, 0.1000001), ('0.1', '0.1000001')), ((1e-5, 100.0), ('1e-05', '100'))],
+)
+def test_flags_that_differ_look_different(runs, command, values, texts):
+    for name, value in zip(('run', 'other'), values, strict=True):
+        change(name, 'config', lambda config, lr=value: config['flags'].update(lr=lr))
+    lines = command('compare', 'run', 'other')[1].splitlines()
+    assert ['--lr', *texts] in [line.split() for line in lines]
+
+
 def test_what_is_not_finished_is_told(runs, command):
     change('run', 'config', lambda config: config['flags'].update(iter=5))
     pathlib.Path('results/other/log.json').unlink()
@@ -104,6 +134,9 @@ def test_a_resumed_run_has_the_flags_of_now(runs, command):
         ('config.json', '{"flags": {}, "resumed": 1}'),
         ('log.json', '[{"epoch": 1}]'),
         ('log.json', '[1'),
+        ('log.json', log(1.0)),
+        ('log.json', log(2)),
+        ('log.json', log(1, 1)),
         ('summary.json', '[]'),
         ('summary.json', '\xff'),
     ],

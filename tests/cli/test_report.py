@@ -154,6 +154,18 @@ def test_several_runs_are_compared_on_top(several, command):
     assert len([1 for each in page.all('path') if 'band' in each['class']]) > 3
 
 
+def test_runs_of_other_data_are_told(several, command):
+    def notes():
+        assert command('report', 'run', 'many', '--out', 'a.html')[0] == 0
+        return 'their errors cannot be compared' in pathlib.Path('a.html').read_text()
+
+    assert not notes()
+    path = pathlib.Path('results/run/config.json')
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, 'data_checksum': '0badcafe'}))
+    assert notes()
+
+
 def test_names_are_escaped(several, command):
     for name in ('run', '<b>&"x'):
         for root in ('results', 'models'):
@@ -285,6 +297,28 @@ def test_in_a_browser(several, command, tmp_path, width, dark):
     assert found['pictures']
     background, letters = luminance(found['background']), luminance(found['text'])
     assert (background < 60 and letters > 200) if dark else (background > 200 and letters < 60)
+
+
+@NEEDS_CHROMIUM
+def test_long_names_of_classes_hide_nothing_on_a_phone(own_run, command, tmp_path):
+    path = pathlib.Path('models/run/config.json')
+    config = json.loads(path.read_text())
+    config['classes'][0] = 'golden retriever, a photograph of one, seen from behind'
+    path.write_text(json.dumps(config))
+    assert command('report', 'run', '--out', 'a.html')[0] == 0
+    probe = """<script>
+        const find = (each) => document.querySelector(each);
+        const right = (each) => find(each).getBoundingClientRect().right;
+        document.title = JSON.stringify({
+            width: innerWidth, header: right('.matrix tbody th'), cell: right('.matrix tbody td'),
+            f1: right('.names td:nth-child(4)'), title: find('.matrix [scope=row]').title});
+        </script>"""
+    text = pathlib.Path('a.html').read_text()
+    text = re.sub("script-src '[^']*'", "script-src 'unsafe-inline'", text)
+    pathlib.Path('probe.html').write_text(text.replace('</body>', f'{probe}</body>'))
+    found = ask_browser(address('probe.html'), tmp_path, 390, False)
+    assert found['width'] == 390 and found['title'] == config['classes'][0]
+    assert 0 < found['header'] < 0.55 * 390 and found['cell'] < 390 and found['f1'] < 390
 
 
 @NEEDS_CHROMIUM

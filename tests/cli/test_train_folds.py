@@ -3,6 +3,7 @@
 import csv
 import json
 import pathlib
+import re
 import shutil
 
 import numpy as np
@@ -51,8 +52,23 @@ def test_each_image_validates_once(finished, monkeypatch):
 def test_what_compare_and_report_tell(finished, monkeypatch, capsys):
     monkeypatch.chdir(finished)
     assert cli.run('compare', ['cv'], 'compare.py') == 0
-    assert 'finished, 2 folds' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'finished, 2 folds' in out and 'of folds the last epoch counts' in out
+    # The images that choose the best epoch are those that judge.
+    heading = out.splitlines()[0]
+    assert 'last valid' in heading and 'best epoch' not in heading
+    assert cli.run('compare', ['cv', '--format', 'json'], 'compare.py') == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found['seeds'] == [1]
+    assert found['valid_error'] is found['test_error'] is found['best_epoch'] is None
+    last = [json.loads((finished / f'results/cv/fold{k}/log.json').read_text())[-1] for k in (1, 2)]
+    mean = np.mean([row['test_error'] for row in last])
+    assert found['last_test_error'] == pytest.approx(mean)
     assert cli.run('report', ['cv'], 'report.py') == 0
+    page = (finished / 'results/cv/report.html').read_text()
+    assert 'The result of a cross-validation is that of the last epoch' in page
+    assert 'lowest validation error (without' not in page and '>best epoch<' not in page
+    assert re.search(f'<dt>test error, last epoch</dt><dd>{mean:.2f} ±', page)
     chainer_onednn.disable()
 
 

@@ -3,6 +3,8 @@
 import pytest
 from PIL import Image
 
+from chainer_cifar.evaluation.pictures import pictures
+
 NAMES = ['filters', 'activations', 'mistakes', 'batch', 'cam']
 
 
@@ -15,6 +17,15 @@ def test_all(own_run, command):
     for name in NAMES:
         with Image.open(own_run / 'results/run' / f'{name}.png') as picture:
             assert picture.format == 'PNG' and min(picture.size) > 150
+
+
+def test_a_picture_of_earlier_weights_goes(own_run, command, monkeypatch):
+    earlier = own_run / 'results/run/mistakes.png'
+    earlier.write_bytes(b'earlier')
+    monkeypatch.setitem(pictures._items, 'mistakes', lambda looked_at, path: False)
+    status, out, _ = command('visualize', 'run', '--only', 'mistakes')
+    assert status == 0 and out.split() == ['mistakes', 'nothing', 'to', 'show']
+    assert not earlier.exists()
 
 
 def test_filters_of_an_epoch_need_no_data(own_run, command):

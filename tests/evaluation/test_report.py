@@ -56,6 +56,14 @@ def test_matrix_text():
     ]
 
 
+def test_matrix_text_of_wide_names_and_many_classes():
+    names = ['東京', 'cafe\u0301', *('x' * 99)]
+    lines = report.matrix_text(np.eye(101, dtype=int).tolist(), names).splitlines()[2:]
+    assert lines[0].endswith('   98   99  100')
+    assert lines[1].startswith('東京 0    1    0')
+    assert lines[2].startswith('cafe\u0301 1    0    1')
+
+
 def test_top_5_error_of_ten_classes():
     rng = np.random.RandomState(0)
     logits, labels = rng.randn(50, 10).astype(np.float32), rng.randint(10, size=50)

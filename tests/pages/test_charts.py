@@ -65,6 +65,12 @@ def test_a_high_loss_asks_for_a_log_axis():
     assert places[3] - places[2] == pytest.approx(places[4] - places[3], abs=0.01)
 
 
+@pytest.mark.parametrize('decades', range(2, 13))
+def test_a_log_axis_has_some_ticks(decades):
+    (_, loss) = charts.of_run(run([2.0 * 10 ** (-i / 3) for i in range(3 * decades + 1)]))
+    assert 2 <= len(loss.y_ticks) <= 12
+
+
 def test_several_seeds_are_a_mean_and_a_band():
     runs = (run([1.0, 3.0]), run([3.0, 5.0, 9.0]))
     (_, loss) = charts.of_run(SeveralSeeds(RunFolder('many'), (1, 2), {}, runs))

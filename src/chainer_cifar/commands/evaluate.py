@@ -31,6 +31,7 @@ from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
 from chainer_cifar.files import atomic_write
 from chainer_cifar.streams import for_bars, tell
+from chainer_cifar.table import counted
 
 TAKES_BATCH_SIZE = True
 
@@ -120,7 +121,8 @@ def _write(
     text: str,
     calibrations: Mapping[str, Calibration],
 ) -> None:
-    title = f'{facts["weights"]}: {facts["images"]:,} {given.set} images of {facts["dataset"]}'
+    images = counted(facts['images'], f'{given.set} image')
+    title = f'{facts["weights"]}: {images} of {facts["dataset"]}'
     if given.tta != 'none':
         title += f', --tta {given.tta}'
     if not facts['data_of_the_run']:
@@ -179,10 +181,12 @@ def _corrupt(
     path = folder / model.name(runs.CORRUPTED, *_words(given))
     text = robustness.text(found)
     with atomic_write(f'{path}.txt', 'w') as file:
-        file.write(f'{facts["weights"]}: {len(labels):,} {given.set} images\n{text}\n')
+        images = counted(len(labels), f'{given.set} image')
+        file.write(f'{facts["weights"]}: {images}\n{text}\n')
     with atomic_write(f'{path}.json', 'w') as file:
         json.dump({**facts, **found}, file, indent=1)
-    title = f'{model.config.prefix}: error by corruption and strength, {len(labels):,} images'
+    images = counted(len(labels), 'image')
+    title = f'{model.config.prefix}: error by corruption and strength, {images}'
     robustness.draw(found, pictures, title, pathlib.Path(f'{path}.png'))
     print(f'\n{text}\n\ncorrupted    {path}.txt  {path}.json  {path}.png')
 

@@ -33,7 +33,10 @@ def main(argv: Sequence[str], prog: str) -> None:
     looked_at = NetAndData(model, files)
     for name, function in draw.items():
         path = folder / f'{model.name(name)}.png'
-        print(f'{name:12} {path if function(looked_at, path) else "nothing to show"}', flush=True)
+        shown = function(looked_at, path)
+        if not shown:
+            path.unlink(missing_ok=True)  # an earlier one is of other weights or data
+        print(f'{name:12} {path if shown else "nothing to show"}', flush=True)
 
 
 def _parser(prog: str) -> ArgumentParser:

@@ -6,7 +6,7 @@ import numpy as np
 
 from chainer_cifar.data.scan import Group, Scan
 from chainer_cifar.streams import printable
-from chainer_cifar.table import aligned
+from chainer_cifar.table import aligned, counted
 
 SHOWN = 5  # examples of each kind
 CLASSES = 30  # a table of more would be no page
@@ -24,20 +24,20 @@ def warnings(scan: Scan) -> list[str]:
     """Say in a line each what may spoil a result."""
     found = []
     if scan.problems:
-        found.append(f'{_files(len(scan.problems))} cannot be read')
+        found.append(f'{counted(len(scan.problems), "file")} cannot be read')
     if scan.leaks:
         count = sum(len(group.members) for group in scan.leaks)
-        found.append(f'{_files(count)} are copies across training and test (a leak)')
+        found.append(f'{counted(count, "file")} are copies across training and test (a leak)')
     contradictions = [group for group in scan.same if group.contradicts]
     if contradictions:
-        found.append(f'{_pictures(len(contradictions))} in several classes at once')
+        found.append(f'{counted(len(contradictions), "picture")} in several classes at once')
     if scan.few:
         found.append(f'{len(scan.few)} classes have few pictures')
     return found
 
 
 def _overview(scan: Scan) -> str:
-    lines = [f'{_pictures(len(scan.readable))} of {len(scan.counts)} classes']
+    lines = [f'{counted(len(scan.readable), "picture")} of {len(scan.counts)} classes']
     parts = sorted({file.part for file in scan.files if file.part})
     if parts:
         counts = [sum(scan.files[i].part == part for i in scan.readable) for part in parts]
@@ -89,14 +89,15 @@ def _unreadable(scan: Scan) -> str:
     if not scan.problems:
         return ''
     lines = [f'{_name(scan, i)}: {printable(why)}' for i, why in scan.problems.items()]
-    return _listed(f'cannot be read: {_files(len(lines))}', lines)
+    return _listed(f'cannot be read: {counted(len(lines), "file")}', lines)
 
 
 def _same(scan: Scan) -> str:
     if not scan.same:
         return ''
     extra = sum(len(group.members) - 1 for group in scan.same)
-    head = f'the same picture again: {_files(extra)}, copies of {_pictures(len(scan.same))}'
+    files, pictures = counted(extra, 'file'), counted(len(scan.same), 'picture')
+    head = f'the same picture again: {files}, copies of {pictures}'
     contradictions = sum(group.contradicts for group in scan.same)
     if scan.leaks:
         head += f'; {len(scan.leaks)} both in training and in the test: a leak'
@@ -112,8 +113,8 @@ def _alike(scan: Scan) -> str:
     groups = [group for group in scan.alike if group.members not in same]
     if not groups:
         return ''
-    count = sum(len(group.members) for group in groups)
-    head = f'look alike (another size, quality or mirrored): {_files(count)}, {len(groups)} groups'
+    files = counted(sum(len(group.members) for group in groups), 'file')
+    head = f'look alike (another size, quality or mirrored): {files}, {len(groups)} groups'
     if scan.mirrored:
         head += f'; mirrored: {len(scan.mirrored)} pairs'
     ordered = sorted(groups, key=lambda group: (-group.leaks, -group.contradicts))
@@ -138,11 +139,3 @@ def _listed(head: str, lines: Sequence[str]) -> str:
 def _some(words: Sequence[str], most: int = 2 * SHOWN, between: str = ', ') -> str:
     more = f'{between}… ({len(words) - most:,} more)' if len(words) > most else ''
     return between.join(words[:most]) + more
-
-
-def _files(count: int) -> str:
-    return f'{count:,} file{"s" if count != 1 else ""}'
-
-
-def _pictures(count: int) -> str:
-    return f'{count:,} picture{"s" if count != 1 else ""}'

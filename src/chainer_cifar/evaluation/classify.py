@@ -23,6 +23,7 @@ from chainer_cifar.evaluation import (
 from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.streams import for_bars, printable, tell
+from chainer_cifar.table import counted
 
 
 class PicturesToClassify(NamedTuple):
@@ -158,5 +159,5 @@ def draw(rows: Sequence[predictions.Row], chosen: PicturesToClassify, path: path
         rejected = [predictions.UNKNOWN] if row.get('answer') == predictions.UNKNOWN else []
         guess = f'{best["class"]} {100 * best["probability"]:.0f} %'
         captions.append((name, *rejected, guess, *truth))
-    title = predictions.score(rows) or f'{len(rows)} picture{"s" if len(rows) > 1 else ""}'
+    title = predictions.score(rows) or counted(len(rows), 'picture')
     figures.gallery(chosen.pictures, captions, path, title, [row.get('right') for row in rows])

@@ -31,7 +31,8 @@ class Quantity(NamedTuple):
         name: In JSON and CSV.
         heading: In a table.
         form: Of the number in a table.
-        of: Gives it for a run of one seed, None where there is none.
+        of: Gives it for a run of one seed, None where there is none. The best epoch is none where
+            the last one counts.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Quantity(NamedTuple):
 
 
 def _of_best(column: str) -> Callable[[History], float | None]:
-    return lambda run: run.best.get(column) if run.best else None
+    return lambda run: run.best.get(column) if run.best and not run.last_counts else None
 
 
 def _of_last(column: str) -> Callable[[History], float | None]:
@@ -150,7 +151,10 @@ def told(value: object) -> str:
         return 'yes' if value else 'no'
     if isinstance(value, list):
         return ','.join(map(str, value))
-    return f'{value:g}' if isinstance(value, float) else printable(value) or "''"
+    if isinstance(value, float):
+        short = f'{value:g}'
+        return short if float(short) == value else repr(value)
+    return printable(value) or "''"
 
 
 def result_rows(histories: Runs) -> list[list[str]]:
@@ -175,6 +179,29 @@ def flag_rows(histories: Runs) -> list[list[str]]:
     return [['flag', *(printable(run.name) for run in histories)], *rows]
 
 
+def last_note(histories: Runs) -> str:
+    """Why some runs have no best epoch; empty if all have one."""
+    if not any(run.last_counts for run in histories):
+        return ''
+    return (
+        'of folds the last epoch counts: the images that choose the best one are those that judge'
+    )
+
+
+def data_note(histories: Runs) -> str:
+    """Whether the runs are of different data; empty if they are not.
+
+    The same pictures treated otherwise are other data, too: nobody can tell.
+    """
+    known = {run.data_checksum for run in histories} - {None}
+    if len(known) < 2:
+        return ''
+    return (
+        'they are of different data (data_checksum): unless these are the same pictures, treated '
+        'otherwise, their errors cannot be compared'
+    )
+
+
 @formats.register('table')
 def table(histories: Runs) -> str:
     """Aligned columns for a reader."""
@@ -182,7 +209,8 @@ def table(histories: Runs) -> str:
     if any(isinstance(run, SeveralSeeds) for run in histories):
         notes += '; several seeds: mean ± standard deviation'
     flags = flag_rows(histories)
-    parts = [aligned(result_rows(histories), 2), notes]
+    more = [note for note in (last_note(histories), data_note(histories)) if note]
+    parts = [aligned(result_rows(histories), 2), '\n'.join([notes, *more])]
     if flags:
         parts.append(aligned(flags))
     elif len(histories) > 1:
@@ -196,7 +224,9 @@ def records(histories: Runs) -> list[dict[str, Any]]:
     found = []
     for number, run in enumerate(histories):
         record = {'run': run.name, 'state': run.state, 'finished': run.finished}
-        record['seeds'] = [each.flags['seed'] for each in run.counted]
+        record['data_checksum'] = run.data_checksum
+        # All folds have the same seed.
+        record['seeds'] = list(dict.fromkeys(each.flags['seed'] for each in run.counted))
         for name, value in measured(run).items():
             record[name] = value and value.mean
             record[f'{name}_sd'] = value and value.sd

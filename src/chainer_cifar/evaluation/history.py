@@ -75,6 +75,20 @@ class History:
         return {**_DEFAULTS, **last['flags']}
 
     @property
+    def last_counts(self) -> bool:
+        """The last epoch gives the result, not the best one.
+
+        Of a fold, the images that choose the best epoch are those that judge.
+        """
+        return bool(self.flags['folds'])
+
+    @property
+    def data_checksum(self) -> str | None:
+        """Of the data it was trained on; None if that is unknown."""
+        checksum = self.description.get('data_checksum')
+        return checksum if isinstance(checksum, str) and checksum else None
+
+    @property
     def planned(self) -> int:
         """Epochs that it shall train."""
         return self.flags['iter']
@@ -149,6 +163,16 @@ class SeveralSeeds:
     def flags(self) -> dict[str, Any]:
         """As of one seed; `seed` (or `fold`) is the list of all."""
         return {**_DEFAULTS, **self.own_flags, self.kind: list(self.seeds)}
+
+    @property
+    def last_counts(self) -> bool:
+        """As of a `History`."""
+        return self.kind == 'fold'
+
+    @property
+    def data_checksum(self) -> str | None:
+        """Of all seeds or folds; None if that is unknown."""
+        return self.histories[0].data_checksum if self.histories else None
 
     @property
     def counted(self) -> tuple[History, ...]:
@@ -273,11 +297,13 @@ def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
     rows = json_file.read(path)
     if not isinstance(rows, list):
         raise ValueError('it is no list')
-    for row in rows:
+    for epoch, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not row.keys() >= set(_LOGGED):
             raise ValueError('something is missing in it')
         if row.keys() != rows[0].keys() or not all(map(_is_number, row.values())):
             raise ValueError('not all of it are numbers')
+        if type(row['epoch']) is not int or row['epoch'] != epoch:
+            raise ValueError('its epochs are not 1, 2, 3 and so on')
     return rows
 
 

@@ -21,6 +21,7 @@ from chainer_cifar.evaluation import image_sets, inference, report, suspects, tr
 from chainer_cifar.evaluation.history import SeveralSeeds
 from chainer_cifar.files import atomic_write, open_text, straight
 from chainer_cifar.runs import RunFolder
+from chainer_cifar.table import counted
 
 NAME = 'folds'  # in the names of files, as test is of a report on the test images
 
@@ -123,9 +124,10 @@ def _suspects(folder: RunFolder, logits: Array, data: Dataset, files: list[str])
         picture.unlink(missing_ok=True)
         return ['no label seems wrong']
     shown = figures.colours(np.asarray(data.train_images[found.places[: suspects.SHOWN]]))
-    title = f'{folder.name}: {len(found.places)} labels that may be wrong, the most doubtful first'
+    count = counted(len(found.places), 'label')
+    title = f'{folder.name}: {count} that may be wrong, the most doubtful first'
     suspects.draw(found, shown, labels, data.class_names, files, picture, title)
-    return [f'suspects   {len(found.places)} labels may be wrong: {table}  {picture}']
+    return [f'suspects   {count} may be wrong: {table}  {picture}']
 
 
 def names_of(found: SeveralSeeds, data: Dataset) -> list[str]:

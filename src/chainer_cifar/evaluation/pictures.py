@@ -28,6 +28,7 @@ from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import for_bars
+from chainer_cifar.table import counted
 
 # How many to show at most.
 FILTERS = 256  # planes of filters, if these are not colours
@@ -175,8 +176,9 @@ def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
         for predicted, confidence, truth in found.told
     ]
     title = (
-        f'{looked_at.trained.config.prefix}: {found.wrong:,} of {found.total:,} test images are '
-        f'misclassified; the net is most sure of these'
+        f'{looked_at.trained.config.prefix}: {found.wrong:,} of '
+        f'{counted(found.total, "test image")} {"is" if found.wrong == 1 else "are"} '
+        f'misclassified; the net is most sure of {"this" if found.wrong == 1 else "these"}'
     )
     figures.gallery(found.pictures, captions, path, title)
     return True

@@ -10,6 +10,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.evaluation.metrics import TOP_5_CLASSES, Top5Error, among_top_5
 from chainer_cifar.streams import printable
+from chainer_cifar.table import cells, padded
 
 SCREEN_CLASSES = 20  # the matrix of more classes is wider than a screen
 
@@ -150,11 +151,12 @@ def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[st
 
 def matrix_text(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> str:
     """Write a confusion matrix: true classes down, predicted ones, by their numbers, across."""
-    width = max(len(str(cell)) for row in matrix for cell in row) + 2
+    numbers = range(len(class_names))
+    width = max(len(str(cell)) for row in (numbers, *matrix) for cell in row) + 2
     names = [f'{printable(name)} {number}' for number, name in enumerate(class_names)]
-    left = max(map(len, names))
+    left = max(map(cells, names))
     lines = ['confusion matrix (rows: true class, columns: predicted)', '']
-    lines.append(' ' * left + ''.join(f'{number:{width}}' for number in range(len(names))))
+    lines.append(' ' * left + ''.join(f'{number:{width}}' for number in numbers))
     for name, row in zip(names, matrix, strict=True):
-        lines.append(f'{name:>{left}}' + ''.join(f'{cell:{width}}' for cell in row))
+        lines.append(padded(name, left, right=True) + ''.join(f'{cell:{width}}' for cell in row))
     return '\n'.join(lines)

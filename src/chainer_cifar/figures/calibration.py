@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from chainer_cifar.figures.fonts import drawable
+from chainer_cifar.figures.texts import DPI, titled
 from chainer_cifar.files import atomic_write
 
 Values: TypeAlias = NDArray[np.float64]
@@ -25,9 +25,8 @@ def reliability(parts: Sequence[Part], title: str, path: pathlib.Path) -> None:
         title: Text above it.
         path: The PNG file to write.
     """
-    title = drawable(title)
     figure = Figure(figsize=(max(4.4 * len(parts), 5.2), 5.6), layout='constrained')
-    figure.suptitle(title, parse_math=False)
+    titled(figure, title)
     axes = figure.subplots(2, len(parts), squeeze=False, sharex=True, height_ratios=(3, 1))
     for (heading, images, confidence, accuracy), top, bottom in zip(
         parts, axes[0], axes[1], strict=True
@@ -43,7 +42,7 @@ def reliability(parts: Sequence[Part], title: str, path: pathlib.Path) -> None:
     axes[1][0].set_ylabel('images (%)')
     axes[0][0].legend(loc='upper left', fontsize=8)
     with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=120)
+        figure.savefig(file, format='png', dpi=DPI)
 
 
 def _draw(axes: Axes, images: Values, confidence: Values, accuracy: Values) -> None:

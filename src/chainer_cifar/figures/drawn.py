@@ -12,6 +12,7 @@ from chainer_cifar.figures.plots import (
     rate_test,
 )
 from chainer_cifar.figures.sheets import GALLERY, gallery, panels
+from chainer_cifar.figures.ticks import log_locator
 from chainer_cifar.figures.tiles import colours, image_sheet, own_range, resized, shrunk, tiled
 from chainer_cifar.figures.trials import Flag, Point, search
 
@@ -29,6 +30,7 @@ __all__ = [
     'gallery',
     'image_sheet',
     'limits',
+    'log_locator',
     'overlaid',
     'own_range',
     'panels',

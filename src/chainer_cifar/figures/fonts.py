@@ -5,7 +5,6 @@ box for each, and print two lines about it.
 """
 
 import functools
-import unicodedata
 
 import matplotlib
 from matplotlib import font_manager
@@ -43,11 +42,6 @@ def drawable(text: object) -> str:
                     f"'{_BLANK}', and so are others; install one, such as Noto Sans CJK"
                 )
     return text
-
-
-def letters(text: str) -> float:
-    """Return how many letters of usual width are as wide as `text`; Chinese ones are wider."""
-    return sum(5 / 3 if unicodedata.east_asian_width(letter) in 'WF' else 1 for letter in text)
 
 
 def _is_known(letter: str) -> bool:

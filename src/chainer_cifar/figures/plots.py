@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,10 +10,12 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from chainer_cifar.figures.fonts import drawable
+from chainer_cifar.figures.texts import DPI, shortened, titled, width
+from chainer_cifar.figures.ticks import log_locator
 from chainer_cifar.files import atomic_write
 
 
@@ -48,8 +50,8 @@ def curve(
     rows: Sequence[Mapping[str, float]], best: Mapping[str, float], title: str, quantity: str
 ) -> Figure:
     """Draw the quantity ``loss`` or ``error``; for the other arguments see `curves`."""
-    title = drawable(title)  # first, since it may add a font
     figure = Figure(figsize=(7, 4.5), layout='constrained')
+    titled(figure, title)
     axes = figure.add_subplot()
     epochs = np.array([row['epoch'] for row in rows])
     parts = [part for part in _STYLES if f'{part}_{quantity}' in best]
@@ -79,7 +81,6 @@ def curve(
         top = axes.get_xaxis_transform()
         axes.plot(where, np.full(len(where), 0.98), 'k^', transform=top, label=legend)
 
-    axes.set_title(title, parse_math=False)  # a $ in a name begins no formula
     axes.set(xlabel='epoch', ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if len(rows) == 1:
@@ -91,6 +92,8 @@ def curve(
 
 # Of the picture of several runs: columns and rows.
 PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (nats)'}
+# Of its legend: points, and inches.
+LEGEND, LEGEND_LINE = 10, 0.22
 
 
 # Epochs, values, and their standard deviation over seeds or None.
@@ -108,7 +111,12 @@ def comparison(
         path: The PNG file to write.
     """
     shown = [part for part in PARTS if any(f'{part}_error' in curves for _, curves in runs)]
-    figure = Figure(figsize=(0.8 + 4.4 * len(shown), 7.5), layout='constrained')
+    wide = 0.8 + 4.4 * len(shown)
+    names = [drawable(shortened(name)) for name, _ in runs]
+    widest = max(width(name, LEGEND, DPI) / DPI for name in names) + 0.75  # inches; with its line
+    columns = max(1, min(len(runs), 4, int((wide - 0.2) / widest)))
+    below = LEGEND_LINE * max(0, -(-len(runs) // columns) - 3)  # of a long one
+    figure = Figure(figsize=(wide, 7.5 + below), layout='constrained')
     axes = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex=True)
     colormap = colormaps['tab10' if len(runs) <= 10 else 'tab20']
     colours = [colormap(number) for number in range(colormap.N)]
@@ -125,15 +133,12 @@ def comparison(
         top.set_title(part)
         bottom.set_xlabel('epoch')
     handles = [Line2D([], [], color=colours[i % len(colours)]) for i in range(len(runs))]
-    names = [drawable(_shortened(name)) for name, _ in runs]
-    legend = figure.legend(handles, names, loc='outside lower center', ncols=min(len(runs), 4))
+    legend = figure.legend(
+        handles, names, loc='outside lower center', ncols=columns, fontsize=LEGEND
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)  # a $ in a name is no formula
     _write(figure, path)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 40 else f'{name[:19]}…{name[-20:]}'
 
 
 def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
@@ -144,10 +149,10 @@ def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
         curves: Their bands are within the limits.
     """
     above = [np.add(values, 0 if sd is None else sd) for _, values, sd in curves]
-    values = np.concatenate(above) if above else np.ones(1)
     if measure == 'loss':
-        return _axis(values, 0)
-    return _linear(float(np.max(values[np.isfinite(values)], initial=0)))
+        return _axis(above)
+    values = np.concatenate([*above, np.zeros(1)])
+    return _linear(float(np.max(values[np.isfinite(values)])))
 
 
 def _draw(
@@ -167,7 +172,7 @@ def _draw(
 def _scale(axes: Axes, log: bool, low: float, high: float) -> None:
     if log:
         axes.set_yscale('log')
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(log_locator(low, high))
         axes.yaxis.set_major_formatter('{x:g}')
         axes.yaxis.set_minor_locator(NullLocator())
     axes.set_ylim(low, high)
@@ -180,17 +185,20 @@ def _linear(highest: float) -> tuple[bool, float, float]:
     return False, -0.025 * highest, 1.05 * highest
 
 
-def _axis(values: NDArray[np.float64], result: float) -> tuple[bool, float, float]:
-    """Choose whether the axis of the loss is logarithmic, and its limits.
+def _axis(curves: Iterable[NDArray[np.float64]], result: float = 0) -> tuple[bool, float, float]:
+    """Choose whether the axis of the losses is logarithmic, and its limits.
 
     It is if the highest value is more than ten times the median, so that most values would lie in
     the lowest tenth. Values above 100 times the median, which the first epoch or a jump may bring,
-    do not count: no axis that reaches 1e12 shows anything of the rest.
+    do not count: no axis that reaches 1e12 shows anything of the rest. That is the median of their
+    own curve, since beside tiny losses of another run, usual ones are no jump.
     """
-    positive = values[np.isfinite(values) & (values > 0)]
-    typical = np.median(positive) if positive.size else 1.0
-    shown = np.append(positive[positive <= 100 * typical], result if np.isfinite(result) else [])
-    highest = shown.max(initial=0)
+    found = [curve[np.isfinite(curve) & (curve > 0)] for curve in curves]
+    positive = [values for values in found if values.size]
+    typical = np.median(np.concatenate(positive)) if positive else 1.0
+    capped = [values[values <= 100 * np.median(values)] for values in positive]
+    shown = np.concatenate([*capped, [result if np.isfinite(result) else 0]])
+    highest = shown.max()
     if highest <= 10 * typical:
         return _linear(highest)
     lowest = shown[shown > 0].min()
@@ -209,13 +217,12 @@ def rate_test(
         title: Text above it.
         path: The PNG file.
     """
-    title = drawable(title)
     figure = Figure(figsize=(7, 4.5), layout='constrained')
+    titled(figure, title)
     axes = figure.add_subplot()
     rates, losses = np.array(rows).T
     axes.plot(rates, losses, color='tab:blue', label='loss, smoothed')
     axes.axvline(suggested, color='tab:red', label=f'suggested: {suggested:.2g}')
-    axes.set_title(title, parse_math=False)
     axes.set(xlabel='learning rate', ylabel='loss (nats)', xscale='log')
     low, first = losses.min(), losses[0]
     axes.set_ylim(low - 0.1 * (first - low) - 0.01, first + 0.5 * (first - low) + 0.01)
@@ -236,17 +243,19 @@ def confusion(
         path: The PNG file to write.
     """
     counts = np.array(matrix)
-    title, *class_names = map(drawable, (title, *class_names))
+    class_names = [drawable(shortened(name)) for name in class_names]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(counts) <= 20  # more numbers would be too small to read
-    size = 3 + (0.6 if few else 0.14) * len(counts)
+    font = 9 if few else 6
+    longest = max(width(name, font, DPI) / DPI for name in class_names)  # inches
+    size = 1.9 + (0.6 if few else 0.14) * len(counts) + max(longest, 1.1)
     figure = Figure(figsize=(size + 0.8, size), layout='constrained')
+    titled(figure, title)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    ticks, font = range(len(counts)), 9 if few else 6
+    ticks = range(len(counts))
     axes.set_xticks(ticks, class_names, rotation=90, fontsize=font, parse_math=False)
     axes.set_yticks(ticks, class_names, fontsize=font, parse_math=False)
-    axes.set_title(title, parse_math=False)
     axes.set(xlabel='predicted', ylabel='true')
     if few:
         for (row, column), count in np.ndenumerate(counts):
@@ -258,4 +267,4 @@ def confusion(
 
 def _write(figure: Figure, path: str | os.PathLike[str]) -> None:
     with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=120)
+        figure.savefig(file, format='png', dpi=DPI)

@@ -1,5 +1,6 @@
 """Draw sheets of pictures with words beside them, pixel by pixel; only large ones are resampled."""
 
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -8,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from chainer_cifar.figures.fonts import drawable, letters
+from chainer_cifar.figures.fonts import drawable
+from chainer_cifar.figures.texts import fitted
+from chainer_cifar.figures.texts import width as width_of
 from chainer_cifar.figures.tiles import SIDE, colours, resized
 from chainer_cifar.files import atomic_write
 
@@ -64,7 +67,8 @@ def gallery(
         canvas[top : top + high, left : left + wide] = framed
         left += widest - frame  # the text begins where the frame does
         for number, line in enumerate(captions[i]):
-            texts.append((left, top + high + (number + 0.5) * LINE, _fitted(line, room), SMALL))
+            text = fitted(drawable(line), room, SMALL, DPI)
+            texts.append((left, top + high + (number + 0.5) * LINE, text, SMALL))
     _write(canvas, texts, path)
 
 
@@ -105,22 +109,7 @@ def _canvas(height: int, width: int, title: str) -> tuple[Canvas, list[Text]]:
 
 
 def _width(text: str, points: int = SMALL) -> int:
-    """Estimate the width of a text in pixels: a letter's width is 0.6 of its size."""
-    return round(0.6 * points / 72 * DPI * letters(text))
-
-
-def _fitted(text: str, width: int) -> str:
-    """Cut the middle out of a text that is too long; both ends of a file name say a lot."""
-    text = drawable(text)
-    count = 10 * width // _width('x' * 10)
-    if letters(text) <= count:
-        return text
-    start, end = text, text
-    while letters(end) > count // 2:
-        end = end[1:]
-    while letters(start) > count - count // 2 - 1:
-        start = start[:-1]
-    return f'{start}…{end}'
+    return math.ceil(width_of(text, points, DPI))
 
 
 def _write(canvas: Canvas, texts: Sequence[Text], path: str | pathlib.Path) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from chainer_cifar.figures.fonts import drawable
+from chainer_cifar.figures.texts import DPI, shortened, titled
+from chainer_cifar.figures.ticks import log_locator
 from chainer_cifar.files import atomic_write
 
 COLUMNS = 3
@@ -65,14 +67,13 @@ def search(points: Sequence[Point], flags: Sequence[Flag], title: str, path: pat
         title: Text above it.
         path: The PNG file to write.
     """
-    title = drawable(title)
     ordered = sorted(flags, key=lambda flag: -(flag.importance or 0))
     told = any(flag.importance is not None for flag in flags)
     count = 1 + told + len(flags)
     columns = min(COLUMNS, count)
     rows = -(-count // columns)
     figure = Figure(figsize=(4.6 * columns, 0.8 + 3.4 * rows), layout='constrained')
-    figure.suptitle(title, parse_math=False)
+    titled(figure, title)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for unused in axes[count:]:
         unused.remove()
@@ -94,7 +95,7 @@ def search(points: Sequence[Point], flags: Sequence[Flag], title: str, path: pat
         handles.append(Line2D([], [], label=label, **dot, **_RING))
     figure.legend(handles=handles, loc='outside lower center', ncols=len(handles))
     with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=120)
+        figure.savefig(file, format='png', dpi=DPI)
 
 
 def _scatter(
@@ -133,7 +134,7 @@ def _over_flag(axes: Axes, flag: Flag, points: Sequence[Point], best: Point | No
         _scale_range(axes, *flag.ends, flag.log)
     else:
         places = _beside_each_other(flag, ours)
-        names = [drawable(_shortened(choice)) for choice in flag.choices]
+        names = [drawable(shortened(choice, 20)) for choice in flag.choices]
         axes.set_xticks(range(len(names)), names, parse_math=False)
         if sum(map(len, names)) > LETTERS:
             axes.tick_params('x', rotation=20)
@@ -157,10 +158,6 @@ def _beside_each_other(flag: Flag, points: Sequence[Point]) -> list[float]:
     return places
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 20 else f'{text[:9]}…{text[-10:]}'
-
-
 def _importances(axes: Axes, flags: Sequence[Flag]) -> None:
     known = [flag for flag in flags if flag.importance is not None][::-1]
     shares = [100 * (flag.importance or 0) for flag in known]
@@ -179,7 +176,7 @@ def _scale_range(axes: Axes, low: float, high: float, log: bool) -> None:
         axes.xaxis.set_major_formatter('{x:g}')
         axes.xaxis.set_minor_locator(NullLocator())
         if high <= 10 * low:  # there may be no power of ten in it
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_locator(log_locator(low, high))
     else:
         margin = MARGIN * (high - low)
         axes.set_xlim(low - margin, high + margin)
@@ -195,7 +192,7 @@ def _scale_errors(axes: Axes, errors: Sequence[float]) -> None:
         margin = (high / low) ** MARGIN
         axes.set_yscale('log')
         axes.set_ylim(low / margin, high * margin)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_locator(log_locator(low, high))
         axes.yaxis.set_major_formatter('{x:g}')
         axes.yaxis.set_minor_locator(NullLocator())
     else:

@@ -146,9 +146,10 @@ class _Vertical:
     def ticks(self) -> list[float]:
         from matplotlib import ticker
 
-        locator = ticker.LogLocator(subs=(1, 2, 5)) if self.log else ticker.MaxNLocator(5)
-        ticks = locator.tick_values(self.low, self.high)
-        return [float(tick) for tick in ticks if self.low <= tick <= self.high]
+        low, high = self.low, self.high
+        locator = figures.log_locator(low, high) if self.log else ticker.MaxNLocator(5)
+        ticks = locator.tick_values(low, high)
+        return [float(tick) for tick in ticks if low <= tick <= high]
 
 
 def _place(share: float) -> float:

@@ -48,10 +48,10 @@ def test_a_letter_of_no_font_is_told_once(monkeypatch, tmp_path, capsys):
 
 
 def test_wide_letters_stay_below_their_picture(tmp_path, monkeypatch):
-    """Also letters of a font that was added for them; 'W' of that font is not used."""
+    """Also letters of a font that was added for them."""
     usual, other = (font_manager.findfont(name) for name in ('DejaVu Sans', 'STIXGeneral'))
     charmaps = [font_manager.get_font(path).get_charmap() for path in (usual, other)]
-    letter = chr(min(set(charmaps[1]) - set(charmaps[0])))
+    letter = min(filter(str.isalpha, map(chr, set(charmaps[1]) - set(charmaps[0]))))
     drawn = []
     monkeypatch.setattr(
         'chainer_cifar.figures.sheets._write', lambda canvas, texts, path: drawn.extend(texts)

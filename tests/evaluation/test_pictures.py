@@ -6,7 +6,7 @@ from PIL import Image
 from chainer_cifar import initial, runs
 from chainer_cifar.data import store
 from chainer_cifar.data.preprocess import Raw
-from chainer_cifar.evaluation import pictures, trained
+from chainer_cifar.evaluation import heat_maps, pictures, trained  # noqa: F401 (it registers one)
 from chainer_cifar.training import trainer
 
 FLAGS = {'cpu_engine': 'chainer', 'dataset': 'image_raw.pkl', 'label': 'label.pkl'}

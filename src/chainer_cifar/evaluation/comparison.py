@@ -197,8 +197,8 @@ def data_note(histories: Runs) -> str:
     if len(known) < 2:
         return ''
     return (
-        'they are of different data (data_checksum): unless these are the same pictures, treated '
-        'otherwise, their errors cannot be compared'
+        'the runs are of different data (data_checksum): unless these are the same pictures, '
+        'treated otherwise, their errors cannot be compared'
     )
 
 

@@ -248,7 +248,7 @@ def confusion(
     few = len(counts) <= 20  # more numbers would be too small to read
     font = 9 if few else 6
     longest = max(width(name, font, DPI) / DPI for name in class_names)  # inches
-    size = 1.9 + (0.6 if few else 0.14) * len(counts) + max(longest, 1.1)
+    size = 1.9 + (0.6 if few else 0.14) * len(counts) + max(longest + 0.8, 1.1)
     figure = Figure(figsize=(size + 0.8, size), layout='constrained')
     titled(figure, title)
     axes = figure.add_subplot()

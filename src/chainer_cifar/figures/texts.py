@@ -32,7 +32,7 @@ def width(text: str, points: float, dpi: float) -> float:
 @functools.cache
 def _advance(letter: str, points: float, dpi: float, families: tuple[str, ...]) -> float:
     """Of a letter between two others: alone, a blank has no width."""
-    renderer, font = RendererAgg(1, 1, dpi), FontProperties(families, size=points)
+    renderer, font = RendererAgg(1, 1, dpi), FontProperties(family=list(families), size=points)
     alone, around = (
         renderer.get_text_width_height_descent(text, font, False)[0]
         for text in ('xx', f'x{letter}x')

@@ -26,6 +26,7 @@ from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import metadata, packages
 from chainer_cifar.export.input_graph import PICTURES
 from chainer_cifar.export.trace import OUTPUT
+from chainer_cifar.parallel.environment import cores
 
 SUFFIX = '.onnx'
 MOST = 2**31 - 1  # bytes of a file, as in all of its format
@@ -78,9 +79,12 @@ class OnnxNet(chainer.Chain):
 
 
 def _threads() -> int:
-    """Read OMP_NUM_THREADS, of which the first counts in ``4,2``; 0 if it is not a number."""
+    """Read OMP_NUM_THREADS, of which the first counts in ``4,2``; 0 if it is not a number.
+
+    More than there are cores would only wait, and they do it in a loop.
+    """
     first = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
-    return min(int(first), 1024) if first.isascii() and first.isdigit() else 0
+    return min(int(first), cores()) if first.isascii() and first.isdigit() else 0
 
 
 def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:

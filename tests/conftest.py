@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 
+import hypothesis
 import pytest
 
 # Let a GPU compute with all bits of float32, as a CPU does. CUDA's libraries, which the next import
@@ -20,6 +21,10 @@ import numpy as np
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels
 from cifar_archive import dump_python2, write_cifar10
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile('any machine', deadline=None)
+hypothesis.settings.load_profile('any machine')
 
 if not kernels.available():  # known; the processes that tests start need not say it
     os.environ[kernels.VARIABLE] = '0'

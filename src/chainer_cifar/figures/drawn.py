@@ -1,5 +1,7 @@
 """All that the other rooms draw with; they take it from the package, which loads it when used."""
 
+from matplotlib.ticker import MaxNLocator
+
 from chainer_cifar.figures.calibration import Part, reliability
 from chainer_cifar.figures.heat import overlaid
 from chainer_cifar.figures.plots import (
@@ -21,6 +23,7 @@ __all__ = [
     'MEASURES',
     'PARTS',
     'Flag',
+    'MaxNLocator',
     'Part',
     'Point',
     'colours',

@@ -104,10 +104,8 @@ def _chart(
         _line(i, name, course, across, vertical, few=last - first < 50)
         for i, name, course in numbered
     ]
-    from matplotlib import ticker  # see chainer_cifar.figures
-
     epochs = range(first, last + 1)
-    ticks = ticker.MaxNLocator(6, integer=True, min_n_ticks=1).tick_values(left, right)
+    ticks = figures.MaxNLocator(6, integer=True, min_n_ticks=1).tick_values(left, right)
     return Chart(
         title,
         lines,
@@ -144,10 +142,8 @@ class _Vertical:
         return _place(min(max((high - value) / (high - low), -2), 3))
 
     def ticks(self) -> list[float]:
-        from matplotlib import ticker
-
         low, high = self.low, self.high
-        locator = figures.log_locator(low, high) if self.log else ticker.MaxNLocator(5)
+        locator = figures.log_locator(low, high) if self.log else figures.MaxNLocator(5)
         ticks = locator.tick_values(low, high)
         return [float(tick) for tick in ticks if low <= tick <= high]
 

@@ -550,7 +550,7 @@ def outcome(root, content):
     return read_folder(folder)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     before=st.lists(hostile_entries(), max_size=2),
     after=st.lists(hostile_entries(), max_size=2),
@@ -570,7 +570,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, 2**20), st.integers(0, 7)), max_size
 GOOD_TAR = tar_of(entries_of(FILES))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(changes=CHANGES, length=st.integers(0, len(GOOD_TAR)) | st.none())
 def test_damaged_tars(tmp_path_factory, changes, length):
     """Inside a sound gzip, so that it is for the tar's own checks to find."""
@@ -579,7 +579,7 @@ def test_damaged_tars(tmp_path_factory, changes, length):
     assert came is None or SMALL.required.keys() <= came.keys() <= FILES.keys()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(changes=CHANGES, length=st.integers(0, 1 << 12) | st.none())
 def test_damaged_gzips(tmp_path_factory, changes, length):
     """Here the checksum sees to it that what comes is what was packed."""
@@ -588,7 +588,7 @@ def test_damaged_gzips(tmp_path_factory, changes, length):
     assert came in (None, FILES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=2000))
 def test_any_bytes(tmp_path_factory, content):
     assert outcome(tmp_path_factory.mktemp('tar'), content) is None

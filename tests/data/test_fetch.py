@@ -514,7 +514,7 @@ FAULTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     body=st.binary(max_size=200),
     faults=st.lists(FAULTS, max_size=6),

@@ -15,9 +15,7 @@ from hypothesis.extra import numpy as arrays
 from chainer_cifar.data import pickles
 from chainer_cifar.errors import UserError
 
-fuzz = settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 numeric = arrays.arrays(
     dtype=st.one_of(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chainer_cifar.data.split import hold_out
@@ -15,7 +15,6 @@ def rng(seed=0):
 counts = st.lists(st.integers(2, 60), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(counts=counts, share=st.floats(0.01, 0.9), seed=st.integers(0, 9), keep=st.integers(1, 2))
 def test_each_class_gives_its_share(counts, share, seed, keep):
     labels = rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
@@ -27,7 +26,6 @@ def test_each_class_gives_its_share(counts, share, seed, keep):
     np.testing.assert_array_equal(held, again)
 
 
-@settings(deadline=None)
 @given(data=st.data())
 def test_groups_stay_whole_and_each_class_on_both_sides(data):
     pictures = data.draw(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 30)), min_size=1))

@@ -13,9 +13,7 @@ from chainer_cifar.data import preprocess, store
 from chainer_cifar.data.preprocess import preprocessing
 from chainer_cifar.errors import UserError
 
-fuzz = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def images(count, seed=0):

@@ -5,13 +5,12 @@ import threading
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chainer_cifar.data import threads
 
 
-@settings(deadline=None)  # threads wait for each other
 @given(st.integers(0, 40), st.sampled_from([1, 2, 7]), st.sampled_from([None, 0, 1, 5]))
 def test_results_are_in_order(count, jobs, ahead):
     found = list(threads.results(lambda n: n * n, range(count), 'test', jobs, ahead))

@@ -104,7 +104,7 @@ def test_two_classes_at_least():
         usable.choose(*case('aaaabb'))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_what_is_left_can_be_split(data):
     labels = data.draw(st.lists(st.sampled_from('abc'), min_size=8, max_size=30))

@@ -11,7 +11,7 @@ from chainer_cifar.evaluation import report
 NAMES = ['cat', 'dog', 'accuracy']  # the last is a row of scikit-learn's report, too
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
 def test_counts(pairs):
     labels, predicted = np.array(pairs).T

@@ -40,7 +40,7 @@ def test_nets_drop_out_by_what_the_seed_decides():
     assert users == ['blocks.py']
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(side=st.integers(2, 12), size=st.integers(12, 40), seed=st.integers(0, 99))
 def test_upscaled_is_pillows_bilinear(side, size, seed):
     # Pillow, too, counts from pixel centres and repeats the edge, when it enlarges.

@@ -13,7 +13,7 @@ from side_by_side import ORDERS, compare, random, run
 sizes = st.integers(1, 9)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 3),
     channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
@@ -42,7 +42,7 @@ def test_convolution(n, channels, groups, size, kernel, stride, pad, dilate, bia
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     channels=st.sampled_from([2, 16, 19]),
     size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
@@ -76,7 +76,7 @@ def test_gradients_of_depthwise_filters_are_as_exact_in_large_batches(engine):
     np.testing.assert_allclose(b.grad, gy.sum(axis=(0, 2, 3)), rtol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     channels=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     groups=st.integers(1, 2),

@@ -36,7 +36,7 @@ def by_both(x, ratio, prepare=lambda: np.random.seed(3)):
 SIZES = st.integers(1, 40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.one_of(
         st.tuples(st.integers(1, 5), SIZES, st.integers(1, 9), st.integers(1, 9)),

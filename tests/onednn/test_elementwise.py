@@ -18,7 +18,7 @@ shapes = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shape=shapes, order=st.sampled_from(sorted(ORDERS)), seed=st.integers(0, 1000))
 def test_relu(shape, order, seed):
     compare(F.relu, [random(np.random.RandomState(seed), *shape)], order=order)
@@ -31,7 +31,7 @@ def test_relu_of_more_than_a_block(engine):
     assert (gx[x < 0] == 0).all() and (gx[x > 0] != 0).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(shape=shapes, order=st.sampled_from(sorted(ORDERS)), seed=st.integers(0, 1000))
 def test_clipped_relu(shape, order, seed):
     x = random(np.random.RandomState(seed), *shape)
@@ -84,7 +84,7 @@ def test_a_variable_used_twice():
     compare(lambda x: F.relu(x) + F.tanh(x) + x, [random(np.random.RandomState(0), 4, 16, 20, 20)])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     channels=st.lists(st.integers(1, 20), min_size=1, max_size=4),
     axis=st.sampled_from([1, 0, 2, -3]),
@@ -99,7 +99,7 @@ def test_concat(channels, axis, order):
     compare(lambda *xs: F.concat(xs, axis=axis), arrays, order=order)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     width=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=4, max_size=4),
     order=st.sampled_from(sorted(ORDERS)),
@@ -124,7 +124,7 @@ def test_other_paddings_are_chainers(width, mode, options):
     compare(lambda x: F.pad(x, width, mode, **options), [x])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.tuples(st.integers(1, 30), st.integers(1, 60), st.integers(1, 60)),
     bias=st.booleans(),

@@ -23,7 +23,7 @@ def geometry(x=(2, 3, 32, 32), filters=64, kernel=(5, 5), pad=(2, 2), **other):
     return convolution.Geometry(x, y, kernel, pad=pad, **rest)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=st.integers(1, 5),
     channels=st.integers(1, 4),

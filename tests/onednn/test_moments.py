@@ -25,7 +25,7 @@ def measured(geo, x, w, b, threads=2):
     return y, found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(geometries(), st.integers(1, 5), st.sampled_from([0, 1, 1000]), st.integers(0, 1000))
 @example(geometry(20, 16, 32, (16, 16), 3, (1, 1)), 3, 0, 0)  # many blocks
 @example(geometry(9, 16, 128, (48, 48), 3, (1, 1)), 2, 1000, 0)  # stored past the caches

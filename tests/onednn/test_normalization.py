@@ -11,7 +11,7 @@ from chainer_onednn import kernels, normalization
 from side_by_side import ORDERS, compare, random
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=st.integers(2, 5),
     channels=st.integers(1, 40),
@@ -34,7 +34,7 @@ def test_training(n, channels, size, order, relu, seed):
     compare(function, [x, gamma, beta], tolerance=1e-4, order=order, least=10 * inv_std)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     channels=st.integers(1, 40),
     size=st.one_of(st.none(), st.tuples(st.integers(1, 6), st.integers(1, 6))),

@@ -23,7 +23,7 @@ def too_small(size, window):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     channels=st.integers(1, 20),
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
@@ -39,7 +39,7 @@ def test_max(channels, size, window, cover_all, order, seed):
     compare(lambda x: F.max_pooling_2d(x, cover_all=cover_all, **window), [x], order=order)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     channels=st.integers(1, 20),
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),

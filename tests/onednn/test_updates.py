@@ -109,7 +109,7 @@ def test_plain_parameters_in_one_call(name, prepare, updated):
     assert updated == ([len(SHAPES)] * 3 if kernels.available() else [])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     shapes=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 100)), max_size=12),
     name=st.sampled_from(sorted(OPTIMIZERS)),

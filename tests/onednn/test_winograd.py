@@ -89,7 +89,7 @@ def geometries(draw):
     return geometry(draw(st.integers(1, 4)), draw(channels), draw(channels), size, kernel, pad)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(geometries(), st.integers(1, 5), st.integers(0, 1000))
 @example(geometry(2, 16, 16, (1, 1), 3, (1, 1)), 2, 0)
 @example(geometry(2, 16, 16, (2, 3), 5, (4, 4)), 2, 0)

@@ -99,9 +99,7 @@ PARTS = [
 @given(
     st.lists(st.one_of(st.sampled_from(PARTS), st.binary(max_size=9)), max_size=12).map(b''.join)
 )
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_form_makes_it_fail(client, body):
     found = client.ask('/', body, content_type=form_type())
     assert found.status in (200, 400)

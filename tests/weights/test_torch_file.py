@@ -12,9 +12,7 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.weights import torch_file
 from torch_writer import Call, Global, Persistent, storage, tensor
 
-fuzz = settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+fuzz = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SAMPLE = torch_writer.save(
     {

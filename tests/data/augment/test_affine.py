@@ -62,7 +62,7 @@ def by_scipy(image, matrix, fill, value):
     fill=st.sampled_from(FILLS),
     shape=st.sampled_from([(32, 32), (7, 12), (2, 3)]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_interpolates_like_scipy(angle, shift, zoom, fill, shape):
     matrix = (
         rotation(np.array([angle]))

@@ -70,7 +70,7 @@ def test_labels_are_numbers_unless_a_step_mixes_images(text):
     shape=st.tuples(st.sampled_from([1, 3]), st.integers(2, 40), st.integers(2, 40)),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_step_takes_images_of_any_shape(shape, seed):
     x = np.random.RandomState(0).rand(6, *shape).astype(np.float32) * 255
     for text in (*map(written, augment.augmentations), 'erase(1, noise=1)', 'cutmix(1, 0.5)'):

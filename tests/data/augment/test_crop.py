@@ -21,7 +21,7 @@ def images(n, channels=3, size=32):
 @given(
     st.lists(st.tuples(*[st.integers(-4, 4)] * 2), min_size=1, max_size=4), st.sampled_from(FILLS)
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shifts_and_fills_like_scipy(shifts, fill):
     x = images(len(shifts), channels=2, size=9)
     result = Crop(4, fill, 0.25).apply(np, x, *np.array(shifts).T)

@@ -49,7 +49,7 @@ def test_erase_paints_one_value_over_all_channels():
     noise=st.integers(0, 1),
     size=st.sampled_from([8, 32]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_erase_draws_what_it_is_asked_for(probability, sizes, aspect, noise, size):
     step = Erase(probability, min(sizes), max(sizes), aspect, noise)
     top, left, bottom, right, value = step.draw(np.random.RandomState(0), 400, (3, size, size))

@@ -19,7 +19,7 @@ def images(n, size=32):
     alpha=st.floats(0.01, 100),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_mixup_blends_images_and_labels(n, size, alpha, seed):
     x, step = images(n, size), Mixup(alpha)
     other, share = step.draw(np.random.RandomState(seed), n, (3, size, size))
@@ -41,7 +41,7 @@ def test_mixup_blends_images_and_labels(n, size, alpha, seed):
     alpha=st.floats(0.01, 100),
     seed=st.integers(0, 99),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_cutmix_pastes_a_rectangle_and_shares_the_label_by_area(n, h, w, alpha, seed):
     x = images(n, 32)[:, :, :h, :w]
     other, share, *box = Cutmix(alpha).draw(np.random.RandomState(seed), n, (3, h, w))

@@ -73,7 +73,7 @@ factor = st.floats(0, 2, width=32)
 
 
 @given(factor, factor, factor, st.floats(-0.5, 0.5, width=32), st.sampled_from([1, 2, 5]))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_recolour_is_one_step_after_another(brightness, contrast, saturation, hue, size):
     x = np.random.RandomState(0).uniform(-20, 280, (2, 3, size, size)).astype(np.float32)
     numbers = (brightness, contrast, saturation, hue)
@@ -124,7 +124,7 @@ def test_solarize_is_pillows():
 
 
 @given(st.integers(1, 6), st.sampled_from([2, 7, 16, 17, 32]), st.integers(0, 9))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_autocontrast_and_equalize_are_pillows(n, size, seed):
     x = pictures(n, size, seed)
     result = photo.autocontrast(np, x.astype(np.float32))

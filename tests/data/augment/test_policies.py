@@ -145,7 +145,7 @@ def test_level_0_changes_nothing_but_contrast():
     st.floats(-1, 1),
     st.sampled_from([(32, 32), (7, 12), (1, 3)]),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_nearest_pixel_is_pillows(angle, shift, shear, shape):
     x = np.random.RandomState(0).randint(1, 255, size=(2, 3, *shape)).astype(np.uint8)
     matrix = rotation(np.array([angle])) @ translation(*np.array(shift)[:, None])

@@ -29,6 +29,7 @@ from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import figures, nets  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
 from chainer_cifar.figures import PARTS  # noqa: E402
+from chainer_cifar.nets.undrawn import undrawn  # noqa: E402
 from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
@@ -121,14 +122,16 @@ def flags_table():
 def nets_table():
     yield 'net', 'parameters', 'sizes', 'what it is'
     for name in nets.registry:
-        count = nets.create(name).count_params()
+        with undrawn():
+            count = nets.create(name).count_params()
         yield f'`{name}`', f'{count:,}', _sizes(name, count), nets.describe(name)
 
 
 def _sizes(name, count):
     least = nets.least_side(name)
     text = f'{least}x{least} and more' if least > 1 else 'any'
-    twice = nets.create(name, shape=(3, 64, 64)).count_params()
+    with undrawn():
+        twice = nets.create(name, shape=(3, 64, 64)).count_params()
     return text if twice == count else f'{text}; {twice:,} parameters for 64x64'
 
 

@@ -16,7 +16,6 @@ os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
 os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
-import numpy as np
 
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels
@@ -51,16 +50,6 @@ def cifar10_archive(cifar10_folder, tmp_path_factory):
     with tarfile.open(path, 'w:gz', compresslevel=1) as tar:
         tar.add(cifar10_folder / 'cifar-10-batches-py', 'cifar-10-batches-py')
     return path
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Makes nets with weights of zero, for who looks at shapes alone: to draw millions is slow."""
-
-    def zeros(initializer, shape, *args, **kwargs):
-        return np.zeros(shape, np.float32)
-
-    monkeypatch.setattr('chainer.initializers.generate_array', zeros)
 
 
 @pytest.fixture

@@ -563,7 +563,6 @@ def test_cpu_engines_agree(fresh, command, monkeypatch):
     assert losses[0] != losses[2]  # or the flag does nothing
 
 
-@pytest.mark.usefixtures('undrawn')
 def test_list_models(tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     status, out, err = command('train', '--list_models')

@@ -12,6 +12,7 @@ from chainer.utils import type_check
 from chainer_cifar import nets
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
+from chainer_cifar.nets.undrawn import undrawn
 
 # Parameters of the articles' nets as Keras or Chainer 1 count them, of the original project's later
 # ones as its classes have them, run on Chainer 7; a new net adds its line.
@@ -58,13 +59,13 @@ def test_every_net_has_a_golden_count():
     assert {name for name, _ in GOLDEN} == set(nets.registry)
 
 
-@pytest.mark.usefixtures('undrawn')
+@undrawn()
 @pytest.mark.parametrize(('name', 'options'), GOLDEN)
 def test_number_of_parameters(name, options):
     assert nets.create(name, **dict(options)).count_params() == GOLDEN[name, options]
 
 
-@pytest.mark.usefixtures('undrawn')
+@undrawn()
 def test_number_of_parameters_for_other_shapes():
     assert nets.create('residual', shape=(1, 96, 80)).count_params() == 1_732_010 - 2 * 16 * 9
     # The first fully connected layer has 12 x 10 x 128 inputs, not 4 x 4 x 128.
@@ -107,7 +108,7 @@ def test_forward_backward(name, shape):
         np.testing.assert_array_equal(net(x).array, net(x).array)
 
 
-@pytest.mark.usefixtures('undrawn')
+@undrawn()
 @pytest.mark.parametrize('name', nets.registry)
 def test_least_side(name):
     side = nets.least_side(name)
@@ -178,7 +179,7 @@ def test_nets_taking_an_option():
     assert nets.taking('n_class') == list(nets.registry)
 
 
-@pytest.mark.usefixtures('undrawn')
+@undrawn()
 def test_all_articles_shapes_of_cnn():
     net = nets.create('cnn')
     shapes = {path: p.shape for path, p in net.namedparams() if path.endswith('/W')}

@@ -12,6 +12,7 @@ from chainer_cifar import files, nets, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.nets.undrawn import undrawn
 from chainer_cifar.parallel import world
 from chainer_cifar.parallel.environment import sees_one_gpu, started_processes
 from chainer_cifar.parallel.launch import launch
@@ -276,6 +277,7 @@ def _gpus(text: str) -> tuple[int, ...]:
     return numbers
 
 
+@undrawn()
 def _list_models() -> None:
     for name in nets.registry:
         text = nets.describe(name).replace('`', '')  # the table in docs needs this markup

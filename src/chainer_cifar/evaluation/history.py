@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from chainer_cifar import config as train_config
 from chainer_cifar import json_file, runs
 from chainer_cifar.errors import UserError
+from chainer_cifar.nets.undrawn import undrawn
 from chainer_cifar.runs import RunFolder
 
 SEEDS_VERSION = 1  # of seeds.json
@@ -126,7 +127,9 @@ class History:
         try:
             config = train_config.from_dict(self.flags, self.folder.config)
             shape = runs.image_shape(self.description)
-            return config.create_net(len(self.description['classes']), shape).count_params()
+            with undrawn():
+                net = config.create_net(len(self.description['classes']), shape)
+            return net.count_params()
         except (UserError, KeyError, TypeError, ValueError, AttributeError):
             return None
 

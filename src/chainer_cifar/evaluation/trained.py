@@ -18,6 +18,7 @@ from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.preprocess import Preprocessing, name_of
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import calibration, inference
+from chainer_cifar.nets.undrawn import undrawn
 from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFolder
 from chainer_cifar.weights import npz
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
@@ -95,7 +96,8 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(flags or {}))
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
-    net = config.create_net(len(description['classes']), found.shape)
+    with undrawn():
+        net = config.create_net(len(description['classes']), found.shape)
     _fill(net, arrays, weights, config.model)
     device = config.open_device()
     net.to_device(device)

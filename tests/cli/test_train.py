@@ -532,6 +532,17 @@ def test_a_finished_run_says_so(copy, command, monkeypatch):
     assert status == 0 and 'larger --iter than 3 would' in out
 
 
+def test_best_weights_that_are_missing_come_back(fresh, command, monkeypatch):
+    monkeypatch.chdir(fresh)
+    assert command('train', *SMALL, '--iter', '1')[0] == 0
+    weights = fresh / 'models/run/best.npz'
+    written = arrays(weights)
+    weights.unlink()
+    status, _, err = command('train', *RESUME)
+    assert (status, err) == (0, '')
+    np.testing.assert_equal(arrays(weights), written)
+
+
 def test_missing_packages_are_told_in_one_line(tmp_path):
     """A Python without Chainer, NumPy … as a user's own often is."""
     done = subprocess.run(

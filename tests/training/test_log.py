@@ -1,8 +1,14 @@
 import csv
 import io
 import json
+import types
 
-from chainer_cifar.training.log import Log
+import chainer
+import numpy as np
+import pytest
+
+from chainer_cifar.runs import RunFolder
+from chainer_cifar.training.log import BestWeights, Log
 
 
 def log_of(*errors):
@@ -59,3 +65,83 @@ class Deserializer:
 
     def __call__(self, name, value):
         return self.rows
+
+
+class TestBestWeightsAfterResumption:
+    """Weights of 7 are those of a snapshot; on the disk are those of a later epoch, all 0."""
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        folder = RunFolder('run')
+        for each in (folder.results, folder.models):
+            each.mkdir(parents=True)
+        return folder
+
+    def run(self, *errors, weight=0.0):
+        """A run after epochs of these errors."""
+        log = Log()
+        other = {f'{part}_{what}': 2.0 for part in ('train', 'test') for what in ('loss', 'error')}
+        for epoch, error in enumerate(errors, 1):
+            log.rows.append({'epoch': epoch, 'iteration': epoch, 'lr': 1.0, **other})
+            if error is not None:
+                log.rows[-1]['valid_error'] = error
+        net = chainer.links.Scale(W_shape=(1,))
+        net.W.array[...] = weight
+        return BestWeights(log, net, RunFolder('run'), every=0)
+
+    def leave(self, *errors):
+        """Leave a log and the best weights on the disk."""
+        run = self.run(*errors)
+        run.log.write(run.folder.results)
+        run(types.SimpleNamespace())
+        if not run.folder.weights.exists():
+            chainer.serializers.save_npz(run.folder.weights, run.net)
+
+    def resume(self, *errors, is_new_epoch=True, exact=False):
+        updater = types.SimpleNamespace(is_new_epoch=is_new_epoch)
+        self.run(*errors, weight=7.0).after_resumption(updater, exact)
+
+    def kept(self, folder):
+        with np.load(folder.weights) as file:
+            return file['W'].item()
+
+    @pytest.mark.parametrize('exact', [True, False])
+    @pytest.mark.parametrize('gone', [True, False])
+    def test_they_are_written_if_they_are_at_hand(self, folder, capsys, gone, exact):
+        self.leave(3, 2, 4, 1)
+        if gone:
+            folder.weights.unlink()
+        self.resume(3, 2, exact=exact)
+        assert (self.kept(folder), capsys.readouterr().err) == (7, '')
+
+    @pytest.mark.parametrize('is_new_epoch', [True, False])
+    @pytest.mark.parametrize('errors', [(3, 1), (3, 1, 2), (3, None)])
+    def test_they_stay_if_they_are_right(self, folder, capsys, errors, is_new_epoch):
+        self.leave(3, 1, 2)
+        errors = (None, None) if errors[-1] is None else errors
+        self.resume(*errors, is_new_epoch=is_new_epoch)
+        assert (self.kept(folder), capsys.readouterr().err) == (0, '')
+
+    def test_a_warning_tells_of_an_epoch_that_is_left_behind(self, folder, capsys):
+        self.leave(2, 3, 4, 1)
+        self.resume(2, 3, exact=True)
+        assert capsys.readouterr().err == ''  # it is trained again, to the same bits
+        self.resume(2, 3)
+        told = capsys.readouterr().err
+        assert f'{folder.weights}: is of epoch 4' in told and 'better than epoch 1' in told
+        assert self.kept(folder) == 0
+
+    @pytest.mark.parametrize('errors', [(2, 3), (3, 2)])
+    def test_a_warning_tells_that_they_are_missing(self, folder, capsys, errors):
+        """The snapshot is of another epoch, or lies in the middle of the next one."""
+        self.resume(*errors, is_new_epoch=False, exact=True)
+        assert f'{folder.weights}: is missing' in capsys.readouterr().err
+        assert not folder.weights.exists()
+
+    @pytest.mark.parametrize('text', ['', '[]', '[1]', '{'])
+    def test_a_log_that_cannot_be_read_tells_nothing(self, folder, capsys, text):
+        self.leave(2, 3, 4, 1)
+        folder.log_json.write_text(text)
+        self.resume(2, 3)
+        assert (self.kept(folder), capsys.readouterr().err) == (0, '')

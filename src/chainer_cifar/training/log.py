@@ -1,5 +1,6 @@
 """Write the log, the best weights and the curves after each epoch, and the summary at the end."""
 
+import contextlib
 import csv
 import io
 import json
@@ -15,6 +16,7 @@ from chainer_cifar import figures, json_file, runs
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import tell
 
 Row: TypeAlias = dict[str, float]
 
@@ -133,6 +135,40 @@ class BestWeights(extension.Extension):
             _save_weights(self.folder.weights, self.net)
         if self.every and trainer.updater.epoch % self.every == 0:
             _save_weights(self.folder.epoch_weights(trainer.updater.epoch), self.net)
+
+    def after_resumption(self, updater: chainer.training.Updater, exact: bool) -> None:
+        """Write ``best.npz`` if it is not of the best epoch; warn if its weights are gone.
+
+        Args:
+            updater: Of the run, restored from a snapshot.
+            exact: The run repeats, bit for bit, what it did after that snapshot before.
+        """
+        rows, path = self.log.rows, self.folder.weights
+        if not rows or 'valid_error' not in rows[-1]:
+            return  # the next epoch writes it in any case
+        best = self.log.best()
+        kept = self._epoch_kept()
+        if kept == best['epoch']:
+            return
+        if best is rows[-1] and updater.is_new_epoch:
+            _save_weights(path, self.net)
+        elif not kept:
+            tell(f'warning: {path}: is missing until one gets better than epoch {best["epoch"]}')
+        elif kept > len(rows) and not exact:
+            tell(
+                f'warning: {path}: is of epoch {kept}, which this run leaves behind, and stays so '
+                f'unless one gets better than epoch {best["epoch"]}'
+            )
+
+    def _epoch_kept(self) -> int:
+        """The epoch that ``best.npz`` is of; 0 if it is missing."""
+        if not self.folder.weights.exists():
+            return 0
+        # The log on the disk may be longer than that of a snapshot.
+        rows: list[Row] = []
+        with contextlib.suppress(OSError, ValueError):
+            rows = _checked(json_file.read(self.folder.log_json))
+        return int(history.best(rows or self.log.rows)['epoch'])
 
 
 def _save_weights(path: pathlib.Path, net: chainer.Chain) -> None:

@@ -129,6 +129,9 @@ def resume(
             older = folder if path is None else None
             snapshot.share(run, snapshot.restore(run, found, older))
             _compare_rates(saved, config, updater)
+            if together.first:
+                best = run.trainer.get_extension('BestWeights')
+                best.after_resumption(updater, exact=config == saved)
             if config.processes != saved.processes:
                 tell(
                     f'warning: {config.processes} processes, before {saved.processes}: the run '

@@ -1,5 +1,7 @@
+import contextlib
 import functools
 import importlib
+import io
 import pathlib
 import subprocess
 import sys
@@ -25,8 +27,12 @@ def run(*args, entry=AS_COMMAND):
 
 @functools.cache
 def help_of(command):
-    """What ``COMMAND --help`` shows, run once: it imports Chainer."""
-    return run(command, '--help')
+    """What ``COMMAND --help`` shows, with the exit status 0."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as ended:
+        cli.run(command, ['--help'], f'chainer-cifar {command}')
+    assert ended.value.code == 0
+    return out.getvalue()
 
 
 @pytest.mark.parametrize('args', [(), ('--help',)])
@@ -35,6 +41,12 @@ def test_usage_names_every_command(args):
     assert result.returncode == 0
     for command in cli.COMMANDS:
         assert f'  {command} ' in result.stdout
+
+
+def test_a_command_has_help_of_its_own():
+    result = run('train', '--help')
+    assert (result.returncode, result.stderr) == (0, '')
+    assert 'usage: chainer-cifar train' in result.stdout
 
 
 def test_version():
@@ -93,7 +105,7 @@ def test_each_command_is_told_of_and_has_a_script(name):
     script = pathlib.Path(cli.__file__).parents[1] / f'{name}.py'
     assert script.read_text().endswith(f"    script('{name}')\n")
     module = importlib.import_module(f'chainer_cifar.commands.{name}')
-    takes = '--batch_size' in help_of(name).stdout
+    takes = '--batch_size' in help_of(name)
     assert getattr(module, 'TAKES_BATCH_SIZE', False) == takes
 
 
@@ -106,8 +118,7 @@ def test_commands_are_listed_without_chainer():
 
 @pytest.mark.parametrize('command', cli.COMMANDS)
 def test_each_command_has_help_and_one_line_errors(command, capsys):
-    result = help_of(command)
-    assert result.returncode == 0 and f'usage: chainer-cifar {command}' in result.stdout
+    assert f'usage: chainer-cifar {command}' in help_of(command)
     assert cli.run(command, ['--no-such-flag'], command) == 2
     error = capsys.readouterr().err
     assert error.startswith(f'{command}: error: no flag is called') and error.count('\n') == 1

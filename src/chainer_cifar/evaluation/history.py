@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from chainer_cifar import config as train_config
@@ -20,7 +20,7 @@ T = TypeVar('T')
 _ADVICE = 'copy it again, or leave out this run'
 
 # What the log must hold of each epoch; validation only where there is some.
-_LOGGED = ('epoch', 'train_loss', 'train_error', 'test_loss', 'test_error')
+LOGGED = ('epoch', 'train_loss', 'train_error', 'test_loss', 'test_error')
 _TIMES = ('epochs', 'seconds', 'images_per_second')  # what of summary.json is used
 
 
@@ -32,6 +32,26 @@ def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if 'valid_error' not in rows[-1]:
         return rows[-1]
     return min(rows, key=lambda row: row['valid_error'])
+
+
+def checked_rows(rows: object, needed: Collection[str] = LOGGED) -> list[dict[str, Any]]:
+    """Return `rows` if they can be those of a log, one an epoch, with the columns that are needed.
+
+    Raises:
+        ValueError: They cannot.
+    """
+    if not isinstance(rows, list):
+        raise ValueError('the log is not a list of rows')
+    for epoch, row in enumerate(rows, 1):
+        if (
+            not isinstance(row, dict)
+            or not set(needed) <= row.keys() == rows[0].keys()
+            or not all(map(_is_number, row.values()))
+            or type(row['epoch']) is not int
+            or row['epoch'] != epoch
+        ):
+            raise ValueError(f'row {epoch} of the log is malformed')
+    return rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +283,7 @@ def read_one(folder: RunFolder) -> History:
     _read(folder.config, lambda: _check_description(description))
     no_rows: list[dict[str, Any]] = []
     nothing: dict[str, Any] = {}
-    rows = _read(folder.log_json, lambda: _rows(folder.log_json), no_rows)
+    rows = _read(folder.log_json, lambda: checked_rows(json_file.read(folder.log_json)), no_rows)
     summary = _read(folder.summary, lambda: _summary(folder.summary), nothing)
     return History(folder, description, rows, summary, folder.in_use())
 
@@ -294,20 +314,6 @@ def _check_description(description: dict[str, Any]) -> None:
         whole = isinstance(epochs, int) and isinstance(patience, int)
         if not whole or epochs < 1 or patience < 0:
             raise ValueError('its flags are not those of a run')
-
-
-def _rows(path: pathlib.Path) -> list[dict[str, Any]]:
-    rows = json_file.read(path)
-    if not isinstance(rows, list):
-        raise ValueError('it is no list')
-    for epoch, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not row.keys() >= set(_LOGGED):
-            raise ValueError('something is missing in it')
-        if row.keys() != rows[0].keys() or not all(map(_is_number, row.values())):
-            raise ValueError('not all of it are numbers')
-        if type(row['epoch']) is not int or row['epoch'] != epoch:
-            raise ValueError('its epochs are not 1, 2, 3 and so on')
-    return rows
 
 
 def _summary(path: pathlib.Path) -> dict[str, Any]:

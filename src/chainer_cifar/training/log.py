@@ -94,24 +94,9 @@ class Log(extension.Extension):
         if isinstance(serializer, chainer.serializer.Serializer):
             serializer('rows', json.dumps(self.rows))
         else:
-            self.rows = _checked(json_file.loads(str(serializer('rows', ''))))
+            rows = json_file.loads(str(serializer('rows', '')))
+            self.rows = history.checked_rows(rows, (*history.LOGGED, 'iteration', 'lr'))
             self._lines, self._objects = [], []
-
-
-def _checked(rows: object) -> list[Row]:
-    """Return `rows` if they can be rows of a log; otherwise raise ValueError."""
-    parts = ('train_loss', 'train_error', 'test_loss', 'test_error')
-    if not isinstance(rows, list):
-        raise ValueError('the log is not a list of rows')
-    for epoch, row in enumerate(rows, 1):
-        if (
-            not isinstance(row, dict)
-            or not all(type(value) in (int, float) for value in row.values())
-            or not {'epoch', 'iteration', 'lr', *parts} <= row.keys() == rows[0].keys()
-            or row['epoch'] != epoch
-        ):
-            raise ValueError(f'row {epoch} of the log is malformed')
-    return rows
 
 
 class BestWeights(extension.Extension):
@@ -167,7 +152,7 @@ class BestWeights(extension.Extension):
         # The log on the disk may be longer than that of a snapshot.
         rows: list[Row] = []
         with contextlib.suppress(OSError, ValueError):
-            rows = _checked(json_file.read(self.folder.log_json))
+            rows = history.checked_rows(json_file.read(self.folder.log_json))
         return int(history.best(rows or self.log.rows)['epoch'])
 
 

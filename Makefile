@@ -26,7 +26,7 @@ test-gpu: $(VENV)/.dev $(VENV)/.kernels
 campaign: $(VENV)/.dev $(VENV)/.kernels
 	$(BIN)/python tests/campaign --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
 
-cifar10: $(VENV)/.installed
+cifar10: $(VENV)/.kernels
 	$(BIN)/python src/download.py
 	$(BIN)/python src/dataset.py
 

@@ -130,10 +130,10 @@ _keras_article('vgg16bn', 'article 004', 19.48, **_ARTICLE_004)
 
 
 def _fast(name: str, of: str, **flags: Any) -> None:
-    """Train the net of the recipe `of` for the same measure, in fewer epochs than published."""
+    """Train the net of the recipe `of` for the same measure, mostly in fewer epochs."""
     kept = {k: v for k, v in recipes[of].flags.items() if k in ('model', 'res_depth', 'skip_depth')}
     flags = {**kept, 'prefix': name, 'batch_size': 128, **_FAST, **flags}
-    source = f'ours: the net of `{of}` with a shorter training'
+    source = f'ours: the net of `{of}`, trained in our way'
     recipes.register(name)(Recipe(flags, source, faster_than=of))
 
 

@@ -55,6 +55,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (('--folds', 1), '--folds 1: must be'),
         (('--test', 1), '--test 1.0: must be'),
         (('--name', '../x'), '--name ../x: must be a name'),
+        (('-g', 99), '-g 99: '),  # with a GPU and without
     ],
 )
 def test_flags_and_an_empty_folder(refused, tmp_path, flags, reason):
@@ -244,6 +245,16 @@ def test_folds_after_the_run_and_other_folds(fitted):
     assert fitted('--folds', 3, '--overwrite')[0] == 0
     content = json.loads((fit.RunFolder('own_folds').seeds).read_text())
     assert content['seeds'] == [1, 2, 3]
+
+
+def test_every_step_is_told_where_to_compute(fitted):
+    for folds in ((), ('--folds', 2), ('--folds', 2)):  # the last finds all trained
+        status, out, _ = fitted('-g', -1, *folds)
+        assert status == 0
+        steps = [line for line in out.splitlines() if line.startswith('$ ')]
+        elsewhere = [line for line in steps if not line.endswith(' -g -1')]
+        assert len(steps) > 2 and all('dataset' in line.split(' --')[0] for line in elsewhere)
+    assert ' -g -1 --size 16 ' in out  # what to do next
 
 
 @pytest.mark.skipif(sys.platform == 'darwin', reason='its file names are UTF-8')

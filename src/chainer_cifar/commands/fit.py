@@ -45,6 +45,8 @@ def main(argv: Sequence[str], prog: str) -> None:
     folder = pathlib.Path('dataset', given.name)
     settings = _settings(given)
     _refuse_other(folder, settings, given)
+    if given.gpu is not None:
+        TrainConfig(gpu=given.gpu).open_device()  # or say at once why not
     content = {} if given.overwrite else _fit_note.read(folder)
     chosen = None if content.get('prepared') else _choose(given)
     try:
@@ -55,9 +57,9 @@ def main(argv: Sequence[str], prog: str) -> None:
         _train(given, folder, content)
         if given.folds:
             _cross_validate(given, content)
-            _step('report', [_folds(given).name])
-        _step('evaluate', [RunFolder(given.name).models])
-        _step('report', [RunFolder(given.name).results])
+            _step('report', [_folds(given).name, *_gpu(given)])
+        _step('evaluate', [RunFolder(given.name).models, *_gpu(given)])
+        _step('report', [RunFolder(given.name).results, *_gpu(given)])
     except KeyboardInterrupt as stop:
         how = 'the same command without --overwrite' if given.overwrite else 'the same command'
         signum = getattr(stop, 'signum', signal.SIGINT)
@@ -68,6 +70,11 @@ def main(argv: Sequence[str], prog: str) -> None:
 def _settings(given: argparse.Namespace) -> dict[str, Any]:
     """What must be the same when the command goes on."""
     return {'pictures': str(given.pictures), **{name: getattr(given, name) for name in _DEFAULTS}}
+
+
+def _gpu(given: argparse.Namespace) -> list[str]:
+    """The flag of the device, if it was typed; otherwise it is the CPU, or that of the run."""
+    return [] if given.gpu is None else ['-g', str(given.gpu)]
 
 
 def _folds(given: argparse.Namespace) -> RunFolder:
@@ -222,9 +229,9 @@ def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, A
         before = run_folder.name
         if not run_folder.occupied():
             flags['iter'] = _epochs(given, folder, content, stage, flags)
-            _step('train', _as_arguments(flags))
+            _step('train', [*_as_arguments(flags), *_gpu(given)])
         elif not history.read_one(run_folder).finished:
-            _step('train', ['--resume', '-p', run_folder.name])
+            _step('train', ['--resume', '-p', run_folder.name, *_gpu(given)])
         else:
             print(f'{run_folder.results}: is trained already', flush=True)
 
@@ -241,7 +248,8 @@ def _epochs(
         content |= {'minutes': given.minutes, 'epochs': {}}
     if stage.suffix not in content['epochs']:
         with contextlib.redirect_stdout(io.StringIO()):  # training says the same again
-            speed = run.measure(TrainConfig(**flags))
+            gpu = TrainConfig.gpu if given.gpu is None else given.gpu
+            speed = run.measure(TrainConfig(**flags, gpu=gpu))
         gc.collect()  # the net, before training makes its own
         seconds = 60 * given.minutes * stage.share
         count = plan.epochs(seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs)
@@ -258,7 +266,7 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
     whole, folds = RunFolder(given.name), _folds(given)
     if folds.occupied():
         # If all are finished, this tells of them again.
-        _step('train', ['--resume', '-p', folds.name])
+        _step('train', ['--resume', '-p', folds.name, *_gpu(given)])
         return
     flags = {**_flags_of(whole), 'folds': given.folds, 'prefix': folds.name}
     flags.pop('no_valid_data', None)  # each fold validates once
@@ -266,7 +274,7 @@ def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> No
         flags['init'] = 'imagenet'  # the weights of the run have seen all folds
     minutes = given.folds * history.read_one(whole).summary['seconds'] / 60
     print(f'\n{given.folds} folds, about {minutes:.3g} minutes', flush=True)
-    _step('train', _as_arguments(flags))
+    _step('train', [*_as_arguments(flags), *_gpu(given)])
 
 
 def _flags_of(folder: RunFolder) -> dict[str, Any]:
@@ -330,8 +338,8 @@ def _of_folds(given: argparse.Namespace) -> str:
 
 
 def _typed(given: argparse.Namespace) -> str:
-    """The flags that must be the same when the command goes on."""
-    words = []
+    """The flags that are not at their default, except for those of time and name."""
+    words = _gpu(given)
     for name, default in _DEFAULTS.items():
         value = getattr(given, name)
         if value != default:
@@ -407,6 +415,12 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         parser.add_argument(
             flag, type=kind, default=default, metavar=kind.__name__.upper(), help=text
         )
+    parser.add_argument(
+        *('-g', '--gpu'),
+        type=int,
+        metavar='INT',
+        help='index of the GPU to train on (default: the CPU)',
+    )
     parser.add_argument(
         '--leaks', action='store_true', help='go on if pictures are in training and in the test'
     )

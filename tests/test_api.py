@@ -44,6 +44,53 @@ def test_paths_images_and_arrays_are_the_same_picture(classifier):
     assert one.probabilities == pytest.approx(found.probabilities[:1])
 
 
+def saved(kind, path):
+    """A picture whose pixels are not all of it: turned by EXIF, or with transparent parts."""
+    coarse = np.random.default_rng(0).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    image = Image.fromarray(coarse).resize((36, 30), Image.Resampling.NEAREST)
+    exif = Image.Exif()
+    exif[274] = 6
+    if kind == 'turned':
+        image.save(path, exif=exif)
+    elif kind == 'palette':
+        image.quantize(8).save(path, transparency=0)
+    elif kind == 'one colour':
+        image.save(path, transparency=tuple(coarse[0, 0].tolist()))
+    else:
+        Image.fromarray(coarse[..., 0].astype(np.uint16) * 257).save(path)
+
+
+@pytest.mark.parametrize('kind', ['turned', 'palette', 'one colour', '16 bits'])
+def test_an_image_is_read_as_its_file(classifier, tmp_path, kind):
+    path = tmp_path / 'a.png'
+    saved(kind, path)
+    found = classifier[1].predict([path, Image.open(path)])
+    np.testing.assert_array_equal(*found.images)
+    assert found.images[0].std() > 20
+
+
+def test_an_image_of_a_damaged_file(classifier, tmp_path):
+    path = tmp_path / 'a.png'
+    saved('turned', path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match='cannot be read as a picture'):
+        classifier[1].predict(Image.open(path))
+
+
+@pytest.mark.parametrize('dtype', [np.int8, np.int16, np.int32, np.float32])
+def test_arrays_whose_white_nobody_knows(classifier, dtype):
+    with pytest.raises(UserError, match='give uint8'):
+        classifier[1].predict(np.full((8, 8), 100, dtype))
+
+
+@pytest.mark.parametrize('flags', [{'foo': 1}, {'batch_size': '8'}, {'gpu': None}, {'gpu': '0'}])
+def test_flags_that_make_no_sense(classifier, monkeypatch, flags):
+    monkeypatch.chdir(classifier[0])
+    with pytest.raises(UserError, match=next(iter(flags))):
+        chainer_cifar.load('pictures', **flags)
+
+
 def test_the_temperature(classifier):
     folder, net = classifier
     picture = folder / 'pictures' / 'blue' / '3.png'

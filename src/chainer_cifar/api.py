@@ -8,7 +8,6 @@ Whatever is wrong with the input raises `errors.UserError` with the line that a 
 """
 
 import html
-import io
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from chainer_cifar import figures
+from chainer_cifar import config, figures
 from chainer_cifar.arrays import Array
 from chainer_cifar.commands import fit as fit_command
 from chainer_cifar.data import picture
@@ -58,9 +57,9 @@ def load(run: str | os.PathLike[str], **flags: Any) -> 'Classifier':
         flags: Flags of the run to replace, such as ``gpu=0``.
 
     Raises:
-        UserError: There is no such run, or a file of it is damaged.
+        UserError: There is no such run, a file of it is damaged, or a flag makes no sense.
     """
-    return Classifier(trained.load(run, flags))
+    return Classifier(trained.load(run, config.typed(flags)))
 
 
 class Classifier:
@@ -192,23 +191,25 @@ def _read(each: Picture, shape: Any, how: str) -> NDArray[np.uint8]:
     if isinstance(each, (str, os.PathLike)):
         return picture.read(each, shape, how)
     if isinstance(each, np.ndarray):
-        array = each
-        try:
-            if not array.size or array.ndim not in (2, 3):
-                raise ValueError('not of this shape')
-            each = Image.fromarray(array)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f'an array of {array.dtype} {array.shape} is no picture ({error}); give uint8 '
-                f'(H, W, 3)'
-            ) from None
+        each = _image_of(each)
     if not isinstance(each, Image.Image):
         raise UserError(f'{each!r}: {_NO_PICTURE}')
-    # By a file in memory, so that it is treated as files are. TIFF holds all kinds of pixels.
-    file: Any = io.BytesIO()
-    each.save(file, 'TIFF')
-    file.seek(0)
-    return picture.read(file, shape, how)
+    return picture.from_image(each, shape, how)
+
+
+def _image_of(array: Array) -> Image.Image:
+    try:
+        # Pillow takes 32 bits, too, but nobody says how bright the brightest of them is.
+        if not array.size or array.ndim not in (2, 3) or array.dtype not in _PIXELS:
+            raise ValueError('not of this kind')
+        return Image.fromarray(array)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f'an array of {array.dtype} {array.shape} is no picture ({error}); give uint8 (H, W, 3)'
+        ) from None
+
+
+_PIXELS = (np.uint8, np.uint16, np.bool_)
 
 
 def _name(each: Picture, number: int) -> str:

@@ -395,15 +395,23 @@ def from_dict(values: Mapping[str, object], path: str | os.PathLike[str]) -> Tra
     Raises:
         UserError: A key is no flag, or a value has the wrong type or makes no sense.
     """
+    with prefixed(f'{path}: '):
+        return TrainConfig(**typed({RENAMED.get(key, key): value for key, value in values.items()}))
+
+
+def typed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return flags by name, each of the type that it has in `TrainConfig`.
+
+    Raises:
+        UserError: A key is no flag, or a value has another type.
+    """
     fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     flags: dict[str, Any] = {}
-    with prefixed(f'{path}: '):
-        for key, value in values.items():
-            name = RENAMED.get(key, key)
-            if name not in fields:
-                raise UserError(f"no flag is called '{key}'{nearest(key, fields)}")
-            flags[name] = _typed(value, fields[name])
-        return TrainConfig(**flags)
+    for name, value in values.items():
+        if name not in fields:
+            raise UserError(f"no flag is called '{name}'{nearest(name, fields)}")
+        flags[name] = _typed(value, fields[name])
+    return flags
 
 
 def _typed(value: object, field: dataclasses.Field[Any]) -> object:
@@ -425,5 +433,5 @@ _TYPE_NAMES: dict[type, str] = {
 
 
 def _shortened(value: object) -> str:
-    text = json.dumps(value)
+    text = json.dumps(value, default=repr)
     return text if len(text) <= 40 else f'{text[:39]}…'

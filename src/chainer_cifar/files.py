@@ -276,6 +276,13 @@ def seen_from(folder: Path, path: Path) -> str:
     return os.path.relpath(straight(path), real(folder))
 
 
+def stamp(path: Path) -> tuple[int, ...]:
+    """Return numbers that are others once the file was written again, or another took its place."""
+    with naming(path):
+        status = os.stat(path)
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def sync(folder: Path) -> None:
     """Flush the names in a folder to the disk, where the file system can do so."""
     with contextlib.suppress(OSError):

@@ -38,6 +38,23 @@ def test_calibrate(own_run, command, tmp_path):
     assert one['class'] == other['class'] and one['probability'] != other['probability']
 
 
+def test_weights_that_are_replaced_meanwhile_get_none(own_run, refused, monkeypatch):
+    """A training that goes on writes better ones."""
+    weights, logits = own_run / 'models/run/best.npz', evaluate._logits
+
+    def replaced(*arguments):
+        found = logits(*arguments)
+        better = weights.with_name('better.npz')
+        better.write_bytes(weights.read_bytes())
+        better.replace(weights)
+        return found
+
+    monkeypatch.setattr(evaluate, '_logits', replaced)
+    error = refused('evaluate', 'run', '--calibrate')
+    assert '--calibrate: models/run/best.npz: was replaced while' in error
+    assert not (own_run / 'models/run/best.temperature.json').exists()
+
+
 def test_overwrite_deletes_it(own_run, command):
     assert command('evaluate', 'run', '--calibrate')[0] == 0
     path = own_run / 'models/run/best.temperature.json'

@@ -15,6 +15,16 @@ def rows(top=2, labels=(0, 2)):
     return predictions.rows(['a.png', 'b, c.png'], LOGITS, NAMES, top, labels)
 
 
+def test_a_class_may_be_called_unknown():
+    names = ['cat', 'dog', 'unknown']
+    logits = np.log(np.array([[0.1, 0.1, 0.8], [0.4, 0.3, 0.3]]))
+    found = predictions.rows(['a.png', 'b.png'], logits, names, 1, [2, 0], reject=0.6)
+    assert [row['answer'] for row in found] == ['unknown'] * 2
+    assert [row['rejected'] for row in found] == [False, True]
+    assert [row.get('right') for row in found] == [True, None]
+    assert predictions.score(found) == '1 of 1 right, 1 unknown'
+
+
 def test_rows():
     first, second = rows()
     assert [best['class'] for best in first['top']] == ['cat', 'dog']

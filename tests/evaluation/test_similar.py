@@ -104,7 +104,18 @@ def test_it_can_pause(load):
     for _ in found.look_through():
         assert not found.ready
         seen.append(found.done)
-    assert seen == pytest.approx([10 / 36, 20 / 36, 30 / 36, 1]) and found.ready
+    # The data are read, summed up and brought into pictures before the first batch.
+    assert seen == pytest.approx([0, 0, 0, 10 / 36, 20 / 36, 30 / 36, 1]) and found.ready
+
+
+def test_the_data_are_summed_up_once(load, monkeypatch):
+    model, _ = load()
+    sums = []
+    checksum = dataset.Dataset.checksum
+    monkeypatch.setattr(
+        dataset.Dataset, 'checksum', lambda data: sums.append(data) or checksum(data)
+    )
+    assert looked_through(model).ready and len(sums) == 1
 
 
 def test_of_many_some_are_drawn(load, monkeypatch):
@@ -124,10 +135,8 @@ def test_without_the_data(load):
 def test_other_data(load):
     model, _ = load()
     found = looked_through(dataclasses.replace(model, data_checksum='other'))
-    assert found.problem == (
-        'image_raw.pkl and label.pkl are not the data this run was trained on; give those with '
-        '-d and -l'
-    )
+    told = 'train: image_raw.pkl and label.pkl are not the data this run was trained on'
+    assert found.problem.startswith(told) and found.problem.endswith('give those with -d and -l')
 
 
 def test_a_net_that_shows_no_layers(load):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from chainer_cifar import environment, figures, runs
+from chainer_cifar import environment, figures, files, runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.data.batches import DeviceImages
@@ -93,6 +93,11 @@ def _calibrate(model: Trained, data: Dataset) -> Trained:
         images, index, labels = image_sets.choose(model, data, 'valid')
     with prefixed('--calibrate: '):
         temperature = calibration.fit(_logits(model, images, index, 'none'), labels)
+        if files.stamp(model.weights) != model.stamp:
+            raise UserError(
+                f'{model.weights}: was replaced while its images were looked at; try again when '
+                f'nobody trains it any more'
+            )
     path = calibration.write(model.weights, temperature)
     print(f'temperature  {temperature:.3f}, of {len(index):,} validation images, in {path}')
     if len(index) < calibration.FEW:

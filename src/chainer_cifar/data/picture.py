@@ -98,21 +98,44 @@ def read(
         UserError: The file is no picture of one of `FORMATS`, is damaged, or has more than 89
             megapixels (Pillow's limit).
     """
-    channels, height, width = shape
-    try:
+    _, height, width = shape
+    with _told_as(str(path)):
         if not hasattr(path, 'read'):
             require_no_pipe(path)
         with opened(path) as file:
             if min(file.size) >= 2 * GAP * max(width, height):
                 # A JPEG file is decoded at a half, a quarter or an eighth of its size.
                 file.draft(None, (round(GAP * width), round(GAP * height)))
-            image = on_white(eight_bits(ImageOps.exif_transpose(file)))
-        image = _fitted(image, (width, height), fit)
+            return _read(file, shape, fit)
+
+
+def from_image(
+    image: Image.Image, shape: Shape = CIFAR_SHAPE, fit: str = CROP
+) -> NDArray[np.uint8]:
+    """Do to an image of Pillow what `read` does to a file.
+
+    Raises:
+        UserError: Its file is damaged, or nobody knows what its values mean.
+    """
+    with _told_as(repr(image)):
+        return _read(image, shape, fit)
+
+
+@contextlib.contextmanager
+def _told_as(name: str) -> Iterator[None]:
+    try:
+        yield
     except TooLarge as error:
-        raise UserError(f'{path}: {error}; make it smaller first') from None
+        raise UserError(f'{name}: {error}; make it smaller first') from None
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'{path}: cannot be read as a picture ({text})') from None
+        raise UserError(f'{name}: cannot be read as a picture ({text})') from None
+
+
+def _read(file: Image.Image, shape: Shape, fit: str) -> NDArray[np.uint8]:
+    channels, height, width = shape
+    image = on_white(eight_bits(ImageOps.exif_transpose(file)))
+    image = _fitted(image, (width, height), fit)
     if channels == 1:
         return np.asarray(image.convert('L'))[None]
     return np.asarray(image).transpose(2, 0, 1)

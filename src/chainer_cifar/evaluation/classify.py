@@ -156,7 +156,7 @@ def draw(rows: Sequence[predictions.Row], chosen: PicturesToClassify, path: path
     for name, row in zip(chosen.short, rows, strict=True):
         best = row['top'][0]
         truth = [f'truth: {row["label"]}'] if row.get('right') is False else []
-        rejected = [predictions.UNKNOWN] if row.get('answer') == predictions.UNKNOWN else []
+        rejected = [predictions.UNKNOWN] if row.get('rejected') else []
         guess = f'{best["class"]} {100 * best["probability"]:.0f} %'
         captions.append((name, *rejected, guess, *truth))
     title = predictions.score(rows) or counted(len(rows), 'picture')

@@ -29,11 +29,12 @@ class _Always(TypedDict):
 class Row(_Always, total=False):
     """The prediction for one picture.
 
-    `label` and `right` are there if its true class is known, `answer` if unsure ones are rejected;
-    an answer `UNKNOWN` is neither right nor wrong.
+    `label` and `right` are there if its true class is known, `answer` and `rejected` if unsure ones
+    are rejected; what is rejected is neither right nor wrong.
     """
 
-    answer: str  # a class, or `UNKNOWN`
+    answer: str  # a class, or `UNKNOWN`, as a class may be called, too
+    rejected: bool
     label: str  # the name of the true class
     right: bool
 
@@ -67,12 +68,14 @@ def rows(
             {'class': class_names[k], 'probability': float(probabilities[i, k])} for k in order[i]
         ]
         row: Row = {'image': name, 'top': best}
+        rejected = best[0]['probability'] < reject
         if reject:
-            row['answer'] = best[0]['class'] if best[0]['probability'] >= reject else UNKNOWN
+            row['answer'] = UNKNOWN if rejected else best[0]['class']
+            row['rejected'] = rejected
         label = None if labels is None else labels[i]
         if label is not None:
             row['label'] = class_names[label]
-            if row.get('answer') != UNKNOWN or not reject:
+            if not rejected:
                 row['right'] = bool(order[i, 0] == label)
         found.append(row)
     return found
@@ -84,7 +87,7 @@ def score(rows: Sequence[Row]) -> str | None:
     Unknown ones do not count among the ten. Return None if there is nothing to tell.
     """
     known = [row['right'] for row in rows if 'right' in row]
-    unknown = sum(row.get('answer') == UNKNOWN for row in rows)
+    unknown = sum(row.get('rejected', False) for row in rows)
     parts = [f'{sum(known)} of {len(known)} right'] if known else []
     if any('answer' in row for row in rows):
         parts.append(f'{unknown} unknown' if known else f'{unknown} of {len(rows)} unknown')

@@ -59,7 +59,7 @@ class SimilarPictures:
         self._labels: image_sets.Labels
 
     def look_through(self) -> Iterator[None]:
-        """Compute what the last layer takes of each; yield after each batch, so that one can pause.
+        """Compute what the last layer takes of each; yield after each part, so that one can pause.
 
         What is wrong with the data raises no error; see `problem`. A bar shows the progress.
         """
@@ -96,14 +96,12 @@ class SimilarPictures:
         trained = self._trained
         self._layer = _last_layer(trained)
         data = image_sets.load(trained)
-        if data.checksum() != trained.data_checksum:
-            raise UserError(
-                f'{trained.config.dataset} and {trained.config.label} are not the data this run '
-                f'was trained on; give those with -d and -l'
-            )
-        images, index, labels = image_sets.choose(trained, data, 'train')
+        yield
+        images, index, labels = image_sets.choose(trained, data, 'train')  # reads all of it once
         index, labels = index[:MOST], labels[:MOST]  # in an order that was drawn
+        yield
         self._pictures = _pictures(trained, data)
+        yield
         self._index, self._labels = index, labels
         with tqdm(
             total=len(index), desc='similar pictures', unit='img', leave=False, **for_bars()

@@ -40,6 +40,7 @@ class Trained:
         data_checksum: `Dataset.checksum` of the data it was trained on; empty if unknown.
         batch_size: The batch size that it was trained with.
         temperature: By which logits are divided before the softmax; see calibration.py.
+        stamp: What `files.stamp` told of the weights before they were read.
     """
 
     weights: pathlib.Path
@@ -51,6 +52,7 @@ class Trained:
     data_checksum: str
     batch_size: int
     temperature: float = 1.0
+    stamp: tuple[int, ...] = ()
 
     @property
     def results(self) -> pathlib.Path:
@@ -90,6 +92,7 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
         UserError: A file is missing or damaged, or the weights belong to another net.
     """
     weights = find(path)
+    stamp = files.stamp(weights)
     arrays = npz.read(weights)
     description = _read_description(weights.with_name(CONFIG))
     config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
@@ -104,7 +107,9 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     checksum = str(description.get('data_checksum', ''))
     classes = description['classes']
     temperature = calibration.read(weights)
-    return Trained(weights, config, classes, found, net, device, checksum, batch_size, temperature)
+    return Trained(
+        *(weights, config, classes, found, net, device, checksum, batch_size, temperature, stamp)
+    )
 
 
 def find(name: str | os.PathLike[str]) -> pathlib.Path:

@@ -18,6 +18,7 @@ from chainer_cifar.nets.blocks import (
     upscaled,
     upscaled_size,
 )
+from chainer_cifar.optim import mixed
 
 UPSCALING = nets.taking('upscale')
 
@@ -63,6 +64,22 @@ def test_upscaled_passes_the_gradient():
     y.backward()
     # Each pixel of y is a mean of pixels of x.
     assert x.grad.sum() == pytest.approx(y.array.size)
+
+
+def test_upscaled_in_float16():
+    x = np.random.RandomState(0).rand(2, 3, 4, 4).astype(np.float16)
+    y = upscaled(x, 9)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y.array, upscaled(x.astype(np.float32), 9).array, atol=1e-3)
+
+
+def test_a_net_with_float16_weights_uses_the_upscaled_image():
+    x = np.random.RandomState(0).rand(1, 3, 16, 16).astype(np.float16)
+    with mixed.creating_nets('mixed16'):
+        net = nets.create('mobilenet', n_class=3, upscale=32)
+    with chainer.using_config('train', False), chainer.no_backprop_mode():
+        logits = net(x).array
+    assert logits.dtype == np.float16 and np.isfinite(logits).all()
 
 
 def test_upscaled_keeps_the_proportion():

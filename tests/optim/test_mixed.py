@@ -1,10 +1,13 @@
 """Mixed precision, on a CPU, where it is slow but right."""
 
+import types
+
 import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
 
+import strict_array
 from chainer_cifar import cli
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import Diverged, UserError
@@ -113,6 +116,32 @@ def test_an_overflow_leaves_an_update_out_and_halves_the_scale():
     saved.target['loss_scaling/scale'] = np.array(0.5)
     with pytest.raises(ValueError, match=r'a scale of 0\.5'):
         others.serialize(chainer.serializers.NpzDeserializer(saved.target))
+
+
+@pytest.mark.parametrize('bad', [None, np.nan, np.inf])
+def test_a_gpu_is_asked_once_whether_gradients_overflow(monkeypatch, bad):
+    _, optimizer, _ = ready('mixed16')
+    grads = [np.ones((2, 3), np.float16) for _ in range(5)]
+    if bad:
+        grads[3][1, 1] = bad
+    params = [
+        types.SimpleNamespace(grad=strict_array.StrictArray(grad), device=strict_array.Device)
+        for grad in grads
+    ]
+    optimizer.target = types.SimpleNamespace(
+        xp=strict_array.xp,
+        params=lambda: iter(params),
+        namedparams=lambda: iter([(f'/{i}', param) for i, param in enumerate(params)]),
+    )
+    asked = []
+    answer = strict_array.StrictArray.__bool__
+    monkeypatch.setattr(
+        strict_array.StrictArray, '__bool__', lambda self: asked.append(1) or answer(self)
+    )
+    optimizer.check_nan_in_grads()
+    assert optimizer.is_safe_to_update() == (not bad)
+    assert optimizer._loss_scaling_isnan_ever == bool(bad)
+    assert len(asked) == 1 or bad  # only then all of them are asked, to tell which
 
 
 def test_gradients_that_overflow_without_a_scale_end_the_run():

@@ -11,6 +11,7 @@ import chainer
 import numpy as np
 import pytest
 from chainer.functions.noise.dropout import Dropout
+from chainermn.functions.batch_normalization import _MpiImpl
 
 import chainer_onednn
 from chainer_cifar import randomness
@@ -18,7 +19,7 @@ from chainer_cifar.data import augment
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.metrics import loss_and_errors
 from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
-from chainer_cifar.parallel import dropout, environment, launch, training, world
+from chainer_cifar.parallel import dropout, environment, launch, normalization, training, world
 
 
 class Pretended(world.World):
@@ -94,6 +95,20 @@ def test_all_start_from_the_net_of_the_first(monkeypatch):
     assert other[0].initialized is True and other[1].N == 7 and other[1].avg_mean[0] == 5
     for (_, theirs), (_, ours) in zip(first.namedparams(), other.namedparams(), strict=True):
         np.testing.assert_array_equal(ours.array, theirs.array)
+
+
+@pytest.mark.parametrize(('dtype', 'mean', 'std'), [('float16', 0, 100), ('float32', 100, 1e-3)])
+def test_variance_by_chainermn_is_finite_and_not_negative(dtype, mean, std):
+    alone = types.SimpleNamespace(_multi_node_mean=lambda sendbuf, recvbuf: None)
+    x = (mean + std * np.random.RandomState(0).randn(8, 16, 8, 8)).astype(dtype)
+    gamma = np.ones((1, 16, 1, 1), np.float32)
+    impl = normalization._in_full_range(_MpiImpl)(alone)
+    found = impl.get_mean_and_var((0, 2, 3), gamma, x, np, np.float32)
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(found[0], wide.mean((0, 2, 3)), rtol=1e-4, atol=1e-3)
+    # Of numbers near 100 float32 keeps seven digits of the square, hence the tolerance.
+    np.testing.assert_allclose(found[1], wide.var((0, 2, 3)), rtol=1e-4, atol=2e-3)
+    assert found[1].dtype == np.float32 and (found[1] >= 0).all()
 
 
 def test_numbers_for_images_do_not_depend_on_the_number_of_processes():

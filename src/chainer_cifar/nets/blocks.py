@@ -7,6 +7,7 @@ from typing import TypeAlias
 import chainer
 import chainer.functions as F
 import chainer.links as L
+import numpy as np
 
 Activation: TypeAlias = Callable[[chainer.Variable], chainer.Variable]
 
@@ -68,11 +69,13 @@ def upscaled(x: chainer.Variable, width: int) -> chainer.Variable:
     and outside the outermost ones the edge is repeated, as in OpenCV and TensorFlow 2.
 
     Args:
-        x: float32 ``(N, C, H, W)``.
+        x: float32 or float16 ``(N, C, H, W)``.
         width: The new width.
     """
     if not width:
         return x
+    if x.dtype != np.float32:  # Chainer's function takes no other
+        return F.cast(upscaled(F.cast(x, np.float32), width), x.dtype)
     size = upscaled_size(x.shape[2:], width)
     return F.resize_images(x, size, mode='bilinear', align_corners=False)
 

@@ -8,6 +8,8 @@ Precision Training, 2018.)
 """
 
 import contextlib
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import chainer
@@ -62,6 +64,8 @@ class Masters(Average):
         self.optimizer = optimizer
         optimizer.use_fp32_update()
         optimizer.loss_scaling()
+        chainers = optimizer.check_nan_in_grads
+        optimizer.check_nan_in_grads = functools.partial(_look_for_overflow, optimizer, chainers)
         optimizer.add_hook(_unscale, 'unscale', timing='pre')
         self._scale = optimizer._loss_scale
 
@@ -100,6 +104,20 @@ class Masters(Average):
             for name, param in self.trained.namedparams():
                 if param.dtype == np.float16:
                     param.update_rule._fp32_param = masters[name]
+
+
+def _look_for_overflow(optimizer: chainer.Optimizer, chainers: Callable[[], None]) -> None:
+    """Do as Chainer's check of the gradients, but let the device answer once for all of them.
+
+    Chainer asks for each parameter, and a GPU would wait as many times in every step. Where some
+    overflow, which is rare, `chainers` finds which, warns of them and has the update left out.
+    """
+    xp = optimizer.target.xp
+    finite = xp.stack([xp.isfinite(param.grad).all() for param in optimizer.target.params()])
+    if finite.all():
+        optimizer._loss_scaling_isnan = False
+    else:
+        chainers()
 
 
 def _unscale(optimizer: chainer.Optimizer) -> None:

@@ -9,6 +9,7 @@ their parameters and running statistics have the same names, and what a run save
 process saves.
 """
 
+import functools
 from typing import Any
 
 import chainer
@@ -76,7 +77,29 @@ def _implementation(function: Any, inputs: Any) -> Any:
         return _OnHost(communicator)
     from chainermn.functions import batch_normalization as chainermns
 
-    return chainermns.MultiNodeBNImplSelector(communicator, 'nccl')(function, inputs)
+    return _in_full_range(chainermns._NcclImpl)(communicator)
+
+
+@functools.cache
+def _in_full_range(impl: Any) -> Any:
+    """Make a subclass of an implementation of ChainerMN whose variance is finite and not negative.
+
+    ChainerMN squares in the type of `x`. In float16 that overflows from 256 on; the variance is
+    infinite then, and the channel 0. It takes the square of the mean from the mean of the squares,
+    which by rounding may give less than 0.
+    """
+
+    class InFullRange(impl):
+        def get_mean_and_var(
+            self, axis: Any, gamma: Array, x: Array, xp: Any, interm_dtype: Any
+        ) -> tuple[Array, Array]:
+            # A copy of float16 and its square take four bytes a number each, where the square
+            # alone took two; both are free again after this layer's mean and variance.
+            wide = x.astype(interm_dtype, copy=False)
+            mean, var = super().get_mean_and_var(axis, gamma, wide, xp, interm_dtype)
+            return mean, xp.maximum(var, 0)
+
+    return InFullRange
 
 
 class _OnHost(chainers.GeneralBatchNormalizationImpl):

@@ -106,7 +106,9 @@ def equalize(xp: ArrayModule, x: Array) -> Array:
     first = 256 * xp.arange(n * c)[:, None]  # of each channel's numbers in one row of all
     largest = first + values.max(axis=1)[:, None]
     values += first
-    counts = xp.bincount(values.reshape(-1), minlength=256 * n * c)
+    # CuPy's bincount would look for the least and the largest value, which makes the GPU wait.
+    counts = xp.zeros(256 * n * c, np.int32)  # CuPy's add.at takes no int64
+    xp.add.at(counts, values.reshape(-1), xp.ones((), np.int32))
     step = (h * w - counts[largest]) // 255
     counts = counts.reshape(n * c, 256)
     below = counts.cumsum(axis=1) - counts

@@ -129,6 +129,39 @@ def test_integers_are_skipped(tmp_path):
     assert report.skipped == {'fc2/b': 'int64, not floating point'}
 
 
+@pytest.mark.parametrize(
+    ('value', 'reason'),
+    [
+        ('abc', '<U3, not int64'),
+        (1.5, 'float64, not int64'),
+        (np.nan, 'float64, not int64'),
+        (True, 'bool, not int64'),
+        (-1, 'negative, not a count'),
+    ],
+)
+def test_counts_that_are_none_are_skipped(tmp_path, value, reason):
+    trained = Tiny()
+    arrays = fill(trained)
+    np.savez(tmp_path / 'a.npz', **arrays, **{'conv1_bn/N': value})
+    net = Tiny()
+    report = initialize(net, tmp_path / 'a.npz')
+    assert report.skipped == {'conv1_bn/N': reason} and not report.missing
+    assert net.conv1_bn.N == 0
+    np.savez(tmp_path / 'a.npz', **arrays, **{'conv1_bn/N': np.uint8(3)})
+    assert not initialize(net, tmp_path / 'a.npz').skipped and net.conv1_bn.N == 3
+
+
+def test_a_flag_that_is_none_is_skipped(tmp_path):
+    trained = nets.create('cnnwn')
+    chainer.serializers.save_npz(tmp_path / 'best.npz', trained)
+    arrays = dict(np.load(tmp_path / 'best.npz')) | {'wn_conv1/initialized': np.int64(1)}
+    np.savez(tmp_path / 'a.npz', **arrays)
+    net = nets.create('cnnwn')
+    report = initialize(net, tmp_path / 'a.npz')
+    assert report.skipped == {'wn_conv1/initialized': 'int64, not bool'}
+    assert net.wn_conv1.initialized is False
+
+
 @pytest.mark.parametrize('value', [np.nan, np.inf, 1e300])
 def test_no_number(tmp_path, value):
     saved(tmp_path / 'a.npz', **{'fc2/b': np.array([1, value, 3])})

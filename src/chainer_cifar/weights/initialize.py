@@ -18,6 +18,9 @@ from chainer_cifar.weights.pretrained import PRETRAINED, Pretrained
 
 IMAGENET = 'imagenet'
 
+# The kinds of NumPy's dtypes that can hold the scalars of a net, by the kind of these.
+_KINDS = {'b': 'b', 'i': 'iu'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -84,7 +87,11 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
         for name, array in arrays.items()
         if not array.ndim and name in of_net.target and name not in wanted
     }
-    skipped: dict[str, str] = {}
+    skipped = {
+        name: reason
+        for name, array in sorted(scalars.items())
+        if (reason := _misfit_scalar(array, of_net.target[name]))
+    }
     summed: list[str] = []
     fitting: dict[str, Array] = {}
     for name in sorted(arrays.keys() - scalars.keys()):  # Chainer's files have no order
@@ -107,7 +114,8 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
             f'{source}: nothing in it fits the net; it has {_few(arrays) or "no arrays"}, '
             f'the net has {_few(wanted)}'
         )
-    chainer.serializers.NpzDeserializer(fitting | scalars, strict=False).load(net)
+    fitting_scalars = {name: scalars[name] for name in scalars.keys() - skipped.keys()}
+    chainer.serializers.NpzDeserializer(fitting | fitting_scalars, strict=False).load(net)
     return Report(
         source=str(source),
         loaded=tuple(fitting),
@@ -174,6 +182,15 @@ def _misfit(array: Array, wanted: Array | None) -> str | None:
         return f'{array.shape} in the file, {wanted.shape} in the net'
     if array.dtype.kind != 'f':
         return f'{array.dtype}, not floating point'
+    return None
+
+
+def _misfit_scalar(array: Array, wanted: Array) -> str | None:
+    """Say why a scalar cannot be loaded; None if it can."""
+    if array.dtype.kind not in _KINDS.get(wanted.dtype.kind, ''):
+        return f'{array.dtype}, not {wanted.dtype}'
+    if array.dtype.kind == 'i' and array < 0:
+        return 'negative, not a count'
     return None
 
 

@@ -15,6 +15,7 @@ from chainer_cifar.export.check import Checked
 from chainer_cifar.export.metadata import Metadata
 from chainer_cifar.export.session import OnnxNet
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import printable
 
 
 class Exported(NamedTuple):
@@ -78,8 +79,9 @@ def describe(
     return Metadata(
         classes=list(trained.class_names),
         flags=vars(trained.config),
-        weights=str(trained.weights),
-        license=license,
+        # A name of a file may have bytes that are no text, which ONNX does not take.
+        weights=printable(trained.weights),
+        license='\n'.join(map(printable, license.splitlines())),
         data_checksum=exported.data_checksum,
         temperature=trained.temperature,
         fit=trained.input_transform.fit,

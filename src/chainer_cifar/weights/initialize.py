@@ -64,6 +64,7 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
 
     A classifier for another number of classes does not fit, so it keeps its initial values. If the
     net is for grey images and the weights are for colour, the first filters are summed over it.
+    Of a link with an attribute ``needs = {'g': ('V',)}``, g is loaded only together with V.
 
     Args:
         net: One of `chainer_cifar.nets`, on any device.
@@ -109,13 +110,15 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
             fitting[name] = np.ascontiguousarray(array, wanted[name].dtype)
         if not np.isfinite(fitting[name]).all():
             raise UserError(f'{source}: {name} holds NaN or infinity; choose another file')
+    skipped |= _incomplete(net, {*fitting, *scalars} - skipped.keys())
+    fitting = {name: array for name, array in fitting.items() if name not in skipped}
+    scalars = {name: array for name, array in scalars.items() if name not in skipped}
     if not fitting:
         raise UserError(
             f'{source}: nothing in it fits the net; it has {_few(arrays) or "no arrays"}, '
             f'the net has {_few(wanted)}'
         )
-    fitting_scalars = {name: scalars[name] for name in scalars.keys() - skipped.keys()}
-    chainer.serializers.NpzDeserializer(fitting | fitting_scalars, strict=False).load(net)
+    chainer.serializers.NpzDeserializer(fitting | scalars, strict=False).load(net)
     return Report(
         source=str(source),
         loaded=tuple(fitting),
@@ -192,6 +195,18 @@ def _misfit_scalar(array: Array, wanted: Array) -> str | None:
     if array.dtype.kind == 'i' and array < 0:
         return 'negative, not a count'
     return None
+
+
+def _incomplete(net: chainer.Chain, found: set[str]) -> dict[str, str]:
+    """Say which of `found` are of no use, since others of their link are not found, and why."""
+    reasons: dict[str, str] = {}
+    for path, link in net.namedlinks(skipself=True):
+        for own, needed in getattr(link, 'needs', {}).items():
+            name, usable = f'{path[1:]}/{own}', found - reasons.keys()
+            lacking = [each for each in needed if f'{path[1:]}/{each}' not in usable]
+            if name in found and lacking:
+                reasons[name] = f'of no use without {" and ".join(lacking)}'
+    return reasons
 
 
 def _few(names: Iterable[str], limit: int = 5) -> str:

@@ -40,6 +40,7 @@ class Trained:
         data_checksum: `Dataset.checksum` of the data it was trained on; empty if unknown.
         batch_size: The batch size that it was trained with.
         temperature: By which logits are divided before the softmax; see calibration.py.
+        replaced: The run's own values of the flags that the user replaced.
     """
 
     weights: pathlib.Path
@@ -51,6 +52,7 @@ class Trained:
     data_checksum: str
     batch_size: int
     temperature: float = 1.0
+    replaced: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def results(self) -> pathlib.Path:
@@ -94,6 +96,7 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     description = _read_description(weights.with_name(CONFIG))
     config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
+    replaced = {name: getattr(config, name) for name in flags or {}}
     config = dataclasses.replace(config, **(flags or {}))
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
     with undrawn():
@@ -104,7 +107,18 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     checksum = str(description.get('data_checksum', ''))
     classes = description['classes']
     temperature = calibration.read(weights)
-    return Trained(weights, config, classes, found, net, device, checksum, batch_size, temperature)
+    return Trained(
+        weights,
+        config,
+        classes,
+        found,
+        net,
+        device,
+        checksum,
+        batch_size,
+        temperature,
+        replaced=replaced,
+    )
 
 
 def find(name: str | os.PathLike[str]) -> pathlib.Path:

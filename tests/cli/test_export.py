@@ -35,7 +35,8 @@ def test_the_file_says_what_it_is(exported, own_run):
     _, about = session.read(own_run / 'model.onnx')
     config = json.loads((own_run / 'models/run/config.json').read_text())
     assert about.classes == config['classes'] and about.license == 'CC0-1.0'
-    assert about.flags['model'] == 'residual' and about.data_checksum == config['data_checksum']
+    assert about.flags == config['flags'] and about.flags['cpu_engine'] == 'onednn'
+    assert about.data_checksum == config['data_checksum']
     assert about.checked['difference'] < check.MOST
 
 
@@ -137,7 +138,9 @@ def test_other_data_than_those_of_the_run(_packages, own_run, command, refused):
     told = 'dataset/image_raw.pkl and dataset/other.pkl are not the data this run was trained on'
     status, _, err = command('export', 'run', '--onnx', 'model.onnx', *given)
     assert status == 0 and err.count('\n') == 1 and err.startswith(f'warning: {told}')
-    assert session.read(own_run / 'model.onnx')[1].data_checksum == ''
+    about = session.read(own_run / 'model.onnx')[1]
+    assert about.data_checksum == '' and about.flags['label'] == 'dataset/other.pkl'
+    assert about.flags['cpu_engine'] == 'onednn'
     line = refused('evaluate', 'model.onnx', '--set', 'valid', *given)
     assert f'--set valid: {told}' in line
     line = refused('export', 'run', '--onnx', 'small.onnx', '--int8', *given)

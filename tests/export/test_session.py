@@ -1,11 +1,15 @@
 """ONNX files of strangers, damaged ones, and those of ours."""
 
+import dataclasses
+import pathlib
+
 import numpy as np
 import pytest
 
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
-from chainer_cifar.export import packages, session
+from chainer_cifar.export import packages, session, write
+from chainer_cifar.export.check import Checked
 from chainer_cifar.export.metadata import Metadata
 
 
@@ -204,3 +208,13 @@ def test_other_ends(model, load):
 def test_odd_numbers_of_threads(model, load, pictures, monkeypatch, threads):
     monkeypatch.setenv('OMP_NUM_THREADS', threads)
     assert load(model).net.logits(pictures[:2]).shape == (2, 3)
+
+
+def test_names_that_are_no_text(model, load, tmp_path):
+    """Linux takes any bytes in the name of a run and in arguments; ONNX takes text."""
+    trained = dataclasses.replace(load(model), weights=pathlib.Path('models/\udcff/best.npz'))
+    exported = write.Exported(model, Checked(1, 0.0, 1), None, '')
+    about = write.describe(trained, exported, 'CC0\n\udcff', {})
+    write.write(tmp_path / 'written.onnx', model, about)
+    _, found = session.read(tmp_path / 'written.onnx')
+    assert (found.weights, found.license) == ('models/\ufffd/best.npz', 'CC0\n\ufffd')

@@ -15,6 +15,8 @@ from chainer_cifar.weights.initialize import initialize
 from known_weights import arrays_of, fill
 from tiny_net import Tiny
 
+INITIALIZED = 'wn_conv1/initialized'
+
 
 def saved(path, **changes):
     """An npz of a filled `Tiny`, with some arrays changed or (None) left out; its arrays."""
@@ -127,6 +129,65 @@ def test_integers_are_skipped(tmp_path):
     saved(tmp_path / 'a.npz', **{'fc2/b': np.array([1, 2, 3])})
     report = initialize(Tiny(), tmp_path / 'a.npz')
     assert report.skipped == {'fc2/b': 'int64, not floating point'}
+
+
+@pytest.mark.parametrize(
+    ('lost', 'rest'), [('V', ['g', 'b', 'initialized']), ('g', ['initialized'])]
+)
+def test_half_a_weight_normalized_link_is_not_loaded(tmp_path, lost, rest):
+    """Or the first batch would not set the lengths of filters that are random."""
+    trained = nets.create('cnnwn')
+    fill(trained)
+    for link in (trained.wn_conv1, trained.wn_conv2):
+        link.initialized = True
+    chainer.serializers.save_npz(tmp_path / 'best.npz', trained)
+    arrays = dict(np.load(tmp_path / 'best.npz'))
+    arrays[f'wn_conv1/{lost}'] = np.ones(7, np.float32)
+    np.savez(tmp_path / 'a.npz', **arrays)
+    net = nets.create('cnnwn')
+    before = arrays_of(net)
+    report = initialize(net, tmp_path / 'a.npz')
+    left = {f'wn_conv1/{name}' for name in rest}
+    assert report.skipped.keys() == left | {f'wn_conv1/{lost}'}
+    assert all(report.skipped[name] == f'of no use without {lost}' for name in left - {INITIALIZED})
+    assert not net.wn_conv1.initialized and net.wn_conv2.initialized
+    after = arrays_of(net)
+    for name in report.missing:
+        np.testing.assert_array_equal(after[name], before[name])
+    assert {*report.missing} == left - {INITIALIZED} | {f'wn_conv1/{lost}'}
+
+
+@pytest.mark.parametrize(
+    ('value', 'reason'),
+    [
+        ('abc', '<U3, not int64'),
+        (1.5, 'float64, not int64'),
+        (np.nan, 'float64, not int64'),
+        (True, 'bool, not int64'),
+        (-1, 'negative, not a count'),
+    ],
+)
+def test_counts_that_are_none_are_skipped(tmp_path, value, reason):
+    trained = Tiny()
+    arrays = fill(trained)
+    np.savez(tmp_path / 'a.npz', **arrays, **{'conv1_bn/N': value})
+    net = Tiny()
+    report = initialize(net, tmp_path / 'a.npz')
+    assert report.skipped == {'conv1_bn/N': reason} and not report.missing
+    assert net.conv1_bn.N == 0
+    np.savez(tmp_path / 'a.npz', **arrays, **{'conv1_bn/N': np.uint8(3)})
+    assert not initialize(net, tmp_path / 'a.npz').skipped and net.conv1_bn.N == 3
+
+
+def test_a_flag_that_is_none_is_skipped(tmp_path):
+    trained = nets.create('cnnwn')
+    chainer.serializers.save_npz(tmp_path / 'best.npz', trained)
+    arrays = dict(np.load(tmp_path / 'best.npz')) | {'wn_conv1/initialized': np.int64(1)}
+    np.savez(tmp_path / 'a.npz', **arrays)
+    net = nets.create('cnnwn')
+    report = initialize(net, tmp_path / 'a.npz')
+    assert report.skipped == {'wn_conv1/initialized': 'int64, not bool'}
+    assert net.wn_conv1.initialized is False
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, 1e300])

@@ -1,5 +1,7 @@
 """Keras' h5 files in each of their layouts, made by hand."""
 
+import zlib
+
 import chainer
 import h5py
 import numpy as np
@@ -231,3 +233,43 @@ def test_what_unpacks_to_too_much(tmp_path, monkeypatch):
         file.create_dataset('conv1/conv1/kernel:0', data=np.zeros((2, 2000), 'f4'), compression=9)
     with pytest.raises(UserError, match='unpacks to more than'):
         initialize(Tiny(), path)
+
+
+def test_texts_in_the_place_of_numbers(tmp_path):
+    """Each of many may be the same long one, so that nobody knows what they take in memory."""
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        file.create_dataset('fc2/fc2/kernel:0', data=['a' * 1000] * 3, dtype=h5py.string_dtype())
+    with pytest.raises(UserError, match="'/fc2/fc2/kernel:0' has texts or lists, not numbers"):
+        initialize(Tiny(), path)
+
+
+@pytest.mark.parametrize(
+    ('chunk', 'message'), [(1000, 'unpacks to more than'), (1, "'/a' unpacks to more than it says")]
+)
+def test_a_small_dataset_with_a_large_chunk(tmp_path, monkeypatch, chunk, message):
+    monkeypatch.setattr(keras_h5, 'LARGEST', 3999)
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        kind = {'dtype': 'f4', 'chunks': (chunk,), 'maxshape': (None,), 'compression': 'gzip'}
+        dataset = file.create_dataset('a', (1,), **kind)
+        dataset.id.write_direct_chunk((0,), zlib.compress(bytes(4000)))
+    with pytest.raises(UserError, match=message):
+        initialize(Tiny(), path)
+
+
+def test_packed_weights(tmp_path):
+    rng = np.random.RandomState(0)
+    array = np.concatenate([np.zeros((9, 3)), rng.randn(11, 3)]).astype(np.float32)
+    for packing in ({}, {'shuffle': True, 'fletcher32': True}, {'fletcher32': True}):
+        # HDF5 does not pack a chunk that would grow by it.
+        for chunks in ((1, 1), (5, 3), (16, 2)):
+            with h5py.File(tmp_path / 'a.h5', 'w') as file:
+                kind = {'chunks': chunks, 'compression': 'gzip', **packing}
+                file.create_dataset('fc2/fc2/kernel:0', data=array, **kind)
+            found = keras_h5.read(tmp_path / 'a.h5', Tiny())['fc2/W']
+            np.testing.assert_array_equal(found, array.T)
+    with h5py.File(tmp_path / 'a.h5', 'w') as file:
+        file.create_dataset('fc2/fc2/kernel:0', data=array, compression='lzf')
+    with pytest.raises(UserError, match='packed in another way than gzip'):
+        keras_h5.read(tmp_path / 'a.h5', Tiny())

@@ -41,6 +41,7 @@ class Trained:
         batch_size: The batch size that it was trained with.
         temperature: By which logits are divided before the softmax; see calibration.py.
         stamp: What `files.stamp` told of the weights before they were read.
+        replaced: The run's own values of the flags that the user replaced.
     """
 
     weights: pathlib.Path
@@ -53,6 +54,7 @@ class Trained:
     batch_size: int
     temperature: float = 1.0
     stamp: tuple[int, ...] = ()
+    replaced: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def results(self) -> pathlib.Path:
@@ -97,6 +99,7 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     description = _read_description(weights.with_name(CONFIG))
     config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
+    replaced = {name: getattr(config, name) for name in flags or {}}
     config = dataclasses.replace(config, **(flags or {}))
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
     with undrawn():
@@ -108,7 +111,17 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     classes = description['classes']
     temperature = calibration.read(weights)
     return Trained(
-        *(weights, config, classes, found, net, device, checksum, batch_size, temperature, stamp)
+        weights,
+        config,
+        classes,
+        found,
+        net,
+        device,
+        checksum,
+        batch_size,
+        temperature,
+        stamp,
+        replaced,
     )
 
 

@@ -18,7 +18,7 @@ class Metadata(NamedTuple):
 
     Attributes:
         classes: The names of the classes in the order of the logits.
-        flags: The flags of the run; see `TrainConfig`.
+        flags: The flags of the run (see `TrainConfig`), but where the pictures of the export were.
         weights: The file that the net's weights came from.
         license: What the user said of it.
         data_checksum: `Dataset.checksum` of the pictures it was trained on; empty if unknown.

@@ -15,6 +15,10 @@ from chainer_cifar.export.check import Checked
 from chainer_cifar.export.metadata import Metadata
 from chainer_cifar.export.session import OnnxNet
 from chainer_cifar.files import atomic_write
+from chainer_cifar.streams import printable
+
+# Flags that say where the pictures are; if others were given, those of the run may be gone.
+_PLACES = ('dataset', 'label')
 
 
 class Exported(NamedTuple):
@@ -75,11 +79,14 @@ def describe(
     trained: Trained, exported: Exported, license: str, quantized: dict[str, Any]
 ) -> Metadata:
     """Say of the file what `Metadata` has."""
+    # The net was loaded for the CPU, wherever it was trained.
+    of_run = {name: flag for name, flag in trained.replaced.items() if name not in _PLACES}
     return Metadata(
         classes=list(trained.class_names),
-        flags=vars(trained.config),
-        weights=str(trained.weights),
-        license=license,
+        flags=vars(trained.config) | of_run,
+        # A name of a file may have bytes that are no text, which ONNX does not take.
+        weights=printable(trained.weights),
+        license='\n'.join(map(printable, license.splitlines())),
         data_checksum=exported.data_checksum,
         temperature=trained.temperature,
         fit=trained.input_transform.fit,

@@ -1,6 +1,7 @@
 """Weight normalization: length and direction of each filter are separate parameters."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import chainer
 import chainer.functions as F
@@ -34,7 +35,11 @@ class WeightNormalizedConvolution2D(chainer.Link):
 
     Attributes:
         over_all: Turns means over the images here into those over all, if others see parts, too.
+        needs: What must come from a file, too, if one of these does (see weights/initialize.py).
+            Random filters with the lengths of others would not be set by the first batch.
     """
+
+    needs: ClassVar = {'g': ('V',), 'b': ('V',), 'initialized': ('V', 'g', 'b')}
 
     def __init__(
         self, in_channels: int, out_channels: int, ksize: int, stride: int = 1, pad: int = 0

@@ -18,6 +18,9 @@ from chainer_cifar.weights.pretrained import PRETRAINED, Pretrained
 
 IMAGENET = 'imagenet'
 
+# The kinds of NumPy's dtypes that can hold the scalars of a net, by the kind of these.
+_KINDS = {'b': 'b', 'i': 'iu'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -61,6 +64,7 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
 
     A classifier for another number of classes does not fit, so it keeps its initial values. If the
     net is for grey images and the weights are for colour, the first filters are summed over it.
+    Of a link with an attribute ``needs = {'g': ('V',)}``, g is loaded only together with V.
 
     Args:
         net: One of `chainer_cifar.nets`, on any device.
@@ -84,7 +88,11 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
         for name, array in arrays.items()
         if not array.ndim and name in of_net.target and name not in wanted
     }
-    skipped: dict[str, str] = {}
+    skipped = {
+        name: reason
+        for name, array in sorted(scalars.items())
+        if (reason := _misfit_scalar(array, of_net.target[name]))
+    }
     summed: list[str] = []
     fitting: dict[str, Array] = {}
     for name in sorted(arrays.keys() - scalars.keys()):  # Chainer's files have no order
@@ -102,6 +110,9 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
             fitting[name] = np.ascontiguousarray(array, wanted[name].dtype)
         if not np.isfinite(fitting[name]).all():
             raise UserError(f'{source}: {name} holds NaN or infinity; choose another file')
+    skipped |= _incomplete(net, {*fitting, *scalars} - skipped.keys())
+    fitting = {name: array for name, array in fitting.items() if name not in skipped}
+    scalars = {name: array for name, array in scalars.items() if name not in skipped}
     if not fitting:
         raise UserError(
             f'{source}: nothing in it fits the net; it has {_few(arrays) or "no arrays"}, '
@@ -175,6 +186,27 @@ def _misfit(array: Array, wanted: Array | None) -> str | None:
     if array.dtype.kind != 'f':
         return f'{array.dtype}, not floating point'
     return None
+
+
+def _misfit_scalar(array: Array, wanted: Array) -> str | None:
+    """Say why a scalar cannot be loaded; None if it can."""
+    if array.dtype.kind not in _KINDS.get(wanted.dtype.kind, ''):
+        return f'{array.dtype}, not {wanted.dtype}'
+    if array.dtype.kind == 'i' and array < 0:
+        return 'negative, not a count'
+    return None
+
+
+def _incomplete(net: chainer.Chain, found: set[str]) -> dict[str, str]:
+    """Say which of `found` are of no use, since others of their link are not found, and why."""
+    reasons: dict[str, str] = {}
+    for path, link in net.namedlinks(skipself=True):
+        for own, needed in getattr(link, 'needs', {}).items():
+            name, usable = f'{path[1:]}/{own}', found - reasons.keys()
+            lacking = [each for each in needed if f'{path[1:]}/{each}' not in usable]
+            if name in found and lacking:
+                reasons[name] = f'of no use without {" and ".join(lacking)}'
+    return reasons
 
 
 def _few(names: Iterable[str], limit: int = 5) -> str:

@@ -1,6 +1,8 @@
 """Read the weights of a Keras model from its h5 file, for a net whose links have the same names."""
 
+import math
 import os
+import zlib
 from collections.abc import Container
 from typing import Any
 
@@ -20,7 +22,10 @@ _BATCH_NORMALIZATION = {
 }
 _OTHER = {'kernel': 'W', 'depthwise_kernel': 'W', 'bias': 'b'}
 LARGEST = 2**31  # bytes of all weights; a few packed MB could hold more than memory does
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
+# Shuffling and checksums give as many bytes as they take; of other filters nobody knows.
+_FILTERS = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32
+_CHECKSUM = 4  # bytes that FLETCHER32 puts behind a chunk
+_DAMAGE = (zlib.error, OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError)
 
 
 def read(path: str | os.PathLike[str], net: chainer.Chain) -> dict[str, Array]:
@@ -83,9 +88,12 @@ def _layers(root: h5py.Group, known: Container[str]) -> dict[str, dict[str, Arra
         # h5py follows no links to other files and names.
         if isinstance(item, h5py.Dataset):
             _require_stored(item)
-            left -= item.nbytes
+            # A chunk is unpacked whole, even if the dataset has a single number of it.
+            chunk = math.prod(item.chunks or ()) * item.dtype.itemsize
+            left -= max(item.nbytes, chunk)
             if left < 0:
                 raise ValueError(f'it unpacks to more than {LARGEST / 1e9:.0f} GB')
+            _require_packed_as_said(item, chunk)
             *groups, weight = name.split('/')
             # TensorFlow 1 wrote conv1/conv1_1/kernel:0 for a model that was built a second time.
             innermost = groups[-1] if groups else ''
@@ -100,12 +108,37 @@ def _require_stored(item: h5py.Dataset) -> None:
     """Raise ValueError if the file does not hold the numbers of a dataset itself.
 
     A dataset may lie in any other file, which would be read into the weights, and one that is
-    written nowhere has no limit of its size.
+    written nowhere has no limit of its size. Of texts and lists it holds places only, and many of
+    them may be the place of the same long one.
     """
+    if item.dtype.hasobject:
+        raise ValueError(f"'{item.name}' has texts or lists, not numbers")
     if item.external or item.is_virtual:
         raise ValueError(f"'{item.name}' lies in another file")
     if item.size and not item.id.get_storage_size():
         raise ValueError(f"'{item.name}' has no content")
+
+
+def _require_packed_as_said(item: h5py.Dataset, chunk: int) -> None:
+    """Raise ValueError if a chunk of a dataset unpacks to more than `chunk` bytes.
+
+    HDF5 unpacks all that is there, however small the dataset says that its chunks are.
+    """
+    settings = item.id.get_create_plist()
+    filters = [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
+    if set(filters) - set(_FILTERS) or filters.count(h5py.h5z.FILTER_DEFLATE) > 1:
+        raise ValueError(f"'{item.name}' is packed in another way than gzip")
+    if h5py.h5z.FILTER_DEFLATE not in filters:
+        return
+    stored: list[Any] = []
+    item.id.chunk_iter(stored.append)
+    most = chunk + _CHECKSUM
+    for each in stored:
+        if each.filter_mask >> filters.index(h5py.h5z.FILTER_DEFLATE) & 1:
+            continue  # this one was not worth packing
+        _, packed = item.id.read_direct_chunk(each.chunk_offset)
+        if len(zlib.decompressobj().decompress(packed, most + 1)) > most:
+            raise ValueError(f"'{item.name}' unpacks to more than it says")
 
 
 def _convert(

@@ -78,6 +78,10 @@ def fake_gpu(monkeypatch, use):
     monkeypatch.setattr(chainer, 'get_device', get)
     for name in ('cudnn_deterministic', 'autotune'):
         monkeypatch.setattr(chainer.global_config, name, getattr(chainer.global_config, name))
+    monkeypatch.setattr(chainer.backends.cuda, 'set_max_workspace_size', lambda size: None)
+    mended = []
+    monkeypatch.setattr(device.cudnn_pooling, 'mend', lambda: mended.append(True))
+    return mended
 
 
 @pytest.mark.parametrize(
@@ -99,9 +103,15 @@ def test_a_gpu_that_is_full_or_taken(monkeypatch, text):
 
 def test_a_missing_cudnn_is_told_once(monkeypatch, capsys):
     fake_gpu(monkeypatch, lambda: None)
-    monkeypatch.setattr(chainer.backends.cuda, 'set_max_workspace_size', lambda size: None)
     with warnings.catch_warnings(record=True) as given:
         warnings.simplefilter('always')
         device.get_device(0)
     assert not given
     assert capsys.readouterr().err.startswith('warning: this CuPy has no cuDNN')
+
+
+def test_a_gpu_gets_our_pooling(monkeypatch):
+    mended = fake_gpu(monkeypatch, lambda: None)
+    with warnings.catch_warnings():
+        device.get_device(0)
+    assert mended

@@ -8,6 +8,7 @@ import chainer
 from chainer.backends import cuda
 
 import chainer_onednn
+from chainer_cifar import cudnn_pooling
 from chainer_cifar.errors import UserError
 from chainer_cifar.streams import tell
 from chainer_onednn import memory
@@ -53,6 +54,7 @@ def get_device(
     device = chainer.get_device(f'@cupy:{gpu}')
     _use(device)
     cuda.set_max_workspace_size(WORKSPACE)
+    cudnn_pooling.mend()
     if not cuda.cudnn_enabled:
         tell(
             'warning: this CuPy has no cuDNN: training is slower and takes more memory '

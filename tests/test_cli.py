@@ -72,7 +72,13 @@ def fail(error, **attributes):
 
 
 @pytest.mark.parametrize(
-    'error', [MemoryError('64 GB'), RuntimeError('CUDNN_STATUS_ALLOC_FAILED: 64 GB')]
+    'error',
+    [
+        MemoryError('64 GB'),
+        RuntimeError('CUDNN_STATUS_ALLOC_FAILED: 64 GB'),
+        RuntimeError('CURAND_STATUS_ALLOCATION_FAILED: 64 GB'),
+        RuntimeError('CUDA_ERROR_OUT_OF_MEMORY: out of memory: 64 GB'),
+    ],
 )
 @pytest.mark.parametrize(
     ('attributes', 'advice'),

@@ -1,6 +1,8 @@
 import sys
 import types
+import warnings
 
+import chainer
 import numpy as np
 import pytest
 
@@ -63,3 +65,53 @@ def test_no_such_gpu(monkeypatch, count, text):
     fake_cupy(monkeypatch, count)
     with pytest.raises(UserError, match=rf'^no such GPU \(there is {text}\)'):
         device.get_device(7)
+
+
+def fake_gpu(monkeypatch, use):
+    """Let Chainer give a GPU that is made current by `use`, with its warning of a missing cuDNN."""
+
+    def get(name):
+        warnings.warn('cuDNN is not enabled.\nPlease reinstall CuPy', stacklevel=2)
+        return types.SimpleNamespace(use=use)
+
+    fake_cupy(monkeypatch, 1)
+    monkeypatch.setattr(chainer, 'get_device', get)
+    for name in ('cudnn_deterministic', 'autotune'):
+        monkeypatch.setattr(chainer.global_config, name, getattr(chainer.global_config, name))
+    monkeypatch.setattr(chainer.backends.cuda, 'set_max_workspace_size', lambda size: None)
+    mended = []
+    monkeypatch.setattr(device.cudnn_pooling, 'mend', lambda: mended.append(True))
+    return mended
+
+
+@pytest.mark.parametrize(
+    'text', ['cudaErrorMemoryAllocation: out of memory', 'cudaErrorDevicesUnavailable: busy']
+)
+def test_a_gpu_that_is_full_or_taken(monkeypatch, text):
+    def use():
+        raise RuntimeError(f'{text}\nmore')
+
+    fake_gpu(monkeypatch, use)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        with pytest.raises(UserError, match=rf'^the GPU cannot be used \({text}\); see with nvid'):
+            device.get_device(0)
+        with pytest.raises(UserError, match=r'^-g 0: the GPU cannot .* or give -g -1') as error:
+            TrainConfig(gpu=0).open_device()
+    assert '\n' not in str(error.value)
+
+
+def test_a_missing_cudnn_is_told_once(monkeypatch, capsys):
+    fake_gpu(monkeypatch, lambda: None)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter('always')
+        device.get_device(0)
+    assert not given
+    assert capsys.readouterr().err.startswith('warning: this CuPy has no cuDNN')
+
+
+def test_a_gpu_gets_our_pooling(monkeypatch):
+    mended = fake_gpu(monkeypatch, lambda: None)
+    with warnings.catch_warnings():
+        device.get_device(0)
+    assert mended

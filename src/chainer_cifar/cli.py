@@ -18,6 +18,9 @@ from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
 COMMANDS = commands.find()  # a line of description by name
 
+# How CUDA's libraries say that memory is lacking: cuDNN and cuBLAS, cuRAND, the driver and runtime.
+_NO_MEMORY = ('ALLOC_FAILED', 'ALLOCATION_FAILED', 'out of memory')
+
 
 def run(name: str, argv: Sequence[str], prog: str) -> int:
     """Run a command, perhaps as one of several processes that train together.
@@ -60,7 +63,8 @@ def _run(name: str, argv: Sequence[str], prog: str) -> int:
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except (MemoryError, RuntimeError) as error:
         # CuPy raises a MemoryError, too; CUDA's libraries name the failure in a RuntimeError.
-        if not isinstance(error, MemoryError) and 'ALLOC_FAILED' not in str(error):
+        named = any(text in str(error) for text in _NO_MEMORY)
+        if not isinstance(error, MemoryError) and not named:
             raise
         batches = getattr(command, 'TAKES_BATCH_SIZE', False)
         less = 'try a smaller --batch_size or net' if batches else 'ask for less of it'

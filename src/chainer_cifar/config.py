@@ -377,7 +377,7 @@ class TrainConfig:
         """Make the device current, configure it and return it.
 
         Raises:
-            UserError: CuPy, the driver or that GPU is missing.
+            UserError: CuPy, the driver or that GPU is missing, or the GPU is full or taken.
         """
         try:
             return devices.get_device(self.gpu, self.deterministic, self.cpu_engine)

@@ -8,6 +8,7 @@ import chainer
 from chainer.backends import cuda
 
 import chainer_onednn
+from chainer_cifar import cudnn_pooling
 from chainer_cifar.errors import UserError
 from chainer_cifar.streams import tell
 from chainer_onednn import memory
@@ -36,7 +37,7 @@ def get_device(
         The device: its ``xp`` is NumPy or CuPy, and its ``send`` brings arrays to it.
 
     Raises:
-        UserError: CuPy, the driver or that GPU is missing.
+        UserError: CuPy, the driver or that GPU is missing, or the GPU is full or taken.
     """
     if gpu < 0:
         memory.keep_freed()
@@ -48,11 +49,13 @@ def get_device(
     _check_cuda(gpu)
     chainer.global_config.cudnn_deterministic = deterministic
     chainer.global_config.autotune = not deterministic
+    # Chainer warns of it in three lines when it is first asked for a GPU.
+    warnings.filterwarnings('ignore', message='cuDNN is not enabled')
     device = chainer.get_device(f'@cupy:{gpu}')
-    device.use()
+    _use(device)
     cuda.set_max_workspace_size(WORKSPACE)
+    cudnn_pooling.mend()
     if not cuda.cudnn_enabled:
-        warnings.filterwarnings('ignore', message='cuDNN is not enabled')  # Chainer's three lines
         tell(
             'warning: this CuPy has no cuDNN: training is slower and takes more memory '
             '(docs/gpu.md)'
@@ -86,6 +89,16 @@ def _check_cuda(gpu: int) -> None:
     if gpu >= count:
         present = f'0 to {count - 1}' if count > 1 else '0 only' if count else 'none'
         raise UserError(f'no such GPU (there is {present})')
+
+
+def _use(device: chainer.backend.Device) -> None:
+    try:
+        device.use()
+    except Exception as error:
+        raise UserError(
+            f'the GPU cannot be used ({_first_line(error)}); see with nvidia-smi whether other '
+            f'programs hold it, and wait for them or take another'
+        ) from None
 
 
 def describe(device: chainer.backend.Device) -> Facts:

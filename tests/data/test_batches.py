@@ -83,6 +83,12 @@ def test_bytes_become_floats():
 def test_many_images_reach_a_device_in_order():
     data, images, _ = make(n=2001, device=StrictDevice)  # one more than are sent at a time
     np.testing.assert_array_equal(data.images.get(), images)
+    x, t = data.take([2000, 5])
+    np.testing.assert_array_equal(x.get(), images[[2000, 5]])
+    assert t.get().tolist() == [2000, 5]
+    ((x, _),) = data.batches([7], 2)
+    wanted = (images[7].reshape(3, 1024) - [[1], [2], [3]]) / [[2], [4], [8]]
+    np.testing.assert_allclose(x.get().reshape(3, 1024), wanted, rtol=1e-5)
 
 
 def test_converter_on_a_device():

@@ -43,3 +43,41 @@ def test_the_mean_is_that_of_all_and_the_same_bits_in_all(shared):
     done = several.run(3, f'COUNT, SHARED = 3, {shared}\n{PROGRAM}')
     assert done.stdout == 'held\n', done.stderr
     assert done.stderr == ''
+
+
+ON_GPUS = """
+import sys, types
+import chainer_compat
+import chainer
+
+sources = {}
+chainer.cuda.raw = lambda code, name: sources.update({name: code})
+
+
+class Communicator:
+    def __init__(self, mpi_comm):
+        pass
+
+    def set_config(self, name, value):
+        pass
+
+
+name = 'chainermn.communicators.pure_nccl_communicator'
+sys.modules[name] = types.SimpleNamespace(PureNcclCommunicator=Communicator)
+from chainer_cifar.parallel import communicator
+
+for _ in range(2):
+    communicator.on_gpus(None)
+    communicator._memory_utility._cupy_batched_pack_params()
+    communicator._memory_utility._cupy_batched_unpack_params()
+    assert len(sources) == 2
+    for source in sources.values():
+        assert source.count('#include <cuda_fp16.h>') == 1
+        assert source.index('cuda_fp16') < source.index('half')
+print('held', flush=True)
+"""
+
+
+def test_kernels_on_gpus_know_half():
+    done = several.run(1, ON_GPUS)
+    assert done.stdout == 'held\n', done.stderr

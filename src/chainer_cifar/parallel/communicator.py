@@ -80,6 +80,14 @@ def statistics(model: chainer.Link) -> list[Array]:
     return found
 
 
+_raw = chainer.cuda.raw
+
+
+def _raw_with_half(code: str, name: str, *args: Any, **kwargs: Any) -> Any:
+    # ChainerMN's kernels took the type `half` from a header of CuPy, which lacks it since CuPy 14.
+    return _raw(f'#include <cuda_fp16.h>\n{code}', name, *args, **kwargs)
+
+
 def on_gpus(mpi_comm: Any) -> Any:
     """Make the communicator for processes on GPUs.
 
@@ -96,6 +104,7 @@ def on_gpus(mpi_comm: Any) -> Any:
             _mean_on_host(self, statistics(model))
 
     communicator = NcclCommunicator(mpi_comm)
+    chainer.cuda.raw = _raw_with_half
     communicator.set_config('batched_copy', True)  # as chainermn.create_communicator
     return communicator
 

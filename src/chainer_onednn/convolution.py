@@ -18,6 +18,8 @@ from chainer_onednn.hints import Array, Arrays, Original, Run, Shape, Variables
 from chainer_onednn.replace import replaces
 from chainer_onednn.windows import Geometry, output_size
 
+FEW = 16  # channels: fewer do not fill a vector of every processor
+
 
 def _geometry(function: Any, x: Shape, y: Shape, kernel: Iterable[int]) -> Geometry:
     return Geometry(
@@ -171,6 +173,12 @@ def _backward_data(geometry: Geometry) -> dnnl.Reordered:
 def _backward_weights(geometry: Geometry, bias: bool) -> Run:
     if first_layer.fits(geometry):
         return first_layer.backward_weights(geometry)
+    # Where the last step ends before the edge and there are fewer than 8 channels, oneDNN 3.2 has
+    # wrong numbers on a processor with AVX2, and may write beyond its memory. For so few, NumPy is
+    # fast enough.
+    pixels = geometry.kernel == (1, 1) and max(geometry.stride) > 1 and geometry.groups == 1
+    if pixels and geometry.x[1] < FEW:
+        return functools.partial(_gradient_of_pixels, geometry)
     primitive = _backward_weights_primitive(geometry, bias)
     # Where oneDNN has no special code for one filter a channel (the image is no larger than the
     # filters, say), its general code computes with whole blocks of channels. Up to maps of 8x8,
@@ -181,6 +189,21 @@ def _backward_weights(geometry: Geometry, bias: bool) -> Run:
         return functools.partial(_depthwise_gradient, geometry)
     plain = arrays.plain_layout(geometry.weight_shape)
     return dnnl.Reordered(primitive, dnnl.DIFF_WEIGHTS, plain)
+
+
+def _gradient_of_pixels(
+    geometry: Geometry, x: Array, gy: Array, gw: Array, gb: Array | None = None
+) -> None:
+    """Gradients of filters of one pixel; of the bias, too, if `gb` is given."""
+    steps = geometry.stride, geometry.pad
+    (row, row_of_y), (column, column_of_y) = (
+        _overlap(n, m, -pad, stride)
+        for n, m, stride, pad in zip(x.shape[2:], gy.shape[2:], *steps, strict=True)
+    )
+    seen, given = x[:, :, row, column], gy[:, :, row_of_y, column_of_y]
+    gw[:, :, 0, 0] = np.tensordot(given, seen, ((0, 2, 3), (0, 2, 3)))
+    if gb is not None:
+        gb[:] = gy.sum(axis=(0, 2, 3), dtype=np.float64)
 
 
 def _depthwise_gradient(

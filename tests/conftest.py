@@ -16,7 +16,6 @@ os.environ.setdefault('NVIDIA_TF32_OVERRIDE', '0')
 os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
-
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 from chainer_onednn import kernels
 from cifar_archive import dump_python2, write_cifar10

@@ -7,11 +7,11 @@ import pytest
 from augmented import EVERY, batch_of, written
 from chainer_cifar import device as devices
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.data import augment, batches
-from chainer_cifar.data.normalize import Normalization
+from chainer_cifar.data import augment
 from chainer_cifar.evaluation.inference import views
 from chainer_cifar.optim import averaging, optimizers
 from chainer_cifar.optim.losses import smoothed_cross_entropy
+from taken import MANY, assert_taken_in_order
 from tiny_net import Tiny
 
 pytestmark = pytest.mark.gpu
@@ -51,15 +51,7 @@ def test_views_for_evaluation(name, gpu):
 
 
 def test_images_reach_the_device_in_order(gpu):
-    images = pictures(2001)  # one more than are sent at a time
-    labels = np.arange(2001, dtype=np.int32)
-    data = batches.DeviceImages(images, labels, gpu, Normalization((1, 2, 3), (2, 4, 8)))
-    x, t = data.take([2000, 5])
-    np.testing.assert_array_equal(x.get(), images[[2000, 5]])
-    assert t.get().tolist() == [2000, 5]
-    ((x, _),) = data.batches([7], 2)
-    wanted = (images[7].reshape(3, 1024) - [[1], [2], [3]]) / [[2], [4], [8]]
-    np.testing.assert_allclose(x.get().reshape(3, 1024), wanted, rtol=1e-5)
+    assert_taken_in_order(pictures(MANY), gpu)
 
 
 def trained(device, average, **flags):

@@ -195,11 +195,7 @@ def _gradient_of_pixels(
     geometry: Geometry, x: Array, gy: Array, gw: Array, gb: Array | None = None
 ) -> None:
     """Gradients of filters of one pixel; of the bias, too, if `gb` is given."""
-    steps = geometry.stride, geometry.pad
-    (row, row_of_y), (column, column_of_y) = (
-        _overlap(n, m, -pad, stride)
-        for n, m, stride, pad in zip(x.shape[2:], gy.shape[2:], *steps, strict=True)
-    )
+    ((row, row_of_y),), ((column, column_of_y),) = _overlaps(geometry)
     seen, given = x[:, :, row, column], gy[:, :, row_of_y, column_of_y]
     gw[:, :, 0, 0] = np.tensordot(given, seen, ((0, 2, 3), (0, 2, 3)))
     if gb is not None:
@@ -211,11 +207,7 @@ def _depthwise_gradient(
 ) -> None:
     """Gradients of one filter a channel, tap by tap; of the bias, too, if `gb` is given."""
     x, gy = x.transpose(0, 2, 3, 1), gy.transpose(0, 2, 3, 1)
-    steps = geometry.kernel, geometry.stride, geometry.pad, geometry.dilate
-    rows, columns = (
-        [_overlap(n, m, tap * dilate - pad, stride) for tap in range(size)]
-        for n, m, size, stride, pad, dilate in zip(x.shape[1:3], gy.shape[1:3], *steps, strict=True)
-    )
+    rows, columns = _overlaps(geometry)
     for i, (row, row_of_y) in enumerate(rows):
         for j, (column, column_of_y) in enumerate(columns):
             seen, given = x[:, row, column], gy[:, row_of_y, column_of_y]
@@ -223,6 +215,17 @@ def _depthwise_gradient(
             gw[:, 0, i, j] = of_each.sum(axis=0, dtype=np.float64)  # in a row, rounding adds up
     if gb is not None:
         gb[:] = gy.sum(axis=(0, 1, 2), dtype=np.float64)
+
+
+def _overlaps(geometry: Geometry) -> list[list[tuple[slice, slice]]]:
+    """The rows of x, and of y, that meet at each row of the filters; the same of columns."""
+    steps = geometry.kernel, geometry.stride, geometry.pad, geometry.dilate
+    return [
+        [_overlap(n, m, tap * dilate - pad, stride) for tap in range(size)]
+        for n, m, size, stride, pad, dilate in zip(
+            geometry.x[2:], geometry.y[2:], *steps, strict=True
+        )
+    ]
 
 
 def _overlap(size: int, size_of_y: int, offset: int, stride: int) -> tuple[slice, slice]:

@@ -47,6 +47,7 @@ def test_a_run_resumed_with_one_process_records_one(saved, monkeypatch):
 
 ON_GPUS = {'flags': {'processes': 2, 'gpu': 3}, 'gpus': [3, 1]}
 OF_AN_EARLIER_VERSION = {'flags': {'processes': 2, 'gpu': 3}}
+OF_THREE = {'flags': {'processes': 3, 'gpu': -1, 'batch_size': 96}}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,11 @@ OF_AN_EARLIER_VERSION = {'flags': {'processes': 2, 'gpu': 3}}
         (OF_AN_EARLIER_VERSION, '', '-g 3: must name a GPU for each of the 2 processes'),
         (OF_AN_EARLIER_VERSION, '-g 3,1', 2),
         ({'flags': {'processes': 2, 'gpu': -1}}, '', 2),
+        # Not of the default of 100 images in a mini-batch.
+        (OF_THREE, '', 3),
+        (OF_THREE, '--processes 6', 6),
+        (OF_THREE, '-b 96 --processes 5', '--batch_size 96: cannot be shared out evenly to 5'),
+        (OF_THREE, '--processes 0', '--processes 0: must be a number from 1 up'),
         ({**ON_GPUS, 'gpus': ['3']}, '-g 0,1', "'gpus' in it is not a list of numbers"),
     ],
 )
@@ -93,6 +99,8 @@ class Pretended(world.World):
         (2, '', '--resume', (1, (3, 1))),
         (2, '', '--resume -g 0,2', (2, (0, 2))),
         (2, '', '--resume -g -1', (-1, ())),
+        (3, '', '--resume -g -1', (-1, ())),  # of whatever mini-batch the run has
+        (3, '', '-b 100 -g -1', '--batch_size 100: cannot be shared out evenly to 3 processes'),
         (2, '', '-g 0,2', (2, (0, 2))),
         (2, '', '', (None, ())),
         (4, '', '-g 0,1', '-g 0,1: must name a GPU for each of the 4 processes'),

@@ -83,6 +83,11 @@ def _list(given: argparse.Namespace) -> bool:
 
 def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
     preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
+    if given.resume is not None:
+        # The processes share the mini-batch of the run, which `run.resume` knows; the default must
+        # not refuse their number.
+        count = max(flags.get('processes', 1), 1)
+        preset = {**preset, 'batch_size': TrainConfig.batch_size * count}
     config = TrainConfig(**{**preset, **flags})
     if given.resume is None:
         config.require_used(flags)

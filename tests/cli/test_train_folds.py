@@ -123,6 +123,30 @@ def test_a_finished_one_resumes_to_the_same(finished, monkeypatch, capsys):
     chainer_onednn.disable()
 
 
+def test_data_that_moved(finished, tmp_path, command, monkeypatch):
+    shutil.copytree(finished, tmp_path / 'own')
+    monkeypatch.chdir(tmp_path / 'own')
+    pathlib.Path('dataset').rename('moved')
+    data = ('-d', 'moved/image.pkl', '-l', 'moved/label.pkl')
+    before = pathlib.Path('results/cv/folds.npz').read_bytes()
+    pathlib.Path('results/cv/folds.npz').unlink()
+    status, _, err = command('train', '--resume', '-p', 'cv', *data)
+    assert status == 0 and pathlib.Path('results/cv/folds.npz').read_bytes() == before, err
+
+
+def test_the_last_epoch_counts_whatever_save_iter_keeps(finished, tmp_path, command, monkeypatch):
+    shutil.copytree(finished / 'dataset', tmp_path / 'dataset')
+    monkeypatch.chdir(tmp_path)
+    status, _, err = command('train', *FLAGS.split(), '--iter', 3, '--save_iter', 2)
+    assert status == 0, err
+    assert [path.name for path in RunFolder('cv/fold1').models.glob('epoch-*')] == [
+        'epoch-0002.npz'
+    ]
+    numbers = json.loads(pathlib.Path('results/cv/report-folds.json').read_text())
+    summary = json.loads(pathlib.Path('results/cv/summary.json').read_text())
+    assert summary['mean']['last_valid_error'] == pytest.approx(numbers['error'])
+
+
 @pytest.mark.parametrize(
     ('flags', 'reason'),
     [

@@ -47,9 +47,14 @@ def gather(found: SeveralSeeds) -> OutOfFold:
         UserError: Files are missing or damaged.
     """
     logits: NDArray[np.float32] | None = None
+    # As typed last: the data may have moved since the folds began, to a machine without that GPU.
+    flags = {name: found.flags[name] for name in ('gpu', 'cpu_engine', 'dataset', 'label')}
     for history in found.histories:
-        weights = history.folder.epoch_weights(int(history.rows[-1]['epoch']))
-        model = trained.load(weights)
+        last = history.rows[-1]
+        weights = history.folder.epoch_weights(int(last['epoch']))
+        if not weights.exists():  # not one of those that --save_iter keeps
+            weights = history.folder.snapshot(int(last['iteration']))
+        model = trained.load(weights, flags)
         data = image_sets.load(model)
         images, index, _ = image_sets.choose(model, data, 'valid')
         inputs = (x for x, _ in images.batches(index, model.config.batch_size))

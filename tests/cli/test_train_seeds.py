@@ -12,7 +12,7 @@ import pytest
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training import seeds
+from chainer_cifar.training import log, seeds
 from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
 
 DATA = '-d data/image.pkl -l data/label.pkl'
@@ -117,6 +117,22 @@ def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
     assert before == after
     for seed in (1, 2, 3):
         assert_same_seed(tmp_path, finished[0], seed)
+
+
+def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, command):
+    """As while its curves are drawn."""
+    write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(log.Curves, 'draw', lambda self: signal.raise_signal(signal.SIGINT))
+        status, out, err = command('train', *FLAGS, '--iter', 1, '--seeds', 2, '-p', 'many')
+    assert status == 130 and 'seed 2' not in out
+    assert err.splitlines()[-1] == (
+        'train.py: stopped in seed 1, 1 of 2; continue with --resume -p many'
+    )
+    status, out, err = command('train', '--resume', '-p', 'many')
+    assert status == 0 and out.count('finished already') == 1, err
+    assert json.loads(pathlib.Path('results/many/summary.json').read_text())['seeds'] == [1, 2]
 
 
 def test_more_epochs_for_all(own, command):

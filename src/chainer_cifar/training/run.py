@@ -310,6 +310,7 @@ def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
     # FailOnNonNumber tells of overflows, once.
     with np.errstate(over='ignore', invalid='ignore'):
         run.trainer.run(show_loop_exception_msg=False)
+    run.trainer.get_extension('Snapshot').stop_if_asked(run.trainer)
     rate = run.progress.images_per_second(run.trainer)
     summary = summarize(config, run.log, run.trainer, rate)
     folder = RunFolder(config.prefix)

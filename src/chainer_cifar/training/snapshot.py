@@ -11,7 +11,7 @@ import pathlib
 import signal
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import chainer
 import numpy as np
@@ -82,11 +82,24 @@ class Snapshot(extension.Extension):
             self._last = time.monotonic()
         if received:
             together.barrier()  # so that no process ends while the first one writes
-            raise Interrupted(
-                f'stopped at iteration {trainer.updater.iteration}; '
-                f'continue with --resume -p {self.config.prefix}',
-                received,
-            )
+            self._stop(trainer, received)
+
+    def stop_if_asked(self, trainer: chainer.training.Trainer) -> None:
+        """Raise Interrupted if a signal came after the last iteration, as while curves are drawn.
+
+        Otherwise it would be lost, and the next of several runs would begin. Call it after the
+        training; its last snapshot is written.
+        """
+        (received,) = world.current.largest(self._signal or 0)
+        if received:
+            self._stop(trainer, received)
+
+    def _stop(self, trainer: chainer.training.Trainer, received: int) -> NoReturn:
+        raise Interrupted(
+            f'stopped at iteration {trainer.updater.iteration}; '
+            f'continue with --resume -p {self.config.prefix}',
+            received,
+        )
 
 
 def save(trainer: chainer.training.Trainer, config: TrainConfig) -> None:

@@ -333,6 +333,15 @@ def test_rate_test(tiny):
     assert len(lines) == 16 and float(lines[1].split()[0]) == rate_test.LOW
 
 
+def test_rate_test_of_a_batch_in_parts(tiny, monkeypatch):
+    monkeypatch.setitem(nets.registry._items, 'tiny', WithoutChance)
+    one, parts = (
+        rate_test.measure(trainer.create(config(accumulate=count), data(), CPU, NONE))[:100]
+        for count in (1, 3)
+    )
+    np.testing.assert_allclose(one, parts, rtol=1e-4)
+
+
 def test_suggestion_is_a_tenth_of_the_best():
     rows = [(1e-3, 2.3), (1e-2, 1.7), (1e-1, 1.9), (1, 8.0)]
     assert rate_test.suggest(rows) == pytest.approx(1e-3)

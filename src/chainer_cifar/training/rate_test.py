@@ -5,6 +5,7 @@ iteration to iteration by a constant factor, while the net trains as usual.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -29,13 +30,16 @@ def measure(run: Run) -> list[tuple[float, float]]:
     """
     updater, mean = run.trainer.updater, 0.0
     rows: list[tuple[float, float]] = []
-    model = updater.get_optimizer('main').target
     updater.rate = lambda position: LOW * (HIGH / LOW) ** (position.iteration / (STEPS - 1))
     with np.errstate(over='ignore', invalid='ignore'):
         for step in tqdm(range(STEPS), desc='learning rates', leave=False, **for_bars()):
             rate = updater.rate(updater.position)
-            updater.update()
-            mean = KEPT * mean + (1 - KEPT) * float(model.loss.array)
+            observation: dict[str, Any] = {}
+            with run.trainer.reporter.scope(observation):
+                updater.update()
+            # Of the whole mini-batch; with --accumulate the model knows only that of its last part.
+            found = observation['main/loss']
+            mean = KEPT * mean + (1 - KEPT) * float(getattr(found, 'array', found))
             loss = mean / (1 - KEPT ** (step + 1))
             if not math.isfinite(loss) or (
                 rows and loss > DIVERGED * min(loss for _, loss in rows)

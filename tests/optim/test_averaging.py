@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from chainer_cifar.errors import UserError
+from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
 from chainer_cifar.optim import averaging
 
 
@@ -62,6 +63,26 @@ def test_lookahead_written_out(text, decay, power):
         for name in slow:
             np.testing.assert_allclose(found[name], slow[name], rtol=1e-4, atol=1e-5)
             np.testing.assert_array_equal(then[name], (after, found)[step % every == 0][name])
+
+
+@pytest.mark.parametrize('text', ['ema(0.9)', 'lookahead(2)'])
+def test_what_the_first_batch_sets_is_not_averaged_with_what_was_before(text):
+    trained = chainer.Sequential(WeightNormalizedConvolution2D(2, 3, 3))
+    average = averaging.create(text, trained)
+    average.begin()
+    with chainer.using_config('train', True):
+        trained(100 * np.random.RandomState(1).randn(4, 2, 8, 8).astype(np.float32))
+    set_by_it = arrays(trained)
+    assert (set_by_it['0/g'] < 0.1).all()  # from 1
+    for step in (1, 2):
+        average.after_update(step, 0.5)
+    for name, value in arrays(average.net).items():
+        np.testing.assert_allclose(value, set_by_it[name], rtol=1e-6)
+    # Then as usual.
+    trained[0].g.array[...] += 1
+    average.after_update(4, 0.5)
+    difference = arrays(average.net)['0/g'] - set_by_it['0/g']
+    assert ((difference > 0.1) & (difference < 0.9)).all()
 
 
 def test_the_average_is_a_net_of_its_own():

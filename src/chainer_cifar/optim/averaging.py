@@ -67,8 +67,15 @@ class Average:
         raise NotImplementedError
 
     def keep(self, share: float) -> None:
-        """``average = share * average + (1 - share) * trained``, of every array."""
+        """``average = share * average + (1 - share) * trained``, of every array.
+
+        What the first batch has set, as with weight normalization, is taken as it is: before, it
+        was no weight of the net that trains.
+        """
         for mine, theirs in zip(self.net.links(), self.trained.links(), strict=True):
+            if getattr(theirs, 'initialized', True) and not getattr(mine, 'initialized', True):
+                mine.copyparams(theirs)
+                continue
             for name in theirs._params:
                 _move(getattr(mine, name).array, getattr(theirs, name).array, 1 - share)
             for name in theirs._persistent:

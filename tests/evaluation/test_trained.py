@@ -50,6 +50,15 @@ def test_given_flags_win(saved):
     assert '--batch_size 0' in refused(flags={'batch_size': 0})
 
 
+@pytest.mark.parametrize('of_training', [{'processes': 4}, {'accumulate': 8}])
+def test_a_batch_of_another_size_than_processes_and_parts_share(saved, of_training):
+    saved(**of_training)
+    model = trained.load(RUN, {**CHAINER, 'batch_size': 5})
+    assert (model.config.batch_size, model.batch_size) == (5, 100)
+    (name,) = of_training
+    assert model.replaced[name] == of_training[name]  # that of the run, for its ONNX file
+
+
 def test_other_input(saved):
     saved()  # raw images, --normalize unit
     path = RUN / 'best.npz'

@@ -31,7 +31,7 @@ def model():
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid('', 13)], ir_version=7)
     about = Metadata(
         ['red', 'green', 'blue'],
-        vars(TrainConfig(prefix='run')),
+        vars(TrainConfig(prefix='run', accumulate=8)),  # more than some batches have images
         'w',
         'MIT',
         '',

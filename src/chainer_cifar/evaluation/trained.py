@@ -99,8 +99,9 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     description = _read_description(weights.with_name(CONFIG))
     config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
-    replaced = {name: getattr(config, name) for name in flags or {}}
-    config = dataclasses.replace(config, **(flags or {}))
+    flags = replacing(flags or {})
+    replaced = {name: getattr(config, name) for name in flags}
+    config = dataclasses.replace(config, **flags)
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
     with undrawn():
         net = config.create_net(len(description['classes']), found.shape)
@@ -123,6 +124,16 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
         stamp,
         replaced,
     )
+
+
+def replacing(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the `flags` that replace those of a run what goes with them.
+
+    Here one process computes a whole batch. So one of another size need not be shared out among
+    the processes and parts of the training.
+    """
+    alone = {'processes': 1, 'accumulate': 1} if 'batch_size' in flags else {}
+    return {**alone, **flags}
 
 
 def find(name: str | os.PathLike[str]) -> pathlib.Path:

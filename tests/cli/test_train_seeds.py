@@ -135,6 +135,22 @@ def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, comm
     assert json.loads(pathlib.Path('results/many/summary.json').read_text())['seeds'] == [1, 2]
 
 
+def test_ctrl_c_before_overwrite_does_not_advise_to_resume_the_other_run(
+    tmp_path, monkeypatch, command
+):
+    other = tmp_path / 'results/many/seeds.json'
+    other.parent.mkdir(parents=True)
+    other.write_text('{}')
+    monkeypatch.chdir(tmp_path)
+
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(seeds.run, '_build', stop)
+    status, _, err = command('train', *FLAGS, '--seeds', 2, '-p', 'many', '--overwrite')
+    assert (status, err) == (130, 'train.py: interrupted\n') and other.read_text() == '{}'
+
+
 def test_more_epochs_for_all(own, command):
     status, out, err = command('train', '--resume', 'results/many', '--iter', 4)
     assert status == 0 and out.count('resuming after iteration') == 3, err

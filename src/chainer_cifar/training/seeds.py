@@ -146,6 +146,14 @@ def _train(
 ) -> None:
     """Train what is not finished; `begin(data)`, if given, begins anew, before any writing."""
     kind = history.kind_of(vars(config))
+    resumable = begin is None  # it is ours, not what --overwrite is about to replace
+
+    def begin_whole(data: Dataset) -> None:
+        nonlocal resumable
+        if begin:
+            begin(data)
+        resumable = True
+
     for number, seed in enumerate(seeds, 1):
         folder, own = _member(whole, config, seed), _own(whole, config, seed)
         free = {name: getattr(own, name) for name in run.FREE_ON_RESUME}
@@ -156,13 +164,14 @@ def _train(
             with prefixed(f'{kind} {seed}: '):
                 if begin or not folder.occupied():
                     first = _begun(whole, config, seeds)
-                    run.start(own, overwrite, begin=begin or _same_data(first, own))
+                    how = begin_whole if begin else _same_data(first, own)
+                    run.start(own, overwrite, begin=how)
                 elif history.read_one(folder).finished_by(config.iter, config.patience):
                     print('finished already')
                 else:
                     run.resume(folder, free)
         except KeyboardInterrupt as stop:
-            if not whole.seeds.exists():  # so early that nothing is there to go on with
+            if not resumable:
                 raise
             signum = getattr(stop, 'signum', signal.SIGINT)
             raise Interrupted(

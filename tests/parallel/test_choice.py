@@ -82,6 +82,24 @@ def test_how_many_go_on(saved, monkeypatch, capsys, before, arguments, expected)
         assert found == ({'prefix': 'run', **expected} if isinstance(expected, dict) else expected)
 
 
+@pytest.mark.parametrize('arguments', ['--processes 2', '-g 0,1'])
+def test_several_seeds_go_on_in_one_process(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'results/run').mkdir(parents=True)
+    (tmp_path / 'results/run/seeds.json').write_text('{}')
+    assert started(monkeypatch, '--resume', *arguments.split()) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        'train.py: error: --resume run: runs in one process only; leave out --processes (or -g 0)\n'
+    )
+    # Also where mpirun has started them.
+    monkeypatch.setattr(world, 'current', Pretended(2))
+    monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '2')
+    monkeypatch.setattr(train, 'together', lambda started: contextlib.nullcontext())
+    assert started(monkeypatch, '--resume') == 2
+    assert '--resume run: runs in one process only' in capsys.readouterr().err
+
+
 class Pretended(world.World):
     """The last of some processes on a machine."""
 

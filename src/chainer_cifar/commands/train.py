@@ -40,6 +40,8 @@ def _alone(argv: Sequence[str], prog: str) -> int:
     if count > 1:
         _require_one(given)
         resumed = None if given.resume is None else _to_resume(given, config)[0]
+        if resumed and resumed.seeds.exists():
+            raise _of_one_process(f'--resume {resumed.name}')
         run.require_files(config, resumed)
         return launch(count, argv, prog)
     if given.resume is not None:
@@ -162,7 +164,11 @@ def _require_one(given: argparse.Namespace) -> None:
     flags = vars(given)
     for name in ('seeds', 'find_lr', *([] if flags.get('fold') else ['folds'])):
         if flags.get(name):
-            raise UserError(f'--{name}: runs in one process only; leave out --processes (or -g 0)')
+            raise _of_one_process(f'--{name}')
+
+
+def _of_one_process(what: str) -> UserError:
+    return UserError(f'{what}: runs in one process only; leave out --processes (or -g 0)')
 
 
 _ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes'),)
@@ -203,6 +209,8 @@ def _resume(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainCo
     folder, snapshot = _to_resume(given, config)
     if snapshot or not folder.seeds.exists():
         run.resume(folder, flags, snapshot)
+    elif world.current.size > 1:
+        raise _of_one_process(f'--resume {folder.name}')
     elif 'seed' in flags:
         raise UserError('--seed: has no meaning for a run with several seeds; leave it out')
     else:

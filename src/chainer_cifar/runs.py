@@ -318,6 +318,15 @@ def read_description(path: pathlib.Path, needed: set[str], advice: str) -> dict[
         raise UserError(f'{path}: cannot be read ({error}); {advice}') from None
 
 
+def of_now(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return flags, versions and device of a run, from its config.json: those of its last part.
+
+    When a run resumes, its data may have moved, and the number of its epochs may be another.
+    """
+    parts: list[Mapping[str, Any]] = [description, *description.get('resumed', ())]
+    return parts[-1]
+
+
 def image_shape(description: Mapping[str, Any]) -> Shape:
     """Return ``(C, H, W)`` of the images of a run, from its config.json.
 

@@ -50,6 +50,17 @@ def test_given_flags_win(saved):
     assert '--batch_size 0' in refused(flags={'batch_size': 0})
 
 
+def test_a_resumed_run_has_the_flags_of_now(saved):
+    saved()
+    path = RUN / 'config.json'
+    description = json.loads(path.read_text())
+    later = {**description['flags'], 'dataset': 'moved/image.pkl', 'iter': 400}
+    description['resumed'] = [{'flags': later, 'versions': {}, 'device': {}}]
+    path.write_text(json.dumps(description))
+    config = trained.load(RUN, CHAINER).config
+    assert (config.dataset, config.iter) == ('moved/image.pkl', 400)
+
+
 @pytest.mark.parametrize('of_training', [{'processes': 4}, {'accumulate': 8}])
 def test_a_batch_of_another_size_than_processes_and_parts_share(saved, of_training):
     saved(**of_training)

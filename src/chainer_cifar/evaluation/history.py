@@ -92,8 +92,7 @@ class History:
 
         An earlier version had fewer flags.
         """
-        last = [self.description, *self.description.get('resumed', ())][-1]
-        return {**_DEFAULTS, **last['flags']}
+        return {**_DEFAULTS, **runs.of_now(self.description)['flags']}
 
     @property
     def last_counts(self) -> bool:

@@ -398,7 +398,7 @@ def place(folder: RunFolder) -> Place:
         saved = description.read(folder)
     except UserError:
         return Place()  # to resume it will tell
-    last = (saved.get('resumed') or [saved])[-1]
+    last = runs.of_now(saved)
     count, gpu = (last['flags'].get(name) for name in ('processes', 'gpu'))
     on_gpus = type(gpu) is int and gpu >= 0
     # Of several GPUs earlier versions kept that of the first process only.
@@ -429,7 +429,8 @@ def _find(folder: RunFolder, path: str | None) -> tuple[TrainConfig, snapshot.Fo
                 f'{folder.models}: holds no snapshot of the run that {folder.log} tells of; '
                 f'put it back, or start again with --overwrite'
             )
-        saved = train_config.from_dict(description.read(folder)['flags'], folder.config)
+        flags = runs.of_now(description.read(folder))['flags']
+        saved = train_config.from_dict(flags, folder.config)
     else:
         saved = found.config
     # The user may have renamed the folder.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import chainer
 
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.data import batches
+from chainer_cifar.data import batches, folds
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.store import Shape
 from chainer_cifar.errors import UserError, prefixed
@@ -36,6 +36,9 @@ def draw(config: TrainConfig, data: Dataset, device: chainer.backend.Device) -> 
             of their shape.
     """
     net = draw_net(config, data.n_class, data.shape, device)
+    if config.folds:  # now, not when all folds but the empty ones are trained
+        with prefixed('--folds '):
+            folds.require(data.train_labels, data.groups, config.folds)
     split, labels = split_images(config, data), data.train_labels
     if not config.no_valid_data and not len(split.valid):
         raise UserError(

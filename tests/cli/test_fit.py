@@ -228,6 +228,9 @@ def test_ctrl_c_while_it_starts_again(fitted, monkeypatch, capsys):
 
 
 def test_folds_after_the_run_and_other_folds(fitted):
+    status, out, last = fitted('--folds', 15)  # refused before any training
+    assert status == 2 and 'train.py' not in out and not os.path.exists('models')
+    assert '--folds 15: there are only 14 groups of training images that stay together' in last
     assert fitted()[0] == 0
     status, out, _ = fitted('--folds', 2)
     assert status == 0 and 'is trained already' in out and '\n2 folds, about' in out

@@ -147,6 +147,17 @@ def test_the_last_epoch_counts_whatever_save_iter_keeps(finished, tmp_path, comm
     assert summary['mean']['last_valid_error'] == pytest.approx(numbers['error'])
 
 
+def test_more_folds_than_images(finished, tmp_path, command, refused, monkeypatch):
+    shutil.copytree(finished / 'dataset', tmp_path / 'dataset')
+    monkeypatch.chdir(tmp_path)
+    message = refused('train', *FLAGS.split(), '--folds', 41, '--dry_run')
+    assert '--folds 41: there are only 40 training images; give no more folds' in message
+    # At once, not for the last fold.
+    status, _, err = command('train', *FLAGS.split(), '--folds', 41)
+    assert status == 2 and 'fold 1: --folds 41: there are only 40' in err
+    assert [path.name for path in tmp_path.iterdir()] == ['dataset']
+
+
 @pytest.mark.parametrize(
     ('flags', 'reason'),
     [

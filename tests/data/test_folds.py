@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from chainer_cifar.data import folds
+from chainer_cifar.errors import UserError
 
 
 @pytest.mark.parametrize('groups', [None, np.arange(103)])
@@ -27,6 +28,19 @@ def test_groups_stay_whole_and_classes_nearly_even():
     for label in range(3):
         counts = np.bincount(found[labels == label], minlength=5)[1:]
         assert np.ptp(counts) <= 7  # the largest group
+
+
+@pytest.mark.parametrize(
+    ('groups', 'told'),
+    [(None, '^13: .* 12 training images'), (np.arange(12) // 3, '^5: .* 4 groups of')],
+)
+def test_more_folds_than_can_get_an_image(groups, told):
+    labels = np.arange(12) % 2
+    most = 12 if groups is None else 4
+    folds.require(labels, groups, most)
+    assert set(folds.assign(labels, groups, most, seed=1)) == set(range(1, most + 1))
+    with pytest.raises(UserError, match=told):
+        folds.require(labels, groups, most + 1)
 
 
 def test_a_class_smaller_than_the_number_of_folds():

@@ -23,6 +23,7 @@ from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
+from chainer_cifar.data.folds import require as require_folds
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
@@ -54,6 +55,10 @@ def main(argv: Sequence[str], prog: str) -> None:
             print(f'{folder}: the pictures are prepared already', flush=True)
         else:
             content = _prepare(given, folder, settings, chosen)
+        if given.folds:  # rather now than after the training
+            known = store.read_labels(folder / store.LABEL_FILE)
+            with prefixed('--folds '):
+                require_folds(known['train'], known.get(store.GROUP), given.folds)
         _train(given, folder, content)
         if given.folds:
             _cross_validate(given, content)

@@ -5,7 +5,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainer_cifar.errors import UserError
+
 Integers = NDArray[np.integer[Any]]
+
+
+def require(labels: Integers, groups: Integers | None, count: int) -> None:
+    """Raise UserError unless each of so many folds gets an image; arguments as of `assign`."""
+    what = 'training images' if groups is None else 'groups of training images that stay together'
+    there = len(labels) if groups is None else len(np.unique(groups))
+    if count > there:
+        raise UserError(f'{count}: there are only {there} {what}; give no more folds than that')
 
 
 def assign(labels: Integers, groups: Integers | None, count: int, seed: int) -> NDArray[np.int64]:

@@ -164,7 +164,7 @@ def _train(
             with prefixed(f'{kind} {seed}: '):
                 if begin or not folder.occupied():
                     first = _begun(whole, config, seeds)
-                    how = begin_whole if begin else _same_data(first, own)
+                    how: Begin = begin_whole if begin else _same_data(first, own)
                     run.start(own, overwrite, begin=how)
                 elif history.read_one(folder).finished_by(config.iter, config.patience):
                     print('finished already')

@@ -52,7 +52,7 @@ def test_parse(text, expected):
 
 
 @pytest.mark.parametrize(
-    'text', ['', '1', '0', '-3', '1,1', '1,', 'a', '1.5', '101', '1,4294967296']
+    'text', ['', '1', '0', '-3', '1,1', '1,', 'a', '1.5', '101', '1,4294967296', '1' * 5000]
 )
 def test_parse_refuses(text):
     with pytest.raises(UserError, match=rf'^{re.escape(text)}: '):

@@ -38,7 +38,8 @@ def parse(text: str) -> tuple[int, ...]:
         UserError: It is neither.
     """
     words = [word.strip() for word in text.split(',')]
-    if not all(word.isascii() and word.isdigit() for word in words):
+    # Python makes no number of a text of thousands of digits.
+    if not all(word.isascii() and word.isdigit() and len(word) <= 100 for word in words):
         raise UserError(f'{text}: must be their number, as 3, or a list of them, as 1,2,5')
     numbers = tuple(map(int, words))
     if len(words) > 1:

@@ -102,7 +102,7 @@ def test_a_picture_on_both_sides_leaks(save):
     found = scan.scan(files)
     assert members(found.same) == [(0, 1), (2, 3)]
     assert members(found.leaks) == [(0, 1)]
-    assert '2 files are copies across training and test (a leak)' in scan_report.warnings(found)
+    assert '2 files are copies in two parts (a leak)' in scan_report.warnings(found)
 
 
 def test_transparent_parts_are_white(save):
@@ -164,7 +164,7 @@ def test_the_page(save, tmp_path):
     page = scan_report.text(scan.scan([*files, File(bad, 'cat', 'test')]))
     assert page.splitlines()[0] == '35 pictures of 2 classes (5 test, 30 train)'
     assert 'all 64 to 120' in page and '子犬 dog (4)' in page
-    assert 'the same picture again: 1 file, copies of 1 picture; 1 both in training' in page
+    assert 'the same picture again: 1 file, copies of 1 picture; 1 in two parts' in page
     assert '  cat/3.png = cat/again.png' in page
     assert r'cat/bad\n.png: cannot identify' in page
     assert str(tmp_path) not in page.replace(f'{tmp_path}/cat/bad', '')

@@ -23,7 +23,7 @@ from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
-from chainer_cifar.data.listing import TEST, Listing
+from chainer_cifar.data.listing import TEST, VALID, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError, command_line, prefixed
@@ -139,10 +139,12 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     page = scan_report.text(looked)
     print(page, flush=True)
     if looked.leaks and not given.leaks:
-        one, other = (looked.files[i].path for i in looked.leaks[0].members[:2])
+        first, *others = (looked.files[i] for i in looked.leaks[0].members)
+        other = next(each for each in others if each.part != first.part)
+        one, two = (f'{printable(each.path)} ({each.part})' for each in (first, other))
         raise UserError(
-            f'{given.pictures}: {len(looked.leaks)} pictures are in training and in the test, as '
-            f'{printable(one)} and {printable(other)}; take one of each away, or give --leaks'
+            f'{given.pictures}: {len(looked.leaks)} pictures are in two parts, as {one} and {two}; '
+            f'take one of each away, or give --leaks'
         )
     kept, left_out = usable.choose(found, looked)
     listing.split(kept, given.test, given.seed)  # dataset will, when an earlier run is gone
@@ -190,7 +192,7 @@ def _prepare(
 
 
 def _write_listing(kept: Listing, path: pathlib.Path) -> None:
-    divided = len(kept.places(TEST)) > 0
+    divided = len(kept.places(VALID, TEST)) > 0
     wanted = [
         picture_table.PATH,
         picture_table.LABEL,
@@ -213,7 +215,8 @@ def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, A
     """Train what is not trained yet, each stage within its share of the time."""
     images, labels = folder / store.RAW_FOLDER, folder / store.LABEL_FILE
     known = store.read_labels(labels)
-    count, own_valid = len(known['train']), store.VALID in known
+    own_valid = store.VALID in known
+    count = len(known['train']) - (len(known[store.VALID]) if own_valid else 0)
     before = ''
     for stage in plan.stages(content['pretrained'], count, content['imbalance'], own_valid):
         run_folder = RunFolder(given.name + stage.suffix)
@@ -422,7 +425,9 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         help='index of the GPU to train on (default: the CPU)',
     )
     parser.add_argument(
-        '--leaks', action='store_true', help='go on if pictures are in training and in the test'
+        '--leaks',
+        action='store_true',
+        help='go on if a picture is in two parts, as in training and in the test',
     )
     parser.add_argument('--overwrite', action='store_true', help='start again')
     given = parser.parse_args(argv)

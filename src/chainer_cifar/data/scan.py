@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from chainer_cifar.data import look_alikes, picture, threads
-from chainer_cifar.data.listing import TEST, Listing
+from chainer_cifar.data.listing import TEST, VALID, Listing
 from chainer_cifar.files import open_bytes
 
 FEW = 20  # pictures of a class of which it can hardly be learned
@@ -37,8 +37,8 @@ class File(NamedTuple):
 
 
 def files_of(listing: Listing) -> list[File]:
-    """Take the files from the list of a source; it has no parts yet if it has no test pictures."""
-    divided = len(listing.places(TEST)) > 0
+    """Take the files from the list of a source; it has no parts yet if all are to train."""
+    divided = len(listing.places(VALID, TEST)) > 0
     return [
         File(path, listing.class_names[label], str(part) if divided else '')
         for path, label, part in zip(listing.paths, listing.labels, listing.parts, strict=True)
@@ -113,7 +113,7 @@ class Scan:
 
     @property
     def leaks(self) -> list[Group]:
-        """Groups of `same` of which one is in training and another is tested on."""
+        """Groups of `same` that are in two parts."""
         return [group for group in self.same if group.leaks]
 
     def of_group(self) -> NDArray[np.int64]:

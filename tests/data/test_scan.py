@@ -1,5 +1,7 @@
 """The scan of picture files, on generated ones."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -168,6 +170,13 @@ def test_the_page(save, tmp_path):
     assert '  cat/3.png = cat/again.png' in page
     assert r'cat/bad\n.png: cannot identify' in page
     assert str(tmp_path) not in page.replace(f'{tmp_path}/cat/bad', '')
+
+
+def test_paths_from_the_root_beside_others(save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = save(picture(1), 'cat/1.png'), save(picture(1), 'dog/2.png')
+    page = scan_report.text(scan.scan([one, other._replace(path=pathlib.Path('dog/2.png'))]))
+    assert f'  {one.path} = dog/2.png' in page
 
 
 def test_the_page_of_many_classes_is_a_page(save):

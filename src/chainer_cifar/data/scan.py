@@ -92,8 +92,11 @@ class Scan:
 
     @functools.cached_property
     def folder(self) -> pathlib.Path:
-        """The folder that holds all files."""
-        return pathlib.Path(os.path.commonpath([file.path.parent for file in self.files]))
+        """The folder that holds all files; the current one if a table names them in two ways."""
+        parents = [file.path.parent for file in self.files]
+        if len({parent.is_absolute() for parent in parents}) > 1:
+            return pathlib.Path()
+        return pathlib.Path(os.path.commonpath(parents))
 
     @functools.cached_property
     def counts(self) -> dict[str, int]:

@@ -126,9 +126,10 @@ def _members(scan: Scan, groups: Sequence[Group]) -> list[str]:
 
 
 def _name(scan: Scan, number: int) -> str:
-    """Its path from the folder that holds all."""
+    """Its path from the folder that holds all, or as it is given if that is elsewhere."""
     path = scan.files[number].path
-    return printable(path.relative_to(scan.folder))
+    inside = path.is_relative_to(scan.folder)
+    return printable(path.relative_to(scan.folder) if inside else path)
 
 
 def _listed(head: str, lines: Sequence[str]) -> str:

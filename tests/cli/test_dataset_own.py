@@ -45,6 +45,13 @@ def test_from_a_folder_to_predictions(pictures, command, tmp_path):
     assert status == 0 and err == '', err
 
 
+def test_folders_of_two_versions(pictures, command):
+    for version in ('own-1.0', 'own-1.5'):
+        pictures = pictures.rename(pictures.with_name(version))
+        assert command('dataset', version)[0] == 0
+    assert sorted(os.listdir('dataset')) == ['own-1.0', 'own-1.5']
+
+
 def test_the_written_table_gives_the_same_again(pictures, command, tmp_path):
     table = tmp_path / 'dataset' / 'my pictures' / 'pictures.csv'
     flags = ('--size', 40, '--fit', 'pad', '--grey')

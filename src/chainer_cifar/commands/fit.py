@@ -319,7 +319,7 @@ def _tell_next(given: argparse.Namespace, folder: pathlib.Path) -> None:
     )
     again, typed = f'fit {shlex.quote(str(given.pictures))}', _typed(given)
     if not _folds(given).seeds.exists():
-        own = '' if given.name == _default_name(given.pictures) else f'--name {name}'
+        own = '' if given.name == dataset.name_of(given.pictures) else f'--name {name}'
         words = ' '.join(filter(None, [again, '--folds 5', own, typed]))
         print(f'  find wrong labels      {command_line(words)}')
     if done.planned < plan.MOST_EPOCHS:
@@ -360,10 +360,6 @@ _DEFAULTS: dict[str, Any] = {
     'init': 'auto',
     'leaks': False,
 }
-
-
-def _default_name(pictures: pathlib.Path) -> str:
-    return files.real(pictures).stem
 
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
@@ -436,7 +432,7 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         raise UserError(f'{given.pictures}: no such folder of pictures, nor CSV file')
     if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
         raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
-    given.name = given.name or _default_name(given.pictures)
+    given.name = given.name or dataset.name_of(given.pictures)
     with prefixed('--name '):
         runs.require_name(given.name)
     if not 0 < given.minutes < float('inf'):

@@ -87,6 +87,13 @@ def test_a_leak(refused, tmp_path):
     assert 'cat/again.png (test) and own/train/cat/3.png (train)' in error
 
 
+def test_a_share_for_the_test_beside_a_test_part(refused, tmp_path):
+    for part in ('train', 'test'):
+        for name in ('cat', 'dog'):
+            picture(tmp_path / f'own/{part}/{name}/1.png', 1)
+    assert '--test: own has a test part already' in refused('own', '--test', 0.3)
+
+
 def test_a_leak_where_there_is_no_test_part_yet(refused, tmp_path):
     for part, start in (('train', 0), ('val', 50)):
         for number, name in enumerate(('cat', 'dog')):

@@ -135,6 +135,8 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     if given.group:
         with prefixed('--group '):
             found = listing.group(found, given.group)
+    if given.test != _DEFAULTS['test'] and len(found.places(TEST)):
+        raise UserError(f'--test: {given.pictures} has a test part already; leave the flag out')
     looked = scan.scan(scan.files_of(found))
     page = scan_report.text(looked)
     print(page, flush=True)

@@ -60,4 +60,5 @@ def draw_net(
 def split_images(config: TrainConfig, data: Dataset) -> batches.Split:
     """Choose which of the training images train and which validate."""
     fold = (config.folds, config.fold) if config.folds else None
-    return batches.Split(data, config.seed, not config.no_valid_data, fold)
+    with prefixed('--folds '):
+        return batches.Split(data, config.seed, not config.no_valid_data, fold)

@@ -138,3 +138,12 @@ def test_what_makes_no_sense(flags, reason, tmp_path, monkeypatch, capsys):
     assert cli.run('train', flags.split(), 'train.py') == 2
     assert reason in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_more_folds_than_images(finished, monkeypatch, capsys):
+    monkeypatch.chdir(finished)
+    flags = [*FLAGS.split(), '--folds', '100', '-p', 'many']
+    assert cli.run('train', flags, 'train.py') == 2
+    assert '--folds 100: there are only 40 training images' in capsys.readouterr().err
+    assert not pathlib.Path('models/many').exists() and not pathlib.Path('results/many').exists()
+    chainer_onednn.disable()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from chainer_cifar.data import folds
+from chainer_cifar.errors import UserError
 
 
 @pytest.mark.parametrize('groups', [None, np.arange(103)])
@@ -33,3 +34,14 @@ def test_a_class_smaller_than_the_number_of_folds():
     found = folds.assign(np.array([0] * 10 + [1] * 2), None, 5, seed=1)
     assert len(set(found[10:])) == 2
     assert (np.bincount(found)[1:] >= 2).all()
+
+
+@pytest.mark.parametrize(
+    ('groups', 'reason'),
+    [(None, 'only 12 training images;'), (np.arange(12) // 2, 'only 6 groups of training images;')],
+)
+def test_more_folds_than_there_is_to_divide(groups, reason):
+    labels = np.arange(12) % 2
+    assert set(folds.assign(labels, groups, 6, seed=1)) == set(range(1, 7))
+    with pytest.raises(UserError, match=f'^13: there are {reason}'):
+        folds.assign(labels, groups, 13, seed=1)

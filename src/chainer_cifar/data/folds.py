@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainer_cifar.errors import UserError
+
 Integers = NDArray[np.integer[Any]]
 
 
@@ -18,11 +20,17 @@ def assign(labels: Integers, groups: Integers | None, count: int, seed: int) -> 
         groups: Numbers ``(N,)``; images of equal ones stay together. None: each is by itself.
         count: How many folds.
         seed: Seed of the lot.
+
+    Raises:
+        UserError: There are fewer groups than folds.
     """
     n = len(labels)
     places = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
     by_group = np.argsort(places, kind='stable')
     members = np.split(by_group, np.flatnonzero(np.diff(places[by_group])) + 1)
+    if len(members) < count:  # some fold would be empty, which only its own training would tell
+        what = 'training images' if len(members) == n else 'groups of training images'
+        raise UserError(f'{count}: there are only {len(members)} {what}; give as many or fewer')
     order = np.random.RandomState(seed).permutation(len(members))
     order = order[np.argsort([-len(members[g]) for g in order], kind='stable')]
     held = np.zeros((count, int(labels.max()) + 1), np.int64)

@@ -94,6 +94,15 @@ def test_other_preprocessings_of_32x32(pictures, command):
     assert 'image_raw' not in os.listdir('p') and 'image.pkl' in os.listdir('p')
 
 
+def test_images_that_are_left_of_other_pictures(pictures, command):
+    assert command('dataset', 'my pictures', '--only', 'mean,raw', '--out', 'o')[0] == 0
+    assert command('dataset', 'my pictures', '--size', 16, '--out', 'o')[::2] == (0, '')
+    (pictures / 'c' / '00.png').rename(pictures / 'a b' / 'new.png')
+    status, _, err = command('dataset', 'my pictures', '--out', 'o')
+    assert status == 0 and err.startswith('warning: o/image.pkl: is of an earlier data set')
+    assert command('dataset', 'my pictures', '--only', 'mean', '--out', 'o')[::2] == (0, '')
+
+
 def test_a_new_data_set_replaces_the_old_one(pictures, command):
     for size in (16, 24):
         assert command('dataset', 'my pictures', '--size', size, '--out', 'o')[0] == 0

@@ -216,16 +216,24 @@ def _with_equal_bytes(found: dict[int, _Seen]) -> list[tuple[int, int]]:
 def _with_equal_pixels(
     files: Sequence[File], found: dict[int, _Seen], pairs: list[tuple[int, int]], jobs: int | None
 ) -> list[tuple[int, int]]:
-    """Those of the pairs that have the same pixels, as a copy in another format has.
+    """Pairs, of what these pairs join, that have the same pixels, as a copy in another format has.
 
     Their thumbnails need not be equal: that of a JPEG is of what `draft` decodes.
     """
-    candidates = [(one, other) for one, other in pairs if found[one].size == found[other].size]
-    wanted = sorted({i for pair in candidates for i in pair})
+    of_size: dict[tuple[int, tuple[int, int]], list[int]] = collections.defaultdict(list)
+    for number, group in enumerate(_groups(files, pairs)):
+        for i in group.members:
+            of_size[number, found[i].size].append(i)
+    wanted = [i for members in of_size.values() if len(members) > 1 for i in members]
     paths = [files[i].path for i in wanted]
     digests = threads.results(_pixels, paths, 'compare', jobs)
-    of = dict(zip(wanted, digests, strict=True))
-    return [(one, other) for one, other in candidates if of[one] and of[one] == of[other]]
+    first: dict[tuple[tuple[int, int], bytes], int] = {}
+    seen = [
+        (first.setdefault((found[i].size, digest), i), i)
+        for i, digest in zip(wanted, digests, strict=True)
+        if digest is not None
+    ]
+    return [(one, other) for one, other in seen if one != other]
 
 
 def _groups(files: Sequence[File], pairs: Sequence[tuple[int, int]]) -> tuple[Group, ...]:

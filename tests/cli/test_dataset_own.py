@@ -140,6 +140,7 @@ def test_bad_flags(pictures, refused, arguments, message):
         (['--source', 'folder'], '--source folder: give the folder of pictures, too'),
         (['--size', 64], '--size: is for your own pictures'),
         (['--source', 'digits', '--grey'], '--grey: is for your own pictures'),
+        (['-j', 2], ' -j: is for your own pictures'),
     ],
 )
 def test_no_pictures(tmp_path, monkeypatch, refused, arguments, message):

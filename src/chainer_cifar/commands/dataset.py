@@ -139,8 +139,10 @@ def _check_own(args: argparse.Namespace) -> None:
         if args.source in ('folder', 'csv'):
             raise UserError(f'--source {args.source}: give the {args.source} of pictures, too')
         if args.typed:
+            flag = args.typed[0]
             raise UserError(
-                f'--{args.typed[0]}: is for your own pictures; give their folder or CSV file, too'
+                f'{"-" if len(flag) == 1 else "--"}{flag}: is for your own pictures; give their '
+                f'folder or CSV file, too'
             )
         return
     if args.source not in ('folder', 'csv'):

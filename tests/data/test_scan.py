@@ -66,6 +66,20 @@ def test_finds_the_same_picture(save):
     assert found.of_group().tolist() == [0, 1, 0, 0]
 
 
+def test_copies_are_looked_up_once(save, monkeypatch):
+    looked = []
+
+    class Pairs(list):
+        def __iter__(self):
+            looked.append(self)
+            return super().__iter__()
+
+    with_equal_bytes = scan._with_equal_bytes
+    monkeypatch.setattr(scan, '_with_equal_bytes', lambda found: Pairs(with_equal_bytes(found)))
+    found = scan.scan([save(picture(i % 5), f'cat/{i}.png') for i in range(20)])
+    assert len(found.same) == 5 and len(looked) < 5  # not once for each file
+
+
 def test_a_jpeg_and_its_copy_without_loss_are_the_same(save):
     # At this size the scan decodes a JPEG at half its size or less, and others whole.
     photo = save(picture(1, (256, 256)), 'cat/1.jpg', 'train')

@@ -153,7 +153,8 @@ def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
         sizes[i], grey[i] = each.size, each.grey
     same_pairs = _with_equal_bytes(found)
     # One of several files with the same bytes stands for all.
-    firsts = np.array([i for i in found if i not in {other for _, other in same_pairs}], np.int64)
+    copies = {other for _, other in same_pairs}
+    firsts = np.array([i for i in found if i not in copies], np.int64)
     small = np.zeros((len(firsts), look_alikes.SIDE, look_alikes.SIDE, 3), np.uint8)
     for place, i in enumerate(firsts):
         small[place] = found[i].thumbnail

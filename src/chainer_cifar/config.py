@@ -254,7 +254,8 @@ class TrainConfig:
         if self.batch_size % self.processes:
             raise UserError(
                 f'--batch_size {self.batch_size}: cannot be shared out evenly to '
-                f'{self.processes} processes; give a multiple of {self.processes}'
+                f'{self.processes} processes; give a multiple of {self.processes}, or other '
+                f'--processes'
             )
         if self.cpu_engine not in CPU_ENGINES:
             raise UserError(

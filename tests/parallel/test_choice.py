@@ -65,6 +65,7 @@ OF_AN_EARLIER_VERSION = {'flags': {'processes': 2, 'gpu': 3}}
         (OF_AN_EARLIER_VERSION, '', '-g 3: must name a GPU for each of the 2 processes'),
         (OF_AN_EARLIER_VERSION, '-g 3,1', 2),
         ({'flags': {'processes': 2, 'gpu': -1}}, '', 2),
+        ({'flags': {'processes': 2, 'gpu': -1}}, '--processes 8', 8),
         ({**ON_GPUS, 'gpus': ['3']}, '-g 0,1', "'gpus' in it is not a list of numbers"),
     ],
 )
@@ -95,6 +96,7 @@ class Pretended(world.World):
         (2, '', '--resume', (1, (3, 1))),
         (2, '', '--resume -g 0,2', (2, (0, 2))),
         (2, '', '--resume -g -1', (-1, ())),
+        (8, '', '--resume -g -1', (-1, ())),  # the default mini-batch has 100 images
         (2, '', '-g 0,2', (2, (0, 2))),
         (2, '', '', (None, ())),
         (4, '', '-g 0,1', '-g 0,1: must name a GPU for each of the 4 processes'),

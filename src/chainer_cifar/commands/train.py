@@ -83,6 +83,9 @@ def _list(given: argparse.Namespace) -> bool:
 
 def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
     preset = recipes[flags['recipe']].flags if flags.get('recipe') else {}
+    if given.resume is not None:
+        # They share out the mini-batch of the run, not that of the default; `run.resume` sees both.
+        flags = {name: value for name, value in flags.items() if name != 'processes'}
     config = TrainConfig(**{**preset, **flags})
     if given.resume is None:
         config.require_used(flags)

@@ -50,6 +50,17 @@ def test_given_flags_win(saved):
     assert '--batch_size 0' in refused(flags={'batch_size': 0})
 
 
+@pytest.mark.parametrize('own', [{'processes': 4}, {'accumulate': 8}])
+def test_batches_of_another_size_than_those_that_were_shared_out(saved, own):
+    saved()
+    path = RUN / 'config.json'
+    description = json.loads(path.read_text())
+    description['flags'] |= own
+    path.write_text(json.dumps(description))
+    model = trained.load(RUN, {**CHAINER, 'batch_size': 7})
+    assert model.config.batch_size == 7 and model.replaced.items() >= own.items()
+
+
 def test_other_input(saved):
     saved()  # raw images, --normalize unit
     path = RUN / 'best.npz'

@@ -23,6 +23,9 @@ from chainer_cifar.runs import CONFIG, INPUT_TRANSFORM, MODELS, WEIGHTS, RunFold
 from chainer_cifar.weights import npz
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
+# How a run shared out its mini-batches says nothing of those of another size.
+WHOLE = {'processes': 1, 'accumulate': 1}
+
 SUGGESTED = 5  # how many runs to suggest if there are no such weights
 
 
@@ -99,8 +102,9 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     description = _read_description(weights.with_name(CONFIG))
     config = train_config.from_dict(description['flags'], weights.with_name(CONFIG))
     batch_size = config.batch_size
-    replaced = {name: getattr(config, name) for name in flags or {}}
-    config = dataclasses.replace(config, **(flags or {}))
+    flags = {**(WHOLE if flags and 'batch_size' in flags else {}), **(flags or {})}
+    replaced = {name: getattr(config, name) for name in flags}
+    config = dataclasses.replace(config, **flags)
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
     with undrawn():
         net = config.create_net(len(description['classes']), found.shape)

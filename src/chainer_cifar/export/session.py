@@ -22,7 +22,7 @@ from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Raw
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import raw_pictures
-from chainer_cifar.evaluation.trained import Trained
+from chainer_cifar.evaluation.trained import WHOLE, Trained
 from chainer_cifar.export import metadata, packages
 from chainer_cifar.export.input_graph import PICTURES
 from chainer_cifar.export.trace import OUTPUT
@@ -110,6 +110,7 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
         'gpu': -1,
         'cpu_engine': 'chainer',
         'dataset': raw_pictures.beside(config.dataset),
+        **WHOLE,
     }
     batch_size = config.batch_size
     config = dataclasses.replace(config, **(run | dict(flags)))

@@ -1,9 +1,12 @@
 import errno
+import fcntl
 import os
 import pathlib
 import resource
 import subprocess
 import sys
+import tempfile
+import threading
 
 import numpy as np
 import pytest
@@ -190,6 +193,38 @@ def test_a_file_that_is_being_written_stays(tmp_path):
             quick.write(b'quick')
         remove_leftovers(tmp_path)
     assert (tmp_path / 'file').read_bytes() == b'slow' and os.listdir(tmp_path) == ['file']
+
+
+@pytest.mark.parametrize('kind', ['file', 'folder'])
+def test_what_another_takes_for_a_leftover_before_it_is_locked(tmp_path, monkeypatch, kind):
+    name = 'mkstemp' if kind == 'file' else 'mkdtemp'
+    make, removers = getattr(tempfile, name), []
+
+    def made(*arguments):
+        found = make(*arguments)
+        if not removers:
+            path = found[1] if kind == 'file' else found
+            handle = os.open(path, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+            def remove():
+                (os.unlink if kind == 'file' else os.rmdir)(path)
+                os.close(handle)
+
+            removers.append(threading.Timer(0.1, remove))
+            removers[0].start()
+        return found
+
+    monkeypatch.setattr(tempfile, name, made)
+    if kind == 'file':
+        with atomic_write(tmp_path / 'file') as file:
+            file.write(b'new')
+            removers[0].join()
+        assert (tmp_path / 'file').read_bytes() == b'new'
+    else:
+        with temporary_folder(tmp_path, 'images') as folder:
+            removers[0].join()
+            (folder / 'train.npy').touch()
 
 
 @pytest.mark.parametrize('kind', ['pipe', 'device', 'link to a pipe'])

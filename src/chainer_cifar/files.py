@@ -191,7 +191,7 @@ def _locked_file(folder: pathlib.Path, prefix: str) -> tuple[int, str]:
     """Make and lock a temporary file; return its descriptor and its path."""
     while True:
         handle, path = tempfile.mkstemp(_SUFFIX, prefix, folder)
-        _lock(handle)
+        _lock(handle, wait=True)
         if os.fstat(handle).st_nlink:
             return handle, path
         os.close(handle)  # somebody took it for a leftover, before it was locked
@@ -223,7 +223,7 @@ def _locked_folder(beside: pathlib.Path, prefix: str) -> Iterator[pathlib.Path]:
         path = pathlib.Path(tempfile.mkdtemp(_SUFFIX, prefix, beside))
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(FileNotFoundError):
-                stack.enter_context(_locked(path))
+                stack.enter_context(_locked(path, wait=True))
             if path.exists():  # or somebody took it for a leftover, before it was locked
                 lock = stack.pop_all()
                 break
@@ -232,25 +232,29 @@ def _locked_folder(beside: pathlib.Path, prefix: str) -> Iterator[pathlib.Path]:
 
 
 @contextlib.contextmanager
-def _locked(folder: pathlib.Path) -> Iterator[None]:
-    """Hold a lock on a folder, where the system has such locks."""
+def _locked(folder: pathlib.Path, wait: bool = False) -> Iterator[None]:
+    """Hold a lock on a folder, where the system has such locks; see `_lock`."""
     if sys.platform == 'win32':
         yield
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        _lock(handle)
+        _lock(handle, wait)
         yield
     finally:
         os.close(handle)
 
 
-def _lock(handle: int) -> bool:
-    """Lock an open file if it is not locked; say whether that was possible."""
+def _lock(handle: int, wait: bool = False) -> bool:
+    """Lock an open file if it is not locked; say whether that was possible.
+
+    Who has just made it shall `wait`: another has the lock only to remove it as a leftover, and
+    until that is done, nobody sees that it goes.
+    """
     if sys.platform == 'win32':
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:  # locked, or a file system without locks
         return False
     return True

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import chainer
 
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.data import batches, folds
+from chainer_cifar.data import batches
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.store import Shape
 from chainer_cifar.errors import UserError, prefixed
@@ -36,9 +36,6 @@ def draw(config: TrainConfig, data: Dataset, device: chainer.backend.Device) -> 
             of their shape.
     """
     net = draw_net(config, data.n_class, data.shape, device)
-    if config.folds:  # now, not when all folds but the empty ones are trained
-        with prefixed('--folds '):
-            folds.require(data.train_labels, data.groups, config.folds)
     split, labels = split_images(config, data), data.train_labels
     if not config.no_valid_data and not len(split.valid):
         raise UserError(
@@ -63,4 +60,5 @@ def draw_net(
 def split_images(config: TrainConfig, data: Dataset) -> batches.Split:
     """Choose which of the training images train and which validate."""
     fold = (config.folds, config.fold) if config.folds else None
-    return batches.Split(data, config.seed, not config.no_valid_data, fold)
+    with prefixed('--folds '):
+        return batches.Split(data, config.seed, not config.no_valid_data, fold)

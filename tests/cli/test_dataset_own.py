@@ -45,6 +45,13 @@ def test_from_a_folder_to_predictions(pictures, command, tmp_path):
     assert status == 0 and err == '', err
 
 
+def test_folders_of_two_versions(pictures, command):
+    for version in ('own-1.0', 'own-1.5'):
+        pictures = pictures.rename(pictures.with_name(version))
+        assert command('dataset', version)[0] == 0
+    assert sorted(os.listdir('dataset')) == ['own-1.0', 'own-1.5']
+
+
 def test_the_written_table_gives_the_same_again(pictures, command, tmp_path):
     table = tmp_path / 'dataset' / 'my pictures' / 'pictures.csv'
     flags = ('--size', 40, '--fit', 'pad', '--grey')
@@ -87,6 +94,15 @@ def test_other_preprocessings_of_32x32(pictures, command):
     assert 'image_raw' not in os.listdir('p') and 'image.pkl' in os.listdir('p')
 
 
+def test_images_that_are_left_of_other_pictures(pictures, command):
+    assert command('dataset', 'my pictures', '--only', 'mean,raw', '--out', 'o')[0] == 0
+    assert command('dataset', 'my pictures', '--size', 16, '--out', 'o')[::2] == (0, '')
+    (pictures / 'c' / '00.png').rename(pictures / 'a b' / 'new.png')
+    status, _, err = command('dataset', 'my pictures', '--out', 'o')
+    assert status == 0 and err.startswith('warning: o/image.pkl: is of an earlier data set')
+    assert command('dataset', 'my pictures', '--only', 'mean', '--out', 'o')[::2] == (0, '')
+
+
 def test_a_new_data_set_replaces_the_old_one(pictures, command):
     for size in (16, 24):
         assert command('dataset', 'my pictures', '--size', size, '--out', 'o')[0] == 0
@@ -124,6 +140,7 @@ def test_bad_flags(pictures, refused, arguments, message):
         (['--source', 'folder'], '--source folder: give the folder of pictures, too'),
         (['--size', 64], '--size: is for your own pictures'),
         (['--source', 'digits', '--grey'], '--grey: is for your own pictures'),
+        (['-j', 2], ' -j: is for your own pictures'),
     ],
 )
 def test_no_pictures(tmp_path, monkeypatch, refused, arguments, message):

@@ -81,8 +81,26 @@ def test_a_leak(refused, tmp_path):
             for i in range(6):
                 picture(tmp_path / f'own/{part}/{name}/{i}.png', start + 10 * number + i)
     picture(tmp_path / 'own/test/cat/again.png', 3)
+    picture(tmp_path / 'own/train/cat/3b.png', 3)
     error = refused('own')
-    assert '1 pictures are in training and in the test' in error and '--leaks' in error
+    assert '1 pictures are in two parts' in error and '--leaks' in error
+    assert 'cat/again.png (test) and own/train/cat/3.png (train)' in error
+
+
+def test_a_share_for_the_test_beside_a_test_part(refused, tmp_path):
+    for part in ('train', 'test'):
+        for name in ('cat', 'dog'):
+            picture(tmp_path / f'own/{part}/{name}/1.png', 1)
+    assert '--test: own has a test part already' in refused('own', '--test', 0.3)
+
+
+def test_a_leak_where_there_is_no_test_part_yet(refused, tmp_path):
+    for part, start in (('train', 0), ('val', 50)):
+        for number, name in enumerate(('cat', 'dog')):
+            for i in range(6):
+                picture(tmp_path / f'own/{part}/{name}/{i}.png', start + 10 * number + i)
+    picture(tmp_path / 'own/val/cat/again.png', 3)
+    assert 'own/train/cat/3.png (train) and own/val/cat/again.png (valid)' in refused('own')
 
 
 def test_a_folder_that_a_killed_fit_made_is_no_other_data(tmp_path):
@@ -312,6 +330,25 @@ def test_copies_in_a_train_part_stay_together(fitted, monkeypatch, tmp_path):
     assert len(copies) == 2 and copies[0] == copies[1]
     groups = store.read_labels('dataset/own/label.pkl')['group']
     assert len(groups) == 14 and len(set(groups.tolist())) == 12
+
+
+def test_the_pictures_that_the_user_validates_by(fitted, monkeypatch, tmp_path):
+    for name in ('犬 a', 'b'):
+        for part, numbers in (('train', range(5)), ('val', range(5, 8))):
+            target = tmp_path / 'own' / part / name
+            target.mkdir(parents=True)
+            for i in numbers:
+                (tmp_path / 'own' / name / f'{i}.png').rename(target / f'{i}.png')
+        (tmp_path / 'own' / name).rmdir()
+    monkeypatch.setitem(fit._COMMANDS, 'train', Stopped)
+    status, out, _ = fitted()
+    assert status == 130 and '14 pictures to train and validate, 2 to test' in out
+    with open('dataset/own/pictures.csv', encoding='utf-8') as file:
+        parts = {row['path']: row['split'] for row in csv.DictReader(file)}
+    assert all((part == 'valid') == ('/val/' in path) for path, part in parts.items())
+    assert len(store.read_labels('dataset/own/label.pkl')['valid']) == 6
+    # Eight are left to train; a tenth of the others would not be set aside.
+    assert '--batch_size 2 ' in out and '--no_valid_data' not in out
 
 
 @pytest.mark.parametrize('change', [{'epochs': {'': 0}}, {'epochs': 3}, {'version': 9}])

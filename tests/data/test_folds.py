@@ -41,6 +41,8 @@ def test_more_folds_than_can_get_an_image(groups, told):
     assert set(folds.assign(labels, groups, most, seed=1)) == set(range(1, most + 1))
     with pytest.raises(UserError, match=told):
         folds.require(labels, groups, most + 1)
+    with pytest.raises(UserError, match=told):
+        folds.assign(labels, groups, most + 1, seed=1)
 
 
 def test_a_class_smaller_than_the_number_of_folds():

@@ -77,3 +77,15 @@ def test_one_colour_is_not_another():
 
 def test_of_no_pictures_there_are_no_pairs():
     assert len(look_alikes.find(np.zeros((0, 16, 16, 3), np.uint8)).one) == 0
+
+
+def test_what_a_fixed_camera_saw_is_joined_by_few_pairs(monkeypatch):
+    monkeypatch.setattr(look_alikes, '_PIECE', 100)
+    monkeypatch.setattr(look_alikes, '_JOIN', 100)
+    scenes = pictures(2).astype(int)
+    noise = rng.integers(-2, 3, (300, 16, 16, 3))
+    thumbnails = (scenes[np.arange(300) % 2] + noise).clip(0, 255).astype(np.uint8)
+    found = look_alikes.find(thumbnails)
+    assert len(found.one) < 3000 and not found.mirrored.any()  # of 22,350
+    joined = look_alikes._joined([found], 300)
+    assert len(set(joined)) == 2 and (joined == joined[np.arange(300) % 2]).all()

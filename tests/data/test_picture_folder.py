@@ -76,6 +76,13 @@ def test_a_part_may_be_empty(tmp_path):
     assert found.class_names == ('a', 'b') and set(found.parts) == {'train'}
 
 
+def test_pictures_of_a_part_that_are_in_no_class_are_told(tmp_path, capsys):
+    touch(tmp_path, 'train/a/1.png', 'train/b/2.png', 'test/3.png', 'test/4.png')
+    assert set(picture_folder.read(tmp_path).parts) == {'train'}
+    err = capsys.readouterr().err
+    assert f'{tmp_path / "test"}: 2 pictures are in no class folder; passed over' in err
+
+
 def test_numbers_are_sorted_by_their_value(tmp_path):
     found = picture_folder.read(touch(tmp_path, '10/1.png', '9/2.png', '0/3.png'))
     assert found.class_names == ('0', '9', '10')

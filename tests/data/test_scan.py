@@ -1,5 +1,7 @@
 """The scan of picture files, on generated ones."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -64,6 +66,20 @@ def test_finds_the_same_picture(save):
     assert found.of_group().tolist() == [0, 1, 0, 0]
 
 
+def test_copies_are_looked_up_once(save, monkeypatch):
+    looked = []
+
+    class Pairs(list):
+        def __iter__(self):
+            looked.append(self)
+            return super().__iter__()
+
+    with_equal_bytes = scan._with_equal_bytes
+    monkeypatch.setattr(scan, '_with_equal_bytes', lambda found: Pairs(with_equal_bytes(found)))
+    found = scan.scan([save(picture(i % 5), f'cat/{i}.png') for i in range(20)])
+    assert len(found.same) == 5 and len(looked) < 5  # not once for each file
+
+
 def test_a_jpeg_and_its_copy_without_loss_are_the_same(save):
     # At this size the scan decodes a JPEG at half its size or less, and others whole.
     photo = save(picture(1, (256, 256)), 'cat/1.jpg', 'train')
@@ -102,7 +118,7 @@ def test_a_picture_on_both_sides_leaks(save):
     found = scan.scan(files)
     assert members(found.same) == [(0, 1), (2, 3)]
     assert members(found.leaks) == [(0, 1)]
-    assert '2 files are copies across training and test (a leak)' in scan_report.warnings(found)
+    assert '2 files are copies in two parts (a leak)' in scan_report.warnings(found)
 
 
 def test_transparent_parts_are_white(save):
@@ -164,10 +180,17 @@ def test_the_page(save, tmp_path):
     page = scan_report.text(scan.scan([*files, File(bad, 'cat', 'test')]))
     assert page.splitlines()[0] == '35 pictures of 2 classes (5 test, 30 train)'
     assert 'all 64 to 120' in page and '子犬 dog (4)' in page
-    assert 'the same picture again: 1 file, copies of 1 picture; 1 both in training' in page
+    assert 'the same picture again: 1 file, copies of 1 picture; 1 in two parts' in page
     assert '  cat/3.png = cat/again.png' in page
     assert r'cat/bad\n.png: cannot identify' in page
     assert str(tmp_path) not in page.replace(f'{tmp_path}/cat/bad', '')
+
+
+def test_paths_from_the_root_beside_others(save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one, other = save(picture(1), 'cat/1.png'), save(picture(1), 'dog/2.png')
+    page = scan_report.text(scan.scan([one, other._replace(path=pathlib.Path('dog/2.png'))]))
+    assert f'  {one.path} = dog/2.png' in page
 
 
 def test_the_page_of_many_classes_is_a_page(save):

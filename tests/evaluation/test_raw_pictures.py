@@ -48,6 +48,15 @@ def test_they_are_found(of, fitted):
         np.testing.assert_array_equal(part, pictures)
 
 
+def test_the_folder_of_own_pictures(of, tmp_path):
+    (tmp_path / 'image_raw.pkl').unlink()
+    (tmp_path / 'image_raw').mkdir()
+    for part, pictures in (('train', TRAIN), ('test', TEST)):
+        np.save(tmp_path / 'image_raw' / f'{part}.npy', pictures)
+    assert raw_pictures.beside('image_zca.pkl') == 'image_raw'
+    np.testing.assert_array_equal(of(whitening()).test_images, TEST)
+
+
 def test_other_pictures_beside_the_images(of):
     changed = np.roll(TEST, 1, axis=0).reshape(-1, 3072)
     store.write_split('image_raw.pkl', TRAIN.reshape(-1, 3072), changed)

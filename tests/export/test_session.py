@@ -1,6 +1,7 @@
 """ONNX files of strangers, damaged ones, and those of ours."""
 
 import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -166,6 +167,12 @@ def test_more_memory_than_there_is(model, load, pictures):
 def test_flags_of_chainer(model, load, flag):
     with pytest.raises(UserError, match=f'--{flag}: has no meaning for an ONNX file'):
         load(model, **{flag: 0})
+
+
+def test_batches_of_another_size_than_those_that_were_shared_out(model, load):
+    flags = vars(TrainConfig(prefix='run', processes=4, accumulate=8))
+    set_property(model, 'flags', json.dumps(flags))
+    assert load(model, batch_size=7).config.batch_size == 7
 
 
 def test_files_that_do_not_say_how_pictures_fit(model, load):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tempfile
 import types
 
 import chainer
@@ -10,7 +11,8 @@ import pytest
 from chainer_cifar import cli
 from chainer_cifar.commands import train
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.parallel import environment, world
+from chainer_cifar.errors import UserError
+from chainer_cifar.parallel import environment, launch, world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import description, run
 
@@ -168,3 +170,13 @@ def test_the_gpus_are_kept_with_the_run(tmp_path, monkeypatch):
 def test_who_has_a_gpu_of_its_own():
     sees = [environment.sees_one_gpu({'CUDA_VISIBLE_DEVICES': each}) for each in ('', '1', '0,1')]
     assert sees == [False, True, False] and not environment.sees_one_gpu({})
+
+
+def test_a_temporary_folder_that_is_too_deep_for_a_socket(tmp_path, monkeypatch):
+    deep = tmp_path / ('x' * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(deep))
+    monkeypatch.setattr(launch, 'find_mpirun', lambda: '/bin/false')
+    with pytest.raises(UserError, match=r'^--processes: cannot make a socket .* set TMPDIR to'):
+        launch.launch(2, [], 'train.py')
+    assert list(deep.iterdir()) == []

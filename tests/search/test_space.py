@@ -21,6 +21,7 @@ def of(**texts):
     [
         ('lr', '1e-3..1e-1', Range(0.001, 0.1, log=True)),
         ('lr', '0.01..0.1', Range(0.01, 0.1, log=True)),
+        ('alpha', '3e-5..3e-4', Range(0.00003, 0.0003, log=True)),
         ('lr', '0.02..0.1', Range(0.02, 0.1, log=False)),
         ('momentum', '0..0.9', Range(0.0, 0.9, log=False)),
         ('momentum', 'log(0.5..0.9)', Range(0.5, 0.9, log=True)),

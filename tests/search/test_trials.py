@@ -1,5 +1,6 @@
 """Which trial comes next: of a process that died, or a new one. Nothing is trained here."""
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -98,6 +99,21 @@ def test_a_process_that_died_between_two_draws_changes_none():
     begun(search)
     searched.update(known)
     assert begun(search)[1] == expected
+
+
+def test_who_goes_on_keeps_what_another_was_told_to_keep(monkeypatch):
+    monkeypatch.setattr(trials.run, 'require_trainable', list)
+    search = search_in('a')
+    for keep in (False, True):
+        if keep:
+            trials.begin(search.folder, dataclasses.replace(search.settings, keep=True), False)
+        number, _, trial = begun(search)
+        search.study.tell(trial, state=trials._state('PRUNED'))
+        weights = search.folder.of_trial(number).weights
+        weights.parent.mkdir()
+        weights.touch()
+        search_in('a')._tidy()
+        assert weights.exists() == keep
 
 
 def test_halving_stops_at_the_rungs():

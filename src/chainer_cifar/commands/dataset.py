@@ -7,6 +7,7 @@ image_raw.
 
 import argparse
 import math
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -55,7 +56,7 @@ def _write_own(args: argparse.Namespace) -> None:
     if 'test' in args.typed and len(found.places(TEST)):
         raise UserError(f'--test: {args.pictures} has a test part already; leave the flag out')
     found = listing.split(found, args.test, args.seed)
-    out = pathlib.Path(args.out or default_out(files.real(args.pictures).stem))
+    out = pathlib.Path(args.out or default_out(name_of(args.pictures)))
     with decode.decode(found, out, shape, args.fit, args.j or None) as raw:
         prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
     print(
@@ -138,8 +139,10 @@ def _check_own(args: argparse.Namespace) -> None:
         if args.source in ('folder', 'csv'):
             raise UserError(f'--source {args.source}: give the {args.source} of pictures, too')
         if args.typed:
+            flag = args.typed[0]
             raise UserError(
-                f'--{args.typed[0]}: is for your own pictures; give their folder or CSV file, too'
+                f'{"-" if len(flag) == 1 else "--"}{flag}: is for your own pictures; give their '
+                f'folder or CSV file, too'
             )
         return
     if args.source not in ('folder', 'csv'):
@@ -161,6 +164,12 @@ def check_choices(args: argparse.Namespace) -> None:
         raise UserError(f'--test {args.test}: must be a number between 0 and 1')
     if not 0 <= args.seed < 2**32:
         raise UserError(f'--seed {args.seed}: must be a number from 0 to {2**32 - 1}')
+
+
+def name_of(pictures: str | os.PathLike[str]) -> str:
+    """Return the name of a folder of pictures, all of it: v1.0 and v1.5 are two; or of a table."""
+    path = files.real(pictures)
+    return path.name if path.is_dir() else path.stem
 
 
 def default_out(source: str) -> str:

@@ -24,7 +24,7 @@ from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
 from chainer_cifar.data.folds import require as require_folds
-from chainer_cifar.data.listing import TEST, Listing
+from chainer_cifar.data.listing import TEST, VALID, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError, command_line, prefixed
@@ -140,14 +140,18 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     if given.group:
         with prefixed('--group '):
             found = listing.group(found, given.group)
+    if given.test != _DEFAULTS['test'] and len(found.places(TEST)):
+        raise UserError(f'--test: {given.pictures} has a test part already; leave the flag out')
     looked = scan.scan(scan.files_of(found))
     page = scan_report.text(looked)
     print(page, flush=True)
     if looked.leaks and not given.leaks:
-        one, other = (looked.files[i].path for i in looked.leaks[0].members[:2])
+        first, *others = (looked.files[i] for i in looked.leaks[0].members)
+        other = next(each for each in others if each.part != first.part)
+        one, two = (f'{printable(each.path)} ({each.part})' for each in (first, other))
         raise UserError(
-            f'{given.pictures}: {len(looked.leaks)} pictures are in training and in the test, as '
-            f'{printable(one)} and {printable(other)}; take one of each away, or give --leaks'
+            f'{given.pictures}: {len(looked.leaks)} pictures are in two parts, as {one} and {two}; '
+            f'take one of each away, or give --leaks'
         )
     kept, left_out = usable.choose(found, looked)
     listing.split(kept, given.test, given.seed)  # dataset will, when an earlier run is gone
@@ -195,7 +199,7 @@ def _prepare(
 
 
 def _write_listing(kept: Listing, path: pathlib.Path) -> None:
-    divided = len(kept.places(TEST)) > 0
+    divided = len(kept.places(VALID, TEST)) > 0
     wanted = [
         picture_table.PATH,
         picture_table.LABEL,
@@ -218,7 +222,8 @@ def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, A
     """Train what is not trained yet, each stage within its share of the time."""
     images, labels = folder / store.RAW_FOLDER, folder / store.LABEL_FILE
     known = store.read_labels(labels)
-    count, own_valid = len(known['train']), store.VALID in known
+    own_valid = store.VALID in known
+    count = len(known['train']) - (len(known[store.VALID]) if own_valid else 0)
     before = ''
     for stage in plan.stages(content['pretrained'], count, content['imbalance'], own_valid):
         run_folder = RunFolder(given.name + stage.suffix)
@@ -321,7 +326,7 @@ def _tell_next(given: argparse.Namespace, folder: pathlib.Path) -> None:
     )
     again, typed = f'fit {shlex.quote(str(given.pictures))}', _typed(given)
     if not _folds(given).seeds.exists():
-        own = '' if given.name == _default_name(given.pictures) else f'--name {name}'
+        own = '' if given.name == dataset.name_of(given.pictures) else f'--name {name}'
         words = ' '.join(filter(None, [again, '--folds 5', own, typed]))
         print(f'  find wrong labels      {command_line(words)}')
     if done.planned < plan.MOST_EPOCHS:
@@ -362,10 +367,6 @@ _DEFAULTS: dict[str, Any] = {
     'init': 'auto',
     'leaks': False,
 }
-
-
-def _default_name(pictures: pathlib.Path) -> str:
-    return files.real(pictures).stem
 
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
@@ -427,7 +428,9 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         help='index of the GPU to train on (default: the CPU)',
     )
     parser.add_argument(
-        '--leaks', action='store_true', help='go on if pictures are in training and in the test'
+        '--leaks',
+        action='store_true',
+        help='go on if a picture is in two parts, as in training and in the test',
     )
     parser.add_argument('--overwrite', action='store_true', help='start again')
     given = parser.parse_args(argv)
@@ -436,7 +439,7 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         raise UserError(f'{given.pictures}: no such folder of pictures, nor CSV file')
     if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
         raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
-    given.name = given.name or _default_name(given.pictures)
+    given.name = given.name or dataset.name_of(given.pictures)
     with prefixed('--name '):
         runs.require_name(given.name)
     if not 0 < given.minutes < float('inf'):

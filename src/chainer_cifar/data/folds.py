@@ -11,7 +11,7 @@ Integers = NDArray[np.integer[Any]]
 
 
 def require(labels: Integers, groups: Integers | None, count: int) -> None:
-    """Raise UserError unless each of so many folds gets an image; arguments as of `assign`."""
+    """Raise UserError unless each fold gets an image; the arguments are those of `assign`."""
     what = 'training images' if groups is None else 'groups of training images that stay together'
     there = len(labels) if groups is None else len(np.unique(groups))
     if count > there:
@@ -28,7 +28,11 @@ def assign(labels: Integers, groups: Integers | None, count: int, seed: int) -> 
         groups: Numbers ``(N,)``; images of equal ones stay together. None: each is by itself.
         count: How many folds.
         seed: Seed of the lot.
+
+    Raises:
+        UserError: There are more folds than images or groups.
     """
+    require(labels, groups, count)  # only the training of an empty fold would tell otherwise
     n = len(labels)
     places = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1].ravel()
     by_group = np.argsort(places, kind='stable')

@@ -40,17 +40,21 @@ def read(folder: str | os.PathLike[str]) -> Listing:
             paths += found
             classes += [path.name] * len(found)
             of_parts += [PART_NAMES[part]] * len(found)
-    loose = sum(_is_picture(path, endings) for path in root.iterdir())
-    if loose and not paths:
+    loose = {
+        top: sum(_is_picture(path, endings) for path in top.iterdir())
+        for top in (root, *parts.values())
+    }
+    if any(loose.values()) and not paths:
         raise UserError(
-            f'{root}: {loose} pictures and no class folders; put those of each class into a folder '
-            f'of its own, or name their classes in a file for {command_line("dataset")} --source '
-            f'csv'
+            f'{root}: {sum(loose.values())} pictures and no class folders; put those of each class '
+            f'into a folder of its own, or name their classes in a file for '
+            f'{command_line("dataset")} --source csv'
         )
     if not paths:
         raise UserError(f'{root}: no picture in folders in it; each class needs a folder')
-    if loose:
-        tell(f'warning: {root}: {loose} pictures are in no class folder; passed over')
+    for top, count in loose.items():
+        if count:
+            tell(f'warning: {top}: {count} pictures are in no class folder; passed over')
     return listing.make(paths, classes, of_parts, str(root))
 
 

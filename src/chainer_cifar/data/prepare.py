@@ -17,7 +17,7 @@ from chainer_cifar.data.sources import Pictures, RawImages
 from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import move_folder, seen_from
-from chainer_cifar.streams import for_bars
+from chainer_cifar.streams import for_bars, tell
 
 SAMPLES = 100  # pictures of the training set to draw
 SHEET = SAMPLES * 256**2  # pixels of them all together, at most
@@ -49,6 +49,7 @@ def write(
     """
     methods = {name: preprocessing[name] for name in names}
     require_sizes(methods, raw.shape)
+    before = _order(folder)
     train, test = raw.train_images, raw.test_images
     mapped = raw.pictures is not None or raw.shape != CIFAR_SHAPE
     raw_folder = mapped and methods.pop(RAW, None) is not None
@@ -83,6 +84,35 @@ def write(
             store.write_statistics(path, name, fitted, raw.pictures and raw.pictures.fit)
         with _reported(folder / store.sample_file(name)) as path:
             draw(_samples(train_out.reshape(-1, *CIFAR_SHAPE), raw), path)
+    if before is not None and before != _order(folder):
+        written = {*map(store.image_file, methods), *([store.RAW_FOLDER] if raw_folder else [])}
+        _tell_left([path for path in _images(folder) if path.name not in written])
+
+
+def _order(folder: pathlib.Path) -> object:
+    """Say which picture is where in the images that are there; None if nobody knows."""
+    try:
+        labels = store.read_labels(folder / store.LABEL_FILE)
+    except UserError:
+        return None
+    table = folder / store.PICTURES_FILE
+    files = table.read_bytes() if table.is_file() else b''
+    return files, {part: labels[part].tolist() for part in store.PARTS}
+
+
+def _images(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Find the images in a folder."""
+    names = (*map(store.image_file, preprocessing), store.RAW_FOLDER)
+    return [folder / name for name in names if (folder / name).exists()]
+
+
+def _tell_left(images: Iterable[pathlib.Path]) -> None:
+    for path in images:
+        # Mostly there are as many labels as before, so that nobody else would tell.
+        tell(
+            f'warning: {path}: is of an earlier data set, and the new {store.LABEL_FILE} does not '
+            f'belong to it; make it again, too, or delete it'
+        )
 
 
 def require_sizes(names: Iterable[str], shape: store.Shape) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from chainer_cifar.data import look_alikes, picture, threads
-from chainer_cifar.data.listing import TEST, Listing
+from chainer_cifar.data.listing import TEST, VALID, Listing
 from chainer_cifar.files import open_bytes
 
 FEW = 20  # pictures of a class of which it can hardly be learned
@@ -37,8 +37,8 @@ class File(NamedTuple):
 
 
 def files_of(listing: Listing) -> list[File]:
-    """Take the files from the list of a source; it has no parts yet if it has no test pictures."""
-    divided = len(listing.places(TEST)) > 0
+    """Take the files from the list of a source; it has no parts yet if all are to train."""
+    divided = len(listing.places(VALID, TEST)) > 0
     return [
         File(path, listing.class_names[label], str(part) if divided else '')
         for path, label, part in zip(listing.paths, listing.labels, listing.parts, strict=True)
@@ -92,8 +92,11 @@ class Scan:
 
     @functools.cached_property
     def folder(self) -> pathlib.Path:
-        """The folder that holds all files."""
-        return pathlib.Path(os.path.commonpath([file.path.parent for file in self.files]))
+        """The folder that holds all files; the current one if a table names them in two ways."""
+        parents = [file.path.parent for file in self.files]
+        if len({parent.is_absolute() for parent in parents}) > 1:
+            return pathlib.Path()
+        return pathlib.Path(os.path.commonpath(parents))
 
     @functools.cached_property
     def counts(self) -> dict[str, int]:
@@ -113,7 +116,7 @@ class Scan:
 
     @property
     def leaks(self) -> list[Group]:
-        """Groups of `same` of which one is in training and another is tested on."""
+        """Groups of `same` that are in two parts."""
         return [group for group in self.same if group.leaks]
 
     def of_group(self) -> NDArray[np.int64]:
@@ -150,7 +153,8 @@ def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
         sizes[i], grey[i] = each.size, each.grey
     same_pairs = _with_equal_bytes(found)
     # One of several files with the same bytes stands for all.
-    firsts = np.array([i for i in found if i not in {other for _, other in same_pairs}], np.int64)
+    copies = {other for _, other in same_pairs}
+    firsts = np.array([i for i in found if i not in copies], np.int64)
     small = np.zeros((len(firsts), look_alikes.SIDE, look_alikes.SIDE, 3), np.uint8)
     for place, i in enumerate(firsts):
         small[place] = found[i].thumbnail
@@ -213,16 +217,24 @@ def _with_equal_bytes(found: dict[int, _Seen]) -> list[tuple[int, int]]:
 def _with_equal_pixels(
     files: Sequence[File], found: dict[int, _Seen], pairs: list[tuple[int, int]], jobs: int | None
 ) -> list[tuple[int, int]]:
-    """Those of the pairs that have the same pixels, as a copy in another format has.
+    """Pairs, of what these pairs join, that have the same pixels, as a copy in another format has.
 
     Their thumbnails need not be equal: that of a JPEG is of what `draft` decodes.
     """
-    candidates = [(one, other) for one, other in pairs if found[one].size == found[other].size]
-    wanted = sorted({i for pair in candidates for i in pair})
+    of_size: dict[tuple[int, tuple[int, int]], list[int]] = collections.defaultdict(list)
+    for number, group in enumerate(_groups(files, pairs)):
+        for i in group.members:
+            of_size[number, found[i].size].append(i)
+    wanted = [i for members in of_size.values() if len(members) > 1 for i in members]
     paths = [files[i].path for i in wanted]
     digests = threads.results(_pixels, paths, 'compare', jobs)
-    of = dict(zip(wanted, digests, strict=True))
-    return [(one, other) for one, other in candidates if of[one] and of[one] == of[other]]
+    first: dict[tuple[tuple[int, int], bytes], int] = {}
+    seen = [
+        (first.setdefault((found[i].size, digest), i), i)
+        for i, digest in zip(wanted, digests, strict=True)
+        if digest is not None
+    ]
+    return [(one, other) for one, other in seen if one != other]
 
 
 def _groups(files: Sequence[File], pairs: Sequence[tuple[int, int]]) -> tuple[Group, ...]:

@@ -27,7 +27,7 @@ def warnings(scan: Scan) -> list[str]:
         found.append(f'{counted(len(scan.problems), "file")} cannot be read')
     if scan.leaks:
         count = sum(len(group.members) for group in scan.leaks)
-        found.append(f'{counted(count, "file")} are copies across training and test (a leak)')
+        found.append(f'{counted(count, "file")} are copies in two parts (a leak)')
     contradictions = [group for group in scan.same if group.contradicts]
     if contradictions:
         found.append(f'{counted(len(contradictions), "picture")} in several classes at once')
@@ -100,7 +100,7 @@ def _same(scan: Scan) -> str:
     head = f'the same picture again: {files}, copies of {pictures}'
     contradictions = sum(group.contradicts for group in scan.same)
     if scan.leaks:
-        head += f'; {len(scan.leaks)} both in training and in the test: a leak'
+        head += f'; {len(scan.leaks)} in two parts: a leak'
     if contradictions:
         head += f'; {contradictions} with several classes at once'
     # The worst first.
@@ -126,9 +126,10 @@ def _members(scan: Scan, groups: Sequence[Group]) -> list[str]:
 
 
 def _name(scan: Scan, number: int) -> str:
-    """Its path from the folder that holds all."""
+    """Its path from the folder that holds all, or as it is given if that is elsewhere."""
     path = scan.files[number].path
-    return printable(path.relative_to(scan.folder))
+    inside = path.is_relative_to(scan.folder)
+    return printable(path.relative_to(scan.folder) if inside else path)
 
 
 def _listed(head: str, lines: Sequence[str]) -> str:

@@ -56,7 +56,9 @@ def beside(dataset: str) -> str:
     path = pathlib.Path(dataset)
     if path.is_dir() or path.name == store.RAW_FOLDER:
         return dataset
-    return str(path.with_name(store.image_file('raw')))
+    file, folder = path.with_name(store.image_file('raw')), path.with_name(store.RAW_FOLDER)
+    # Of the user's own pictures they are a folder, whatever their size.
+    return str(folder if folder.is_dir() and not file.exists() else file)
 
 
 def _rounded(images: store.Images, fitted: Mean) -> NDArray[np.uint8]:

@@ -42,7 +42,7 @@ def launch(count: int, argv: Sequence[str], prog: str) -> int:
         The exit status.
 
     Raises:
-        UserError: There is no mpirun, or it starts nothing.
+        UserError: There is no mpirun, or it starts nothing; or there is no place for a socket.
     """
     mpirun = find_mpirun()
     typed = json.dumps({'argv': list(argv), 'prog': prog, 'sys_argv': sys.argv})
@@ -50,7 +50,13 @@ def launch(count: int, argv: Sequence[str], prog: str) -> int:
     with tempfile.TemporaryDirectory(prefix='chainer-cifar-') as folder:
         path = os.path.join(folder, 'link')
         with socket.socket(socket.AF_UNIX) as listener, open(f'{folder}/out', 'w+b') as output:
-            listener.bind(path)
+            try:
+                listener.bind(path)
+            except OSError as error:  # most systems take 107 bytes, and some drives no socket
+                raise UserError(
+                    f'--processes: cannot make a socket {path} ({error.strerror or error}); set '
+                    f'TMPDIR to a folder of this machine with a shorter path'
+                ) from None
             listener.listen(count)
             process = subprocess.Popen(
                 command,

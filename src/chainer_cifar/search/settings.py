@@ -22,7 +22,7 @@ class Settings:
         space: What is searched.
         trials: How many trials; more may be added.
         halving: Of so many trials that have come as far, one goes on; 1: all do.
-        keep: Keep the weights of trials that were stopped.
+        keep: Keep the weights of trials that were stopped; from then on, all processes do.
     """
 
     space: Space

@@ -121,10 +121,15 @@ def _range(name: str, text: str) -> Range | None:
         raise UserError(f"--{name} '{text}': the range is reversed; write {turned}")
     if low == high:
         raise UserError(f"--{name} '{text}': holds one number only; write {first.strip()}")
-    log = low > 0 and high >= LOG_FROM * low if scale is None else scale[1] == 'log'
+    log = _is_wide(low, high) if scale is None else scale[1] == 'log'
     if log and low <= 0:
         raise UserError(f"--{name} '{text}': a logarithmic range begins above 0")
     return Range(low, high, log)
+
+
+def _is_wide(low: Number, high: Number) -> bool:
+    """Say whether a range is logarithmic by itself; ten times 3e-5 is more than 3e-4 by a bit."""
+    return low > 0 and high * (1 + 1e-9) >= LOG_FROM * low
 
 
 def _number(name: str, text: str, word: str) -> Number:
@@ -161,7 +166,7 @@ def write(item: Item) -> str:
         return ';'.join(map(write, item.values))
     if isinstance(item, Range):
         text = f'{_short(item.low)}..{_short(item.high)}'
-        usual = item.low > 0 and item.high >= LOG_FROM * item.low
+        usual = _is_wide(item.low, item.high)
         return text if item.log == usual else f'{"log" if item.log else "linear"}({text})'
     if isinstance(item, bool):
         return 'yes' if item else 'no'

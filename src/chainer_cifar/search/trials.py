@@ -115,8 +115,8 @@ class Search:
             folder = self.folder.of_trial(trial.number + 1)
             if trial.state.is_finished():
                 claim.forget(folder)
-            if trial.state.name == 'PRUNED' and not self.settings.keep:
-                folder.delete_weights()
+            if trial.state.name == 'PRUNED':
+                self._delete_weights(folder)
 
     def _next(self) -> '_Mine | None':
         """Claim a trial whose process has died, or else a new one; None if there is none."""
@@ -222,7 +222,8 @@ class Search:
         return ''
 
     def _delete_weights(self, folder: RunFolder) -> None:
-        if not self.settings.keep:
+        # Who once asked to keep them need not say it again to go on or to help.
+        if not (self.settings.keep or self.study.user_attrs.get('keep')):
             folder.delete_weights()
 
     def _suggest(self, trial: Any) -> dict[str, Value]:
@@ -366,6 +367,8 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
         settings.require_same(folder, study.user_attrs)
         if settings.trials > study.user_attrs.get('trials', 0):
             study.set_user_attr('trials', settings.trials)
+        if settings.keep and not study.user_attrs.get('keep'):
+            study.set_user_attr('keep', True)
     return Search(folder, settings, study)
 
 

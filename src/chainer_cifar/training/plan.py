@@ -59,7 +59,7 @@ def stages(pretrained: bool, images: int, imbalance: float, own_valid: bool) -> 
 
     Args:
         pretrained: Begin with weights from ImageNet.
-        images: How many there are to train and to validate.
+        images: How many there are to train; and to validate, unless the user chose these.
         imbalance: How many times more images the largest class has than the smallest.
         own_valid: The user chose those to validate.
     """

@@ -102,6 +102,7 @@ def test_missing_archive_names_the_download(tmp_path):
         (['--source', 'cifar'], "did you mean 'cifar10'?"),
         (['--eps', '-1'], '--eps -1.0: must be a number >= 0'),
         (['--eps', 'nan'], '--eps nan: must be a number >= 0'),
+        (['--only', 'mean,raw', '--eps', '1'], '--eps: is for whitening; name zca or norm_zca'),
     ],
 )
 def test_mistyped_flag(tmp_path, refused, monkeypatch, arguments, message):

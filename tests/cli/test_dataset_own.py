@@ -126,6 +126,8 @@ def test_a_new_data_set_replaces_the_old_one(pictures, command):
         (['--only', 'mean', '--grey'], '--only mean: takes images of 32x32 in colour, not 32x32'),
         (['--source', 'digits'], '--source digits takes no pictures'),
         (['--source', 'csv'], 'Is a directory'),
+        (['--dir', 'x'], '--dir: is for an extracted archive, not for your own pictures'),
+        (['--eps', 1], '--eps: is for whitening; name zca or norm_zca in --only'),
     ],
 )
 def test_bad_flags(pictures, refused, arguments, message):

@@ -15,11 +15,16 @@ from chainer_cifar import figures, files
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data import decode, listing, prepare, store
 from chainer_cifar.data.listing import TEST, Listing
-from chainer_cifar.data.preprocess import preprocessing
+from chainer_cifar.data.preprocess import Zca, preprocessing
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError, prefixed
 
 LEAST, MOST = 8, store.LARGEST  # pixels
+
+ARCHIVE = 'dataset'  # where `download` extracts it
+EPS = 0.1  # as the pictures of Goodfellow et al. (2013) were whitened, and others since
+
+_NOT_TYPED = dict.fromkeys(('dir', 'only', 'out', 'eps', 'pictures'))
 
 # The flags for the user's own pictures, and their defaults.
 OWN = {'size': 32, 'fit': store.CROP, 'grey': False, 'test': 0.15, 'group': '', 'seed': 1, 'j': 0}
@@ -31,17 +36,24 @@ def main(argv: Sequence[str], prog: str) -> None:
         _write_own(args)
         return
     names = _names(args, ','.join(preprocessing))
-    raw = sources[args.source](args.dir)
+    raw = sources[args.source](args.dir or ARCHIVE)
     out = pathlib.Path(args.out or default_out(args.source))
     assert not isinstance(raw, Listing)
-    prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
+    prepare.write(raw, names, out, _eps(args), draw=figures.image_sheet)
 
 
 def _names(args: argparse.Namespace, default: str) -> list[str]:
     names: list[str] = (default if args.only is None else args.only).split(',')
     for name in names:  # before anything takes time
         preprocessing.require(name)
+    whitens = any(issubclass(preprocessing[name], Zca) for name in names)
+    if args.eps is not None and not whitens:
+        raise UserError('--eps: is for whitening; name zca or norm_zca in --only, or leave it out')
     return names
+
+
+def _eps(args: argparse.Namespace) -> float:
+    return EPS if args.eps is None else args.eps
 
 
 def _write_own(args: argparse.Namespace) -> None:
@@ -58,7 +70,7 @@ def _write_own(args: argparse.Namespace) -> None:
     found = listing.split(found, args.test, args.seed)
     out = pathlib.Path(args.out or default_out(name_of(args.pictures)))
     with decode.decode(found, out, shape, args.fit, args.j or None) as raw:
-        prepare.write(raw, names, out, args.eps, draw=figures.image_sheet)
+        prepare.write(raw, names, out, _eps(args), draw=figures.image_sheet)
     print(
         f'{found.name}: {len(raw.train_labels):,} pictures to train and validate, '
         f'{len(raw.test_labels):,} to test, {len(raw.class_names)} classes'
@@ -73,7 +85,11 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument('--source', default='cifar10', help=f'pictures: {", ".join(sources)}')
-    parser.add_argument('--dir', default='dataset', help='folder that holds the extracted archive')
+    parser.add_argument(
+        '--dir',
+        default=argparse.SUPPRESS,
+        help=f'folder that holds the extracted archive (default: {ARCHIVE})',
+    )
     parser.add_argument(
         '--only',
         default=argparse.SUPPRESS,
@@ -90,9 +106,9 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     parser.add_argument(
         '--eps',
         type=float,
-        default=0.1,  # as the pictures of Goodfellow et al. (2013) were whitened, and others since
+        default=argparse.SUPPRESS,
         help='added to each eigenvalue before whitening, in units of their mean: 0 whitens '
-        'fully, which makes fine noise as strong as shapes; 0.1 leaves it weak',
+        f'fully, which makes fine noise as strong as shapes; 0.1 leaves it weak (default: {EPS})',
     )
     own = parser.add_argument_group('your own pictures', argument_default=argparse.SUPPRESS)
     own.add_argument(
@@ -123,8 +139,8 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         else:
             told = f' (default: {default})' if default != '' else ''
             own.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text + told)
-    args = parser.parse_args(argv, argparse.Namespace(out=None, only=None, pictures=None))
-    if not (math.isfinite(args.eps) and args.eps >= 0):
+    args = parser.parse_args(argv, argparse.Namespace(**_NOT_TYPED))
+    if args.eps is not None and not (math.isfinite(args.eps) and args.eps >= 0):
         raise UserError(f'--eps {args.eps}: must be a number >= 0')
     args.typed = [name for name in OWN if name in args]
     vars(args).update({name: value for name, value in OWN.items() if name not in args})
@@ -145,6 +161,10 @@ def _check_own(args: argparse.Namespace) -> None:
                 f'folder or CSV file, too'
             )
         return
+    if args.dir is not None:
+        raise UserError(
+            '--dir: is for an extracted archive, not for your own pictures; leave it out'
+        )
     if args.source not in ('folder', 'csv'):
         if args.source != 'cifar10':
             raise UserError(f'{args.pictures}: --source {args.source} takes no pictures')

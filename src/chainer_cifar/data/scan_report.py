@@ -32,7 +32,7 @@ def warnings(scan: Scan) -> list[str]:
     if contradictions:
         found.append(f'{counted(len(contradictions), "picture")} in several classes at once')
     if scan.few:
-        found.append(f'{len(scan.few)} classes have few pictures')
+        found.append(f'classes with few pictures: {len(scan.few)}')
     return found
 
 

@@ -2,6 +2,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import weakref
 
 import chainer
 import chainer.functions as F
@@ -135,6 +136,7 @@ def alike(function, tolerance=1e-4):
     with chainer_onednn.enable():
         got = function()
     for ours, theirs in zip(got, wanted, strict=True):
+        assert np.isfinite(theirs).all()
         np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
 
 
@@ -146,6 +148,7 @@ def test_a_graph_made_within_a_backward_pass():
         x = chainer.Variable(random(rng(), 4, 32, 16, 16))
         h = x * 2
         y = F.forget(lambda h: F.relu(net(h)) + h, h)
+        net.cleargrads()
         F.sum(y * y).backward()
         return net.W.grad, x.grad
 
@@ -197,8 +200,40 @@ def test_another_array_for_a_variable():
         net = Net(F.relu)
         h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
         h.array = h.array * (h.array > 0.5)
-        F.sum(h * 3).backward()
+        net.cleargrads()
+        F.sum(h * random(np.random.RandomState(2), *h.shape)).backward()
         return h.array, net.conv.W.grad, net.bn.beta.grad
+
+    alike(gradient)
+
+
+def test_another_array_for_what_was_normalized():
+    """The ReLU's mask is that of then, all else follows what the variable holds."""
+
+    def gradient():
+        net = Net(F.relu)
+        h = net.conv(random(np.random.RandomState(1), 4, 3, 8, 8))
+        y = F.relu(net.bn(h))
+        h.array = random(np.random.RandomState(2), *h.shape)
+        net.cleargrads()
+        F.sum(y * random(np.random.RandomState(3), *y.shape)).backward()
+        return y.array, net.conv.W.grad, net.bn.gamma.grad, net.bn.beta.grad
+
+    alike(gradient)
+
+
+@pytest.mark.parametrize('use', [F.relu, lambda h: h, lambda h: F.max_pooling_2d(F.relu(h), 2)])
+def test_an_update_before_the_backward_pass(use):
+    """As where two optimizers share a graph: Chainer takes the parameters as they are then."""
+
+    def gradient():
+        net = Net(use)
+        y = net(random(np.random.RandomState(1), 4, 3, 8, 8))
+        net.bn.gamma.array += random(np.random.RandomState(2), 16)
+        net.bn.beta.array += 1
+        net.cleargrads()
+        F.sum(y * random(np.random.RandomState(3), *y.shape)).backward()
+        return y.array, net.conv.W.grad, net.bn.gamma.grad, net.bn.beta.grad
 
     alike(gradient)
 
@@ -245,6 +280,17 @@ def test_no_more_than_needed_is_kept(engine):
     relu = y.creator_node.inputs[0].creator_node
     F.sum(y).backward()
     assert relu._work.done is None
+
+
+@pytest.mark.parametrize(
+    'use', [F.leaky_relu, lambda h: F.max_pooling_2d(h, 2), lambda h: F.relu(h) + h]
+)
+def test_what_a_normalization_gave_is_not_kept(engine, use):
+    h = Net(lambda h: h)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    y = use(h)
+    given = weakref.ref(h.array)
+    del h
+    assert given() is None and y.creator_node is not None
 
 
 def test_graphs_are_settled_when_the_engine_goes(engine):

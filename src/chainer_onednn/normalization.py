@@ -190,6 +190,7 @@ def apply_fixed(original: Original, self: FixedBatchNormalization, inputs: Input
     if not _usable(self, *given):
         return graph.compute(original, self, variables)
     _set_axes(self, x.ndim)
+    _keep_inverses(self, var)
     scale = gamma / np.sqrt(var + np.float32(self.eps))
     work = pending.Normalized(arrays.ours(x), mean.copy(), scale, beta.copy())
     self.retain_inputs((0, 1, 3, 4))
@@ -206,10 +207,17 @@ def fixed_normalization(
     x = inputs[0]
     run = _inference(_as_image(x.shape), float(self.eps))
     _set_axes(self, x.ndim)
+    _keep_inverses(self, inputs[4])
     y = arrays.empty(x.shape)
     run(arrays.ours(x), *map(np.ascontiguousarray, inputs[1:]), y)
     self.retain_inputs((0, 1, 3, 4))
     return (y,)
+
+
+def _keep_inverses(function: Any, var: Array) -> None:
+    """For Chainer's gradients: a pass in training changes the running variance in place."""
+    function.inv_var = np.reciprocal(var + np.float32(function.eps))
+    function.inv_std = np.sqrt(function.inv_var)
 
 
 def _set_axes(function: Any, ndim: int) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import pickle
 import subprocess
@@ -128,6 +129,23 @@ def test_gradients_may_be_asked_for_without_looking():
     wanted = gradient()
     with chainer_onednn.enable():
         np.testing.assert_allclose(gradient(), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize('double', [False, True])
+def test_gradients_may_be_changed_one_after_the_other(double):
+    """Also in place, where one is the sum of another and something else."""
+
+    def gradients():
+        hs = [chainer.Variable(random(np.random.RandomState(0), 4, 16, 16, 16))]
+        for i in range(3):
+            w = 0.1 * random(np.random.RandomState(i), 16, 16, 3, 3)
+            hs.append(hs[-1] + F.convolution_2d(hs[-1], w, pad=1))
+        found = chainer.grad([F.sum(hs[3] ** 2)], hs[2::-1], enable_double_backprop=double)
+        for each in found:
+            each.array[...] /= 2
+        return [each.array for each in found]
+
+    alike(gradients)
 
 
 def alike(function, tolerance=1e-4):
@@ -420,8 +438,9 @@ def test_a_hook_of_one_function_sees_masked_gradients(engine):
     assert 0.2 < seen[0] < 0.8
 
 
+@pytest.mark.parametrize('grad', [False, True])
 @pytest.mark.parametrize('of_one', [False, True])
-def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one):
+def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one, grad):
     seen = []
 
     class Hook(chainer.FunctionHook):
@@ -431,13 +450,15 @@ def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one):
             if isinstance(function, MaxPoolingND):
                 seen.extend(in_data)
 
-    h = Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    net = Net(F.relu)
+    h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
     y = F.max_pooling_2d(h, 2)
     if of_one:
         y.creator_node.add_hook(Hook())
-        F.sum(y).backward()
-    else:
-        with Hook():
+    with contextlib.nullcontext() if of_one else Hook():
+        if grad:
+            chainer.grad([F.sum(y)], [net.conv.W])
+        else:
             F.sum(y).backward()
     np.testing.assert_array_equal(seen, [h.array])
 

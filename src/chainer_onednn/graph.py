@@ -145,8 +145,12 @@ def settle(function: Any) -> None:
 
 def settle_all() -> None:
     """Make graphs that are still alive what Chainer's own code takes them for."""
-    while unsettled:
-        settle(unsettled.pop())
+    while True:
+        try:
+            function = unsettled.pop()
+        except KeyError:  # not asked before: another thread may take the last one
+            return
+        settle(function)
 
 
 def make_variable(array: Array, requires_grad: bool = True) -> chainer.Variable:

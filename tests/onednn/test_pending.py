@@ -489,3 +489,12 @@ print(len(sums))
 """
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == '1\n' and done.stderr == '', done.stderr
+
+
+def test_another_thread_has_settled_the_last_one(monkeypatch):
+    class Emptied(weakref.WeakSet):
+        def __len__(self):
+            return 1  # as it was when this thread looked
+
+    monkeypatch.setattr(graph, 'unsettled', Emptied())
+    graph.settle_all()

@@ -225,14 +225,19 @@ def test_another_array_for_a_variable():
     alike(gradient)
 
 
-def test_another_array_for_what_was_normalized():
+@pytest.mark.parametrize('same', [False, True])
+def test_another_array_for_what_was_normalized(same):
     """The ReLU's mask is that of then, all else follows what the variable holds."""
 
     def gradient():
         net = Net(F.relu)
         h = net.conv(random(np.random.RandomState(1), 4, 3, 8, 8))
         y = F.relu(net.bn(h))
-        h.array = random(np.random.RandomState(2), *h.shape)
+        if same:
+            y.array  # noqa: B018 - before that changes
+        array = h.array if same else np.empty_like(h.array)
+        array[...] = random(np.random.RandomState(2), *h.shape)
+        h.array = array
         net.cleargrads()
         F.sum(y * random(np.random.RandomState(3), *y.shape)).backward()
         return y.array, net.conv.W.grad, net.bn.gamma.grad, net.bn.beta.grad

@@ -65,7 +65,13 @@ def set_array(original: Original, self: chainer.Variable, d: Any, **kwargs: Any)
     # A user's array may change, and it is what a ReLU's gradient is masked by from now on.
     original(self, d, **kwargs)
     vars(self).pop('_chainer_onednn', None)
-    function: Any = None if self._has_chainerx_array else self.creator_node
+    if self._has_chainerx_array:
+        return
+    # (It may be the same array as before, changed in place.)
+    self.node.__dict__['_array_was_set'] = True
+    function: Any = self.creator_node
+    if function is not None:
+        vars(function).pop('_moments', None)
     if type(function) is ReLU and vars(function).get('_work') is not None:
         graph.settle(function)
         self.node.data, function._work = d, None

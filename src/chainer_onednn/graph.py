@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import chainer
 import numpy as np
-from chainer import _backprop, _backprop_utils
+from chainer import _backprop, _backprop_utils, function_node
 from chainer.functions.activation.relu import ReLUGrad2
 from chainer.functions.array.concat import Concat
 from chainer.functions.array.pad import Pad
@@ -145,8 +145,12 @@ def settle(function: Any) -> None:
 
 def settle_all() -> None:
     """Make graphs that are still alive what Chainer's own code takes them for."""
-    while unsettled:
-        settle(unsettled.pop())
+    while True:
+        try:
+            function = unsettled.pop()
+        except KeyError:  # not asked before: another thread may take the last one
+            return
+        settle(function)
 
 
 def make_variable(array: Array, requires_grad: bool = True) -> chainer.Variable:
@@ -213,6 +217,17 @@ def backpropagate(
         _backpropagate(outputs, loss_scale)
     finally:
         _thread.walking = before
+
+
+@replaces(function_node, '_backprop')
+def backpropagate_to_inputs(original: Original, *args: Any) -> dict[Any, Any]:
+    """The loop of `chainer.grad`, which is Chainer's own."""
+    settle_all()  # hooks, also those of one function, see what a ReLU gave
+    found: dict[Any, Any] = original(*args)
+    for gradient in found.values():
+        if gradient is not None:
+            gradient._data  # noqa: B018 - it may be made of others, which may change from here on
+    return found
 
 
 def _backpropagate(outputs: Any, loss_scale: float | None) -> None:

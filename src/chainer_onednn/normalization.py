@@ -37,10 +37,12 @@ def apply(original: Original, self: BatchNormalization, inputs: Inputs) -> Varia
     _set_axes(self, x.ndim)
     self._impl = chainers.GeneralBatchNormalizationImpl()  # for second derivatives
     # Copies: an optimizer may change the parameters before this is used.
-    self._work = pending.Normalized(x, mean, gamma * inv_std, beta.copy())
+    work = pending.Normalized(x, mean, gamma * inv_std, beta.copy())
+    # Not the work itself, which would keep the output as long as the graph.
+    self._affine = work.affine
     self.retain_inputs((0, 1))
     later = pending.is_ours(variables[0])
-    return graph.connect(self, variables, (self._work if later else self._work.result(),))
+    return graph.connect(self, variables, (work if later else work.result(),))
 
 
 def _statistics(function: Any, x: Array, found: moments.Moments | None) -> tuple[Array, Array]:
@@ -82,27 +84,32 @@ def _go_on(running: tuple[Any, Any], found: tuple[Array, Array], decay: float, c
 def backward(
     original: Original, self: BatchNormalization, indexes: tuple[int, ...], grad_outputs: Variables
 ) -> Variables:
-    work, (gradient,) = vars(self).get('_work'), grad_outputs
-    if work is None or gradient is None or not graph.is_final():
+    affine, (gradient,) = vars(self).get('_affine'), grad_outputs
+    if affine is None or gradient is None or not graph.is_final():
         return original(self, indexes, grad_outputs)
-    x = self.inputs[0].data
-    gy, relu = _gradient_of_output(gradient, work)
-    if not arrays.is_float32(x, gy) or gy.shape != x.shape:
+    node, x, gamma = self.inputs[0], self.inputs[0].data, self.inputs[1].data
+    if not arrays.is_float32(x, gamma) or gamma.shape != x.shape[1:2]:
+        return original(self, indexes, grad_outputs)
+    # As Chainer, by what they are now: an optimizer may have changed gamma, and a user x.
+    scale = gamma * self.inv_std
+    as_then = '_array_was_set' not in vars(node) and bool((scale == affine[0]).all())
+    gy, relu = _gradient_of_output(gradient, affine) if as_then else (gradient.array, False)
+    if not arrays.is_float32(gy) or gy.shape != x.shape:
         return original(self, indexes, grad_outputs)
     x, gy, channels = arrays.ours(x), arrays.ours(gy), x.shape[1]
     gx = arrays.empty(x.shape)
     ggamma, gbeta = np.empty((2, channels), np.float32)
     kernels.function('bn_backward', 'ppllppppipppp')(
-        *(x, gy, x.size // channels, channels, self.mean, self.inv_std, work.scale, work.shift),
+        *(x, gy, x.size // channels, channels, self.mean, self.inv_std, scale, affine[1]),
         *(relu, gx, ggamma, gbeta, pending.scratch_for(channels)),
     )
     return tuple([graph.make_variable(array) for array in (gx, ggamma, gbeta)])
 
 
-def _gradient_of_output(gradient: Any, work: pending.Normalized) -> tuple[Array, bool]:
+def _gradient_of_output(gradient: Any, affine: pending.Affine) -> tuple[Array, bool]:
     """An array, and whether it is the gradient of the ReLU behind, which is still to be masked."""
     masked = pending.work_of(gradient)
-    if isinstance(masked, pending.Masked) and masked.rectified.source is work:
+    if isinstance(masked, pending.Masked) and masked.rectified.affine is affine:
         gy = masked.gy
         return (gy.result() if isinstance(gy, pending.Work) else gy), True
     return gradient.array, False
@@ -182,6 +189,7 @@ def apply_fixed(original: Original, self: FixedBatchNormalization, inputs: Input
     if not _usable(self, *given):
         return graph.compute(original, self, variables)
     _set_axes(self, x.ndim)
+    _keep_inverses(self, var)
     scale = gamma / np.sqrt(var + np.float32(self.eps))
     work = pending.Normalized(arrays.ours(x), mean.copy(), scale, beta.copy())
     self.retain_inputs((0, 1, 3, 4))
@@ -198,10 +206,17 @@ def fixed_normalization(
     x = inputs[0]
     run = _inference(_as_image(x.shape), float(self.eps))
     _set_axes(self, x.ndim)
+    _keep_inverses(self, inputs[4])
     y = arrays.empty(x.shape)
     run(arrays.ours(x), *map(np.ascontiguousarray, inputs[1:]), y)
     self.retain_inputs((0, 1, 3, 4))
     return (y,)
+
+
+def _keep_inverses(function: Any, var: Array) -> None:
+    """For Chainer's gradients: a pass in training changes the running variance in place."""
+    function.inv_var = np.reciprocal(var + np.float32(function.eps))
+    function.inv_std = np.sqrt(function.inv_var)
 
 
 def _set_axes(function: Any, ndim: int) -> None:

@@ -48,6 +48,7 @@ if hasattr(os, 'register_at_fork'):
 
 # What a work starts from: an array, or the result of another work.
 Source: TypeAlias = Union[Array, 'Work']
+Affine: TypeAlias = tuple[Array, Array]  # scale and shift, a number of each for every channel
 
 
 class Work:
@@ -86,12 +87,18 @@ def _now(source: Source) -> Any:
 
 
 class Normalized(Work):
-    """``(x - mean) * scale + shift``, a number of each for every channel."""
+    """``(x - mean) * scale + shift``, a number of each for every channel.
+
+    Attributes:
+        affine: scale and shift. The very tuple tells whose output a ReLU has rectified, and keeps
+            no array of that size alive.
+    """
 
     def __init__(self, x: Array, mean: Array, scale: Array, shift: Array) -> None:
         super().__init__(x.shape)
         self.x: Any = x  # an array; None after `forget`, as below
         self.mean, self.scale, self.shift = mean, scale, shift
+        self.affine: Affine = scale, shift
 
     def write(self, y: Array, relu: bool, other: Array | None = None) -> None:
         x = self.x
@@ -130,6 +137,7 @@ class Rectified(Work):
     def __init__(self, source: Source) -> None:
         super().__init__(source.shape)
         self.source: Any = source
+        self.affine = source.affine if isinstance(source, Normalized) else None
 
     def write(self, y: Array, relu: bool) -> None:
         source = _now(self.source)
@@ -139,8 +147,7 @@ class Rectified(Work):
             elementwise.by_kernel('relu', source, y)
 
     def forget(self) -> None:
-        if not isinstance(self.source, Normalized):  # which `normalization` wants to recognize
-            self.source = None
+        self.source = None
 
 
 class Masked(Work):

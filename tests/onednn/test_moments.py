@@ -112,6 +112,17 @@ def test_of_another_array_it_does_not(looks):
     np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), np.zeros(32), atol=1e-4)
 
 
+def test_of_the_same_array_changed_and_given_again_it_does_not(looks):
+    net = Net()
+    h = net.conv(X)
+    array = h.array
+    array[:, ::2] += 5
+    h.array = array
+    y = net.bn(h).array
+    assert looks == [h.shape]
+    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), np.zeros(32), atol=1e-4)
+
+
 def test_nothing_is_measured_outside_of_training(engine):
     net = Net()
     for config in ('train', 'enable_backprop'):

@@ -69,6 +69,27 @@ def test_running_statistics():
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
+@pytest.mark.parametrize('by_kernels', [False, True])
+def test_statistics_that_go_on_before_the_backward_pass(monkeypatch, by_kernels):
+    """The gradient is that of the pass in evaluation; one in training has come after it."""
+    if not by_kernels:
+        monkeypatch.setattr(kernels, 'available', lambda: False)
+    images = random(np.random.RandomState(0), 8, 16, 4, 4)
+
+    def gradient():
+        link, x = L.BatchNormalization(16), chainer.Variable(images)
+        with chainer.using_config('train', False):
+            y = link(x)
+        link(3 * images)
+        y.grad = random(np.random.RandomState(1), *y.shape)
+        y.backward()
+        return x.grad
+
+    wanted = gradient()
+    with chainer_onednn.enable():
+        np.testing.assert_allclose(gradient(), wanted, rtol=1e-5)
+
+
 @pytest.mark.parametrize('relu', [False, True])
 @pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
 def test_not_a_number_spreads_alike(bad, relu):

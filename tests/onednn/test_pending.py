@@ -1,7 +1,9 @@
+import contextlib
 import copy
 import pickle
 import subprocess
 import sys
+import weakref
 
 import chainer
 import chainer.functions as F
@@ -129,12 +131,30 @@ def test_gradients_may_be_asked_for_without_looking():
         np.testing.assert_allclose(gradient(), wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize('double', [False, True])
+def test_gradients_may_be_changed_one_after_the_other(double):
+    """Also in place, where one is the sum of another and something else."""
+
+    def gradients():
+        hs = [chainer.Variable(random(np.random.RandomState(0), 4, 16, 16, 16))]
+        for i in range(3):
+            w = 0.1 * random(np.random.RandomState(i), 16, 16, 3, 3)
+            hs.append(hs[-1] + F.convolution_2d(hs[-1], w, pad=1))
+        found = chainer.grad([F.sum(hs[3] ** 2)], hs[2::-1], enable_double_backprop=double)
+        for each in found:
+            each.array[...] /= 2
+        return [each.array for each in found]
+
+    alike(gradients)
+
+
 def alike(function, tolerance=1e-4):
     """Assert that a function's arrays are the same with the engine and without."""
     wanted = function()
     with chainer_onednn.enable():
         got = function()
     for ours, theirs in zip(got, wanted, strict=True):
+        assert np.isfinite(theirs).all()
         np.testing.assert_allclose(ours, theirs, atol=tolerance * np.abs(theirs).max())
 
 
@@ -146,6 +166,7 @@ def test_a_graph_made_within_a_backward_pass():
         x = chainer.Variable(random(rng(), 4, 32, 16, 16))
         h = x * 2
         y = F.forget(lambda h: F.relu(net(h)) + h, h)
+        net.cleargrads()
         F.sum(y * y).backward()
         return net.W.grad, x.grad
 
@@ -197,8 +218,45 @@ def test_another_array_for_a_variable():
         net = Net(F.relu)
         h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
         h.array = h.array * (h.array > 0.5)
-        F.sum(h * 3).backward()
+        net.cleargrads()
+        F.sum(h * random(np.random.RandomState(2), *h.shape)).backward()
         return h.array, net.conv.W.grad, net.bn.beta.grad
+
+    alike(gradient)
+
+
+@pytest.mark.parametrize('same', [False, True])
+def test_another_array_for_what_was_normalized(same):
+    """The ReLU's mask is that of then, all else follows what the variable holds."""
+
+    def gradient():
+        net = Net(F.relu)
+        h = net.conv(random(np.random.RandomState(1), 4, 3, 8, 8))
+        y = F.relu(net.bn(h))
+        if same:
+            y.array  # noqa: B018 - before that changes
+        array = h.array if same else np.empty_like(h.array)
+        array[...] = random(np.random.RandomState(2), *h.shape)
+        h.array = array
+        net.cleargrads()
+        F.sum(y * random(np.random.RandomState(3), *y.shape)).backward()
+        return y.array, net.conv.W.grad, net.bn.gamma.grad, net.bn.beta.grad
+
+    alike(gradient)
+
+
+@pytest.mark.parametrize('use', [F.relu, lambda h: h, lambda h: F.max_pooling_2d(F.relu(h), 2)])
+def test_an_update_before_the_backward_pass(use):
+    """As where two optimizers share a graph: Chainer takes the parameters as they are then."""
+
+    def gradient():
+        net = Net(use)
+        y = net(random(np.random.RandomState(1), 4, 3, 8, 8))
+        net.bn.gamma.array += random(np.random.RandomState(2), 16)
+        net.bn.beta.array += 1
+        net.cleargrads()
+        F.sum(y * random(np.random.RandomState(3), *y.shape)).backward()
+        return y.array, net.conv.W.grad, net.bn.gamma.grad, net.bn.beta.grad
 
     alike(gradient)
 
@@ -245,6 +303,17 @@ def test_no_more_than_needed_is_kept(engine):
     relu = y.creator_node.inputs[0].creator_node
     F.sum(y).backward()
     assert relu._work.done is None
+
+
+@pytest.mark.parametrize(
+    'use', [F.leaky_relu, lambda h: F.max_pooling_2d(h, 2), lambda h: F.relu(h) + h]
+)
+def test_what_a_normalization_gave_is_not_kept(engine, use):
+    h = Net(lambda h: h)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    y = use(h)
+    given = weakref.ref(h.array)
+    del h
+    assert given() is None and y.creator_node is not None
 
 
 def test_graphs_are_settled_when_the_engine_goes(engine):
@@ -374,8 +443,9 @@ def test_a_hook_of_one_function_sees_masked_gradients(engine):
     assert 0.2 < seen[0] < 0.8
 
 
+@pytest.mark.parametrize('grad', [False, True])
 @pytest.mark.parametrize('of_one', [False, True])
-def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one):
+def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one, grad):
     seen = []
 
     class Hook(chainer.FunctionHook):
@@ -385,13 +455,15 @@ def test_hooks_of_the_way_back_see_what_a_relu_gave(engine, of_one):
             if isinstance(function, MaxPoolingND):
                 seen.extend(in_data)
 
-    h = Net(F.relu)(random(np.random.RandomState(1), 4, 3, 8, 8))
+    net = Net(F.relu)
+    h = net(random(np.random.RandomState(1), 4, 3, 8, 8))
     y = F.max_pooling_2d(h, 2)
     if of_one:
         y.creator_node.add_hook(Hook())
-        F.sum(y).backward()
-    else:
-        with Hook():
+    with contextlib.nullcontext() if of_one else Hook():
+        if grad:
+            chainer.grad([F.sum(y)], [net.conv.W])
+        else:
             F.sum(y).backward()
     np.testing.assert_array_equal(seen, [h.array])
 
@@ -422,3 +494,12 @@ print(len(sums))
 """
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout == '1\n' and done.stderr == '', done.stderr
+
+
+def test_another_thread_has_settled_the_last_one(monkeypatch):
+    class Emptied(weakref.WeakSet):
+        def __len__(self):
+            return 1  # as it was when this thread looked
+
+    monkeypatch.setattr(graph, 'unsettled', Emptied())
+    graph.settle_all()

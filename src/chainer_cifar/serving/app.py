@@ -1,4 +1,4 @@
-"""The addresses of the server and what each answers; every error is JSON with one line."""
+"""The addresses of the server and what each answers; errors are JSON with one line."""
 
 import asyncio
 import contextlib

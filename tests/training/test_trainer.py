@@ -369,6 +369,15 @@ def test_two_snapshots_are_kept_and_later_ones_go(tiny):
     assert folder.snapshots() == [folder.snapshot(19), folder.snapshot(17)]
 
 
+@pytest.mark.parametrize(('seconds', 'iterations'), [(-1, [6, 5]), (600, [6])])
+def test_a_long_epoch_has_snapshots_inside(tiny, monkeypatch, seconds, iterations):
+    monkeypatch.setattr(snapshot, 'SECONDS', seconds)
+    c = config(iter=1)
+    trainer.create(c, data(), CPU, NONE).trainer.run()
+    folder = RunFolder(c.prefix)
+    assert folder.snapshots() == [folder.snapshot(iteration) for iteration in iterations]
+
+
 @pytest.mark.parametrize('damage', ['truncate', 'flip', 'empty', 'weights'])
 def test_damaged_snapshot_is_passed_over(tiny, capsys, damage):
     c = config()

@@ -3,6 +3,7 @@
 import errno
 import functools
 import shutil
+import signal
 
 import chainer
 import chainer.links as L
@@ -367,6 +368,28 @@ def test_two_snapshots_are_kept_and_later_ones_go(tiny):
     snapshot.restore(again, snapshot.load(folder.snapshot(17)))
     stop_after(again, 19, c)
     assert folder.snapshots() == [folder.snapshot(19), folder.snapshot(17)]
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_last_snapshot_stays(tiny, capsys):
+    run = trainer.create(config(), data(), CPU, NONE)
+
+    def interrupt(trainer):
+        if trainer.updater.iteration == 8:
+            for _ in range(2):
+                signal.raise_signal(signal.SIGINT)
+
+    run.trainer.extend(interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run.trainer.run(show_loop_exception_msg=False)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.count('stopping after this iteration') == 1
+    folder = RunFolder(config().prefix)
+    assert folder.snapshots() == [folder.snapshot(6)]
+    assert snapshot.newest(folder).config == config()
 
 
 @pytest.mark.parametrize(('seconds', 'iterations'), [(-1, [6, 5]), (600, [6])])

@@ -17,6 +17,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
+import chainer_onednn
 from chainer_onednn import kernels
 from cifar_archive import dump_python2, write_cifar10
 
@@ -26,6 +27,15 @@ hypothesis.settings.load_profile('any machine')
 
 if not kernels.available():  # known; the processes that tests start need not say it
     os.environ[kernels.VARIABLE] = '0'
+
+
+@pytest.fixture(autouse=True)
+def _engine_as_it_was():
+    """A command enables oneDNN for its process, where later tests compare it with Chainer."""
+    was_enabled = chainer_onednn.is_enabled()
+    yield
+    if not was_enabled:
+        chainer_onednn.disable()
 
 
 @pytest.fixture(scope='session')

@@ -44,9 +44,11 @@ def test_each_image_validates_once(finished, monkeypatch):
     for name in ('confusion-folds.png', 'report-folds.txt', 'suspects.csv'):
         assert (finished / 'results/cv' / name).is_file()
     with open(finished / 'results/cv/suspects.csv') as file:
-        for row in csv.DictReader(file):
-            place = int(row['image'].split()[1])
-            assert row['given'] == ['cat', 'dog', 'ship'][labels[place]]
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        place = int(row['image'].split()[1])
+        assert row['given'] == ['cat', 'dog', 'ship'][labels[place]]
+    assert rows
 
 
 def test_what_compare_and_report_tell(finished, monkeypatch, capsys):

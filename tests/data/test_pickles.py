@@ -210,7 +210,7 @@ HOSTILE = {
     'odd byte order': array_program(b'K\x01\x85', b'\0' * 4, order=b'f'),
     'structured': pickle.dumps({'train': np.zeros(3, [('a', 'f4')])}, 4),
     'array of objects': pickle.dumps({'train': np.array([None])}, 4),
-    'memo far away': b'\x80\x02}r\xff\xff\xff\x7f(lU.',
+    'memo that is not there': b'\x80\x02}U\x01aj\xff\xff\xff\x7fs.',
     'length of 8 exabytes': b'\x80\x05}\x8e' + b'\xff' * 7 + b'\x7f.',
     'bytearray of 8 exabytes': b'\x80\x05}\x96' + b'\xff' * 7 + b'\x7f.',
     'deep tuple as a key': b'\x80\x02}(' + b')' + b'\x85' * 400_000 + b'K\x01u.',
@@ -238,6 +238,10 @@ def test_hostile(tmp_path, name):
         load(tmp_path / 'a.pkl', HOSTILE[name])
     text = str(error.value)
     assert text.startswith(f'{tmp_path / "a.pkl"}: ') and '\n' not in text and len(text) < 300
+
+
+def test_a_memo_far_away_takes_no_memory(tmp_path):
+    assert load(tmp_path / 'a.pkl', b'\x80\x02}r\xff\xff\xff\x7f.') == {}
 
 
 def test_one_text_in_many_places_takes_its_memory_once(tmp_path):

@@ -82,7 +82,8 @@ def test_a_file_of_other_weights(saved, capsys):
         *('', '[]', '{}', '[' * 99_999),
         '{"format": 1, "temperature": 0, "weights_crc32": ""}',
         '{"format": 9, "temperature": 1, "weights_crc32": ""}',
-        '{"format": "x", "temperature": NaN, "weights_crc32": ""}',
+        '{"format": "x", "temperature": 1, "weights_crc32": ""}',
+        '{"format": 1, "temperature": NaN, "weights_crc32": ""}',
     ],
 )
 def test_a_damaged_file(saved, text):

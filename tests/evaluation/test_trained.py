@@ -218,7 +218,7 @@ def test_a_description_that_makes_no_sense(saved, change):
         merge = isinstance(value, dict) and key == 'flags'
         description[key] = {**description[key], **value} if merge else value
     (RUN / 'config.json').write_text(json.dumps(description))
-    refused()
+    assert refused().startswith(f'{RUN}/config.json: ')
 
 
 def test_checksum_is_that_of_the_data(saved):

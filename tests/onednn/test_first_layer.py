@@ -103,9 +103,11 @@ def test_what_it_leaves_to_onednn():
 def test_avx2():
     """The same tests with the narrower vectors, in a process of its own."""
     names = 'test_gradients or test_what_is_not_finite or test_its_errors'
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', __file__, '-k', names],
         env={**os.environ, 'ONEDNN_MAX_CPU_ISA': 'AVX2'},
-        check=True,
         capture_output=True,
+        text=True,
     )
+    # Without a library for them all would be skipped, which is no failure to pytest.
+    assert done.returncode == 0 and 'skipped' not in done.stdout, done.stdout

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainer_onednn
-from chainer_onednn import threads
+from chainer_onednn import kernels, threads
 from side_by_side import random
 
 OPTIMIZERS = {
@@ -18,8 +18,14 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize('make', OPTIMIZERS.values(), ids=OPTIMIZERS.keys())
-def test_the_bits_are_chainers(make):
+def test_the_bits_are_chainers(make, monkeypatch):
     """Blocks and threads change nothing in an arithmetic that takes each element by itself."""
+    # Where there are kernels they do most of it; test_updates.py tests them.
+    monkeypatch.setattr(kernels, 'available', lambda: False)
+    sizes, in_blocks = [], threads.in_blocks
+    monkeypatch.setattr(
+        threads, 'in_blocks', lambda work, size: sizes.append(size) or in_blocks(work, size)
+    )
 
     def train():
         rng = np.random.RandomState(0)
@@ -45,6 +51,7 @@ def test_the_bits_are_chainers(make):
         got = train()
     for ours, theirs in zip(got, wanted, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    assert sizes == [wanted[0].size] * 6  # the larger parameter: its decay and its update
 
 
 def test_an_error_in_a_block_is_raised():

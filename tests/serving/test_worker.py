@@ -26,6 +26,13 @@ def started():
         assert not worker.alive
 
 
+def until(seen):
+    deadline = time.monotonic() + 30
+    while not seen():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_jobs_are_done_in_order_by_one_thread(started):
     worker, done = started(), []
 
@@ -57,13 +64,11 @@ def test_it_passes_the_time_between_jobs(started):
             yield
 
     worker = started(pastime())
-    while not steps:
-        time.sleep(0.01)
+    until(lambda: steps)
     job = worker.submit(lambda: list(steps))
     go_on.set()
     assert job.result(30) == [0]  # before the second step
-    while len(steps) < 3:
-        time.sleep(0.01)
+    until(lambda: len(steps) == 3)
     assert worker.submit(lambda: 5).result(30) == 5
 
 
@@ -73,10 +78,7 @@ def test_an_error_in_its_pastime_does_not_end_it(started, caplog):
         raise RuntimeError('odd')
 
     worker = started(pastime())
-    deadline = time.monotonic() + 30
-    while 'odd' not in caplog.text:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: 'odd' in caplog.text)
     assert worker.submit(lambda: 5).result(30) == 5
 
 

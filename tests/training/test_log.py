@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training.log import BestWeights, Log
+from chainer_cifar.training import log as log_module
+from chainer_cifar.training.log import BestWeights, Curves, Log
 
 
 def log_of(*errors):
@@ -41,6 +42,21 @@ def test_the_files_are_those_of_all_rows_whenever_they_are_written(tmp_path):
         assert (tmp_path / 'log.csv').read_bytes() == text.getvalue().encode()
         assert (tmp_path / 'log.json').read_text() == json.dumps(log.rows, indent=1)
         log.rows.append({'epoch': epoch, 'valid_error': 1e-30, 'test_error': float(epoch)})
+
+
+def test_curves_are_drawn_now_and_then_and_at_the_end(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(log_module.figures, 'curves', lambda rows, *more: drawn.append(len(rows)))
+    curves = Curves(log_of(3, 2), 'title')
+    trainer = types.SimpleNamespace(out=tmp_path)
+    curves.initialize(trainer)
+    curves(trainer)
+    assert drawn == []
+    curves.seconds = -1
+    curves(trainer)
+    curves.log.rows.append(curves.log.rows[0])
+    curves.finalize()
+    assert drawn == [2, 3]
 
 
 def test_a_restored_log_forgets_what_it_had_written(tmp_path):

@@ -230,7 +230,9 @@ def test_what_unpacks_to_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr(keras_h5, 'LARGEST', 10_000)
     path = tmp_path / 'a.h5'
     with h5py.File(path, 'w') as file:
-        file.create_dataset('conv1/conv1/kernel:0', data=np.zeros((2, 2000), 'f4'), compression=9)
+        for layer in ('fc1', 'fc2'):  # together; each alone would be small enough
+            name = f'{layer}/{layer}/kernel:0'
+            file.create_dataset(name, data=np.zeros((2, 1000), 'f4'), compression=9)
     with pytest.raises(UserError, match='unpacks to more than'):
         initialize(Tiny(), path)
 

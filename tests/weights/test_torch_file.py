@@ -78,50 +78,73 @@ def one(value, **options):
     return torch_writer.write({'x': value}, {'s': FLAT}, **options)
 
 
+def alone(value):
+    """Without a storage, which would be one that nobody asks for."""
+    return torch_writer.write({'x': value}, {})
+
+
 S = storage('s', FLAT)
 FLOAT = Global('torch.FloatStorage')
 
+BEYOND = 'a tensor reaches beyond its storage'
+SHAPE = 'the shape of a tensor is malformed'
+OTHER = 'it holds something other than tensors'
+PLAIN = 'it asks for something other than a plain storage'
+FORMAT = 'it has another format'
+
+# Each with the reason for which it is refused; that of some is Python's own.
 HOSTILE = {
-    'beyond the storage': one(tensor(S, 0, (7,), (1,))),
-    'offset beyond': one(tensor(S, 1, (6,), (1,))),
-    'stride beyond': one(tensor(S, 0, (2, 2), (5, 1))),
-    'negative offset': one(tensor(S, -1, (6,), (1,))),
-    'negative stride': one(tensor(S, 5, (6,), (-1,))),
-    'negative shape': one(tensor(S, 0, (-2, -3), (3, 1))),
-    'stride of zero makes it huge': one(tensor(S, 0, (2**40,), (0,))),
-    'wild numbers': one(tensor(S, 0, (2**200,), (1,))),
-    'shape and strides differ': one(tensor(S, 0, (2, 3), (1,))),
-    'shape is no tuple': one(tensor(S, 0, [6], (1,))),
-    'many dimensions': one(tensor(S, 0, (1,) * 40, (1,) * 40)),
-    'storage that is not there': one(tensor(storage('t', FLAT), 0, (6,), (1,))),
-    'storage shorter than announced': one(tensor(storage('s', FLAT[:5]), 0, (5,), (1,))),
-    'storage that is text': one(tensor('s', 0, (6,), (1,))),
-    'view of a storage': one(
-        tensor(Persistent(('storage', FLOAT, 's', 'cpu', 6, ('v', 0, 6))), 0, (6,), (1,))
+    'beyond the storage': (one(tensor(S, 0, (7,), (1,))), BEYOND),
+    'offset beyond': (one(tensor(S, 1, (6,), (1,))), BEYOND),
+    'stride beyond': (one(tensor(S, 0, (2, 2), (5, 1))), BEYOND),
+    'negative offset': (one(tensor(S, -1, (6,), (1,))), SHAPE),
+    'negative stride': (one(tensor(S, 5, (6,), (-1,))), SHAPE),
+    'negative shape': (one(tensor(S, 0, (-2, -3), (3, 1))), SHAPE),
+    'stride of zero makes it huge': (one(tensor(S, 0, (2**40,), (0,))), BEYOND),
+    'wild numbers': (one(tensor(S, 0, (2**200,), (1,))), SHAPE),
+    'shape and strides differ': (one(tensor(S, 0, (2, 3), (1,))), 'zip() argument 2'),
+    'shape is no tuple': (one(tensor(S, 0, [6], (1,))), SHAPE),
+    'many dimensions': (one(tensor(S, 0, (1,) * 40, (1,) * 40)), SHAPE),
+    'storage that is not there': (alone(tensor(S, 0, (6,), (1,))), 'a tensor has no storage'),
+    'storage of no tensor': (one(tensor(storage('t', FLAT), 0, (6,), (1,))), "('s')"),
+    'storage shorter than announced': (
+        one(tensor(storage('s', FLAT[:5]), 0, (5,), (1,))),
+        'a storage is not as long as announced',
     ),
-    'other persistent id': one(tensor(Persistent('s'), 0, (6,), (1,))),
-    'storage of no dtype': one(
-        tensor(Persistent(('storage', 'f4', 's', 'cpu', 6, None)), 0, (6,), (1,))
+    'storage that is text': (alone(tensor('s', 0, (6,), (1,))), OTHER),
+    'view of a storage': (
+        one(tensor(Persistent(('storage', FLOAT, 's', 'cpu', 6, ('v', 0, 6))), 0, (6,), (1,))),
+        PLAIN,
     ),
-    'a number': one(3),
-    'a storage': one(S),
-    'a class': one(Global('torch._utils._rebuild_tensor_v2')),
-    'dictionary from pairs': one(Call(Global('collections.OrderedDict'), ([('a', 1)],))),
-    'call of a dtype': one(Call(FLOAT, (3,))),
-    'big endian': one(tensor(S, 0, (6,), (1,)), little_endian=False),
-    'other magic': one(tensor(S, 0, (6,), (1,)), magic=1),
-    'other version': one(tensor(S, 0, (6,), (1,)), protocol=1002),
-    'zip of a newer PyTorch': b'PK\x03\x04' + b'\0' * 100,
-    'empty': b'',
+    'other persistent id': (one(tensor(Persistent('s'), 0, (6,), (1,))), 'to unpack (expected 6'),
+    'storage of no dtype': (
+        one(tensor(Persistent(('storage', 'f4', 's', 'cpu', 6, None)), 0, (6,), (1,))),
+        PLAIN,
+    ),
+    'a number': (alone(3), OTHER),
+    'a storage': (one(S), OTHER),
+    'a class': (alone(Global('torch._utils._rebuild_tensor_v2')), OTHER),
+    'dictionary from pairs': (
+        one(Call(Global('collections.OrderedDict'), ([('a', 1)],))),
+        'positional argument',
+    ),
+    'call of a dtype': (one(Call(FLOAT, (3,))), 'not callable'),
+    'big endian': (one(tensor(S, 0, (6,), (1,)), little_endian=False), 'little-endian'),
+    'other magic': (one(tensor(S, 0, (6,), (1,)), magic=1), FORMAT),
+    'other version': (one(tensor(S, 0, (6,), (1,)), protocol=1002), FORMAT),
+    'zip of a newer PyTorch': (b'PK\x03\x04' + b'\0' * 100, "opcode b'P'"),
+    'empty': (b'', 'it ends too early'),
 }
 
 
 @pytest.mark.parametrize('name', HOSTILE)
 def test_hostile(name):
+    data, reason = HOSTILE[name]
     with pytest.raises(UserError) as error:
-        torch_file.load(HOSTILE[name], 'a.pth')
+        torch_file.load(data, 'a.pth')
     text = str(error.value)
     assert text.startswith('a.pth: ') and '\n' not in text and len(text) < 300
+    assert reason in text
 
 
 def test_deep_tuple_as_the_key_of_a_storage():

@@ -3,6 +3,7 @@
 import errno
 import functools
 import shutil
+import weakref
 
 import chainer
 import chainer.links as L
@@ -254,6 +255,26 @@ def test_parts_of_a_batch_make_the_same_update(tiny, monkeypatch, parts):
     for before, after in zip(one.log.rows, other.log.rows, strict=True):
         assert after == pytest.approx(before, rel=1e-5)
     np.testing.assert_allclose(one.net.fc.W.array, other.net.fc.W.array, rtol=1e-4, atol=1e-6)
+
+
+class Alone(WithoutChance):
+    """Counts the passes that another one's graph has outlived."""
+
+    before, beside = None, 0
+
+    def forward(self, x):
+        Alone.beside += Alone.before is not None and Alone.before() is not None
+        y = super().forward(x)
+        Alone.before = weakref.ref(y.node)
+        return y
+
+
+def test_parts_of_a_batch_take_the_memory_of_one(tiny, monkeypatch):
+    monkeypatch.setitem(nets.registry._items, 'tiny', Alone)
+    run = trainer.create(config(accumulate=4), data(), CPU, NONE)
+    for _ in range(2):
+        run.trainer.updater.update()
+    assert Alone.before is not None and Alone.beside == 0
 
 
 def test_patience(tiny, capsys):

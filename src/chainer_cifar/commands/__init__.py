@@ -18,5 +18,7 @@ def find() -> dict[str, str]:
 
 def _summary(name: str) -> str:
     source = pathlib.Path(__file__).with_name(f'{name}.py')
-    text = (ast.get_docstring(ast.parse(source.read_text(encoding='utf-8'))) or '').splitlines()[0]
-    return text[0].lower() + text[1:].removesuffix('.')
+    text = (ast.get_docstring(ast.parse(source.read_text(encoding='utf-8'))) or '').partition('\n')[
+        0
+    ]
+    return text[:1].lower() + text[1:].removesuffix('.')

@@ -3,6 +3,7 @@
 import errno
 import functools
 import shutil
+import signal
 import weakref
 
 import chainer
@@ -16,7 +17,7 @@ from chainer_cifar import nets, npz_file
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import log, rate_test, snapshot, trainer
 from chainer_cifar.weights import npz
@@ -372,6 +373,14 @@ def test_diverged(tiny):
     run = trainer.create(config(lr=1e30), data(), CPU, NONE)
     with np.errstate(all='ignore'), pytest.raises(UserError, match=r'diverged.*--lr'):
         run.trainer.run(show_loop_exception_msg=False)
+
+
+def test_the_advice_after_a_signal_can_be_pasted(tiny):
+    run = trainer.create(config(prefix='my run'), data(), CPU, NONE)
+    extension = run.trainer.get_extension('Snapshot')
+    extension._signal = signal.SIGINT
+    with pytest.raises(Interrupted, match=r"continue with --resume -p 'my run'$"):
+        extension.stop_if_asked(run.trainer)
 
 
 def test_two_snapshots_are_kept_and_later_ones_go(tiny):

@@ -87,7 +87,7 @@ class Erase:
         inside = xp.broadcast_to(_inside(xp, x, (top, left, bottom, right)), x.shape)
         # How many pixels inside come before each, channel after channel. (CuPy's flatnonzero would
         # look how many there are, which makes the GPU wait.)
-        place = inside.astype(np.intp).reshape(-1).cumsum() - 1
+        place = inside.reshape(-1).cumsum(dtype=np.int32) - 1
         return xp.where(inside, value.take(place).reshape(x.shape), x)
 
 

@@ -9,7 +9,7 @@ import types
 
 import pytest
 
-from chainer_cifar import cli
+from chainer_cifar import cli, commands
 
 AS_COMMAND = ['-c', 'from chainer_cifar.cli import main; main()']
 AS_MODULE = ['-m', 'chainer_cifar']
@@ -23,6 +23,13 @@ def run(*args, entry=AS_COMMAND):
         text=True,
         env={'PYTHONPATH': src, 'PATH': ''},
     )
+
+
+def test_a_command_without_a_docstring_is_listed_without_a_line(monkeypatch, tmp_path):
+    (tmp_path / 'bare.py').write_text('def main(argv, prog):\n    return 0\n')
+    monkeypatch.setattr(commands, '__path__', [str(tmp_path)])
+    monkeypatch.setattr(commands, '__file__', str(tmp_path / '__init__.py'))
+    assert commands.find() == {'bare': ''}
 
 
 @functools.cache

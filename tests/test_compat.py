@@ -1,5 +1,7 @@
 """Chainer itself, through the patches: what our nets and tests use of it."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -55,3 +57,44 @@ print('fine')
         [sys.executable, '-c', code], capture_output=True, text=True, env={'PYTHONPATH': src}
     )
     assert result.stdout == 'fine\n', result.stderr
+
+
+CUPY = """
+import importlib.util, os
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *a: name == 'cupy' or find(name, *a)
+import chainer_compat
+print(os.environ.get('CUPY_CACHE_DIR'))
+"""
+
+
+def place_for_kernels(temporary, **variables):
+    """Where CuPy is told to keep its kernels, if it is installed; None: where it wants to."""
+    src = str(pathlib.Path(chainer_compat.__file__).parents[1])
+    result = subprocess.run(
+        [sys.executable, '-c', CUPY],
+        capture_output=True,
+        text=True,
+        env={'PYTHONPATH': src, 'TMPDIR': str(temporary), **variables},
+    )
+    assert result.stderr == ''
+    return None if result.stdout == 'None\n' else result.stdout.strip()
+
+
+def test_kernels_of_a_user_whose_home_cannot_be_written(tmp_path):
+    own = tmp_path / f'cupy-{os.getuid()}'
+    assert place_for_kernels(tmp_path, HOME='/dev/null') == str(own)
+    assert own.stat().st_mode & 0o777 == 0o700
+    assert place_for_kernels(tmp_path, HOME='not/absolute') == str(own)  # a second time, too
+    # Where somebody else could have put kernels, none are taken from.
+    own.chmod(0o777)
+    assert place_for_kernels(tmp_path, HOME='/dev/null') is None
+    own.rmdir()
+    own.symlink_to(tmp_path)
+    assert place_for_kernels(tmp_path, HOME='/dev/null') is None
+
+
+def test_kernels_of_other_users_are_where_cupy_wants_them(tmp_path):
+    assert place_for_kernels(tmp_path, HOME=str(tmp_path / 'new')) is None
+    assert place_for_kernels(tmp_path, HOME='/dev/null', CUPY_CACHE_DIR='/x') == '/x'
+    assert list(tmp_path.iterdir()) == []

@@ -11,3 +11,13 @@ def test_a_package_that_is_there():
 def test_a_missing_package_is_told_with_what_installs_it():
     with pytest.raises(UserError, match=r"^This needs a package .*\(nowhere\); .* '\.\[some\]'$"):
         extras.package('nowhere.inside', 'some', 'This')
+
+
+def test_a_package_that_cannot_be_imported(monkeypatch, tmp_path):
+    (tmp_path / 'torn.py').write_text("raise ImportError('torn.so: no executable stack\\nmore')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        UserError, match=r'^This needs the package torn, .*stack\); .*--upgrade'
+    ) as error:
+        extras.package('torn', 'some', 'This')
+    assert '\n' not in str(error.value)

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -63,5 +64,5 @@ def command_line(command: str) -> str:
     if sys.argv[0].endswith('.py'):
         script = pathlib.Path(sys.argv[0]).with_name(f'{name}.py')
         if script.is_file():
-            return f'python {script}{space}{rest}'
+            return f'python {shlex.quote(str(script))}{space}{rest}'
     return f'chainer-cifar {command}'

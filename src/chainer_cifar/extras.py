@@ -16,7 +16,7 @@ def package(name: str, extra: str, what: str) -> Any:
         what: Needs it, for the message.
 
     Raises:
-        UserError: It is not installed.
+        UserError: It is not installed, or cannot be imported.
     """
     try:
         return importlib.import_module(name)
@@ -24,4 +24,10 @@ def package(name: str, extra: str, what: str) -> Any:
         raise UserError(
             f'{what} needs a package that {sys.executable} does not have ({error.name}); '
             f"install it: pip install '.[{extra}]'"
+        ) from None
+    except ImportError as error:  # of a library that this system does not load
+        reason = str(error).strip().partition('\n')[0] or type(error).__name__
+        raise UserError(
+            f'{what} needs the package {name}, which {sys.executable} has but cannot import '
+            f"({reason}); install another version of it: pip install --upgrade '.[{extra}]'"
         ) from None

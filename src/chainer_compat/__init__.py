@@ -4,17 +4,21 @@
     import chainer
 
 Importing this package applies the patches; `chainer_onednn` and `chainer_cifar` import it first.
-Each restores a name that Chainer reads and that its dependencies have removed since, or loads the
-libraries that CuPy looks for; none changes a class or a result of Chainer. (`chainer_onednn` does
-replace methods of Chainer's classes, while it is enabled.)
+Each restores a name that Chainer reads and that its dependencies have removed since, loads the
+libraries that CuPy looks for, or finds a folder for what CuPy compiles; none changes a class or a
+result of Chainer. (`chainer_onednn` does replace methods of Chainer's classes, while it is
+enabled.)
 """
 
 import contextlib
 import ctypes
 import importlib.metadata
 import importlib.util
+import os
 import pathlib
+import stat
 import sys
+import tempfile
 import types
 import warnings
 from typing import Any
@@ -28,7 +32,9 @@ def apply() -> None:
     _stub_environment_check()
     if importlib.util.find_spec('pkg_resources') is None:
         _stub_pkg_resources()
-    _preload_cuda_libraries()
+    if importlib.util.find_spec('cupy') is not None:
+        _preload_cuda_libraries()
+        _find_place_for_kernels()
 
 
 def _restore_numpy_names() -> None:
@@ -86,7 +92,7 @@ def _preload_cuda_libraries() -> None:
     # CuPy 13 asks the loader for libcudnn.so.8, libcublas.so.12 … by name and does not look into
     # the nvidia-* packages that pip installs them with; what is loaded already is found.
     nvidia = importlib.util.find_spec('nvidia')
-    if importlib.util.find_spec('cupy') is None or nvidia is None:
+    if nvidia is None:
         return
     # NCCL, for several GPUs, is not among them, and CuPy would warn of it at each start.
     warnings.filterwarnings('ignore', message=r'\s*nccl library could not be loaded')
@@ -98,6 +104,32 @@ def _preload_cuda_libraries() -> None:
         for library in libraries * 2:
             with contextlib.suppress(OSError):
                 ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+def _find_place_for_kernels() -> None:
+    # CuPy keeps the kernels that it compiles in the home directory. Where that cannot be written,
+    # as by a user whom a container does not know, CuPy 13 fails at its first kernel and CuPy 14 at
+    # its import.
+    name, home = 'CUPY_CACHE_DIR', os.path.expanduser('~')
+    if sys.platform == 'win32' or name in os.environ:
+        return
+    if os.path.isabs(home) and _can_be_made(os.path.join(home, '.cupy', 'kernel_cache')):
+        return
+    with contextlib.suppress(OSError):
+        own = os.path.join(tempfile.gettempdir(), f'cupy-{os.getuid()}')
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(own, 0o700)
+        status = os.lstat(own)
+        # Others can write there, too, and a kernel is a program.
+        private = stat.S_ISDIR(status.st_mode) and not status.st_mode & 0o077
+        if private and status.st_uid == os.getuid():
+            os.environ[name] = own
+
+
+def _can_be_made(folder: str) -> bool:
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
 apply()

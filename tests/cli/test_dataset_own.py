@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 
 import own_pictures
-from chainer_cifar.data import dataset, store
+from chainer_cifar.data import dataset, listing, store
+from chainer_cifar.data.sources import sources
 
 FILES = ('classes.json', 'image_raw', 'image_raw_stats.npz', 'label.pkl', 'pictures.csv')
 
@@ -43,6 +45,21 @@ def test_from_a_folder_to_predictions(pictures, command, tmp_path):
     assert status == 0, err
     status, out, err = command('predict', 'models/own', pictures / 'c' / '00.png')
     assert status == 0 and err == '', err
+
+
+def test_a_source_of_pictures_that_somebody_adds(pictures, command, monkeypatch):
+    def of_one_folder(folder: str) -> listing.Listing:
+        paths = sorted(pathlib.Path(folder).iterdir())
+        return listing.make(paths, [path.name[1] for path in paths], ['train'] * 10, folder)
+
+    monkeypatch.setitem(sources._items, 'flat', of_one_folder)
+    of_two = [f'{i}{"ab"[i % 2]}.png' for i in range(10)]
+    for path, name in zip(sorted((pictures / 'c').iterdir()), of_two, strict=True):
+        path.rename(path.with_name(name))
+    status, _, err = command('dataset', 'my pictures/c', '--source', 'flat', '--out', 'o')
+    assert (status, err) == (0, ''), err
+    assert json.loads(pathlib.Path('o/classes.json').read_text()) == ['a', 'b']
+    assert '--source flat: give the flat of pictures' in command('dataset', '--source', 'flat')[2]
 
 
 def test_folders_of_two_versions(pictures, command):

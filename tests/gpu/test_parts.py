@@ -30,7 +30,7 @@ def test_description(gpu):
     assert (facts['cuDNN'] is None) == (not chainer.cuda.cudnn_enabled)
 
 
-@pytest.mark.parametrize('text', [*map(written, augment.augmentations), EVERY])
+@pytest.mark.parametrize('text', [*map(written, augment.augmentations), 'erase(1, noise=1)', EVERY])
 def test_augmentation(text, gpu):
     pipeline = augment.create(text)
     wanted, labels = pipeline(np, batch_of(pictures(20)), np.random.RandomState(3))

@@ -56,28 +56,36 @@ chainer.cuda.raw = lambda code, name: sources.update({name: code})
 
 class Communicator:
     def __init__(self, mpi_comm):
-        pass
+        self.mpi_comm = mpi_comm
 
     def set_config(self, name, value):
         pass
 
+    def multi_node_mean_grad(self, model, zero_fill):
+        order.append('NCCL')
+
+
+order = []
+mpi_comm = types.SimpleNamespace(Barrier=lambda: order.append('MPI'))
 
 name = 'chainermn.communicators.pure_nccl_communicator'
 sys.modules[name] = types.SimpleNamespace(PureNcclCommunicator=Communicator)
 from chainer_cifar.parallel import communicator
 
 for _ in range(2):
-    communicator.on_gpus(None)
+    on_gpus = communicator.on_gpus(mpi_comm)
     communicator._memory_utility._cupy_batched_pack_params()
     communicator._memory_utility._cupy_batched_unpack_params()
     assert len(sources) == 2
     for source in sources.values():
         assert source.count('#include <cuda_fp16.h>') == 1
         assert source.index('cuda_fp16') < source.index('half')
+on_gpus.multi_node_mean_grad(chainer.Chain())
+assert order == ['MPI', 'NCCL']
 print('held', flush=True)
 """
 
 
-def test_kernels_on_gpus_know_half():
+def test_kernels_on_gpus_know_half_and_nccl_is_asked_when_all_are_there():
     done = several.run(1, ON_GPUS)
     assert done.stdout == 'held\n', done.stderr

@@ -4,6 +4,7 @@ import errno
 import functools
 import shutil
 import signal
+import weakref
 
 import chainer
 import chainer.links as L
@@ -16,7 +17,7 @@ from chainer_cifar import nets, npz_file
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import log, rate_test, snapshot, trainer
 from chainer_cifar.weights import npz
@@ -260,6 +261,26 @@ def test_parts_of_a_batch_make_the_same_update(tiny, monkeypatch, parts):
     np.testing.assert_allclose(one.net.fc.W.array, other.net.fc.W.array, rtol=1e-4, atol=1e-6)
 
 
+class Alone(WithoutChance):
+    """Counts the passes that another one's graph has outlived."""
+
+    before, beside = None, 0
+
+    def forward(self, x):
+        Alone.beside += Alone.before is not None and Alone.before() is not None
+        y = super().forward(x)
+        Alone.before = weakref.ref(y.node)
+        return y
+
+
+def test_parts_of_a_batch_take_the_memory_of_one(tiny, monkeypatch):
+    monkeypatch.setitem(nets.registry._items, 'tiny', Alone)
+    run = trainer.create(config(accumulate=4), data(), CPU, NONE)
+    for _ in range(2):
+        run.trainer.updater.update()
+    assert Alone.before is not None and Alone.beside == 0
+
+
 def test_patience(tiny, capsys):
     # With a learning rate of 0 and all dropout off, no epoch is better than the first.
     c = config(lr=0, patience=2, iter=9)
@@ -355,6 +376,14 @@ def test_diverged(tiny):
     run = trainer.create(config(lr=1e30), data(), CPU, NONE)
     with np.errstate(all='ignore'), pytest.raises(UserError, match=r'diverged.*--lr'):
         run.trainer.run(show_loop_exception_msg=False)
+
+
+def test_the_advice_after_a_signal_can_be_pasted(tiny):
+    run = trainer.create(config(prefix='my run'), data(), CPU, NONE)
+    extension = run.trainer.get_extension('Snapshot')
+    extension._signal = signal.SIGINT
+    with pytest.raises(Interrupted, match=r"continue with --resume -p 'my run'$"):
+        extension.stop_if_asked(run.trainer)
 
 
 def test_two_snapshots_are_kept_and_later_ones_go(tiny):

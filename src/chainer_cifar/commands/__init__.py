@@ -18,5 +18,6 @@ def find() -> dict[str, str]:
 
 def _summary(name: str) -> str:
     source = pathlib.Path(__file__).with_name(f'{name}.py')
-    text = (ast.get_docstring(ast.parse(source.read_text(encoding='utf-8'))) or '').splitlines()[0]
-    return text[0].lower() + text[1:].removesuffix('.')
+    text = ast.get_docstring(ast.parse(source.read_text(encoding='utf-8'))) or ''
+    line = text.partition('\n')[0]
+    return line[:1].lower() + line[1:].removesuffix('.')

@@ -16,7 +16,7 @@ from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data import decode, listing, prepare, store
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.preprocess import Zca, preprocessing
-from chainer_cifar.data.sources import sources
+from chainer_cifar.data.sources import sources, takes_pictures
 from chainer_cifar.errors import UserError, prefixed
 
 LEAST, MOST = 8, store.LARGEST  # pixels
@@ -152,7 +152,7 @@ def _check_own(args: argparse.Namespace) -> None:
     """Check the source, and the flags for the user's own pictures."""
     sources.require(args.source)
     if args.pictures is None:
-        if args.source in ('folder', 'csv'):
+        if takes_pictures(args.source):
             raise UserError(f'--source {args.source}: give the {args.source} of pictures, too')
         if args.typed:
             flag = args.typed[0]
@@ -165,7 +165,7 @@ def _check_own(args: argparse.Namespace) -> None:
         raise UserError(
             '--dir: is for an extracted archive, not for your own pictures; leave it out'
         )
-    if args.source not in ('folder', 'csv'):
+    if not takes_pictures(args.source):
         if args.source != 'cifar10':
             raise UserError(f'{args.pictures}: --source {args.source} takes no pictures')
         args.source = 'csv' if pathlib.Path(args.pictures).is_file() else 'folder'

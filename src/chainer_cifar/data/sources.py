@@ -6,6 +6,7 @@ and return `RawImages`; those of the user's own pictures return a `Listing` of f
 
 import os
 import pathlib
+import typing
 from collections.abc import Callable, Mapping, Sized
 from typing import Any, NamedTuple, TypeAlias
 
@@ -103,6 +104,11 @@ def read_digits(folder: Folder) -> RawImages:
 
 sources.register('folder')(picture_folder.read)
 sources.register('csv')(picture_table.read)
+
+
+def takes_pictures(name: str) -> bool:
+    """Say whether the source takes the path of the user's own pictures, by what it returns."""
+    return typing.get_type_hints(sources[name]).get('return') is Listing
 
 
 def _archive_folder(folder: Folder, name: str) -> pathlib.Path:

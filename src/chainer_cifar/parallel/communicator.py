@@ -100,6 +100,8 @@ def on_gpus(mpi_comm: Any) -> Any:
         """Average gradients by NCCL, and the running statistics in host memory, where MPI works."""
 
         def multi_node_mean_grad(self, model: chainer.Link, zero_fill: bool = False) -> None:
+            # NCCL waits for the others on the GPU, where `world` would not know for how long.
+            self.mpi_comm.Barrier()
             super().multi_node_mean_grad(model, zero_fill)
             _mean_on_host(self, statistics(model))
 

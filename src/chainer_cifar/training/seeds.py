@@ -10,6 +10,7 @@ then the numbers in seeds.json are those of folds. In the end, out_of_fold.py jo
 import dataclasses
 import gc
 import json
+import shlex
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -177,7 +178,7 @@ def _train(
             signum = getattr(stop, 'signum', signal.SIGINT)
             raise Interrupted(
                 f'stopped in {kind} {seed}, {number} of {len(seeds)}; '
-                f'continue with --resume -p {whole.name}',
+                f'continue with --resume -p {shlex.quote(whole.name)}',
                 signum,
             ) from None
         begin = None

@@ -8,6 +8,7 @@ state: see randomness.py. We keep the newest two; checksums in them tell if one 
 import json
 import os
 import pathlib
+import shlex
 import signal
 import time
 from collections.abc import Mapping
@@ -97,7 +98,7 @@ class Snapshot(extension.Extension):
     def _stop(self, trainer: chainer.training.Trainer, received: int) -> NoReturn:
         raise Interrupted(
             f'stopped at iteration {trainer.updater.iteration}; '
-            f'continue with --resume -p {self.config.prefix}',
+            f'continue with --resume -p {shlex.quote(self.config.prefix)}',
             received,
         )
 

@@ -218,6 +218,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
             loss.backward(loss_scale=optimizer._loss_scale)
             sums['loss'] += loss.array
             sums['accuracy'] += model.accuracy.array * share
+            del loss  # it holds the maps of this part, and the next one is computed before it goes
         chainer.report(sums, model)
         optimizer.update()
         return sums

@@ -82,11 +82,13 @@ class Erase:
         value = x.mean() + value * x.std()
         if not self.noise:
             return paint(xp, x, (top, left, bottom, right), value[:, None, None, None])
-        x = x.copy()
-        # The places of the pixels in x, channel after channel.
+        if not len(value):
+            return x.copy()
         inside = xp.broadcast_to(_inside(xp, x, (top, left, bottom, right)), x.shape)
-        x.reshape(-1)[xp.flatnonzero(inside)] = value
-        return x
+        # How many pixels inside come before each, channel after channel. (CuPy's flatnonzero would
+        # look how many there are, which makes the GPU wait.)
+        place = inside.reshape(-1).cumsum(dtype=np.int32) - 1
+        return xp.where(inside, value.take(place).reshape(x.shape), x)
 
 
 @augmentations.register('cutout')

@@ -56,6 +56,11 @@ def test_one_epoch_lies_in_the_middle():
     assert loss.lines[0].dots[0][0] == 50 and loss.data['epochs'] == [1]
 
 
+def test_one_epoch_is_seen_beside_many():
+    long, short = charts.of_runs([run([1.0] * 100), run([0.5])])[0].lines
+    assert long.dots == [] and [left for left, _ in short.dots] == [0]
+
+
 def test_a_loss_beyond_measure():
     """It is told, and the rest is drawn; JSON and SVG have no infinity."""
     (_, loss) = charts.of_run(run([math.nan, 1e12, 2.0, 1.0, math.inf, 1.0]))

@@ -102,7 +102,8 @@ def _chart(
         return _place((epoch - left) / (right - left))
 
     lines = [
-        _line(i, name, course, across, vertical, few=last - first < 50)
+        # A single epoch is no line: without its dot, nothing would be seen of it.
+        _line(i, name, course, across, vertical, last - first < 50 or len(course.epochs) == 1)
         for i, name, course in numbered
     ]
     epochs = range(first, last + 1)

@@ -157,6 +157,10 @@ def test_no_valid_data(own_run, refused):
     [
         (['models/none'], 'models/none: no such file; give the weights of a run, such as'),
         (['models/run', '--set', 'tets'], "did you mean 'test'?"),
+        (
+            ['models/run', '--out', 'models/run/config.json'],
+            '--out models/run/config.json: is a file',
+        ),
         (['models/run', '--tta', 'miror'], "did you mean 'mirror'?"),
         (['models/run', '-b', '0'], '--batch_size 0'),
         (['models/run', '-b', 'x'], '-b'),

@@ -71,6 +71,10 @@ def test_what_compare_and_report_tell(finished, monkeypatch, capsys):
     assert 'The result of a cross-validation is that of the last epoch' in page
     assert 'lowest validation error (without' not in page and '>best epoch<' not in page
     assert re.search(f'<dt>test error, last epoch</dt><dd>{mean:.2f} ±', page)
+    # The matrix of a single fold is of other weights than the error above it.
+    assert cli.run('report', ['cv/fold1'], 'report.py') == 0
+    page = (finished / 'results/cv/fold1/report.html').read_text()
+    assert 'What follows is of the net of the best epoch' in page
     chainer_onednn.disable()
 
 

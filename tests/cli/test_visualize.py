@@ -42,6 +42,7 @@ def test_filters_of_an_epoch_need_no_data(own_run, command):
         (['--only', 'filter'], "did you mean 'filters'?"),
         (['--only', ','], '--only'),
         (['--only', 'batch', '-d', 'none.pkl'], 'none.pkl'),
+        (['--out', 'models/run/config.json'], '--out models/run/config.json: is a file'),
     ],
 )
 def test_mistakes(in_run, refused, arguments, word):

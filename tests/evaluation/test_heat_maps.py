@@ -9,6 +9,7 @@ import pytest
 import chainer_onednn
 from chainer_cifar import nets
 from chainer_cifar.evaluation import heat_maps, inference
+from chainer_cifar.nets.undrawn import undrawn
 from chainer_onednn import winograd
 
 
@@ -62,6 +63,18 @@ def test_a_net_without_maps(x):
 
     small = x[:, :, 4:5, 4:5]
     assert heat_maps.grad_cam(Flat(), small, [0, 1]) is None
+
+
+@pytest.mark.parametrize(
+    ('name', 'side', 'last'),
+    [('mobilenet', 32, 2), ('mobilenet', 48, 3), ('efficientnet_lite0', 32, 2)],
+)
+def test_a_border_is_no_part_of_the_picture(name, side, last):
+    # They put one around small maps before a convolution with a stride leaves a single pixel.
+    with undrawn():
+        net = nets.create(name, shape=(3, side, side))
+    heat = heat_maps.grad_cam(net, np.zeros((1, 3, side, side), np.float32), [0])
+    assert heat.shape[1:] == (last, last)
 
 
 def test_occlusion(x):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from chainer_cifar.evaluation import report
+from chainer_cifar.table import cells
 
 NAMES = ['cat', 'dog', 'accuracy']  # the last is a row of scikit-learn's report, too
 
@@ -45,6 +46,16 @@ def test_text_holds_scikit_learns_report():
     expected = metrics.classification_report(labels, logits.argmax(axis=1), target_names=NAMES)
     assert text.endswith(expected.rstrip())
     assert text.startswith('loss ')
+
+
+def test_text_of_wide_names():
+    names = ['東京 x', 'cafe\u0301', 'a class of fifteen']
+    logits = np.eye(3, dtype=np.float32)
+    text = report.text(report.measure(logits, np.arange(3), names), logits, np.arange(3), names)
+    _, _, heading, _, *rows = text.splitlines()
+    for row, name in zip(rows, names, strict=False):
+        assert row.lstrip().startswith(f'{name}       1.00')
+        assert cells(row) == cells(heading)
 
 
 def test_matrix_text():

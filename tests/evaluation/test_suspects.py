@@ -1,6 +1,7 @@
 """Suspected wrong labels, on a set with planted ones."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -67,6 +68,15 @@ def test_a_class_without_pictures_suspects_nobody():
     found = suspects.find(p, np.array([0, 0, 1]))
     assert np.isnan(found.thresholds[2]) and 2 not in found.suggested
     assert found.joint[:, 2].sum() == 0
+
+
+def test_a_file_is_found_again_whatever_its_name(planted, tmp_path):
+    probabilities, _, given = planted
+    found = suspects.find(probabilities, given)
+    names = [os.fsdecode(b'caf\xe9-%d.png' % number) for number in range(600)]
+    path = tmp_path / 'suspects.csv'
+    suspects.write(found, given, ['a', 'b', 'c'], names, path)
+    assert path.read_bytes().splitlines()[1].startswith(b'caf\xe9-%d.png,' % found.places[0])
 
 
 def test_gallery_and_table(planted, tmp_path):

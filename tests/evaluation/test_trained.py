@@ -140,6 +140,17 @@ def test_names_the_newest_runs(saved):
     assert trained.load('run3', CHAINER).weights == pathlib.Path('models/run3/best.npz')
 
 
+@pytest.mark.parametrize('name', ['many', 'results/many', 'models/many'])
+def test_a_run_with_several_seeds_has_no_weights_of_its_own(saved, name):
+    saved()
+    shutil.copytree(RUN, 'models/many/seed2')
+    pathlib.Path('results/many').mkdir(parents=True)
+    pathlib.Path('results/many/seeds.json').write_text('{}')
+    line = refused(name)
+    assert line.startswith(f'{name}: is a run with several seeds or folds')
+    assert line.endswith('such as models/many/seed2')
+
+
 def test_a_snapshot_has_weights_too(saved):
     net = saved()
     with np.load(RUN / 'best.npz') as weights:

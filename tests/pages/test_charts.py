@@ -43,9 +43,22 @@ def test_places():
     assert loss.ring == pytest.approx((100, bottom), abs=0.01)
 
 
+def test_the_last_epoch_is_the_result_of_a_fold():
+    columns = {'valid_error': [1.0, 2.0, 3.0], 'valid_loss': [1.0, 2.0, 3.0]}
+    fold = run([3.0, 2.0, 1.0], **columns)
+    assert [chart.ring[0] for chart in charts.of_run(fold)] == [0, 0]  # the lowest of valid
+    fold.description['flags'] |= {'folds': 3, 'fold': 1}
+    assert [chart.ring[0] for chart in charts.of_run(fold)] == [100, 100]
+
+
 def test_one_epoch_lies_in_the_middle():
     (_, loss) = charts.of_run(run([1.0]))
     assert loss.lines[0].dots[0][0] == 50 and loss.data['epochs'] == [1]
+
+
+def test_one_epoch_is_seen_beside_many():
+    long, short = charts.of_runs([run([1.0] * 100), run([0.5])])[0].lines
+    assert long.dots == [] and [left for left, _ in short.dots] == [0]
 
 
 def test_a_loss_beyond_measure():

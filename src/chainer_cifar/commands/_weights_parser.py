@@ -1,6 +1,7 @@
 """Parse what all commands that take trained weights have in common."""
 
 import argparse
+import pathlib
 
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import TrainConfig
@@ -35,3 +36,9 @@ def load(given: argparse.Namespace, onnx: bool = False) -> Trained:
     if not onnx:
         raise UserError(f'{weights}: an ONNX file does not show its layers; give the run')
     return session.load(weights, flags)
+
+
+def require_folder(out: str) -> None:
+    """Raise UserError if --out cannot be a folder to write to, before anything takes time."""
+    if out and pathlib.Path(out).is_file():
+        raise UserError(f'--out {out}: is a file; give a folder')

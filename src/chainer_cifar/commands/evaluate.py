@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from chainer_cifar import environment, figures, files, runs
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.commands._weights_parser import load, weights_parser
+from chainer_cifar.commands._weights_parser import load, require_folder, weights_parser
 from chainer_cifar.data.batches import DeviceImages
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError, prefixed
@@ -45,6 +45,7 @@ def main(argv: Sequence[str], prog: str) -> None:
         raise UserError(f'--limit {given.limit}: must be a number from 1 up')
     if given.corrupt and given.tta != 'none':
         raise UserError('--corrupt: measures without test-time augmentation; leave out --tta')
+    require_folder(given.out)
     model = load(given, onnx=True)
     if given.calibrate and model.weights.suffix == session.SUFFIX:
         raise UserError(f'--calibrate: {model.weights}: give the run, then export it again')

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 
 from chainer_cifar.arguments import ArgumentParser
-from chainer_cifar.commands._weights_parser import load, weights_parser
+from chainer_cifar.commands._weights_parser import load, require_folder, weights_parser
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import heat_maps, picture_files
 from chainer_cifar.evaluation.pictures import NetAndData, pictures
@@ -28,6 +28,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     files = picture_files.find(given.images)
     if len(files) > MOST_FILES:
         raise UserError(f'{len(files)} pictures are too many for one sheet; at most {MOST_FILES}')
+    require_folder(given.out)
     model = load(given)
     folder = pathlib.Path(given.out) if given.out else model.results
     looked_at = NetAndData(model, files)

@@ -12,6 +12,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 from chainer.backends import cuda
+from chainer.functions.array.pad import Pad
 from numpy.typing import ArrayLike, NDArray
 
 import chainer_onednn
@@ -105,20 +106,32 @@ def relative(falls: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class _LastMaps(chainer.FunctionHook):
-    """Find the function that takes the last maps ``(N, C, h, w)``, and these."""
+    """Find the function that takes the last maps ``(N, C, h, w)``, and these.
+
+    Maps with a border that was put around them do not count, but those within: the border is of no
+    part of the picture, and small maps may consist of it mostly.
+    """
 
     name = 'last maps'
 
     def __init__(self) -> None:
         self.function: chainer.FunctionNode | None = None
         self.maps: Array | None = None
+        self._border = False  # whether the function before gave one
 
     def forward_postprocess(
         self, function: chainer.FunctionNode, in_data: tuple[Array, ...]
     ) -> None:
         maps = in_data[0]
+        bordered, self._border = self._border, _puts_border(function)
+        if bordered:
+            return
         if maps is not None and maps.ndim == 4 and min(maps.shape[2:]) > 1:
             self.function, self.maps = function, maps
+
+
+def _puts_border(function: chainer.FunctionNode) -> bool:
+    return isinstance(function, Pad) and bool(function.pad_bw[2:].any())
 
 
 @pictures.pictures.register(NAME)

@@ -129,13 +129,21 @@ def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[st
         labels: integers ``(N,)``.
         class_names: K names.
     """
-    classes: str = _metrics().classification_report(
+    # scikit-learn counts letters, of which some are two cells wide and some none. So it aligns
+    # what is as long as a name is wide, and then the names take these places.
+    names = list(map(printable, class_names))
+    places = ['x' * cells(name) for name in names]
+    table: str = _metrics().classification_report(
         labels,
         logits.argmax(axis=1),
         labels=range(len(class_names)),
-        target_names=list(map(printable, class_names)),
+        target_names=places,
         zero_division=0,
     )
+    lines = table.rstrip().split('\n')  # the first two are the heading and a blank
+    for number, (name, place) in enumerate(zip(names, places, strict=True), 2):
+        lines[number] = lines[number].replace(place, name, 1)
+    classes = '\n'.join(lines)
     top_5 = f'  top-5 error {numbers["top5_error"]:.2f} %' if 'top5_error' in numbers else ''
     two = ''
     if 'roc_auc' in numbers:
@@ -145,7 +153,7 @@ def text(numbers: Report, logits: Array, labels: Array, class_names: Sequence[st
         )
     return (
         f'loss {numbers["loss"]:.4f}  error {numbers["error"]:.2f} %  '
-        f'accuracy {numbers["accuracy"]:.2f} %{top_5}{two}\n\n{classes.rstrip()}'
+        f'accuracy {numbers["accuracy"]:.2f} %{top_5}{two}\n\n{classes}'
     )
 
 

@@ -5,7 +5,6 @@ net that has never seen a picture may be sure that it is of another class. How s
 depends on the class: no less than it is, on average, of the pictures with that label.
 """
 
-import csv
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainer_cifar import figures
-from chainer_cifar.files import atomic_write
+from chainer_cifar.data import store
 
 SHOWN = 40  # pictures of the gallery
 
@@ -116,9 +115,8 @@ def write(
         names: Of all N pictures.
         path: The file.
     """
-    with atomic_write(path, 'w') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(['image', 'given', 'suggested', 'margin'])
-        for i, other, margin in zip(found.places, found.suggested, found.margin, strict=True):
-            given = class_names[labels[i]]
-            writer.writerow([names[i], given, class_names[other], f'{margin:.4f}'])
+    rows = [
+        (names[i], class_names[labels[i]], class_names[other], f'{margin:.4f}')
+        for i, other, margin in zip(found.places, found.suggested, found.margin, strict=True)
+    ]
+    store.write_table(path, ('image', 'given', 'suggested', 'margin'), rows)

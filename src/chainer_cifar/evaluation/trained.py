@@ -1,5 +1,6 @@
 """Load a trained net for evaluate, predict and visualize, given only its weights file."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -145,10 +146,22 @@ def find(name: str | os.PathLike[str]) -> pathlib.Path:
     """
     path = runs.find_weights(name)
     if not path.is_file():
+        if several := _of_several(name):
+            raise UserError(
+                f'{name}: is a run with several seeds or folds; give the weights of one, such as '
+                f'{several[0]}'
+            )
         known = [str(folder) for folder in runs.with_weights()[:SUGGESTED]]
         examples = ', '.join(known or [f'models/RUN/{WEIGHTS}'])
         raise UserError(f'{path}: no such file; give the weights of a run, such as {examples}')
     return path
+
+
+def _of_several(name: str | os.PathLike[str]) -> list[pathlib.Path]:
+    """Return the folders of weights of a run with several seeds or folds."""
+    with contextlib.suppress(UserError):
+        return [each.models for each in runs.find(name).of_seeds() if each.weights.is_file()]
+    return []
 
 
 def other_input(

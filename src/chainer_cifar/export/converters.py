@@ -33,8 +33,8 @@ def _resize_images(params: Any) -> Any:
     # The exporter's own differs from Chainer at the edges, as it says itself.
     function = params.func
     (x,) = params.input_names
-    height, width = function.inputs[0].shape[2:]
-    scales = [1, 1, function.out_H / height, function.out_W / width]
+    sizes = zip(function.inputs[0].shape[2:], (function.out_H, function.out_W), strict=True)
+    scales = [1, 1, *(_scale(*pair) for pair in sizes)]
     build = _builder()
     build.op(
         'Resize',
@@ -43,6 +43,17 @@ def _resize_images(params: Any) -> Any:
         coordinate_transformation_mode='align_corners' if function.align_corners else 'half_pixel',
     )
     return build.nodes(params.output_names)
+
+
+def _scale(before: int, after: int) -> np.float32:
+    """Return what a side is multiplied by. Of the product ONNX takes the whole part.
+
+    So it must not be the least bit too small, as 224 / 96 is when it is rounded to float32.
+    """
+    scale = np.float32(after / before)
+    if float(scale) * before < after:
+        scale = np.nextafter(scale, np.float32(np.inf))
+    return scale
 
 
 def _builder() -> Any:

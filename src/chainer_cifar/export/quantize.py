@@ -41,7 +41,7 @@ class Loss(NamedTuple):
 
 
 def quantize(model: Any, pictures: NDArray[np.uint8]) -> Any:
-    """Quantize a model that takes pictures; weights by channel, with seven bits and a sign.
+    """Quantize a model that takes pictures; weights by channel, from -64 to 64.
 
     With eight bits, processors without instructions for neural nets (VNNI) would saturate, and the
     file would give other answers on them.

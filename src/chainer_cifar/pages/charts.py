@@ -67,7 +67,8 @@ def of_run(run: History | SeveralSeeds) -> list[Chart]:
         found = [(part, comparison.course(run, f'{part}_{measure}')) for part in figures.PARTS]
         ring = None
         if isinstance(run, History) and run.best:
-            ring = run.best['epoch'], run.best[f'test_{measure}']
+            result = run.rows[-1] if run.last_counts else run.best
+            ring = result['epoch'], result[f'test_{measure}']
         charts.append(_chart(label, measure, found, ring))
     return [chart for chart in charts if chart]
 
@@ -101,7 +102,8 @@ def _chart(
         return _place((epoch - left) / (right - left))
 
     lines = [
-        _line(i, name, course, across, vertical, few=last - first < 50)
+        # A single epoch is no line: without its dot, nothing would be seen of it.
+        _line(i, name, course, across, vertical, last - first < 50 or len(course.epochs) == 1)
         for i, name, course in numbered
     ]
     epochs = range(first, last + 1)

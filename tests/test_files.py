@@ -296,14 +296,17 @@ def test_a_failed_write_names_the_file(tmp_path, small_disk, write):
     assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
 
 
-def test_a_folder_that_takes_no_files(tmp_path, monkeypatch):
+@pytest.mark.parametrize('relative', [False, True])
+def test_a_folder_that_takes_no_files(tmp_path, monkeypatch, relative):
     def refuse(*given):
         raise PermissionError(13, 'Permission denied', str(tmp_path / '.file.abc.tmp'))
 
+    monkeypatch.chdir(tmp_path)
+    path = pathlib.Path('file') if relative else tmp_path / 'file'
     monkeypatch.setattr('tempfile.mkstemp', refuse)
-    with pytest.raises(PermissionError) as error, atomic_write(tmp_path / 'file'):
+    with pytest.raises(PermissionError) as error, atomic_write(path):
         pass
-    assert error.value.filename == str(tmp_path / 'file')
+    assert error.value.filename == str(path)
 
 
 def test_a_folder_where_a_file_should_be(tmp_path):

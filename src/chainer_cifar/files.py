@@ -176,7 +176,10 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        ours = temporary is not None and str(error.filename).startswith(str(temporary))
+        # tempfile names what it makes by the absolute path.
+        ours = temporary is not None and str(error.filename).startswith(
+            (str(temporary), os.path.abspath(temporary))
+        )
         if error.filename is None or ours:
             error.filename = str(path)
         raise

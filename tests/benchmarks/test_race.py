@@ -4,6 +4,7 @@ import importlib
 import os
 import pathlib
 import sys
+from unittest import mock
 
 import pytest
 
@@ -46,3 +47,14 @@ def test_without_a_gpu(load, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.startswith('no GPU, so no speed to measure: CuPy is not installed')
     assert out.count('\n') == 1
+
+
+def test_no_net_of_keras_stands_for_another(load, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'keras', mock.MagicMock())
+    monkeypatch.delitem(sys.modules, 'keras_nets', raising=False)
+    nets = load('keras_nets')
+    monkeypatch.delitem(sys.modules, 'keras_nets')
+    nets.create('cnn', 0)
+    for name in ('vgg16', 'resnet164', 'airbench94'):
+        with pytest.raises(KeyError):
+            nets.create(name, 0)

@@ -48,7 +48,7 @@ class Done:
     def require_told(self, statuses: Sequence[int] = (0, 2)) -> None:
         """Raise Broke unless it ended with one of `statuses`, without a traceback.
 
-        With status 2 the last line of standard error must be the error's, and the others warnings.
+        With status 2 the last line of standard error must be the error's.
         """
         last = (self.err.strip().splitlines() or [''])[-1]
         for sign in ('Traceback', 'Fatal Python error', 'Exception ignored', 'core dumped'):

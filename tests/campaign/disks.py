@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 from campaign import commands, trees
 from campaign.commands import Done
 from campaign.jobs import JOBS, OfJobs, Truth, require_sound, served
+from campaign.machines import kernel
 from campaign.part import Broke, Case, Impossible, require
 from campaign.zygote import Zygote
 from chainer_onednn.kernels import compile
 
-NOBODY = 65534  # the user who owns nothing
 GOLDEN = 0.6180339887  # its multiples come near every place between 0 and 1 in turn
 ATTEMPTS = 3  # until it must be done, once the disk is well
 
@@ -85,6 +85,7 @@ class Disks(OfJobs):
             else:
                 return _removed(command, truth, place, folder)
             done.require_told()
+            _require_one_line(done)
             require_sound(job, folder, older, truth)
             require(case.kind != SLOW or done.status == 0, done.err.strip())
             # What was told may be that all is done, but for something that matters to nobody.
@@ -174,18 +175,19 @@ def _remount(folder: pathlib.Path, options: str) -> None:
 
 
 def _read_only(command: tuple[str, ...], folder: pathlib.Path) -> Done:
-    """Run it where nothing can be written: by nobody if we are root, whom nothing stops."""
+    """Run it where nothing can be written; what it tells must be that, and no other want."""
     folders = [folder, *(path for path in folder.rglob('*') if path.is_dir())]
     modes = {path: path.stat().st_mode for path in folders}
     for path in folders:
         path.chmod(0o555)
     try:
-        root = os.geteuid() == 0
-        before: Callable[[], object] = (lambda: os.setuid(NOBODY)) if root else (lambda: None)
-        return commands.start_forked(*command, cwd=folder, before=before).finish()
+        done = commands.start_forked(*command, cwd=folder, before=kernel.obey_permissions).finish()
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
+    denied = os.strerror(errno.EACCES)
+    require(done.status == 0 or denied in done.err, f'says nothing of that: {done.err.strip()}')
+    return done
 
 
 def _removed(command: tuple[str, ...], truth: Truth, place: float, folder: pathlib.Path) -> None:
@@ -194,4 +196,12 @@ def _removed(command: tuple[str, ...], truth: Truth, place: float, folder: pathl
         started.wait(place * truth.seconds)
         for name in trees.WRITTEN:
             shutil.rmtree(folder / name, ignore_errors=True)
-        started.finish().require_told()
+        done = started.finish()
+    done.require_told()
+    _require_one_line(done)
+
+
+def _require_one_line(done: Done) -> None:
+    """Raise Broke if it says more than the reason why it ended, and warnings."""
+    more = [line for line in done.err.splitlines() if not line.lower().startswith('warning: ')]
+    require(len(more) == (done.status == 2), f'{len(more)} lines: {" / ".join(more)[:300]}')

@@ -2,6 +2,8 @@
 
 import os
 import resource
+import subprocess
+import sys
 import time
 
 import pytest
@@ -81,6 +83,21 @@ def test_no_processes_but_threads(tmp_path):
 
     done = commands.in_fork(call, 'odd', tmp_path)
     assert done.out == 'a thread\n' and 'PermissionError' in done.err
+
+
+def test_even_root_obeys_permissions(tmp_path):
+    def call():
+        kernel.obey_permissions()
+        import colorsys  # of the standard library, which may be root's alone
+
+        print(colorsys.__name__)
+        subprocess.run([sys.executable, '-c', 'open("new", "w")'])
+        (tmp_path / 'new').touch()
+
+    tmp_path.chmod(0o555)
+    done = commands.in_fork(call, 'odd', tmp_path)
+    tmp_path.chmod(0o755)
+    assert done.out == 'colorsys\n' and done.err.count('PermissionError') == 2
 
 
 @pytest.mark.skipif(not kernel.can_mount(), reason='needs the right to mount')

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import statistics
+import time
 from typing import Any, ClassVar, NamedTuple
 
 import runs
@@ -47,11 +48,16 @@ class LongRun(Part):
         runs.write_data(folder / 'data')
         epochs = case.facts['epochs']
         flags = ['--iter', epochs, '--seed', case.facts['seed'], *_WAYS[case.kind].split()]
-        samples = []
+        samples: list[_Sample] = []
+        seconds = 20 * commands.SECONDS
         with commands.start_forked(
-            *('train', *_COMMAND.split(), *flags), cwd=folder, seconds=20 * commands.SECONDS
+            *('train', *_COMMAND.split(), *flags), cwd=folder, seconds=seconds
         ) as started:
+            begin = time.monotonic()
             while started.wait(0.05) is None:
+                # One that waits for ever takes no processor time.
+                late = time.monotonic() - begin > commands.patience(seconds)
+                require(not late, f'train: has not ended after {commands.patience(seconds):.0f} s')
                 sample = _look(started, folder)
                 if sample and (not samples or sample.epoch > samples[-1].epoch):
                     samples.append(sample)

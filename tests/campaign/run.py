@@ -186,7 +186,11 @@ def _repeat(parts: Sequence[Part], seed: int, number: int) -> int:
     case = part.case(seed, number)
     print(case, flush=True)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f'{part.name}-{number}-'))
-    reason = attempt(part, case, folder)
+    try:
+        reason = attempt(part, case, folder)
+    except Impossible as missing:
+        print(f'not tried: {missing}')
+        return 1
     print(f'{"held" if reason is None else f"FAILED: {reason}"}\nits folder: {folder}')
     return 0 if reason is None else 1
 

@@ -1,8 +1,11 @@
 """What the long run takes for growth."""
 
+import time
+
 import pytest
 
-from campaign.long_run import _require_even, _require_even_time, _Sample
+from campaign import commands
+from campaign.long_run import LongRun, _require_even, _require_even_time, _Sample
 from campaign.part import Broke
 
 
@@ -37,6 +40,17 @@ def test_growth_of_the_time():
 def test_other_work_late_in_the_run_is_no_growth():
     early, late = samples()[:170], samples()[170:]
     _require_even_time([*early, *(s._replace(seconds=4 * s.seconds) for s in late)], 1000)
+
+
+def test_a_training_that_waits_for_ever(tmp_path, monkeypatch):
+    def begin(*words, **options):
+        return commands.Started('train', lambda: time.sleep(60), tmp_path)
+
+    monkeypatch.setattr(commands, 'SECONDS', 0.01)
+    monkeypatch.setattr(commands, 'start_forked', begin)
+    part = LongRun(tmp_path)
+    with pytest.raises(Broke, match='has not ended'):
+        part.run(part.case(1, 0), tmp_path)
 
 
 def test_too_few_samples():

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from campaign import commands, run
-from campaign.part import Broke, Part, require
+from campaign import commands, run, zygote
+from campaign.part import Broke, Impossible, Part, require
 from campaign.results import Results
 
 
@@ -120,6 +120,15 @@ def test_a_case_alone(toys, capsys):
     assert 'FAILED: a third' in capsys.readouterr().out
 
 
+def test_a_case_alone_that_cannot_be_tried(toys, monkeypatch, capsys):
+    def fail(self, case, folder):
+        raise Impossible('no such thing')
+
+    monkeypatch.setattr(Toy, 'run', fail)
+    assert run.main(['--part=toy', '--case=4']) == 1
+    assert 'not tried: no such thing' in capsys.readouterr().out
+
+
 def test_all_that_held_is_success(toys, tmp_path):
     results = Results(tmp_path / 'results', {})
     results.add(Toy(tmp_path).case(1, 1), None, 9)
@@ -147,3 +156,13 @@ def test_commands_are_judged(tmp_path, start):
     with pytest.raises(Broke, match='exit status 2, not one of'):
         done.require_told([0])
     start('download', '--help', cwd=tmp_path).require_told([0])
+
+
+def test_a_fork_that_dies_under_a_fault_is_told(tmp_path, monkeypatch):
+    def begin(*words, cwd, **options):
+        return commands.Started('train', lambda: os.kill(os.getpid(), 9), cwd)
+
+    monkeypatch.setattr(commands, 'start_forked', begin)
+    library = types.SimpleNamespace(campaign_arm=print)
+    answer = zygote._run(library, ['train'], str(tmp_path), (1, 28, True))
+    assert (answer['status'], answer['calls']) == (-9, 0)

@@ -4,6 +4,7 @@ Run as a program, it reads a line of JSON for each command from standard input, 
 another one. A fork of it runs with the library, as one of the campaign itself cannot.
 """
 
+import contextlib
 import ctypes
 import functools
 import json
@@ -86,7 +87,9 @@ def _run(
         place = pathlib.Path(cwd)
         done = commands.start_forked(*command, cwd=place, before=begin, after=count).finish()
         os.set_blocking(reading, False)
-        calls = int(os.read(reading, 20))
+        calls = 0
+        with contextlib.suppress(BlockingIOError):  # it died before it could tell
+            calls = int(os.read(reading, 20))
         return {'status': done.status, 'out': done.out, 'err': done.err, 'calls': calls}
     except Broke as reason:
         return {'broke': str(reason)}

@@ -169,6 +169,7 @@ def require_sound(job: Job, folder: pathlib.Path, older: dict[str, Any], truth: 
     `older` is the content of the folder before the job.
     """
     trees.require_whole(folder)
+    trees.require_finished(folder, older, truth.content)
     if job.replaces:
         trees.require_either(folder, older, truth.content)
 

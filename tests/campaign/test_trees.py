@@ -59,6 +59,19 @@ def test_half_a_file(folder, name):
         trees.require_whole(folder)
 
 
+def test_half_a_file_that_only_its_truth_tells(folder):
+    graph = folder / 'out/run.onnx'
+    graph.parent.mkdir()
+    graph.write_bytes(b'new one')
+    truth = trees.content(folder)
+    for content in (b'new one', b'older'):
+        graph.write_bytes(content)
+        trees.require_finished(folder, {'out/run.onnx': b'older'}, truth)
+    graph.write_bytes(b'new')
+    with pytest.raises(Broke, match='half-written'):
+        trees.require_finished(folder, {'out/run.onnx': b'older'}, truth)
+
+
 def test_times_are_left_out_at_every_depth():
     value = [{'seconds': 1, 'a': {'images_per_second': 2, 'b': 3}}]
     assert trees.without_times(json.loads(json.dumps(value))) == [{'a': {'b': 3}}]

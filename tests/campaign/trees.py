@@ -109,6 +109,20 @@ def require_either(folder: pathlib.Path, older: dict[str, Any], new: dict[str, A
             raise Broke(f'{name} is neither the older one nor the new one')
 
 
+def require_finished(folder: pathlib.Path, older: dict[str, Any], new: dict[str, Any]) -> None:
+    """Raise Broke if a file that `require_whole` cannot read is neither the older one nor the new.
+
+    Such a file, as an archive or a graph of ONNX, is written at once; but a journal grows, and a
+    lock comes and goes.
+    """
+    for path in files(folder):
+        name = str(path.relative_to(folder))
+        if path.suffix in (*_CHECKS, '.jsonl', '.lock') or name not in new:
+            continue
+        if _read(path) not in (new[name], older.get(name)):
+            raise Broke(f'{name} is half-written')
+
+
 def require_whole(folder: pathlib.Path) -> None:
     """Raise Broke if a file that has its final name cannot be read to its end."""
     for path in files(folder):

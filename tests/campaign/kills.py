@@ -1,12 +1,14 @@
 """Kill commands at random moments, up to five times, and go on until they are done."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import pty
 import random
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -77,11 +79,12 @@ def _run_to_the_end(
     folder: pathlib.Path,
 ) -> None:
     kills, done, older = list(facts['kills']), None, trees.content(folder)
+    seconds = truth.seconds if facts['forked'] else truth.seconds + _imports(job.name)
     for _ in range(ATTEMPTS + len(kills)):
         command = (*job.again(done), *arguments)
         if kills:
             sent, share = kills.pop(0)
-            done = killed(command, sent, share * truth.seconds, folder, facts['forked'])
+            done = killed(command, sent, share * seconds, folder, facts['forked'])
         else:
             sent, done = STOP, commands.forked(*command, cwd=folder)
         if sent == HANGUP:  # nobody saw the line that it may have written after that
@@ -95,6 +98,18 @@ def _run_to_the_end(
         if done.status == 2 and not kills and not arguments:
             require('there is no run to resume' in done.err, done.err.strip())
     raise Broke(f'not done after {ATTEMPTS} attempts; the last: {done.err.strip() if done else ""}')
+
+
+@functools.cache
+def _imports(name: str) -> float:
+    """The seconds that a command's imports take; a truth is found in a fork, without them."""
+    line = [sys.executable, '-c', f'import chainer_cifar.commands.{name}']
+    start = time.monotonic()
+    begun = commands.Started(
+        name, lambda: os.execve(line[0], line, commands.environment()), commands.SRC
+    )
+    begun.finish().require_told([0])
+    return time.monotonic() - start
 
 
 def _is_of_python(done: Done) -> bool:

@@ -65,8 +65,8 @@ def _write_own(args: argparse.Namespace) -> None:
     if args.group:
         with prefixed('--group '):
             found = listing.group(found, args.group)
-    if 'test' in args.typed and len(found.places(TEST)):
-        raise UserError(f'--test: {args.pictures} has a test part already; leave the flag out')
+    if 'test' in args.typed:
+        require_no_test(found, args.pictures)
     found = listing.split(found, args.test, args.seed)
     out = pathlib.Path(args.out or default_out(name_of(args.pictures)))
     with decode.decode(found, out, shape, args.fit, args.j or None) as raw:
@@ -184,6 +184,12 @@ def check_choices(args: argparse.Namespace) -> None:
         raise UserError(f'--test {args.test}: must be a number between 0 and 1')
     if not 0 <= args.seed < 2**32:
         raise UserError(f'--seed {args.seed}: must be a number from 0 to {2**32 - 1}')
+
+
+def require_no_test(found: Listing, pictures: str | os.PathLike[str]) -> None:
+    """Refuse a typed --test where there is a test part, for fit, too."""
+    if len(found.places(TEST)):
+        raise UserError(f'--test: {pictures} has a test part already; leave the flag out')
 
 
 def name_of(pictures: str | os.PathLike[str]) -> str:

@@ -24,7 +24,7 @@ from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import listing, picture, picture_table, scan, scan_report, store, usable
 from chainer_cifar.data.folds import require as require_folds
-from chainer_cifar.data.listing import TEST, VALID, Listing
+from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError, command_line, prefixed
@@ -140,8 +140,8 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     if given.group:
         with prefixed('--group '):
             found = listing.group(found, given.group)
-    if given.test != _DEFAULTS['test'] and len(found.places(TEST)):
-        raise UserError(f'--test: {given.pictures} has a test part already; leave the flag out')
+    if given.test != _DEFAULTS['test']:
+        dataset.require_no_test(found, given.pictures)
     looked = scan.scan(scan.files_of(found))
     page = scan_report.text(looked)
     print(page, flush=True)
@@ -199,7 +199,7 @@ def _prepare(
 
 
 def _write_listing(kept: Listing, path: pathlib.Path) -> None:
-    divided = len(kept.places(VALID, TEST)) > 0
+    divided = kept.divided
     wanted = [
         picture_table.PATH,
         picture_table.LABEL,

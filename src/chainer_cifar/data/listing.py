@@ -56,6 +56,11 @@ class Listing:
         """Return where the pictures of these parts are."""
         return np.flatnonzero(np.isin(self.parts, parts))
 
+    @property
+    def divided(self) -> bool:
+        """Say whether the user has put pictures into parts: not all are to train."""
+        return len(self.places(VALID, TEST)) > 0
+
 
 def make(
     paths: Sequence[pathlib.Path],

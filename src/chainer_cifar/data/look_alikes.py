@@ -14,6 +14,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from chainer_cifar.data import components
+
 SIDE = 16  # pixels of a thumbnail
 DISTANCE = 6  # bits in which the hashes of the same picture may differ
 TOLERANCE, SHARE = 2.0, 0.1  # by which thumbnails may differ: values, and share of their contrast
@@ -78,11 +80,7 @@ def _together(found: Sequence[Pairs]) -> Pairs:
 def _joined(found: Sequence[Pairs], count: int) -> NDArray[np.int64]:
     """Number pictures so that those that pairs join have the same number."""
     pairs = _together(found)
-    edges = np.ones(len(pairs.one)), (pairs.one, pairs.other)
-    graph = scipy.sparse.coo_matrix(edges, (count, count))
-    _, numbers = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    joined: NDArray[np.int64] = numbers.astype(np.int64)
-    return joined
+    return components.number(pairs.one, pairs.other, count)
 
 
 def _pieces(

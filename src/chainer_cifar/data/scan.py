@@ -14,12 +14,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from chainer_cifar.data import look_alikes, picture, threads
-from chainer_cifar.data.listing import TEST, VALID, Listing
+from chainer_cifar.data import components, look_alikes, picture, threads
+from chainer_cifar.data.listing import Listing
 from chainer_cifar.files import open_bytes
 
 FEW = 20  # pictures of a class of which it can hardly be learned
@@ -38,7 +37,7 @@ class File(NamedTuple):
 
 def files_of(listing: Listing) -> list[File]:
     """Take the files from the list of a source; it has no parts yet if all are to train."""
-    divided = len(listing.places(VALID, TEST)) > 0
+    divided = listing.divided
     return [
         File(path, listing.class_names[label], str(part) if divided else '')
         for path, label, part in zip(listing.paths, listing.labels, listing.parts, strict=True)
@@ -242,8 +241,7 @@ def _groups(files: Sequence[File], pairs: Sequence[tuple[int, int]]) -> tuple[Gr
     if not pairs:
         return ()
     one, other = np.array(pairs).T
-    edges = scipy.sparse.coo_matrix((np.ones(len(pairs)), (one, other)), (len(files),) * 2)
-    _, numbers = scipy.sparse.csgraph.connected_components(edges, directed=False)
+    numbers = components.number(one, other, len(files))
     members: dict[int, list[int]] = {}
     for i in sorted({i for pair in pairs for i in pair}):
         members.setdefault(int(numbers[i]), []).append(i)

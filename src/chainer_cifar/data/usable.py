@@ -3,10 +3,9 @@
 import dataclasses
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
-from chainer_cifar.data import listing
+from chainer_cifar.data import components, listing
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.errors import UserError
@@ -86,9 +85,7 @@ def _copies(found: Listing, looked: Scan) -> list[int]:
 
 def _joined(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int32]:
     """Groups so large that those of both kinds are whole."""
-    pairs = np.stack([one, other + int(one.max()) + 1])
-    size = int(pairs.max()) + 1
-    edges = scipy.sparse.coo_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (size, size))
-    _, numbers = scipy.sparse.csgraph.connected_components(edges, directed=False)
+    other = other + int(one.max()) + 1
+    numbers = components.number(one, other, int(other.max()) + 1)
     joined: NDArray[np.int32] = numbers[one].astype(np.int32)
     return joined

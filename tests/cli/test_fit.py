@@ -75,11 +75,16 @@ def test_one_class_or_one_picture_of_a_class(refused, tmp_path):
     assert 'fewer than two classes have 3 different pictures' in refused('own')
 
 
-def test_a_leak(refused, tmp_path):
-    for part, start in (('train', 0), ('test', 50)):
+def two_parts(folder, other):
+    """Six different pictures of each class to train, and six more in another part."""
+    for part, start in (('train', 0), (other, 50)):
         for number, name in enumerate(('cat', 'dog')):
             for i in range(6):
-                picture(tmp_path / f'own/{part}/{name}/{i}.png', start + 10 * number + i)
+                picture(folder / part / name / f'{i}.png', start + 10 * number + i)
+
+
+def test_a_leak(refused, tmp_path):
+    two_parts(tmp_path / 'own', 'test')
     picture(tmp_path / 'own/test/cat/again.png', 3)
     picture(tmp_path / 'own/train/cat/3b.png', 3)
     error = refused('own')
@@ -95,10 +100,7 @@ def test_a_share_for_the_test_beside_a_test_part(refused, tmp_path):
 
 
 def test_a_leak_where_there_is_no_test_part_yet(refused, tmp_path):
-    for part, start in (('train', 0), ('val', 50)):
-        for number, name in enumerate(('cat', 'dog')):
-            for i in range(6):
-                picture(tmp_path / f'own/{part}/{name}/{i}.png', start + 10 * number + i)
+    two_parts(tmp_path / 'own', 'val')
     picture(tmp_path / 'own/val/cat/again.png', 3)
     assert 'own/train/cat/3.png (train) and own/val/cat/again.png (valid)' in refused('own')
 

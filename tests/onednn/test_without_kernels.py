@@ -3,7 +3,6 @@
 Where there are kernels, no other test calls these functions; so here the engine is told of none.
 """
 
-import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import chainer_onednn
 from chainer_onednn import dnnl, elementwise, kernels
 from onednn.test_dropout import by_both
+from onednn.test_elementwise import assert_keeps_what_is_not_a_number
 from onednn.test_nets import with_onednn
 from side_by_side import ORDERS, compare, random
 from training_step import assert_agree
@@ -41,22 +41,7 @@ def test_more_than_a_block(ran, function, count):
 
 
 def test_relu_keeps_what_is_not_a_number(ran):
-    x = np.array([np.nan, 1, -1, np.inf, -np.inf, 0] * 50, 'f')
-    gy = np.array([1, np.nan, np.nan, np.inf, np.inf, 2] * 50, 'f')
-
-    def outputs():
-        variable = chainer.Variable(x)
-        y = F.relu(variable)
-        y.grad = gy
-        y.backward()
-        return y.array, variable.grad
-
-    with np.errstate(invalid='ignore'):
-        wanted = outputs()
-        with chainer_onednn.enable():
-            got = outputs()
-    for ours, theirs in zip(got, wanted, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert_keeps_what_is_not_a_number(F.relu)
     assert ran == {'binary'}
 
 

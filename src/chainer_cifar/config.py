@@ -330,6 +330,14 @@ class TrainConfig:
         rate: float = getattr(self, optimizers.flags(self.optimizer)[0])
         return rate
 
+    @property
+    def last_counts(self) -> bool:
+        """The last epoch gives the result, not the best one.
+
+        Of a fold, the images that would choose the best epoch are those that judge.
+        """
+        return self.no_valid_data or bool(self.folds)
+
     def require_used(self, typed: Iterable[str]) -> None:
         """Raise UserError if one of the flags `typed` has no meaning beside the others."""
         taken = optimizers.flags(self.optimizer)

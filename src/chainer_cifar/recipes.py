@@ -153,7 +153,14 @@ _fast('cnn_zca_fast', 'cnn_zca', lr=0.02, iter=60, **_ZCA, lr_shape='warmup(3)|c
 _fast('cnnbn_fast', 'cnnbn', lr=0.05, iter=120)
 _fast('cnnbn_zca_fast', 'cnnbn_zca', lr=0.05, iter=120, **_ZCA)
 _fast('vgg_fast', 'vgg_adam', lr=0.05, iter=30, augment='altflip|crop(4, mirror)')
-_fast('residual_fast', 'residual', lr=0.1, iter=40)
+_fast(
+    'residual_fast',
+    'residual',
+    lr=0.1,
+    iter=32,
+    lr_shape='warmup(1)|cosine',
+    augment='altflip|crop(4,mirror)',
+)
 _fast('residual_skip_fast', 'residual_skip', lr=0.1, iter=40)
 _fast('simple_fast', 'simple', lr=0.02, iter=20, batch_size=100)
 _fast(
@@ -165,7 +172,7 @@ _fast(
     weight_decay=0.0,
     augment='mirror',
 )
-_fast('conv10_fast', 'conv10', lr=0.05, iter=40)
+_fast('conv10_fast', 'conv10', lr=0.05, iter=28, augment='altflip|crop(4,mirror)')
 _fast('resnet164_fast', 'resnet164', lr=0.1, iter=30)
 # Of images normalized to 1, sixteen layers without normalization, drawn as Keras draws them, make
 # gradients of nearly 0; Nesterov's loss stayed at ln 10 for the 80 steps that were tried.

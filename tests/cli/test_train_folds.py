@@ -40,7 +40,7 @@ def test_each_image_validates_once(finished, monkeypatch):
     summary = json.loads((finished / 'results/cv/summary.json').read_text())
     assert [row['fold'] for row in summary['runs']] == [1, 2]
     # The mean of folds of equal size is the error of all.
-    assert summary['mean']['last_valid_error'] == pytest.approx(numbers['error'])
+    assert summary['mean']['valid_error'] == pytest.approx(numbers['error'])
     for name in ('confusion-folds.png', 'report-folds.txt', 'suspects.csv'):
         assert (finished / 'results/cv' / name).is_file()
     with open(finished / 'results/cv/suspects.csv') as file:
@@ -56,25 +56,18 @@ def test_what_compare_and_report_tell(finished, monkeypatch, capsys):
     assert cli.run('compare', ['cv'], 'compare.py') == 0
     out = capsys.readouterr().out
     assert 'finished, 2 folds' in out and 'of folds the last epoch counts' in out
-    # The images that choose the best epoch are those that judge.
-    heading = out.splitlines()[0]
-    assert 'last valid' in heading and 'best epoch' not in heading
     assert cli.run('compare', ['cv', '--format', 'json'], 'compare.py') == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found['seeds'] == [1]
-    assert found['valid_error'] is found['test_error'] is found['best_epoch'] is None
+    assert found['best_epoch'] == found['epochs']
     last = [json.loads((finished / f'results/cv/fold{k}/log.json').read_text())[-1] for k in (1, 2)]
     mean = np.mean([row['test_error'] for row in last])
-    assert found['last_test_error'] == pytest.approx(mean)
+    assert found['test_error'] == pytest.approx(mean)
     assert cli.run('report', ['cv'], 'report.py') == 0
     page = (finished / 'results/cv/report.html').read_text()
     assert 'The result of a cross-validation is that of the last epoch' in page
-    assert 'lowest validation error (without' not in page and '>best epoch<' not in page
-    assert re.search(f'<dt>test error, last epoch</dt><dd>{mean:.2f} ±', page)
-    # The matrix of a single fold is of other weights than the error above it.
-    assert cli.run('report', ['cv/fold1'], 'report.py') == 0
-    page = (finished / 'results/cv/fold1/report.html').read_text()
-    assert 'What follows is of the net of the best epoch' in page
+    assert 'lowest validation error (without' not in page
+    assert re.search(f'<dt>test error</dt><dd>{mean:.2f} ±', page)
     chainer_onednn.disable()
 
 
@@ -140,17 +133,32 @@ def test_data_that_moved(finished, tmp_path, command, monkeypatch):
     assert status == 0 and pathlib.Path('results/cv/folds.npz').read_bytes() == before, err
 
 
-def test_the_last_epoch_counts_whatever_save_iter_keeps(finished, tmp_path, command, monkeypatch):
+def test_the_last_epoch_counts(finished, tmp_path, command, monkeypatch):
     shutil.copytree(finished / 'dataset', tmp_path / 'dataset')
     monkeypatch.chdir(tmp_path)
-    status, _, err = command('train', *FLAGS.split(), '--iter', 3, '--save_iter', 2)
+    status, out, err = command('train', *FLAGS.split(), '--iter', 3)
     assert status == 0, err
-    assert [path.name for path in RunFolder('cv/fold1').models.glob('epoch-*')] == [
-        'epoch-0002.npz'
-    ]
+    assert out.count('(epoch 3, last epoch)') == 2 and not re.search('best$', out, re.MULTILINE)
     numbers = json.loads(pathlib.Path('results/cv/report-folds.json').read_text())
     summary = json.loads(pathlib.Path('results/cv/summary.json').read_text())
-    assert summary['mean']['last_valid_error'] == pytest.approx(numbers['error'])
+    assert summary['mean']['valid_error'] == pytest.approx(numbers['error'])
+    assert [row['best_epoch'] for row in summary['runs']] == [3, 3]
+
+
+def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch):
+    """Their best.npz are of the best epoch; they kept those of the last beside them."""
+    shutil.copytree(finished, tmp_path / 'own')
+    monkeypatch.chdir(tmp_path / 'own')
+    path = pathlib.Path('results/cv/folds.npz')
+    before = path.read_bytes()
+    path.unlink()
+    for number in (1, 2):
+        fold = RunFolder(f'cv/fold{number}')
+        summary = json.loads(fold.summary.read_text())
+        fold.summary.write_text(json.dumps({**summary, 'chosen_by': 'lowest validation error'}))
+        fold.weights.rename(fold.epoch_weights(1))
+    status, _, err = command('train', '--resume', '-p', 'cv')
+    assert status == 0 and path.read_bytes() == before, err
 
 
 def test_more_folds_than_images(finished, tmp_path, command, refused, monkeypatch):

@@ -31,6 +31,12 @@ def test_best_without_validation_is_the_last():
     assert log.best()['epoch'] == 2
 
 
+def test_best_of_a_fold_is_the_last():
+    log = log_of(1, 3)
+    log.last_counts = True
+    assert log.best()['epoch'] == 2
+
+
 def test_the_files_are_those_of_all_rows_whenever_they_are_written(tmp_path):
     log = log_of(3.25)
     for epoch in range(2, 6):
@@ -96,7 +102,7 @@ class TestBestWeightsAfterResumption:
 
     def run(self, *errors, weight=0.0):
         """A run after epochs of these errors."""
-        log = Log()
+        log = Log(last_counts=errors[-1] is None)
         other = {f'{part}_{what}': 2.0 for part in ('train', 'test') for what in ('loss', 'error')}
         for epoch, error in enumerate(errors, 1):
             log.rows.append({'epoch': epoch, 'iteration': epoch, 'lr': 1.0, **other})

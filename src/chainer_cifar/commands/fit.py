@@ -340,7 +340,7 @@ def _of_folds(given: argparse.Namespace) -> str:
     if not folds.seeds.exists():
         return ''
     found = history.read_several(folds)
-    spread = comparison.measured(found)['last_valid_error']
+    spread = comparison.measured(found)['valid_error']
     told = f'error {spread.text(".2f")} %, ' if spread else ''
     suspects = folds.results / runs.SUSPECTS_TABLE
     line = f'\nfolds      {told}{found.state}: {folds.page}'

@@ -31,8 +31,7 @@ class Quantity(NamedTuple):
         name: In JSON and CSV.
         heading: In a table.
         form: Of the number in a table.
-        of: Gives it for a run of one seed, None where there is none. The best epoch is none where
-            the last one counts.
+        of: Gives it for a run of one seed, None where there is none.
     """
 
     name: str
@@ -42,7 +41,7 @@ class Quantity(NamedTuple):
 
 
 def _of_best(column: str) -> Callable[[History], float | None]:
-    return lambda run: run.best.get(column) if run.best and not run.last_counts else None
+    return lambda run: run.best.get(column) if run.best else None
 
 
 def _of_last(column: str) -> Callable[[History], float | None]:
@@ -179,9 +178,9 @@ def flag_rows(histories: Runs) -> list[list[str]]:
     return [['flag', *(printable(run.name) for run in histories)], *rows]
 
 
-def last_note(histories: Runs) -> str:
-    """Why some runs have no best epoch; empty if all have one."""
-    if not any(run.last_counts for run in histories):
+def fold_note(histories: Runs) -> str:
+    """Which epoch the result of folds is of; empty if there are none."""
+    if not any(run.is_fold for run in histories):
         return ''
     return (
         'of folds the last epoch counts: the images that choose the best one are those that judge'
@@ -209,7 +208,7 @@ def table(histories: Runs) -> str:
     if any(isinstance(run, SeveralSeeds) for run in histories):
         notes += '; several seeds: mean ± standard deviation'
     flags = flag_rows(histories)
-    more = [note for note in (last_note(histories), data_note(histories)) if note]
+    more = [note for note in (fold_note(histories), data_note(histories)) if note]
     parts = [aligned(result_rows(histories), 2), '\n'.join([notes, *more])]
     if flags:
         parts.append(aligned(flags))

@@ -24,12 +24,16 @@ LOGGED = ('epoch', 'train_loss', 'train_error', 'test_loss', 'test_error')
 _TIMES = ('epochs', 'seconds', 'images_per_second')  # what of summary.json is used
 
 
-def best(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def best(rows: list[dict[str, Any]], last_counts: bool = False) -> dict[str, Any]:
     """The row of the lowest validation error (the first of equals); without one, the last.
 
     The test error of this row is the run's result: the test set chooses nothing.
+
+    Args:
+        rows: Of a log.
+        last_counts: The last row in any case; see `TrainConfig.last_counts`.
     """
-    if 'valid_error' not in rows[-1]:
+    if last_counts or 'valid_error' not in rows[-1]:
         return rows[-1]
     return min(rows, key=lambda row: row['valid_error'])
 
@@ -95,11 +99,8 @@ class History:
         return {**_DEFAULTS, **runs.of_now(self.description)['flags']}
 
     @property
-    def last_counts(self) -> bool:
-        """The last epoch gives the result, not the best one.
-
-        Of a fold, the images that choose the best epoch are those that judge.
-        """
+    def is_fold(self) -> bool:
+        """It is a run of a cross-validation, so its last epoch counts."""
         return bool(self.flags['folds'])
 
     @property
@@ -116,7 +117,7 @@ class History:
     @property
     def best(self) -> dict[str, Any] | None:
         """The row that gives the result; None before the first."""
-        return best(self.rows) if self.rows else None
+        return best(self.rows, self.is_fold) if self.rows else None
 
     @property
     def finished(self) -> bool:
@@ -187,7 +188,7 @@ class SeveralSeeds:
         return {**_DEFAULTS, **self.own_flags, self.kind: list(self.seeds)}
 
     @property
-    def last_counts(self) -> bool:
+    def is_fold(self) -> bool:
         """As of a `History`."""
         return self.kind == 'fold'
 

@@ -39,9 +39,7 @@ class OutOfFold(NamedTuple):
 
 
 def gather(found: SeveralSeeds) -> OutOfFold:
-    """Judge each training image by the last weights of the fold in which it validated.
-
-    Not by those of the best epoch, which the same images would have chosen.
+    """Judge each training image by the weights of the fold in which it validated.
 
     Raises:
         UserError: Files are missing or damaged.
@@ -50,10 +48,9 @@ def gather(found: SeveralSeeds) -> OutOfFold:
     # As typed last: the data may have moved since the folds began, to a machine without that GPU.
     flags = {name: found.flags[name] for name in ('gpu', 'cpu_engine', 'dataset', 'label')}
     for history in found.histories:
-        last = history.rows[-1]
-        weights = history.folder.epoch_weights(int(last['epoch']))
-        if not weights.exists():  # not one of those that --save_iter keeps
-            weights = history.folder.snapshot(int(last['iteration']))
+        weights = history.folder.weights
+        if history.summary['chosen_by'] != 'last epoch':  # by a version that kept these, too
+            weights = history.folder.epoch_weights(int(history.rows[-1]['epoch']))
         model = trained.load(weights, flags)
         data = image_sets.load(model)
         images, index, _ = image_sets.choose(model, data, 'valid')

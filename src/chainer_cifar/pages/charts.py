@@ -67,8 +67,7 @@ def of_run(run: History | SeveralSeeds) -> list[Chart]:
         found = [(part, comparison.course(run, f'{part}_{measure}')) for part in figures.PARTS]
         ring = None
         if isinstance(run, History) and run.best:
-            result = run.rows[-1] if run.last_counts else run.best
-            ring = result['epoch'], result[f'test_{measure}']
+            ring = run.best['epoch'], run.best[f'test_{measure}']
         charts.append(_chart(label, measure, found, ring))
     return [chart for chart in charts if chart]
 

@@ -39,7 +39,7 @@ def write(
         title=title,
         sections=sections,
         comparison=together,
-        last_counts=[run.last_counts for run in runs],
+        folds=[run.is_fold for run in runs],
     )
     with atomic_write(path) as file:
         file.write(page.encode('utf-8'))
@@ -73,8 +73,6 @@ _FACTS = {
     'test_error': ('test error', ' %'),
     'valid_error': ('validation error', ' %'),
     'best_epoch': ('best epoch', ''),
-    'last_test_error': ('test error, last epoch', ' %'),
-    'last_valid_error': ('validation error, last epoch', ' %'),
     'epochs': ('epochs', ''),
     'seconds': ('seconds', ''),
     'images_per_second': ('images/s', ''),
@@ -86,8 +84,6 @@ def _facts(run: History | SeveralSeeds) -> list[tuple[str, str]]:
     facts, found = [('state', run.state)], comparison.measured(run)
     forms = {each.name: each.form for each in comparison.QUANTITIES}
     for name, (words, unit) in _FACTS.items():
-        if name.startswith('last_') and not run.last_counts:
-            continue
         if value := found[name]:
             facts.append((words, value.text(forms[name]) + unit))
     return facts

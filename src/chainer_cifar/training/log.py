@@ -31,11 +31,15 @@ class Log(extension.Extension):
     the epoch, with the top-5 error where there are ten classes or more. There are no times, so the
     files of a resumed run equal those of an uninterrupted one, byte for byte.
 
+    Args:
+        last_counts: The last epoch gives the result, not that of the lowest validation error.
+
     Attributes:
         rows: The log so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_counts: bool = False) -> None:
+        self.last_counts = last_counts
         self.rows: list[Row] = []
         self._lines: list[str] = []  # of log.csv
         self._objects: list[str] = []  # of log.json
@@ -83,7 +87,11 @@ class Log(extension.Extension):
 
     def best(self) -> Row:
         """Return the row that gives the run's result."""
-        return history.best(self.rows)
+        return self.best_of(self.rows)
+
+    def best_of(self, rows: list[Row]) -> Row:
+        """Return that of other rows of this run."""
+        return history.best(rows, self.last_counts)
 
     def epochs_since_best(self) -> float:
         """Return the epochs since the last with a lower validation error than all before it."""
@@ -129,7 +137,7 @@ class BestWeights(extension.Extension):
             exact: The run repeats, bit for bit, what it did after that snapshot before.
         """
         rows, path = self.log.rows, self.folder.weights
-        if not rows or 'valid_error' not in rows[-1]:
+        if not rows or self.log.last_counts:
             return  # the next epoch writes it in any case
         best = self.log.best()
         kept = self._epoch_kept()
@@ -153,7 +161,7 @@ class BestWeights(extension.Extension):
         rows: list[Row] = []
         with contextlib.suppress(OSError, ValueError):
             rows = history.checked_rows(json_file.read(self.folder.log_json))
-        return int(history.best(rows or self.log.rows)['epoch'])
+        return int(self.log.best_of(rows or self.log.rows)['epoch'])
 
 
 def _save_weights(path: pathlib.Path, net: chainer.Chain) -> None:
@@ -213,7 +221,7 @@ def summarize(
     summary: Summary = {
         'test_error': best['test_error'],
         'best_epoch': best['epoch'],
-        'chosen_by': 'last epoch' if config.no_valid_data else 'lowest validation error',
+        'chosen_by': 'last epoch' if config.last_counts else 'lowest validation error',
         'best': best,
         'epochs': len(log.rows),
         'seconds': round(trainer.elapsed_time, 1),

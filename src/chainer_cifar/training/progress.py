@@ -100,7 +100,7 @@ class Progress(extension.Extension):
         left = trainer.elapsed_time / row['epoch'] * (self.epochs - row['epoch'])
         line += f'{self.images_per_second(trainer):10.1f}'
         line += f'{_clock(trainer.elapsed_time):>10}{_clock(left):>11}'
-        chosen = 'valid_error' in row and self.log.best() is row
+        chosen = not self.log.last_counts and self.log.best() is row
         return line + ('  best' if chosen else '')
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:

@@ -125,9 +125,7 @@ def _own(whole: RunFolder, config: TrainConfig, number: int) -> TrainConfig:
     prefix = _member(whole, config, number).name
     if not config.folds:
         return dataclasses.replace(config, prefix=prefix, seed=number)
-    # The last epoch is the result, so its weights are kept; see out_of_fold.py.
-    every = config.save_iter or config.iter
-    return dataclasses.replace(config, prefix=prefix, fold=number, save_iter=every)
+    return dataclasses.replace(config, prefix=prefix, fold=number)
 
 
 def _describe(whole: RunFolder, config: TrainConfig, seeds: Sequence[int]) -> None:
@@ -206,8 +204,7 @@ def _same_data(first: RunFolder | None, config: TrainConfig) -> Begin:
 
 _COLUMNS = {
     'seed': ('valid_error', 'test_error', 'best_epoch', 'seconds'),
-    # The images that choose the best epoch are those that judge, so it is the last one that counts.
-    'fold': ('last_valid_error', 'last_test_error', 'seconds'),
+    'fold': ('valid_error', 'test_error', 'seconds'),
 }
 
 

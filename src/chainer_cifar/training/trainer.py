@@ -94,7 +94,7 @@ def create(
     optimizer, rates = optimizers.create(config, model)
     if masters:
         masters.follow(optimizer)
-    log = Log()
+    log = Log(config.last_counts)
     updater = Updater(
         iterator,
         parallel.join(optimizer),

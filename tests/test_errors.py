@@ -1,6 +1,6 @@
 import sys
 
-from chainer_cifar.errors import command_line
+from chainer_cifar.errors import command_line, first_line
 
 
 def test_commands_are_named_as_they_were_called(monkeypatch, tmp_path):
@@ -18,3 +18,8 @@ def test_commands_are_named_as_they_were_called(monkeypatch, tmp_path):
     for program in ('/usr/bin/chainer-cifar', str(tmp_path / 'package' / '__main__.py'), '-c', ''):
         monkeypatch.setattr(sys, 'argv', [program])
         assert command_line('dataset --only mean') == 'chainer-cifar dataset --only mean'
+
+
+def test_first_line_of_an_error():
+    assert first_line(ValueError('\na\nb')) == 'a'
+    assert first_line(MemoryError()) == 'MemoryError'

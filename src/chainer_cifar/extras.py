@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import Any
 
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, first_line
 
 
 def package(name: str, extra: str, what: str) -> Any:
@@ -26,8 +26,8 @@ def package(name: str, extra: str, what: str) -> Any:
             f"install it: pip install '.[{extra}]'"
         ) from None
     except ImportError as error:  # of a library that this system does not load
-        reason = str(error).strip().partition('\n')[0] or type(error).__name__
         raise UserError(
             f'{what} needs the package {name}, which {sys.executable} has but cannot import '
-            f"({reason}); install another version of it: pip install --upgrade '.[{extra}]'"
+            f'({first_line(error)}); install another version of it: '
+            f"pip install --upgrade '.[{extra}]'"
         ) from None

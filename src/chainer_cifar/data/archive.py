@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from chainer_cifar import json_file
 from chainer_cifar.data.fetch import WrongSource, collected, discard, fetch, md5sum, part_of
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.files import atomic_write, make_folder, move_folder, naming, sync, sync_file
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import STDOUT, for_bars, tell
@@ -349,8 +349,7 @@ def _read_members(
         raise UserError(f'{name}: refused: {error}') from None
     except Exception as error:
         # Hostile bytes make gzip and tarfile raise all kinds of errors.
-        reason = str(error) or type(error).__name__
-        raise UserError(f'{name}: damaged, or not a tar.gz ({reason})') from None
+        raise UserError(f'{name}: damaged, or not a tar.gz ({first_line(error)})') from None
     missing = [member for full, member in known.items() if full not in seen]
     missing = [member for member in missing if member in archive.required]
     if missing:

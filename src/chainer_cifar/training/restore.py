@@ -7,6 +7,7 @@ import chainer
 import numpy as np
 
 from chainer_cifar.arrays import Array
+from chainer_cifar.errors import first_line
 from chainer_cifar.training.log import Log
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
@@ -39,7 +40,7 @@ def restore(run: Restorable, state: Mapping[str, Array]) -> None:
     except (TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
         if isinstance(error, KeyError):
             raise
-        raise ValueError(str(error) or type(error).__name__) from None
+        raise ValueError(first_line(error)) from None
     _check_place(run.trainer.updater, run.log, state)
     _check_arrays(model)
 

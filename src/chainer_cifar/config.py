@@ -7,7 +7,7 @@ Precedence: default < recipe < command line.
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import chainer
@@ -25,7 +25,6 @@ from chainer_cifar.registry import nearest
 
 NET, DATA, IMAGES = 'net', 'data', 'what is done to the images'
 OPTIMIZATION, RUN, DEVICE = 'optimization', 'run', 'device'
-BALANCES = ('none', 'sampler', 'loss')
 
 # The format of the flags in config.json and snapshots. A file in a later format is refused; for one
 # in an earlier format, `RENAMED` holds today's names of its flags.
@@ -42,9 +41,10 @@ def _flag(
     short: str | None = None,
     at_least: int | None = None,
     at_most: int | None = None,
+    among: Collection[str] = (),
 ) -> Any:
     metadata: dict[str, Any] = {'group': group, 'help': text, 'short': short}
-    metadata |= {'at_least': at_least, 'at_most': at_most}
+    metadata |= {'at_least': at_least, 'at_most': at_most, 'among': among}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -149,6 +149,7 @@ class TrainConfig:
         OPTIMIZATION,
         'none',
         'make up for rare classes: sampler (an epoch has as many images of each) or loss (weights)',
+        among=('none', 'sampler', 'loss'),
     )
     patience: int = _flag(
         RUN,
@@ -219,12 +220,13 @@ class TrainConfig:
         'also write the course of the run for TensorBoard, into results/RUN/tensorboard '
         '(needs the extra tensorboard)',
     )
-    seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0)
+    seed: int = _flag(RUN, 1, 'seed of every random choice', at_least=0, at_most=2**32 - 1)
     cpu_engine: str = _flag(
         DEVICE,
         'onednn',
         "what computes on the CPU: onednn, onednn-direct (without Winograd's algorithm) or chainer "
         '(its own code)',
+        among=CPU_ENGINES,
     )
     deterministic: bool = _flag(
         DEVICE, False, 'on a GPU, use only algorithms that give the same bits twice'
@@ -234,6 +236,7 @@ class TrainConfig:
         'float32',
         'what a GPU trains in: float32, or mixed16 (float16, with weights in float32 and a scaled '
         'loss)',
+        among=mixed.PRECISIONS,
     )
     recipe: str = _flag(
         RUN,
@@ -243,45 +246,41 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
+        self._require_values()
+        self._require_texts()
+        self._require_together()
+        if not self.prefix:
+            object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
+        if leads_out(self.prefix):
+            raise UserError(
+                f'--prefix {self.prefix}: must be a name under results/, not a path out'
+            )
+
+    def _require_values(self) -> None:
+        """Raise UserError unless each value alone is one that its flag may have."""
         for field in dataclasses.fields(self):
             value, least = getattr(self, field.name), field.metadata['at_least']
             if least is not None and not least <= value < float('inf'):
                 raise UserError(f'--{field.name} {value}: must be a number from {least} up')
-            # A larger number must be a mistake: no machine has the memory for such a net.
+            # No machine has the memory for a larger net, NumPy no larger seed.
             most = field.metadata['at_most']
             if most is not None and value > most:
                 raise UserError(f'--{field.name} {value}: must be a number from {least} to {most}')
-        if self.batch_size % self.processes:
-            raise UserError(
-                f'--batch_size {self.batch_size}: cannot be shared out evenly to '
-                f'{self.processes} processes; give a multiple of {self.processes}, or another '
-                f'number of processes'
-            )
-        if self.cpu_engine not in CPU_ENGINES:
-            raise UserError(
-                f"--cpu_engine: no engine is called '{self.cpu_engine}'"
-                f'{nearest(self.cpu_engine, CPU_ENGINES)}'
-            )
-        if self.precision not in mixed.PRECISIONS:
-            raise UserError(
-                f"--precision '{self.precision}': must be one of {', '.join(mixed.PRECISIONS)}"
-                f'{nearest(self.precision, mixed.PRECISIONS)}'
-            )
-        if self.precision == 'mixed16':
-            if self.clip_gradient:
+            words = field.metadata['among']
+            if words and value not in words:
                 raise UserError(
-                    '--precision mixed16: its gradients are scaled; not with --clip_gradient'
-                )
-            if self.average != 'none':
-                raise UserError(
-                    '--precision mixed16: keeps weights in float32 itself; not with --average'
+                    f"--{field.name} '{value}': must be one of {', '.join(words)}"
+                    f'{nearest(value, words)}'
                 )
         if self.label_smoothing >= 1:
             raise UserError(f'--label_smoothing {self.label_smoothing}: must be less than 1')
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f'--seed {self.seed}: must be a number from 0 to {2**32 - 1}')
         if 0 < self.upscale < 32:
             raise UserError(f'--upscale {self.upscale}: must be 0, or 32 and more')
+        if self.folds == 1:
+            raise UserError('--folds 1: must be 2 or more, or 0 for none')
+
+    def _require_texts(self) -> None:
+        """Raise UserError unless all names are registered and all little languages are right."""
         nets.registry.require(self.model)
         normalizations.require(self.normalize)
         optimizers.registry.require(self.optimizer)
@@ -298,15 +297,26 @@ class TrainConfig:
             groups.read(self.lr_factors)
         with prefixed('--average '):
             averaging.create(self.average, None)
-        if self.balance not in BALANCES:
+
+    def _require_together(self) -> None:
+        """Raise UserError for values that do not go together."""
+        if self.batch_size % self.processes:
             raise UserError(
-                f"--balance '{self.balance}': must be one of {', '.join(BALANCES)}"
-                f'{nearest(self.balance, BALANCES)}'
+                f'--batch_size {self.batch_size}: cannot be shared out evenly to '
+                f'{self.processes} processes; give a multiple of {self.processes}, or another '
+                f'number of processes'
             )
+        if self.precision == 'mixed16':
+            if self.clip_gradient:
+                raise UserError(
+                    '--precision mixed16: its gradients are scaled; not with --clip_gradient'
+                )
+            if self.average != 'none':
+                raise UserError(
+                    '--precision mixed16: keeps weights in float32 itself; not with --average'
+                )
         if self.patience and self.no_valid_data:
             raise UserError('--patience: watches the validation error; not with --no_valid_data')
-        if self.folds == 1:
-            raise UserError('--folds 1: must be 2 or more, or 0 for none')
         if self.fold > self.folds:
             raise UserError(f'--fold {self.fold}: there are {self.folds} (--folds)')
         for name in ('no_valid_data', 'patience'):
@@ -316,12 +326,6 @@ class TrainConfig:
             raise UserError(
                 f'--accumulate {self.accumulate}: more parts than the {self.batch_size} images of '
                 f'a mini-batch; give a larger --batch_size'
-            )
-        if not self.prefix:
-            object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
-        if leads_out(self.prefix):
-            raise UserError(
-                f'--prefix {self.prefix}: must be a name under results/, not a path out'
             )
 
     @property

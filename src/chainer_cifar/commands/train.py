@@ -99,14 +99,15 @@ def _config(given: argparse.Namespace, flags: Mapping[str, Any]) -> TrainConfig:
 def _train(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
     if given.seeds is not None:
         _train_seeds(given, flags, config)
-    elif config.folds and not config.fold and not (given.dry_run or given.find_lr):
-        _train_folds(given, flags, config)
+    elif given.resume is not None:
+        _resume(given, flags, config)
     elif given.dry_run:
         run.dry_run(_one_fold(config))
     elif given.find_lr:
         run.find_rate(_one_fold(config))
-    elif given.resume is not None:
-        _resume(given, flags, config)
+    elif config.folds and not config.fold:
+        numbers = tuple(range(1, config.folds + 1))
+        seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
     else:
         run.start(config, given.overwrite, named='prefix' in flags)
 
@@ -171,7 +172,7 @@ def _of_one_process(what: str) -> UserError:
     return UserError(f'{what}: runs in one process only; leave out --processes (or -g 0)')
 
 
-_ACTIONS = (*('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes'),)
+_ACTIONS = ('seeds', 'resume', 'overwrite', 'dry_run', 'find_lr', 'list_models', 'list_recipes')
 
 
 def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
@@ -190,14 +191,6 @@ def _train_seeds(given: argparse.Namespace, flags: Mapping[str, Any], config: Tr
             '--seeds: has no meaning beside --resume, for a run knows its seeds; leave it out'
         )
     seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
-
-
-def _train_folds(given: argparse.Namespace, flags: Mapping[str, Any], config: TrainConfig) -> None:
-    if given.resume is not None:
-        _resume(given, flags, config)
-    else:
-        numbers = tuple(range(1, config.folds + 1))
-        seeds.start(config, numbers, given.overwrite, named='prefix' in flags)
 
 
 def _one_fold(config: TrainConfig) -> TrainConfig:

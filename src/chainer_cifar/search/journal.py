@@ -16,7 +16,7 @@ from chainer_cifar.search.lock import Lock
 STUDY = 'search'  # its name in the journal, which holds no other
 
 # What Optuna raises for changes that make no sense.
-_UNREADABLE = (*(LookupError, ValueError, TypeError, AttributeError, RuntimeError, AssertionError),)
+_UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, RuntimeError, AssertionError)
 
 
 def optuna() -> Any:

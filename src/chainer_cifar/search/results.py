@@ -18,9 +18,8 @@ from chainer_cifar.table import aligned
 
 VERSION = 1  # of search.json
 
-FINISHED, STOPPED, DIVERGED, FAILED, RUNNING = (
-    *('finished', 'stopped', 'diverged', 'failed', 'unfinished'),
-)
+FINISHED, STOPPED, DIVERGED = 'finished', 'stopped', 'diverged'
+FAILED, RUNNING = 'failed', 'unfinished'
 _STATES = {'COMPLETE': FINISHED, 'PRUNED': STOPPED, 'FAIL': FAILED, 'RUNNING': RUNNING}
 
 SHOWN = 10  # trials in the terminal

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import chainer
 
 from chainer_cifar.config import TrainConfig
-from chainer_cifar.data import batches
+from chainer_cifar.data import batches, split
 from chainer_cifar.data.dataset import Dataset
+from chainer_cifar.data.split import Split
 from chainer_cifar.data.store import Shape
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.randomness import INITIAL, seed_all
@@ -19,7 +20,7 @@ class Initial(NamedTuple):
     """The state before the first iteration; see `draw`."""
 
     net: chainer.Chain  # on the host, with its initial weights
-    split: batches.Split
+    split: Split
     iterator: chainer.iterators.SerialIterator  # see batches.training_iterator
 
 
@@ -36,17 +37,17 @@ def draw(config: TrainConfig, data: Dataset, device: chainer.backend.Device) -> 
             of their shape.
     """
     net = draw_net(config, data.n_class, data.shape, device)
-    split, labels = split_images(config, data), data.train_labels
-    if not config.no_valid_data and not len(split.valid):
+    chosen, labels = split_images(config, data), data.train_labels
+    if not config.no_valid_data and not len(chosen.valid):
         raise UserError(
             f'{config.dataset}: {len(labels)} training images are too few to set some aside '
             f'for validation; give --no_valid_data'
         )
     with prefixed('--batch_size '):
         iterator = batches.training_iterator(
-            split.train, config.batch_size, labels if config.balance == 'sampler' else None
+            chosen.train, config.batch_size, labels if config.balance == 'sampler' else None
         )
-    return Initial(net, split, iterator)
+    return Initial(net, chosen, iterator)
 
 
 def draw_net(
@@ -57,8 +58,8 @@ def draw_net(
     return config.create_net(n_class, shape)
 
 
-def split_images(config: TrainConfig, data: Dataset) -> batches.Split:
+def split_images(config: TrainConfig, data: Dataset) -> Split:
     """Choose which of the training images train and which validate."""
     fold = (config.folds, config.fold) if config.folds else None
     with prefixed('--folds '):
-        return batches.Split(data, config.seed, not config.no_valid_data, fold)
+        return split.draw(data, config.seed, not config.no_valid_data, fold)

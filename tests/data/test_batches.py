@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from chainer_cifar.data import augment, batches
-from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 from strict_array import Device as StrictDevice
@@ -15,47 +14,6 @@ def make(n=20, device=None):
     labels = np.arange(n, dtype=np.int32)
     device = device or chainer.get_device('@numpy')
     return batches.DeviceImages(images, labels, device, NORMALIZATION), images, labels
-
-
-def labelled(labels, **more):
-    labels = np.asarray(labels, np.int32)
-    return Dataset(None, labels, None, None, [], **more)
-
-
-def test_split_of_cifar10_is_45000_and_5000():
-    data = labelled(np.arange(50000) % 10)
-    split = batches.Split(data, seed=1)
-    assert len(split.train) == 45000 and len(split.valid) == 5000
-    assert set(split.train) | set(split.valid) == set(range(50000))
-    np.testing.assert_array_equal(split.train, batches.Split(data, seed=1).train)
-    assert not np.array_equal(split.train, batches.Split(data, seed=2).train)
-
-
-def test_split_without_validation():
-    data = labelled(np.zeros(50), valid=np.array([3]), groups=np.arange(50))
-    split = batches.Split(data, seed=1, validate=False)
-    assert sorted(split.train) == list(range(50)) and len(split.valid) == 0
-
-
-def test_split_as_the_user_chose():
-    data = labelled(np.zeros(9), valid=np.array([7, 2]), groups=np.arange(9))
-    split = batches.Split(data, seed=1)
-    assert sorted(split.valid) == [2, 7] and sorted(split.train) == [0, 1, 3, 4, 5, 6, 8]
-    assert split.train.tolist() != sorted(split.train)
-
-
-def test_split_of_few_pictures_has_each_class_on_both_sides():
-    labels = np.repeat([0, 1, 2], [3, 40, 101])
-    for seed in range(20):
-        split = batches.Split(labelled(labels, groups=np.arange(144)), seed)
-        assert np.bincount(labels[split.valid]).tolist() == [1, 4, 10]
-        assert sorted([*split.train, *split.valid]) == list(range(144))
-
-
-def test_split_keeps_groups_whole():
-    groups = np.arange(60) // 6
-    split = batches.Split(labelled(np.arange(60) // 30, groups=groups), seed=1)
-    assert len(split.valid) == 12 and not set(groups[split.valid]) & set(groups[split.train])
 
 
 def test_take_and_batches():

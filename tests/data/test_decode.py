@@ -124,7 +124,7 @@ def test_what_an_exception_interrupts_leaves_nothing_behind(tmp_path):
 SMALL_MEMORY = """
 import resource, sys
 import chainer_cifar, chainer, numpy as np
-from chainer_cifar.data import batches, dataset, normalize
+from chainer_cifar.data import batches, dataset, normalize, split
 chainer.get_device('@numpy').use()
 
 def data_memory():
@@ -145,8 +145,7 @@ data.checksum()
 normalization = normalize.fit('channel', data.train_images)
 images = batches.DeviceImages(
     data.train_images, data.train_labels, chainer.get_device('@numpy'), normalization)
-split = batches.Split(data, 1)
-for x, t in images.batches(split.valid, 50):
+for x, t in images.batches(split.draw(data, 1).valid, 50):
     assert x.shape[1:] == (3, 128, 128) and type(x) is np.ndarray
 print('fine')
 """

@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainer_cifar.data import split
+from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.split import hold_out
 
 
@@ -58,3 +60,44 @@ def test_another_seed_chooses_others():
 def test_a_class_with_too_few_groups_gives_none(groups):
     held = hold_out(np.array([0, 0, 0]), np.array(groups), 0.5, rng(), keep=len(set(groups)))
     assert not held.any()
+
+
+def labelled(labels, **more):
+    labels = np.asarray(labels, np.int32)
+    return Dataset(None, labels, None, None, [], **more)
+
+
+def test_split_of_cifar10_is_45000_and_5000():
+    data = labelled(np.arange(50000) % 10)
+    chosen = split.draw(data, seed=1)
+    assert len(chosen.train) == 45000 and len(chosen.valid) == 5000
+    assert set(chosen.train) | set(chosen.valid) == set(range(50000))
+    np.testing.assert_array_equal(chosen.train, split.draw(data, seed=1).train)
+    assert not np.array_equal(chosen.train, split.draw(data, seed=2).train)
+
+
+def test_split_without_validation():
+    data = labelled(np.zeros(50), valid=np.array([3]), groups=np.arange(50))
+    chosen = split.draw(data, seed=1, validate=False)
+    assert sorted(chosen.train) == list(range(50)) and len(chosen.valid) == 0
+
+
+def test_split_as_the_user_chose():
+    data = labelled(np.zeros(9), valid=np.array([7, 2]), groups=np.arange(9))
+    chosen = split.draw(data, seed=1)
+    assert sorted(chosen.valid) == [2, 7] and sorted(chosen.train) == [0, 1, 3, 4, 5, 6, 8]
+    assert chosen.train.tolist() != sorted(chosen.train)
+
+
+def test_split_of_few_pictures_has_each_class_on_both_sides():
+    labels = np.repeat([0, 1, 2], [3, 40, 101])
+    for seed in range(20):
+        chosen = split.draw(labelled(labels, groups=np.arange(144)), seed)
+        assert np.bincount(labels[chosen.valid]).tolist() == [1, 4, 10]
+        assert sorted([*chosen.train, *chosen.valid]) == list(range(144))
+
+
+def test_split_keeps_groups_whole():
+    groups = np.arange(60) // 6
+    chosen = split.draw(labelled(np.arange(60) // 30, groups=groups), seed=1)
+    assert len(chosen.valid) == 12 and not set(groups[chosen.valid]) & set(groups[chosen.train])

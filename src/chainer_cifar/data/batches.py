@@ -9,59 +9,11 @@ from chainer.dataset import converter
 from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.data import folds
 from chainer_cifar.data.augment import Augment, Batch
-from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
-from chainer_cifar.data.split import hold_out
 from chainer_cifar.errors import UserError
 
 Index: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]  # which images, ``(B,)``
-
-
-SHARE = 0.1  # of the training images that validate
-
-
-class Split:
-    """Which training images train, and which validate.
-
-    Args:
-        data: The labels, groups and chosen validation images count.
-        seed: Seed of the random choice.
-        fold: Number of folds and of the one, from 1, that validates, as in cross-validation;
-            then `data.valid` trains like all the others. None: no folds.
-        validate: Set the chosen images aside for validation. If there are none, a tenth: of data
-            with groups, which are the user's own pictures, a tenth of each class and at least one
-            image, by whole groups; of other data, such as CIFAR-10, of all images, as ever.
-
-    Attributes:
-        train: Indices of the images that train.
-        valid: Indices of the others.
-    """
-
-    train: NDArray[np.int64]
-    valid: NDArray[np.int64]
-
-    def __init__(
-        self,
-        data: Dataset,
-        seed: int,
-        validate: bool = True,
-        fold: tuple[int, int] | None = None,
-    ) -> None:
-        n, rng = len(data.train_labels), np.random.RandomState(seed)
-        order = rng.permutation(n)
-        if not validate:
-            held = np.zeros(n, bool)
-        elif fold is not None:
-            held = folds.assign(data.train_labels, data.groups, fold[0], seed) == fold[1]
-        elif data.valid is not None:
-            held = np.isin(np.arange(n), data.valid)
-        elif data.groups is not None:
-            held = hold_out(data.train_labels, data.groups, SHARE, rng)
-        else:
-            held = np.isin(np.arange(n), order[n - n // 10 :])
-        self.train, self.valid = order[~held[order]], order[held[order]]
 
 
 class DeviceImages:

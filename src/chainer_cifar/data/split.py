@@ -1,11 +1,52 @@
-"""Hold some images back, of every class its share, and never a part of what belongs together."""
+"""Choose by lot which images train, and which are held back to validate or to test."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainer_cifar.data import folds
+from chainer_cifar.data.dataset import Dataset
+
 Integers = NDArray[np.integer[Any]]
+
+SHARE = 0.1  # of the training images that validate
+
+
+class Split(NamedTuple):
+    """Indices of the training images that train, and of those that validate."""
+
+    train: NDArray[np.int64]
+    valid: NDArray[np.int64]
+
+
+def draw(
+    data: Dataset, seed: int, validate: bool = True, fold: tuple[int, int] | None = None
+) -> Split:
+    """Choose which training images train, and which validate.
+
+    Args:
+        data: The labels, groups and chosen validation images count.
+        seed: Seed of the random choice.
+        validate: Set the chosen images aside for validation. If there are none, a tenth: of data
+            with groups, which are the user's own pictures, a tenth of each class and at least one
+            image, by whole groups; of other data, such as CIFAR-10, of all images, as ever.
+        fold: Number of folds and of the one, from 1, that validates, as in cross-validation;
+            then `data.valid` trains like all the others. None: no folds.
+    """
+    n, rng = len(data.train_labels), np.random.RandomState(seed)
+    order = rng.permutation(n)
+    if not validate:
+        held = np.zeros(n, bool)
+    elif fold is not None:
+        held = folds.assign(data.train_labels, data.groups, fold[0], seed) == fold[1]
+    elif data.valid is not None:
+        held = np.isin(np.arange(n), data.valid)
+    elif data.groups is not None:
+        held = hold_out(data.train_labels, data.groups, SHARE, rng)
+    else:
+        held = np.isin(np.arange(n), order[n - n // 10 :])
+    return Split(order[~held[order]], order[held[order]])
 
 
 def hold_out(

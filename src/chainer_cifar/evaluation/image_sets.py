@@ -11,6 +11,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.data import batches, dataset, input_transform
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.preprocess import Preprocessing, Raw, name_of
+from chainer_cifar.data.split import Split
 from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation.trained import Trained
@@ -85,7 +86,7 @@ def _train(trained: Trained, data: Dataset) -> Choice:
     return data.train_images, data.train_labels, _split(trained, data, 'train').train
 
 
-def _split(trained: Trained, data: Dataset, name: str) -> batches.Split:
+def _split(trained: Trained, data: Dataset, name: str) -> Split:
     config = trained.config
     if data.checksum() != trained.data_checksum:
         raise UserError(

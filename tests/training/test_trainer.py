@@ -158,7 +158,7 @@ def test_a_snapshot_of_any_iteration_continues_bit_for_bit(
     found = snapshot.newest(RunFolder(c.prefix))
     assert found.config == c
     resumed = trainer.create(found.config, d, CPU, NONE, black=0)
-    snapshot.restore(resumed, found)
+    snapshot.restore(resumed.trainer, found)
     assert resumed.trainer.updater.iteration == iteration
     np.random.seed(99)  # whatever was drawn in between
     resumed.trainer.run()
@@ -291,7 +291,7 @@ def test_patience(tiny, capsys):
     assert len(errors) == best + 3 < 9
     # It is over, and a resumed run knows.
     again = trainer.create(c, data(), CPU, NONE)
-    snapshot.restore(again, snapshot.newest(RunFolder(c.prefix)))
+    snapshot.restore(again.trainer, snapshot.newest(RunFolder(c.prefix)))
     assert trainer.is_over(c, again.trainer.updater, again.log)
     again.trainer.run()
     assert len(again.log.rows) == best + 3
@@ -331,7 +331,7 @@ def test_a_net_that_is_prepared(tiny, monkeypatch):
     run.net.fc.b.array[...] = 5
     run.trainer.run()
     again = trainer.create(c, d, CPU, Normalization(1, 2))
-    snapshot.restore(again, snapshot.newest(RunFolder(c.prefix)))
+    snapshot.restore(again.trainer, snapshot.newest(RunFolder(c.prefix)))
     np.testing.assert_array_equal(again.net.fc.b.array, 5)
 
 
@@ -394,7 +394,7 @@ def test_two_snapshots_are_kept_and_later_ones_go(tiny):
     names = [path.name for path in folder.snapshots()]
     assert names == ['snapshot-00000023.npz', 'snapshot-00000017.npz']
     again = trainer.create(c, data(), CPU, NONE)
-    snapshot.restore(again, snapshot.load(folder.snapshot(17)))
+    snapshot.restore(again.trainer, snapshot.load(folder.snapshot(17)))
     stop_after(again, 19, c)
     assert folder.snapshots() == [folder.snapshot(19), folder.snapshot(17)]
 
@@ -516,7 +516,7 @@ def test_of_two_snapshots_the_older_is_taken_where_the_newest_cannot_be(two, cap
         told = 'damaged snapshot'
     run = trainer.create(c, data(), CPU, NONE)
     capsys.readouterr()
-    snapshot.restore(run, snapshot.newest(folder), folder)
+    snapshot.restore(run.trainer, snapshot.newest(folder), folder)
     assert run.trainer.updater.iteration == 17
     warning = capsys.readouterr().err
     assert warning.count('\n') == 1 and warning.startswith(f'warning: {newest}: ')
@@ -528,7 +528,7 @@ def test_of_two_snapshots_the_older_is_taken_where_the_newest_cannot_be(two, cap
         np.testing.assert_array_equal(array, whole[name], err_msg=name)
     # By its own name, it is refused.
     with pytest.raises(UserError) as error:
-        snapshot.restore(run, snapshot.load(newest))
+        snapshot.restore(run.trainer, snapshot.load(newest))
     assert str(error.value).startswith(f'{newest}: ') and told in str(error.value)
 
 
@@ -562,5 +562,5 @@ def test_no_snapshot_fits(two, capsys):
         damages.change(path, **{FC + 'b': np.zeros(1, np.float32)})
     run = trainer.create(c, data(), CPU, NONE)
     with pytest.raises(UserError, match=r'00017.npz: damaged snapshot \(.*fc/b'):
-        snapshot.restore(run, snapshot.newest(folder), folder)
+        snapshot.restore(run.trainer, snapshot.newest(folder), folder)
     assert '00023.npz: damaged snapshot' in capsys.readouterr().err

@@ -1,51 +1,40 @@
 """Put the state in a snapshot into a trainer, and check that it makes sense."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import chainer
 import numpy as np
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import first_line
-from chainer_cifar.training.log import Log
 from chainer_cifar.weights.deserializer import CheckedDeserializer, require_finite
 
 
-class Restorable(Protocol):
-    """What `restore` needs of a `trainer.Run`, whose module imports this one."""
-
-    @property
-    def trainer(self) -> chainer.training.Trainer: ...
-    @property
-    def log(self) -> Log: ...
-
-
-def restore(run: Restorable, state: Mapping[str, Array]) -> None:
-    """Put `state` into a run that was made from the same flags and data.
+def restore(trainer: chainer.training.Trainer, state: Mapping[str, Array]) -> None:
+    """Put `state` into a trainer that was made from the same flags and data.
 
     Args:
-        run: The run, see trainer.py.
+        trainer: Of a run; see trainer.py.
         state: Arrays by name, from `snapshot.load`.
 
     Raises:
         KeyError: An array is missing.
         ValueError: The state makes no sense; do not use the trainer, except to restore another one.
     """
-    model = run.trainer.updater.get_optimizer('main').target
+    model = trainer.updater.get_optimizer('main').target
     for param in model.params():
         param.update_rule._state = None  # left by a snapshot that did not fit
     try:
-        CheckedDeserializer(state).load(run.trainer)
+        CheckedDeserializer(state).load(trainer)
+    except KeyError:
+        raise
     except (TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
-        if isinstance(error, KeyError):
-            raise
         raise ValueError(first_line(error)) from None
-    _check_place(run.trainer.updater, run.log, state)
+    _check_place(trainer.updater, state)
     _check_arrays(model)
 
 
-def _check_place(updater: chainer.training.Updater, log: Log, state: Mapping[str, Array]) -> None:
+def _check_place(updater: chainer.training.Updater, state: Mapping[str, Array]) -> None:
     """Raise ValueError unless the numbers for the place in the run agree with each other."""
     iterator, count = updater.get_iterator('main'), len(updater.get_iterator('main').dataset)
     if not iterator.may_have(state['updater/iterator:main/order']):
@@ -54,8 +43,9 @@ def _check_place(updater: chainer.training.Updater, log: Log, state: Mapping[str
     inside = 0 <= iterator.current_position < count
     if not inside or passed != updater.iteration * iterator.batch_size:
         raise ValueError(f'iteration {updater.iteration} is not at this place of an epoch')
-    if len(log.rows) != iterator.epoch:
-        raise ValueError(f'the log has {len(log.rows)} rows after {iterator.epoch} epochs')
+    rows = updater.log.rows
+    if len(rows) != iterator.epoch:
+        raise ValueError(f'the log has {len(rows)} rows after {iterator.epoch} epochs')
 
 
 def _check_arrays(model: chainer.Link) -> None:

@@ -127,7 +127,7 @@ def resume(
             description.add_missing(folder, transform)
         if restored:
             older = folder if path is None else None
-            snapshot.share(run, snapshot.restore(run, found, older))
+            snapshot.share(run.trainer, snapshot.restore(run.trainer, found, older))
             _compare_rates(saved, config, updater)
             if together.first:
                 best = run.trainer.get_extension('BestWeights')

@@ -28,7 +28,6 @@ from chainer_cifar.parallel import world
 from chainer_cifar.runs import SNAPSHOTS, RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training.divergence import require_finite
-from chainer_cifar.training.restore import Restorable
 from chainer_cifar.training.restore import restore as restore_state
 
 KEEP = 2
@@ -120,12 +119,12 @@ def save(trainer: chainer.training.Trainer, config: TrainConfig) -> None:
         other.unlink()
 
 
-def share(run: Restorable, state: Mapping[str, Array]) -> None:
-    """Put the state that the first process' run was restored from into those of the others."""
+def share(trainer: chainer.training.Trainer, state: Mapping[str, Array]) -> None:
+    """Put the state that the first process' trainer was restored from into those of the others."""
     if world.current.size > 1:
         state = world.current.from_first(lambda: state)
         if not world.current.first:
-            restore_state(run, state)
+            restore_state(trainer, state)
 
 
 class Found(NamedTuple):
@@ -203,12 +202,12 @@ def newest(folder: RunFolder, before: pathlib.Path | None = None) -> Found | Non
 
 
 def restore(
-    run: Restorable, found: Found | None, folder: RunFolder | None = None
+    trainer: chainer.training.Trainer, found: Found | None, folder: RunFolder | None = None
 ) -> Mapping[str, Array]:
-    """Put a snapshot into a run that was made from its config.
+    """Put a snapshot into a trainer that was made from its config.
 
     Args:
-        run: The run that shall continue.
+        trainer: Of the run that shall continue.
         found: The snapshot from `load` or `newest`.
         folder: The folders with older snapshots, to use with a warning if `found` does not fit;
             None: use no other.
@@ -221,7 +220,7 @@ def restore(
     """
     while found is not None:
         try:
-            restore_state(run, found.state)
+            restore_state(trainer, found.state)
             return found.state
         except KeyError as error:
             reason = (

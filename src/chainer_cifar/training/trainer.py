@@ -9,8 +9,7 @@ random number one of (seed, iteration). So any snapshot continues bit for bit.
 """
 
 import pathlib
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import chainer
 import chainer.links as L
@@ -18,6 +17,7 @@ import numpy as np
 from chainer.training import extension
 
 from chainer_cifar import initial
+from chainer_cifar.arrays import Array
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import augment, batches
 from chainer_cifar.data.dataset import Dataset
@@ -38,6 +38,9 @@ from chainer_cifar.training.snapshot import Snapshot
 from chainer_cifar.training.tensorboard import TensorBoard
 
 PREPARE = 5000  # images from which a net with a method `prepare` computes its first weights
+
+# Images, and the indices of those that count, by name.
+Sets: TypeAlias = dict[str, tuple[batches.DeviceImages, batches.Index]]
 
 
 class Run(NamedTuple):
@@ -74,19 +77,7 @@ def create(
         net, split, iterator = initial.draw(config, data, device)
     train = batches.DeviceImages(data.train_images, data.train_labels, device, normalization)
     test = batches.DeviceImages(data.test_images, data.test_labels, device, normalization)
-    part = world.current.part(config.batch_size)
-    class_weights = None
-    if config.balance == 'loss':
-        class_weights = balancing_weights(data.train_labels[split.train], data.n_class)
-        class_weights = device.send(class_weights)
-    functions: tuple[Loss, Loss] = (
-        smoothed_cross_entropy(config.label_smoothing, class_weights),
-        accuracy,
-    )
-    if config.precision == 'mixed16':
-        functions = mixed.in_float32(functions[0]), mixed.in_float32(functions[1])
-    model = L.Classifier(net, *functions)
-    model.to_device(device)
+    model = _model(config, net, data.train_labels[split.train], data.n_class, device)
     if hasattr(net, 'prepare'):
         net.prepare(normalization(train.xp, train.take(split.train[:PREPARE])[0]))
     masters = mixed.Masters(net) if config.precision == 'mixed16' else None
@@ -95,52 +86,76 @@ def create(
     if masters:
         masters.follow(optimizer)
     log = Log(config.last_counts)
+    part, dtype = world.current.part(config.batch_size), np.float16 if masters else np.float32
     updater = Updater(
         iterator,
         parallel.join(optimizer),
-        converter=train.augmenting_converter(
-            augmentation, part, np.float16 if masters else np.float32
-        ),
+        converter=train.augmenting_converter(augmentation, part, dtype),
         device=device,
         config=config,
         rates=rates,
         average=average,
         log=log,
     )
+    # Chainer makes the folder, on other machines, too.
+    out = RunFolder(config.prefix).results if world.current.first else pathlib.Path()
+    trainer = chainer.training.Trainer(updater, lambda _: is_over(config, updater, log), out)
+    run = Run(trainer, net, log, Progress(log, config.iter))
+    sets: Sets = {} if config.no_valid_data else {'valid': (train, split.valid)}
+    sets['test'] = test, range(len(test))
+    _extend(config, run, average.net if average else net, sets, data.n_class)
+    return run
 
-    evaluated: dict[str, tuple[batches.DeviceImages, batches.Index]] = {
-        'valid': (train, split.valid),
-        'test': (test, range(len(test))),
-    }
-    if config.no_valid_data:
-        del evaluated['valid']
 
-    folder = RunFolder(config.prefix)
-    first = world.current.first
-    trainer = chainer.training.Trainer(
-        updater,
-        lambda trainer: is_over(config, updater, log),
-        out=folder.results if first else pathlib.Path(),  # Chainer makes it, on other machines, too
-    )
-    # Evaluate this net, and keep its weights as the result.
-    judged = average.net if average else net
-    progress = Progress(log, config.iter)
+def _model(
+    config: TrainConfig,
+    net: chainer.Chain,
+    labels: Array,
+    n_class: int,
+    device: chainer.backend.Device,
+) -> L.Classifier:
+    """Put the loss behind the net, on the device; `labels` are those of the images that train."""
+    class_weights = None
+    if config.balance == 'loss':
+        class_weights = device.send(balancing_weights(labels, n_class))
+    functions: list[Loss] = [
+        smoothed_cross_entropy(config.label_smoothing, class_weights),
+        accuracy,
+    ]
+    if config.precision == 'mixed16':
+        functions = [mixed.in_float32(function) for function in functions]
+    model = L.Classifier(net, *functions)
+    model.to_device(device)
+    return model
+
+
+def _extend(config: TrainConfig, run: Run, judged: chainer.Chain, sets: Sets, n_class: int) -> None:
+    """Let all look on that evaluates, logs, draws and saves.
+
+    Args:
+        config: The flags.
+        run: Without extensions yet.
+        judged: The net that is evaluated, whose weights are the result.
+        sets: What it is evaluated on.
+        n_class: Number of classes.
+    """
+    trainer, net, log, progress = run
+    each_epoch, first = (1, 'epoch'), world.current.first
     # Extensions of equal priority run in this order; `Snapshot` has the lowest, so it runs last.
     trainer.extend(FailOnNonNumber(net))
-    trainer.extend(Evaluate(judged, evaluated, config.batch_size, progress), trigger=(1, 'epoch'))
+    trainer.extend(Evaluate(judged, sets, config.batch_size, progress), trigger=each_epoch)
     trainer.extend(log)
     if first:
-        best = BestWeights(log, judged, folder, config.save_iter)
-        trainer.extend(best, trigger=(1, 'epoch'))
-        trainer.extend(Curves(log, config.prefix), trigger=(1, 'epoch'))
+        best = BestWeights(log, judged, RunFolder(config.prefix), config.save_iter)
+        trainer.extend(best, trigger=each_epoch)
+        trainer.extend(Curves(log, config.prefix), trigger=each_epoch)
     trainer.extend(progress)
     if config.tensorboard and first:
         board = TensorBoard(config, judged, log, progress)
         # A trigger that leaves nothing in the snapshot.
         trainer.extend(board, trigger=lambda trainer: trainer.updater.is_new_epoch)
-    trainer.extend(WarnOfChance(log, data.n_class), trigger=(1, 'epoch'))
+    trainer.extend(WarnOfChance(log, n_class), trigger=each_epoch)
     trainer.extend(Snapshot(config, net))
-    return Run(trainer, net, log, progress)
 
 
 def is_over(config: TrainConfig, updater: chainer.training.Updater, log: Log) -> bool:
@@ -244,7 +259,7 @@ class Evaluate(extension.Extension):
     def __init__(
         self,
         net: chainer.Chain,
-        sets: Mapping[str, tuple[batches.DeviceImages, batches.Index]],
+        sets: Sets,
         batch_size: int,
         progress: Progress,
     ) -> None:

@@ -26,7 +26,7 @@ def finished_run(cifar10_folder, tmp_path_factory):
     dataset = folder / 'dataset'
     dataset.mkdir()
     store.write_split(dataset / 'image_raw.pkl', *(np.reshape(x, (-1, 3072)) for x in images))
-    store.write_statistics(dataset / 'image_raw_stats.npz', 'raw', Raw())
+    store.write_statistics(dataset / 'image_raw_stats.npz', Raw())
     store.write_split(dataset / 'label.pkl', raw.train_labels[:40], raw.test_labels)
     store.write_class_names(dataset / 'classes.json', raw.class_names)
     before = os.getcwd()

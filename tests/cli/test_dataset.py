@@ -58,7 +58,7 @@ def test_all(tmp_path, cifar10_folder):
         images = store.read_images(out / store.image_file(name))
         assert images['train'].shape == (200, 3, 32, 32)
         # What was saved treats a picture as dataset.py did.
-        again = store.read_statistics(out / store.statistics_file(name))
+        again, _ = store.read_statistics(out / store.statistics_file(name))
         rows = images['test'].reshape(40, 3072)
         np.testing.assert_allclose(again(raw.test_images), rows, rtol=1e-4, atol=1e-4)
         with Image.open(out / store.sample_file(name)) as sheet:

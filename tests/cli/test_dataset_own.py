@@ -105,8 +105,8 @@ def test_parts_and_groups_reach_the_files(tmp_path, monkeypatch, command):
 def test_other_preprocessings_of_32x32(pictures, command):
     assert command('dataset', 'my pictures', '--only', 'mean,raw', '--out', 'o')[0] == 0
     raw, mean = store.read_images('o/image_raw'), store.read_images('o/image.pkl')
-    number = store.read_statistics('o/image_stats.npz').mean
-    np.testing.assert_array_equal(mean['test'], raw['test'] - number)
+    fitted, _ = store.read_statistics('o/image_stats.npz')
+    np.testing.assert_array_equal(mean['test'], raw['test'] - fitted.mean)
     assert command('dataset', 'my pictures', '--only', 'mean', '--out', 'p')[0] == 0
     assert 'image_raw' not in os.listdir('p') and 'image.pkl' in os.listdir('p')
 

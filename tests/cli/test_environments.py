@@ -64,7 +64,7 @@ def japanese(tmp_path):
     """A folder with data of Japanese classes and a picture of a Japanese name."""
     runs.write_data(tmp_path / 'データ')
     (tmp_path / 'データ' / 'classes.json').write_text('["猫", "いぬ\\u001b", "船"]', 'utf-8')
-    store.write_statistics(tmp_path / 'データ' / 'image_stats.npz', 'mean', Mean(np.float32(0)))
+    store.write_statistics(tmp_path / 'データ' / 'image_stats.npz', Mean(np.float32(0)))
     (tmp_path / '写真').mkdir()
     Image.new('RGB', (40, 50), 'red').save(tmp_path / '写真' / 'ねこ\n.png')
     return tmp_path

@@ -138,7 +138,7 @@ def test_other_preprocessing(own_run, refused):
 def test_the_same_preprocessing_of_other_pictures(own_run, refused):
     transform = input_transform.InputTransform(Mean(np.float32(1)), Normalization(0, 1))
     transform.write('models/run/input.npz')
-    store.write_statistics('dataset/image_stats.npz', 'mean', Mean(np.float32(2)))
+    store.write_statistics('dataset/image_stats.npz', Mean(np.float32(2)))
     images = np.zeros((40, 3072), np.float32)
     store.write_split('dataset/image.pkl', images, images)
     assert "by 'mean'" in refused('evaluate', 'models/run', '-d', 'dataset/image.pkl')

@@ -24,7 +24,7 @@ def write_data(folder, shape):
         images = 64 * (1 + label[:, None, None, None]) + noise
         np.save(folder / 'image_raw' / f'{part}.npy', images.astype(np.uint8))
         labels.append(label)
-    store.write_statistics(folder / 'image_raw_stats.npz', 'raw', Raw(), 'squash')
+    store.write_statistics(folder / 'image_raw_stats.npz', Raw(), 'squash')
     store.write_split(folder / 'label.pkl', *labels)
     store.write_class_names(folder / 'classes.json', ['cat', 'dog', 'ship'])
 

@@ -35,7 +35,7 @@ def fit(pictures):
 @pytest.mark.parametrize('name', ['mean', 'raw', 'zca'])
 def test_is_what_dataset_and_training_did(name, pictures, fit, tmp_path):
     fitted = fit(name)
-    store.write_statistics(tmp_path / store.statistics_file(name), name, fitted)
+    store.write_statistics(tmp_path / store.statistics_file(name), fitted)
     transform = input_transform.from_dataset(tmp_path / store.image_file(name), NORMALIZATION)
     transform.write(tmp_path / 'i.npz')
     treated = input_transform.read(tmp_path / 'i.npz')(pictures)
@@ -66,7 +66,7 @@ def test_images_without_statistics(pictures, tmp_path):
 
 
 def test_shape_and_fit_come_back(tmp_path):
-    store.write_statistics(tmp_path / 'image_raw_stats.npz', 'raw', Raw(), 'pad')
+    store.write_statistics(tmp_path / 'image_raw_stats.npz', Raw(), 'pad')
     grey = Normalization(5, 2, channels=1)
     transform = input_transform.from_dataset(tmp_path / 'image_raw', grey, (1, 48, 64))
     transform.write(tmp_path / 'i.npz')

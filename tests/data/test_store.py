@@ -169,8 +169,8 @@ def small_pictures(monkeypatch):
 def test_statistics_come_back(tmp_path, small_pictures, name):
     fitted = preprocessing[name].fit(small_pictures[:40], 1e-5)
     path = tmp_path / store.statistics_file(name)
-    store.write_statistics(path, name, fitted)
-    back = store.read_statistics(path)
+    store.write_statistics(path, fitted)
+    back, _ = store.read_statistics(path)
     assert type(back) is preprocessing[name]
     np.testing.assert_array_equal(back(small_pictures[40:]), fitted(small_pictures[40:]))
 
@@ -186,7 +186,7 @@ def test_damaged_statistics_give_statistics_or_one_line(tmp_path, monkeypatch, n
         patch.setattr(preprocess, 'PIXELS', 12)
         path = tmp_path / 'image_stats.npz'
         pictures = np.random.default_rng(0).integers(0, 256, (50, 12), np.uint8)
-        store.write_statistics(path, name, preprocessing[name].fit(pictures, 1e-5))
+        store.write_statistics(path, preprocessing[name].fit(pictures, 1e-5))
         data = bytearray(path.read_bytes())
         if cut is not None:
             data = data[: cut % len(data)]
@@ -195,7 +195,7 @@ def test_damaged_statistics_give_statistics_or_one_line(tmp_path, monkeypatch, n
                 data[place // 8 % len(data)] ^= 1 << place % 8
         path.write_bytes(data)
         try:
-            fitted = store.read_statistics(path)
+            fitted, _ = store.read_statistics(path)
         except UserError as error:
             assert str(error).startswith(f'{path}: ') and '\n' not in str(error)
         else:

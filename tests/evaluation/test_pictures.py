@@ -22,7 +22,7 @@ def make_net_and_data(saved):
         )
         store.write_split('label.pkl', *(np.arange(n, dtype=np.int32) % 3 for n in (40, 10)))
         store.write_class_names('classes.json', ['cat', 'dog', 'ship'])
-        store.write_statistics('image_raw_stats.npz', 'raw', Raw())
+        store.write_statistics('image_raw_stats.npz', Raw())
         return pictures.NetAndData(trained.load('models/run', FLAGS))
 
     return make

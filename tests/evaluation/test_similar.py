@@ -28,7 +28,7 @@ def load(saved):
         store.write_split('image_raw.pkl', *(each.reshape(-1, 3072) for each in images))
         store.write_split('label.pkl', *(np.arange(n, dtype=np.int32) % 3 for n in (N, 10)))
         store.write_class_names('classes.json', ['cat', 'dog', 'ship'])
-        store.write_statistics('image_raw_stats.npz', 'raw', Raw())
+        store.write_statistics('image_raw_stats.npz', Raw())
         data = dataset.load('image_raw.pkl', 'label.pkl')
         loaded = trained.load('models/run', FLAGS)
         return dataclasses.replace(loaded, data_checksum=data.checksum()), data

@@ -71,7 +71,8 @@ def from_dataset(
     path = path.with_name(f'{path.stem}_stats.npz')
     if not path.exists():
         return InputTransform(None, normalization, shape)
-    return InputTransform(store.read_statistics(path), normalization, shape, store.read_fit(path))
+    fitted, fit = store.read_statistics(path)
+    return InputTransform(fitted, normalization, shape, fit)
 
 
 def read(path: store.Path) -> InputTransform:

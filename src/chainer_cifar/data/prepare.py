@@ -81,7 +81,7 @@ def write(
                 fitted(test, test_out, bar.update)
             store.write_split(path, train_out, test_out)
         with _reported(folder / store.statistics_file(name)) as path:
-            store.write_statistics(path, name, fitted, raw.pictures and raw.pictures.fit)
+            store.write_statistics(path, fitted, raw.pictures and raw.pictures.fit)
         with _reported(folder / store.sample_file(name)) as path:
             draw(_samples(train_out.reshape(-1, *CIFAR_SHAPE), raw), path)
     if before is not None and before != _order(folder):
@@ -138,7 +138,7 @@ def _write_raw_folder(
                     np.save(temporary / f'{part}.npy', images)
                 move_folder(temporary, target)
     with _reported(folder / store.statistics_file(RAW)) as path:
-        store.write_statistics(path, RAW, Raw(), raw.pictures and raw.pictures.fit)
+        store.write_statistics(path, Raw(), raw.pictures and raw.pictures.fit)
     with _reported(folder / store.sample_file(RAW)) as path:
         draw(samples, path)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from chainer_cifar import files, json_file, npz_file
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
-from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
+from chainer_cifar.data.preprocess import PIXELS, Preprocessing, name_of, preprocessing
 from chainer_cifar.errors import UserError, command_line, first_line
 from chainer_cifar.files import atomic_write, require_no_pipe
 
@@ -230,27 +230,19 @@ def read_class_names(label_path: Path) -> list[str] | None:
     return names
 
 
-def read_statistics(path: Path) -> Preprocessing:
+def read_statistics(path: Path) -> tuple[Preprocessing, str]:
     """Read a fitted preprocessing, which can be called on new pictures (see preprocess.py).
+
+    Returns:
+        It, and how the pictures became images, a word of `FITS`.
 
     Raises:
         UserError: The file is missing or damaged.
     """
     with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
         content = npz_file.read(path)
-        content.pop('fit', None)
-        return preprocessing[str(content.pop('preprocessing'))](**content)
-
-
-def read_fit(path: Path) -> str:
-    """Return how the pictures became images, a word of `FITS`, from a file of statistics.
-
-    Raises:
-        UserError: The file is missing or damaged.
-    """
-    with npz_errors(path, _make(), 'not the statistics of a preprocessing', _make()):
-        content = npz_file.read(path, lambda names: [name for name in names if name == 'fit'])
-        return require_fit(str(content.get('fit', CROP)))
+        fit = require_fit(str(content.pop('fit', CROP)))
+        return preprocessing[str(content.pop('preprocessing'))](**content), fit
 
 
 @contextlib.contextmanager
@@ -317,12 +309,12 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[obje
         writer.writerows(rows)
 
 
-def write_statistics(path: Path, name: str, fitted: Preprocessing, fit: str | None = None) -> None:
-    """Write the fields of a fitted preprocessing that is registered as `name`; and `fit`, if any.
+def write_statistics(path: Path, fitted: Preprocessing, fit: str | None = None) -> None:
+    """Write the name and the fields of a fitted preprocessing; and `fit`, if any.
 
     `fit` says how the pictures became images, a word of `FITS`.
     """
-    content: dict[str, Any] = {'preprocessing': np.array(name), **vars(fitted)}
+    content: dict[str, Any] = {'preprocessing': np.array(name_of(fitted)), **vars(fitted)}
     if fit is not None:
         content['fit'] = np.array(fit)
     with atomic_write(path) as file:

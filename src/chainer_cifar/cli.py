@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from chainer_cifar import __version__, commands
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, file_and_reason
 from chainer_cifar.registry import nearest
 from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
@@ -102,8 +102,7 @@ def _tell_failure(error: OSError, prog: str) -> int:
     if isinstance(error, BrokenPipeError):
         # The reader of a pipe (`| head`) left: that is no error of ours, and nobody reads on.
         return 128 + signal.SIGPIPE
-    what = '' if error.filename is None else f'{os.fsdecode(error.filename)}: '
-    tell(f'{prog}: error: {what}{error.strerror or error}')
+    tell(f'{prog}: error: {file_and_reason(error)}')
     return 2
 
 

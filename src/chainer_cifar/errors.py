@@ -1,6 +1,7 @@
 """The exceptions for what a user can correct or stops, and how to call a command here."""
 
 import contextlib
+import os
 import pathlib
 import shlex
 import sys
@@ -53,6 +54,12 @@ def advised(advice: Mapping[type[UserError], str]) -> Iterator[None]:
         yield
     except tuple(advice) as error:
         raise UserError(f'{error}; {advice[type(error)]}') from None
+
+
+def file_and_reason(error: OSError) -> str:
+    """Return the file that an error of the system names, if any, and what is wrong with it."""
+    file = '' if error.filename is None else f'{os.fsdecode(error.filename)}: '
+    return f'{file}{error.strerror or error}'
 
 
 def first_line(error: BaseException) -> str:

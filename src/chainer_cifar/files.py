@@ -73,7 +73,7 @@ def atomic_write(path: Path, mode: str = 'wb', errors: str = 'replace') -> Itera
         sync(path.parent)
 
 
-def leads_out(name: str) -> bool:
+def leads_out(name: Path) -> bool:
     """Tell whether a name of a file or folder below ours may lead out: absolute, or with ``..``."""
     path = pathlib.PurePath(name)
     return path.is_absolute() or '..' in path.parts

@@ -25,7 +25,7 @@ from chainer_cifar import json_file
 from chainer_cifar.config import FORMAT
 from chainer_cifar.data.store import CIFAR_SHAPE, Shape, require_shape
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, leads_out
+from chainer_cifar.files import atomic_write, leads_out, real
 from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')
@@ -256,8 +256,8 @@ def containing(
     path: str | os.PathLike[str], roots: Iterable[pathlib.Path] = (MODELS, RESULTS)
 ) -> RunFolder | None:
     """Return the run whose folder is `path`; None if that is not below one of `roots`."""
-    folder = pathlib.Path(os.path.realpath(path))  # unlike resolve, it takes links in a circle
-    for root in map(os.path.realpath, roots):
+    folder = real(path)
+    for root in map(real, roots):
         if folder.is_relative_to(root):
             return RunFolder(str(folder.relative_to(root)))
     return None
@@ -270,9 +270,8 @@ def find(name: str | os.PathLike[str]) -> RunFolder:
         UserError: There is none of that name.
     """
     path = pathlib.Path(name)
-    inside = containing(path)
-    plain = RunFolder(str(path)) if not path.is_absolute() and '..' not in path.parts else None
-    for folder in filter(None, (inside, plain)):
+    plain = None if leads_out(path) else RunFolder(str(path))
+    for folder in filter(None, (containing(path), plain)):
         if folder.config.is_file() or folder.seeds.is_file():
             return folder
     raise UserError(f'{name}: there is no such run under {RESULTS}/{nearest(str(name), names())}')
@@ -400,7 +399,7 @@ def find_weights(name: str | os.PathLike[str]) -> pathlib.Path:
     path = pathlib.Path(name)
     itself = _in_folder(path)
     # A user may write a path under results/ in many ways.
-    results, seen = (pathlib.Path(os.path.realpath(each)) for each in (RESULTS, path))
+    results, seen = real(RESULTS), real(path)
     run = seen.relative_to(results) if seen.is_relative_to(results) else path
     under_models = _in_folder(MODELS / run)
     if not itself.is_file() and under_models.is_file() and '..' not in run.parts:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from chainer_cifar import json_file
 from chainer_cifar.data.fetch import WrongSource, collected, discard, fetch, md5sum, part_of
-from chainer_cifar.errors import UserError, first_line
+from chainer_cifar.errors import UserError, file_and_reason, first_line
 from chainer_cifar.files import atomic_write, make_folder, move_folder, naming, sync, sync_file
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import STDOUT, for_bars, tell
@@ -439,7 +439,7 @@ def _plain_disk_errors() -> Iterator[None]:
         if error.filename in (None, STDOUT):
             raise  # see cli.run
         room = ' (400 MB are needed)' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''
-        raise Unwritable(f'{error.filename}: {error.strerror or error}{room}') from None
+        raise Unwritable(f'{file_and_reason(error)}{room}') from None
 
 
 def _bar(file: BinaryIO, name: str) -> tqdm:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, file_and_reason
 from chainer_cifar.parallel.link import Link
 from chainer_cifar.streams import tell
 
@@ -118,6 +118,10 @@ class Several(World):
         self._alone = False  # the others do not know that this process ends
         sys.excepthook = self._crash
 
+    @property
+    def _name(self) -> str:
+        return f'process {self.rank} (on {os.uname().nodename})'
+
     def use_gpus(self, gpus: tuple[int, ...]) -> None:
         from chainer_cifar.parallel import communicator
 
@@ -128,8 +132,7 @@ class Several(World):
         self.gpus = gpus
 
     def from_first(self, function: Callable[[], T]) -> T:
-        value = self.communicator.bcast_obj(function() if self.first else None)
-        return value
+        return self.communicator.bcast_obj(function() if self.first else None)
 
     def barrier(self) -> None:
         self._comm.Barrier()
@@ -179,10 +182,9 @@ class Several(World):
             return error
         self._speak()
         if isinstance(error, OSError):
-            what = '' if error.filename is None else f'{os.fsdecode(error.filename)}: '
-            error = UserError(f'{what}{error.strerror or error}')
+            error = UserError(file_and_reason(error))
         if isinstance(error, UserError):
-            return UserError(f'process {self.rank} (on {os.uname().nodename}): {error}')
+            return UserError(f'{self._name}: {error}')
         return error
 
     def leave(self, status: int) -> int:
@@ -196,7 +198,7 @@ class Several(World):
         """Do what an uncaught exception demands: say it, and let nobody wait for this process."""
         if self._alone:
             self._speak()
-            tell(f'process {self.rank} (on {os.uname().nodename}) of {self.size}:')
+            tell(f'{self._name} of {self.size}:')
         sys.__excepthook__(*error)  # which nobody sees of a process that does not speak
         if self._link:
             self._link.send('end 1')
@@ -256,9 +258,8 @@ class Several(World):
 
     def _give_up(self, reason: str) -> NoReturn:
         self._speak()
-        name, host = os.path.basename(sys.argv[0]), os.uname().nodename
-        who = f'process {self.rank} (on {host})'
-        tell(f'{name}: error: {who}: {reason}; continue with --resume')
+        program = os.path.basename(sys.argv[0])
+        tell(f'{program}: error: {self._name}: {reason}; continue with --resume')
         self._abort(2)
 
 

@@ -10,7 +10,7 @@ Whatever is wrong with the input raises `errors.UserError` with the line that a 
 import html
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -141,9 +141,6 @@ class Predictions(Sequence[Row]):
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
 
     @property
     def names(self) -> list[str]:

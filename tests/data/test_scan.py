@@ -74,8 +74,8 @@ def test_copies_are_looked_up_once(save, monkeypatch):
             looked.append(self)
             return super().__iter__()
 
-    with_equal_bytes = scan._with_equal_bytes
-    monkeypatch.setattr(scan, '_with_equal_bytes', lambda found: Pairs(with_equal_bytes(found)))
+    pairs = scan._pairs
+    monkeypatch.setattr(scan, '_pairs', lambda keys: Pairs(pairs(keys)))
     found = scan.scan([save(picture(i % 5), f'cat/{i}.png') for i in range(20)])
     assert len(found.same) == 5 and 0 < len(looked) < 5  # not once for each file
 

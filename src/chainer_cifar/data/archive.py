@@ -146,7 +146,7 @@ def extract(
     md5: str,
     name: str | pathlib.Path,
 ) -> None:
-    """Extract the tar.gz `source`, and replace `folder` only if all of it is right.
+    """Extract the tar.gz `source`, unless that is done, and replace `folder` if all is right.
 
     Args:
         archive: What `source` must hold; anything else in it is refused.
@@ -159,6 +159,9 @@ def extract(
         UserError: `source` is not that archive.
         OSError: The files cannot be written.
     """
+    if extracted_from(archive, folder) == md5:
+        print(f'{folder} is complete: not extracting it again')
+        return
     print(f'Extracting to {folder}', flush=True)
     temporary = _temporary(folder)
     shutil.rmtree(temporary, ignore_errors=True)  # a killed process may have left it
@@ -261,7 +264,7 @@ def _fetch_and_extract(
     if actual is not None and md5 in (None, actual):
         print(f'{path} is there already: not fetching it again', flush=True)
         try:
-            _extract_unless_done(archive, path, folder, md5=actual, name=path)
+            extract(archive, path, folder, md5=actual, name=path)
         except UserError as error:
             raise UserError(f'{error}; delete it and run this command again') from None
         discard(path)  # a download that the user gave up for a file put there by hand
@@ -278,27 +281,13 @@ def _fetch_and_extract(
     sync(directory)
     # Extract it before it replaces an older tar.gz, which may be the better one.
     try:
-        _extract_unless_done(archive, part_of(path), folder, md5=actual, name=url)
+        extract(archive, part_of(path), folder, md5=actual, name=url)
     except UserError as error:
         discard(path)
         raise WrongSource(str(error)) from None
     _keep(path)
     discard(path)
     print(f'Keeping the archive as {path}, md5 {actual}')
-
-
-def _extract_unless_done(
-    archive: Archive,
-    source: pathlib.Path,
-    folder: pathlib.Path,
-    *,
-    md5: str,
-    name: str | pathlib.Path,
-) -> None:
-    if extracted_from(archive, folder) == md5:
-        print(f'{folder} is complete: not extracting it again')
-    else:
-        extract(archive, source, folder, md5=md5, name=name)
 
 
 def _refuse_foreign_files(archive: Archive, folder: pathlib.Path) -> None:

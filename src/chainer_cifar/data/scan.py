@@ -151,7 +151,7 @@ def scan(files: Iterable[File], jobs: int | None = None) -> Scan:
     grey = np.zeros(len(files), np.bool_)
     for i, each in found.items():
         sizes[i], grey[i] = each.size, each.grey
-    same_pairs = _with_equal_bytes(found)
+    same_pairs = _pairs((i, each.digest) for i, each in found.items())
     # One of several files with the same bytes stands for all.
     copies = {other for _, other in same_pairs}
     firsts = np.array([i for i in found if i not in copies], np.int64)
@@ -208,9 +208,10 @@ def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
-def _with_equal_bytes(found: dict[int, _Seen]) -> list[tuple[int, int]]:
-    first: dict[bytes, int] = {}
-    pairs = [(first.setdefault(each.digest, i), i) for i, each in found.items()]
+def _pairs(keys: Iterable[tuple[int, object]]) -> list[tuple[int, int]]:
+    """Pair each picture, given by number and key, with the first one that has the same key."""
+    first: dict[object, int] = {}
+    pairs = [(first.setdefault(key, i), i) for i, key in keys]
     return [(one, other) for one, other in pairs if one != other]
 
 
@@ -228,13 +229,11 @@ def _with_equal_pixels(
     wanted = [i for members in of_size.values() if len(members) > 1 for i in members]
     paths = [files[i].path for i in wanted]
     digests = threads.results(_pixels, paths, 'compare', jobs)
-    first: dict[tuple[tuple[int, int], bytes], int] = {}
-    seen = [
-        (first.setdefault((found[i].size, digest), i), i)
+    return _pairs(
+        (i, (found[i].size, digest))
         for i, digest in zip(wanted, digests, strict=True)
         if digest is not None
-    ]
-    return [(one, other) for one, other in seen if one != other]
+    )
 
 
 def _groups(files: Sequence[File], pairs: Sequence[tuple[int, int]]) -> tuple[Group, ...]:

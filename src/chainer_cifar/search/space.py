@@ -215,8 +215,7 @@ class Space:
         return name not in nets.option_names() or model in nets.taking(name)
 
     def _flag(self, name: str, values: Values) -> Value:
-        value = values.get(name, self.fixed.get(name, self._preset.get(name, FIELDS[name].default)))
-        return value
+        return {name: FIELDS[name].default, **self._preset, **self.fixed, **values}[name]
 
     @property
     def _preset(self) -> Mapping[str, Any]:
@@ -264,10 +263,8 @@ class Space:
         Each differs in one flag from the first, where what decides on its meaning allows.
         """
         ends = {name: _ends(item) for name, item in self.searched.items()}
-        deciding = [name for name in ends if name in DECIDING]
         met: set[tuple[str, Value]] = set()
-        for chosen in itertools.product(*(ends[name] for name in deciding)):
-            decided = dict(zip(deciding, chosen, strict=True))
+        for decided in self._decisions():
             others = [n for n in ends if n not in decided and self.has_meaning(n, decided)]
             first = decided | {name: ends[name][0] for name in others}
             if not set(first.items()) <= met:
@@ -281,17 +278,19 @@ class Space:
 
     def require_used(self) -> None:
         """Raise UserError for a flag that was typed and has no meaning in any trial."""
-        deciding = [item for name, item in self.searched.items() if name in DECIDING]
-        names = [name for name in self.searched if name in DECIDING]
-        every = [
-            dict(zip(names, chosen, strict=True))
-            for chosen in itertools.product(*(_ends(item) for item in deciding))
-        ]
+        every = self._decisions()
         for name in self.items:
             if not any(self.has_meaning(name, decided) for decided in every):
                 config = self.config(every[0])
                 config.require_used([name])
                 raise UserError(f"--{name}: has no meaning for net '{config.model}'; leave it out")
+
+    def _decisions(self) -> list[dict[str, Value]]:
+        """List the values, one with another, of what is searched and decides on other flags."""
+        ends = {name: _ends(item) for name, item in self.searched.items() if name in DECIDING}
+        return [
+            dict(zip(ends, chosen, strict=True)) for chosen in itertools.product(*ends.values())
+        ]
 
 
 def _ends(item: Range | Choice) -> tuple[Value, ...]:

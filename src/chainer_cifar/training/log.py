@@ -87,11 +87,7 @@ class Log(extension.Extension):
 
     def best(self) -> Row:
         """Return the row that gives the run's result."""
-        return self.best_of(self.rows)
-
-    def best_of(self, rows: list[Row]) -> Row:
-        """Return that of other rows of this run."""
-        return history.best(rows, self.last_counts)
+        return history.best(self.rows, self.last_counts)
 
     def epochs_since_best(self) -> float:
         """Return the epochs since the last with a lower validation error than all before it."""
@@ -161,7 +157,7 @@ class BestWeights(extension.Extension):
         rows: list[Row] = []
         with contextlib.suppress(OSError, ValueError):
             rows = history.checked_rows(json_file.read(self.folder.log_json))
-        return int(self.log.best_of(rows or self.log.rows)['epoch'])
+        return int(history.best(rows or self.log.rows, self.log.last_counts)['epoch'])
 
 
 def _save_weights(path: pathlib.Path, net: chainer.Chain) -> None:

@@ -24,8 +24,6 @@ LEAST, MOST = 8, store.LARGEST  # pixels
 ARCHIVE = 'dataset'  # where `download` extracts it
 EPS = 0.1  # as the pictures of Goodfellow et al. (2013) were whitened, and others since
 
-_NOT_TYPED = dict.fromkeys(('dir', 'only', 'out', 'eps', 'pictures'))
-
 # The flags for the user's own pictures, and their defaults.
 OWN = {'size': 32, 'fit': store.CROP, 'grey': False, 'test': 0.15, 'group': '', 'seed': 1, 'j': 0}
 
@@ -79,67 +77,7 @@ def _write_own(args: argparse.Namespace) -> None:
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     """Parse and check the arguments."""
-    parser = ArgumentParser(
-        prog=prog,
-        description=__doc__,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument('--source', default='cifar10', help=f'pictures: {", ".join(sources)}')
-    parser.add_argument(
-        '--dir',
-        default=argparse.SUPPRESS,
-        help=f'folder that holds the extracted archive (default: {ARCHIVE})',
-    )
-    parser.add_argument(
-        '--only',
-        default=argparse.SUPPRESS,
-        help=f'the preprocessings to compute (default: {",".join(preprocessing)}; '
-        'raw for your own '
-        'pictures, the only one that takes other images than 32x32 in colour)',
-    )
-    parser.add_argument(
-        '--out',
-        default=argparse.SUPPRESS,
-        help='folder to write to (default: dataset for cifar10, dataset/SOURCE for the others, '
-        'dataset/NAME for PICTURES called NAME)',
-    )
-    parser.add_argument(
-        '--eps',
-        type=float,
-        default=argparse.SUPPRESS,
-        help='added to each eigenvalue before whitening, in units of their mean: 0 whitens '
-        f'fully, which makes fine noise as strong as shapes; 0.1 leaves it weak (default: {EPS})',
-    )
-    own = parser.add_argument_group('your own pictures', argument_default=argparse.SUPPRESS)
-    own.add_argument(
-        'pictures',
-        nargs='?',
-        metavar='PICTURES',
-        help='a folder of class folders (--source folder), which may lie in folders train, valid '
-        'and test; or a CSV file with columns path,label and perhaps split and group '
-        '(--source csv)',
-    )
-    for flag, kind, text in (
-        ('--size', int, f'width and height of the images, {LEAST} to {MOST} pixels'),
-        ('--fit', str, 'how a picture becomes a square: crop its middle, pad it, or squash it'),
-        ('--grey', bool, 'one channel instead of three'),
-        ('--test', float, 'share of the pictures for the test, unless there is a test part'),
-        (
-            '--group',
-            str,
-            'regular expression; pictures for which its first group finds the same in the path '
-            'stay together',
-        ),
-        ('--seed', int, 'seed of the choice of test pictures'),
-        ('-j', int, 'pictures to decode at a time; 0: as many as there are CPUs'),
-    ):
-        default = OWN[flag.lstrip('-')]
-        if kind is bool:
-            own.add_argument(flag, action='store_true', help=text)
-        else:
-            told = f' (default: {default})' if default != '' else ''
-            own.add_argument(flag, type=kind, metavar=kind.__name__.upper(), help=text + told)
-    args = parser.parse_args(argv, argparse.Namespace(**_NOT_TYPED))
+    args = _parser(prog).parse_args(argv)
     if args.eps is not None and not (math.isfinite(args.eps) and args.eps >= 0):
         raise UserError(f'--eps {args.eps}: must be a number >= 0')
     args.typed = [name for name in OWN if name in args]
@@ -201,3 +139,61 @@ def name_of(pictures: str | os.PathLike[str]) -> str:
 def default_out(source: str) -> str:
     """Give each source its own folder, so that digits never replace CIFAR-10."""
     return 'dataset' if source == 'cifar10' else f'dataset/{source}'
+
+
+def _parser(prog: str) -> ArgumentParser:
+    parser = ArgumentParser(prog=prog, description=__doc__)
+    parser.add_argument(
+        '--source', default='cifar10', help=f'pictures: {", ".join(sources)} (default: cifar10)'
+    )
+    parser.add_argument(
+        '--dir',
+        help=f'folder that holds the extracted archive (default: {ARCHIVE})',
+    )
+    parser.add_argument(
+        '--only',
+        help=f'the preprocessings to compute (default: {",".join(preprocessing)}; raw for your own '
+        'pictures, the only one that takes other images than 32x32 in colour)',
+    )
+    parser.add_argument(
+        '--out',
+        help='folder to write to (default: dataset for cifar10, dataset/SOURCE for the others, '
+        'dataset/NAME for PICTURES called NAME)',
+    )
+    parser.add_argument(
+        '--eps',
+        type=float,
+        help='added to each eigenvalue before whitening, in units of their mean: 0 whitens '
+        f'fully, which makes fine noise as strong as shapes; 0.1 leaves it weak (default: {EPS})',
+    )
+    own = parser.add_argument_group('your own pictures')
+    own.add_argument(
+        'pictures',
+        nargs='?',
+        metavar='PICTURES',
+        help='a folder of class folders (--source folder), which may lie in folders train, valid '
+        'and test; or a CSV file with columns path,label and perhaps split and group '
+        '(--source csv)',
+    )
+    for flag, kind, text in (
+        ('--size', int, f'width and height of the images, {LEAST} to {MOST} pixels'),
+        ('--fit', str, 'how a picture becomes a square: crop its middle, pad it, or squash it'),
+        ('--grey', bool, 'one channel instead of three'),
+        ('--test', float, 'share of the pictures for the test, unless there is a test part'),
+        (
+            '--group',
+            str,
+            'regular expression; pictures for which its first group finds the same in the path '
+            'stay together',
+        ),
+        ('--seed', int, 'seed of the choice of test pictures'),
+        ('-j', int, 'pictures to decode at a time; 0: as many as there are CPUs'),
+    ):
+        default, absent = OWN[flag.lstrip('-')], argparse.SUPPRESS  # which shows what was typed
+        if kind is bool:
+            own.add_argument(flag, action='store_true', default=absent, help=text)
+        else:
+            told = f' (default: {default})' if default != '' else ''
+            word = kind.__name__.upper()
+            own.add_argument(flag, type=kind, default=absent, metavar=word, help=text + told)
+    return parser

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainer_cifar import files, runs
+from chainer_cifar import runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands import _fit_note, dataset, evaluate, report, train
 from chainer_cifar.config import TrainConfig
@@ -27,15 +27,13 @@ from chainer_cifar.data.folds import require as require_folds
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.scan import Scan
 from chainer_cifar.data.sources import sources
-from chainer_cifar.errors import UserError, command_line, prefixed
+from chainer_cifar.errors import Interrupted, UserError, command_line, prefixed
 from chainer_cifar.evaluation import comparison, history
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable, tell
+from chainer_cifar.table import counted
 from chainer_cifar.training import plan, run
-from chainer_cifar.training.snapshot import Interrupted
-
-TAKES_BATCH_SIZE = False
 
 LISTING, SCAN = 'listing.csv', 'scan.txt'  # in the folder of the data
 INITS = ('auto', 'imagenet', 'none')
@@ -167,7 +165,7 @@ def _prepare(
 ) -> dict[str, Any]:
     """Make the data set; return what later steps need to know."""
     kept = chosen.kept
-    pretrained = given.init == 'imagenet' or (given.init == 'auto' and plan.pretrained_there())
+    pretrained = given.init != 'none' and plan.pretrained_there()
     size = given.size or plan.size(chosen.looked, pretrained)
     path = folder / LISTING
     if given.overwrite:
@@ -185,7 +183,7 @@ def _prepare(
     }
     # First of all: it says whose folder this is, should the rest be interrupted.
     _fit_note.write(folder, content)
-    _write_listing(kept, path)
+    picture_table.write(path, kept)
     with atomic_write(folder / SCAN, 'w') as file:
         file.write(f'{chosen.page}\n')
     flags = ['--source', 'csv', str(path), '--size', size, '--fit', given.fit]
@@ -196,26 +194,6 @@ def _prepare(
     content['prepared'] = True
     _fit_note.write(folder, content)
     return content
-
-
-def _write_listing(kept: Listing, path: pathlib.Path) -> None:
-    divided = kept.divided
-    wanted = [
-        picture_table.PATH,
-        picture_table.LABEL,
-        *([picture_table.SPLIT] if divided else []),
-        *([picture_table.GROUP] if kept.grouped else []),
-    ]
-    rows = []
-    for i, file in enumerate(kept.paths):
-        values = {
-            picture_table.PATH: files.seen_from(path.parent, file),
-            picture_table.LABEL: kept.class_names[kept.labels[i]],
-            picture_table.SPLIT: kept.parts[i],
-            picture_table.GROUP: kept.groups[i],
-        }
-        rows.append([values[name] for name in wanted])
-    store.write_table(path, wanted, rows)
 
 
 def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, Any]) -> None:
@@ -265,8 +243,8 @@ def _epochs(
         count = plan.epochs(seconds, speed.rate, speed.train, speed.evaluate, stage.most_epochs)
         content['epochs'][stage.suffix] = count
         _fit_note.write(folder, content)
-        epochs = '1 epoch' if count == 1 else f'{count} epochs'
-        print(f'\nabout {speed.rate:.3g} images/s: {epochs} in {seconds / 60:.3g} minutes')
+        told = f'{counted(count, "epoch")} in {seconds / 60:.3g} minutes'
+        print(f'\nabout {speed.rate:.3g} images/s: {told}')
     chosen: int = content['epochs'][stage.suffix]
     return chosen
 
@@ -349,12 +327,9 @@ def _of_folds(given: argparse.Namespace) -> str:
 
 def _typed(given: argparse.Namespace) -> str:
     """The flags that are not at their default, except for those of time and name."""
-    words = _gpu(given)
-    for name, default in _DEFAULTS.items():
-        value = getattr(given, name)
-        if value != default:
-            words += [f'--{name}'] if value is True else [f'--{name}', str(value)]
-    return shlex.join(words)
+    values = {name: getattr(given, name) for name in _DEFAULTS}
+    typed = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
+    return shlex.join([*_gpu(given), *_as_arguments(typed)])
 
 
 # The flags that must be the same when the command goes on.
@@ -371,6 +346,29 @@ _DEFAULTS: dict[str, Any] = {
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     """Parse and check the arguments."""
+    given = _parser(prog).parse_args(argv)
+    given.pictures = pathlib.Path(given.pictures)
+    if not given.pictures.exists():
+        raise UserError(f'{given.pictures}: no such folder of pictures, nor CSV file')
+    if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
+        raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
+    given.name = given.name or dataset.name_of(given.pictures)
+    with prefixed('--name '):
+        runs.require_name(given.name)
+    if not 0 < given.minutes < float('inf'):
+        raise UserError(f'--minutes {given.minutes}: must be a number above 0')
+    # A size of 0 is chosen later.
+    dataset.check_choices(argparse.Namespace(**vars(given) | {'size': given.size or dataset.LEAST}))
+    if given.init not in INITS:
+        raise UserError(f"--init '{given.init}': must be one of {', '.join(INITS)}")
+    if given.init == 'imagenet' and not plan.pretrained_there():
+        raise UserError(f'--init imagenet: package {plan.package()}')
+    if given.folds and not 2 <= given.folds <= 100:
+        raise UserError(f'--folds {given.folds}: must be 0, or a number from 2 to 100')
+    return given
+
+
+def _parser(prog: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -422,7 +420,8 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
             flag, type=kind, default=default, metavar=kind.__name__.upper(), help=text
         )
     parser.add_argument(
-        *('-g', '--gpu'),
+        '-g',
+        '--gpu',
         type=int,
         metavar='INT',
         help='index of the GPU to train on (default: the CPU)',
@@ -433,23 +432,4 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
         help='go on if a picture is in two parts, as in training and in the test',
     )
     parser.add_argument('--overwrite', action='store_true', help='start again')
-    given = parser.parse_args(argv)
-    given.pictures = pathlib.Path(given.pictures)
-    if not given.pictures.exists():
-        raise UserError(f'{given.pictures}: no such folder of pictures, nor CSV file')
-    if given.pictures.is_file() and given.pictures.suffix.lower() in picture.endings():
-        raise UserError(f'{given.pictures}: is one picture; give the folder of the class folders')
-    given.name = given.name or dataset.name_of(given.pictures)
-    with prefixed('--name '):
-        runs.require_name(given.name)
-    if not 0 < given.minutes < float('inf'):
-        raise UserError(f'--minutes {given.minutes}: must be a number above 0')
-    # A size of 0 is chosen later.
-    dataset.check_choices(argparse.Namespace(**vars(given) | {'size': given.size or dataset.LEAST}))
-    if given.init not in INITS:
-        raise UserError(f"--init '{given.init}': must be one of {', '.join(INITS)}")
-    if given.init == 'imagenet' and not plan.pretrained_there():
-        raise UserError(f'--init imagenet: package {plan.package()}')
-    if given.folds and not 2 <= given.folds <= 100:
-        raise UserError(f'--folds {given.folds}: must be 0, or a number from 2 to 100')
-    return given
+    return parser

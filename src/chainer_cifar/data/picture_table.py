@@ -1,14 +1,15 @@
-"""List the pictures that a CSV file names."""
+"""Read and write a list of pictures as a CSV file."""
 
 import contextlib
 import csv
 import os
 import pathlib
+from collections.abc import Iterator
 
-from chainer_cifar.data import listing
+from chainer_cifar.data import listing, store
 from chainer_cifar.data.listing import PART_NAMES, TRAIN, VALID, Listing
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import open_text
+from chainer_cifar.files import open_text, seen_from
 from chainer_cifar.registry import nearest
 
 PATH, LABEL, SPLIT, GROUP = COLUMNS = ('path', 'label', 'split', 'group')
@@ -47,6 +48,29 @@ def read(path: str | os.PathLike[str]) -> Listing:
     # A number is the name of no group.
     groups = [name or i for i, name in enumerate(rows[GROUP])] if GROUP in rows else None
     return listing.make(paths, rows[LABEL], parts, str(file), groups)
+
+
+def write(path: pathlib.Path, *listings: Listing) -> None:
+    """Write the pictures of some lists, one after another, into a file that `read` takes.
+
+    It has a column split if not all are to train, and a column group if some belong together.
+    """
+    split = [SPLIT] if any(each.divided for each in listings) else []
+    group = [GROUP] if any(each.grouped for each in listings) else []
+    columns = [PATH, LABEL, *split, *group]
+
+    def rows() -> Iterator[list[object]]:
+        for each in listings:
+            for i, file in enumerate(each.paths):
+                values: dict[str, object] = {
+                    PATH: seen_from(path.parent, file),
+                    LABEL: each.class_names[each.labels[i]],
+                    SPLIT: each.parts[i],
+                    GROUP: each.groups[i],
+                }
+                yield [values[name] for name in columns]
+
+    store.write_table(path, columns, rows())
 
 
 def _text(file: pathlib.Path) -> dict[str, list[str]]:

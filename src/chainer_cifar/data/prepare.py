@@ -9,14 +9,12 @@ import numpy as np
 from tqdm import tqdm
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.data import store
-from chainer_cifar.data.listing import Listing
-from chainer_cifar.data.picture_table import COLUMNS
+from chainer_cifar.data import picture_table, store
 from chainer_cifar.data.preprocess import PIXELS, Raw, preprocessing
-from chainer_cifar.data.sources import Pictures, RawImages
+from chainer_cifar.data.sources import RawImages
 from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import move_folder, seen_from
+from chainer_cifar.files import move_folder
 from chainer_cifar.streams import for_bars, tell
 
 SAMPLES = 100  # pictures of the training set to draw
@@ -64,7 +62,7 @@ def write(
         store.write_class_names(path, raw.class_names)
     if raw.pictures is not None:
         with _reported(folder / store.PICTURES_FILE) as path:
-            _write_files(path, raw.pictures)
+            picture_table.write(path, raw.pictures.train, raw.pictures.test)
 
     # These arrays take most of the memory, so all preprocessings of one dtype share them.
     memory = {
@@ -150,20 +148,6 @@ def _samples(images: Array, raw: RawImages) -> Array:
     if raw.pictures is None:
         return images[:count]
     return images[np.linspace(0, len(images) - 1, count).astype(int)]
-
-
-def _write_files(path: pathlib.Path, pictures: Pictures) -> None:
-    """Write which files the images came from, in their order, as a file for the source csv."""
-
-    def rows(listing: Listing) -> Iterator[tuple[object, ...]]:
-        names = listing.class_names
-        for i, file in enumerate(listing.paths):
-            where = seen_from(path.parent, file)
-            yield where, names[listing.labels[i]], listing.parts[i], listing.groups[i]
-
-    count = len(COLUMNS) if pictures.train.grouped else len(COLUMNS) - 1
-    lines = (row[:count] for listing in (pictures.train, pictures.test) for row in rows(listing))
-    store.write_table(path, COLUMNS[:count], lines)
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ class InputTransform:
         preprocessing: None if it is unknown, because the images file came without its statistics.
         normalization: What comes after it.
         shape: ``(C, H, W)`` of the images that the net takes.
-        fit: How a picture of other proportions gets there, a word of `picture.FITS`.
+        fit: How a picture of other proportions gets there, a word of `store.FITS`.
     """
 
     preprocessing: Preprocessing | None

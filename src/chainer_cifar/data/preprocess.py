@@ -1,9 +1,8 @@
 """Preprocess the pictures once, before any training: mean, zca, norm_zca, raw.
 
 Each preprocessing is a class (`Preprocessing`): `fit` looks at training images only and returns an
-instance, which treats all images alike when called. Its fields are saved. Images are uint8
-``(N, C, H, W)`` or rows ``(N, C * H * W)``, the result is rows of the class's `dtype`. `black` is
-what 0 has become, where white is 255 more, or None where pixels are no colours any more.
+instance, which treats all images alike when called. Images are uint8 ``(N, C, H, W)`` or rows
+``(N, C * H * W)``, the result is rows of the class's `dtype`.
 
 `Raw` takes images of any size; the others take the 3,072 values of 32x32 in colour only. For other
 images the matrix of `Zca` would grow with the square of their number, and the one number of `Mean`
@@ -12,10 +11,11 @@ does no more than ``--normalize channel`` on raw images does, in a quarter of th
 Everything goes by chunks, so that memory holds the uint8 images, one float32 result, little more.
 """
 
+import abc
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,24 +30,37 @@ DType: TypeAlias = type[np.float32] | type[np.uint8]
 Done: TypeAlias = Callable[[int], object]  # called with the number of images treated since before
 
 
-class Preprocessing(Protocol):
-    """A fitted preprocessing; the classes in this module are of this form."""
+def _ignore(count: int) -> None:
+    pass
 
-    dtype: ClassVar[DType]  # of the result
+
+class Preprocessing(abc.ABC):
+    """A fitted preprocessing. A subclass is a frozen dataclass, whose fields are saved."""
+
+    dtype: ClassVar[DType] = np.float32  # of the result
 
     @property
     def black(self) -> float | None:
         """What 0 has become, where white is 255 more; None if pixels are no colours any more."""
-        ...
+        return None
 
     @classmethod
-    def fit(cls, images: Array, eps: float, done: Done = ...) -> 'Preprocessing':
+    @abc.abstractmethod
+    def fit(cls, images: Array, eps: float, done: Done = _ignore) -> 'Preprocessing':
         """Look at training images; `eps` is for `Zca` and ignored by the others."""
-        ...
 
-    def __call__(self, images: Array, out: Any = None, done: Done = ...) -> Array:
+    @abc.abstractmethod
+    def treat(self, rows: Array, out: Array) -> None:
+        """Treat some images, rows ``(n, C * H * W)`` of uint8, into rows of `dtype`."""
+
+    def __call__(self, images: Array, out: Array | None = None, done: Done = _ignore) -> Array:
         """Treat `images`; the result is in `out`, rows of `dtype`, if given."""
-        ...
+        if out is None:
+            out = np.empty((len(images), values(images)), self.dtype)
+        for place, rows in _chunks(images):
+            self.treat(rows, out[place])
+            done(len(rows))
+        return out
 
 
 preprocessing = Registry[type[Preprocessing]]('preprocessing')
@@ -58,10 +71,6 @@ Z = TypeVar('Z', bound='Zca')
 def name_of(fitted: Preprocessing) -> str:
     """Return the name under which the class of a fitted preprocessing is registered."""
     return next(name for name, method in preprocessing.items() if type(fitted) is method)
-
-
-def _ignore(count: int) -> None:
-    pass
 
 
 def _require_finite(array: np.float32 | Array, shape: tuple[int, ...]) -> None:
@@ -85,15 +94,13 @@ def values(images: Array) -> int:
 
 @preprocessing.register('mean')
 @dataclasses.dataclass(frozen=True)
-class Mean:
+class Mean(Preprocessing):
     """Subtract one number, the mean over all values of all training images."""
 
     mean: np.float32 | NDArray[np.float32]  # ()
-    dtype: ClassVar[DType] = np.float32
 
     @property
     def black(self) -> float:
-        """What 0 has become."""
         return -float(self.mean)
 
     def __post_init__(self) -> None:
@@ -101,28 +108,19 @@ class Mean:
 
     @classmethod
     def fit(cls, images: Array, eps: float = 0, done: Done = _ignore) -> 'Mean':
-        """Compute the mean; `eps` is ignored."""
         total = 0
         for _, chunk in _chunks(images):
             total += int(chunk.sum(dtype=np.int64))
             done(len(chunk))
         return cls(np.float32(total / images.size))
 
-    def __call__(
-        self, images: Array, out: NDArray[np.float32] | None = None, done: Done = _ignore
-    ) -> NDArray[np.float32]:
-        """See `Preprocessing`."""
-        if out is None:
-            out = np.empty((len(images), PIXELS), np.float32)
-        for rows, chunk in _chunks(images):
-            np.subtract(chunk, self.mean, out=out[rows], dtype=np.float32)
-            done(len(chunk))
-        return out
+    def treat(self, rows: Array, out: Array) -> None:
+        np.subtract(rows, self.mean, out=out, dtype=np.float32)
 
 
 @preprocessing.register('zca')
 @dataclasses.dataclass(frozen=True)
-class Zca:
+class Zca(Preprocessing):
     """Make the covariance of the pixels the identity, with pictures that still look like pictures.
 
     W = U diag(1 / sqrt(lambda + eps * mean(lambda))) U^T, where lambda and U are the eigenvalues
@@ -134,8 +132,6 @@ class Zca:
 
     mean: NDArray[np.float32]  # (3072,)
     matrix: NDArray[np.float32]  # (3072, 3072), symmetric
-    dtype: ClassVar[DType] = np.float32
-    black: ClassVar[None] = None
 
     def __post_init__(self) -> None:
         _require_finite(self.mean, (PIXELS,))
@@ -156,17 +152,9 @@ class Zca:
         moment -= np.outer(mean, mean)
         return cls(mean.astype(np.float32), _inverse_root(moment, eps).astype(np.float32))
 
-    def __call__(
-        self, images: Array, out: NDArray[np.float32] | None = None, done: Done = _ignore
-    ) -> NDArray[np.float32]:
-        """See `Preprocessing`."""
-        if out is None:
-            out = np.empty((len(images), PIXELS), np.float32)
-        for rows, chunk in _chunks(images):
-            centred = np.subtract(self.prepare(chunk), self.mean, dtype=np.float32)
-            np.matmul(centred, self.matrix, out=out[rows])
-            done(len(chunk))
-        return out
+    def treat(self, rows: Array, out: Array) -> None:
+        centred = np.subtract(self.prepare(rows), self.mean, dtype=np.float32)
+        np.matmul(centred, self.matrix, out=out)
 
     @staticmethod
     def prepare(images: Array) -> NDArray[np.float64]:
@@ -186,29 +174,22 @@ class NormZca(Zca):
 
 @preprocessing.register('raw')
 @dataclasses.dataclass(frozen=True)
-class Raw:
+class Raw(Preprocessing):
     """Leave the pictures as they are, bytes, for normalizations that expect 0 to 255."""
 
     dtype: ClassVar[DType] = np.uint8
-    black: ClassVar[float] = 0.0
+
+    @property
+    def black(self) -> float:
+        return 0.0
 
     @classmethod
     def fit(cls, images: Array, eps: float = 0, done: Done = _ignore) -> 'Raw':
-        """Do nothing but count; `eps` is ignored."""
-        for _, chunk in _chunks(images):
-            done(len(chunk))
+        done(len(images))
         return cls()
 
-    def __call__(
-        self, images: Array, out: NDArray[np.uint8] | None = None, done: Done = _ignore
-    ) -> NDArray[np.uint8]:
-        """See `Preprocessing`."""
-        if out is None:
-            out = np.empty((len(images), values(images)), np.uint8)
-        for rows, chunk in _chunks(images):
-            out[rows] = chunk
-            done(len(chunk))
-        return out
+    def treat(self, rows: Array, out: Array) -> None:
+        out[...] = rows
 
 
 def normalize_contrast(images: Array) -> NDArray[np.float64]:

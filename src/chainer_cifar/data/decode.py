@@ -44,15 +44,15 @@ def decode(
         'test': pictures.at(pictures.places(TEST)),
     }
     problems: list[str] = []
+
+    def read(path: pathlib.Path) -> NDArray[np.uint8] | UserError:
+        try:
+            return picture.read(path, shape, fit)
+        except UserError as error:
+            return error
+
     with store.temporary_folder(folder) as temporary:
         for part, files in rows.items():
-
-            def read(path: pathlib.Path) -> NDArray[np.uint8] | UserError:
-                try:
-                    return picture.read(path, shape, fit)
-                except UserError as error:
-                    return error
-
             target = temporary / f'{part}.npy'
             with store.writing(target), open(target, 'wb') as file:
                 readable, failed = _write(file, files.paths, shape, read, part, jobs)

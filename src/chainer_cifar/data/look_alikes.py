@@ -152,9 +152,8 @@ def within(
         left, right = (((array >> low) & mask) for array in (hashes, others))
         order, other_order = (np.argsort(part, kind='stable') for part in (left, right))
         keys = np.intersect1d(left, right)
-        starts, ends = (_edges(left[order], keys, side) for side in ('left', 'right'))
-        firsts, lasts = (_edges(right[other_order], keys, side) for side in ('left', 'right'))
-        for start, end, first, last in zip(starts, ends, firsts, lasts, strict=True):
+        places = *_edges(left[order], keys), *_edges(right[other_order], keys)
+        for start, end, first, last in zip(*places, strict=True):
             theirs = other_order[first:last]
             step = max(1, _BLOCK // len(theirs))
             for begin in range(start, end, step):
@@ -165,8 +164,9 @@ def within(
                     yield ours[rows], theirs[columns]
 
 
-def _edges(values: Hashes, keys: Hashes, side: str) -> NDArray[np.intp]:
-    return np.searchsorted(values, keys, side='left' if side == 'left' else 'right')
+def _edges(values: Hashes, keys: Hashes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where the run of each key begins and ends in sorted values."""
+    return np.searchsorted(values, keys), np.searchsorted(values, keys, 'right')
 
 
 def _bits(values: Hashes) -> NDArray[np.uint8]:

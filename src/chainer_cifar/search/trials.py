@@ -298,8 +298,8 @@ class Search:
         assert best is not None  # it has trained an epoch
         return best
 
-    def _same_data(self, *files: str) -> Any:
-        """Make what `run.start` does first: require the same data in all trials and machines."""
+    def _same_data(self, *files: str) -> run.Begin:
+        """Require the same data in all trials and on all machines."""
 
         def begin(data: Dataset) -> None:
             name, own = f'data {" ".join(files)}', data.checksum()

@@ -49,6 +49,9 @@ OWN_OF_A_PROCESS = ('gpu', 'dataset', 'label')
 
 DRY_RUN = 3  # iterations to time
 
+# Called with the data after all checks, before anything is written.
+Begin: TypeAlias = Callable[[Dataset], object]
+
 # Called with the log after each epoch, when its snapshot is written.
 Watch: TypeAlias = Callable[[Sequence[Row]], object]
 
@@ -64,7 +67,7 @@ def start(
     config: TrainConfig,
     overwrite: bool = False,
     named: bool = True,
-    begin: Callable[[Dataset], object] = lambda data: None,
+    begin: Begin = lambda data: None,
     watch: Watch | None = None,
 ) -> None:
     """Train from the beginning into ``results/<prefix>`` and ``models/<prefix>``.
@@ -73,7 +76,7 @@ def start(
         config: The flags.
         overwrite: Replace a run with that prefix.
         named: The user chose the prefix; otherwise it gets a number if it is taken.
-        begin: Called with the data after all checks, before anything is written.
+        begin: See `Begin`.
         watch: Looks on; what it raises ends the run.
 
     Raises:

@@ -12,8 +12,8 @@ import gc
 import json
 import shlex
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chainer_cifar import config as train_config
 from chainer_cifar.config import TrainConfig
@@ -27,9 +27,6 @@ from chainer_cifar.table import aligned
 from chainer_cifar.training import description, run
 
 MOST = 100  # seeds
-
-# Called when the data are read, before anything is written.
-Begin: TypeAlias = Callable[[Dataset], object]
 
 
 def parse(text: str) -> tuple[int, ...]:
@@ -141,18 +138,19 @@ def _train(
     whole: RunFolder,
     config: TrainConfig,
     seeds: Sequence[int],
-    begin: Begin | None = None,
+    begin: run.Begin | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Train what is not finished; `begin(data)`, if given, begins anew, before any writing."""
+    """Train what is not finished; `begin`, if given, begins anew, before any writing."""
     kind = history.kind_of(vars(config))
-    resumable = begin is None  # it is ours, not what --overwrite is about to replace
 
-    def begin_whole(data: Dataset) -> None:
-        nonlocal resumable
+    def begin_one(data: Dataset) -> None:
+        nonlocal begin
         if begin:
             begin(data)
-        resumable = True
+            begin = None
+        elif first := _begun(whole, config, seeds):
+            description.require_same_data(first, own, data)
 
     for number, seed in enumerate(seeds, 1):
         folder, own = _member(whole, config, seed), _own(whole, config, seed)
@@ -163,15 +161,13 @@ def _train(
         try:
             with prefixed(f'{kind} {seed}: '):
                 if begin or not folder.occupied():
-                    first = _begun(whole, config, seeds)
-                    how: Begin = begin_whole if begin else _same_data(first, own)
-                    run.start(own, overwrite, begin=how)
+                    run.start(own, overwrite, begin=begin_one)
                 elif history.read_one(folder).finished_by(config.iter, config.patience):
                     print('finished already')
                 else:
                     run.resume(folder, free)
         except KeyboardInterrupt as stop:
-            if not resumable:
+            if begin:  # what is there is not ours, but what --overwrite is about to replace
                 raise
             signum = getattr(stop, 'signum', signal.SIGINT)
             raise Interrupted(
@@ -179,7 +175,6 @@ def _train(
                 f'continue with --resume -p {shlex.quote(whole.name)}',
                 signum,
             ) from None
-        begin = None
         gc.collect()  # images and net of this seed, before the next are read
         _summarize(whole)
     print(f'\n{whole.seeds_table.read_text(encoding="utf-8").rstrip()}\nsummary  {whole.summary}')
@@ -190,16 +185,6 @@ def _train(
 def _begun(whole: RunFolder, config: TrainConfig, seeds: Sequence[int]) -> RunFolder | None:
     folders = (_member(whole, config, seed) for seed in seeds)
     return next((folder for folder in folders if folder.config.exists()), None)
-
-
-def _same_data(first: RunFolder | None, config: TrainConfig) -> Begin:
-    """Make what `run.start` does before it writes: require the same data for all seeds."""
-
-    def begin(data: Dataset) -> None:
-        if first is not None:
-            description.require_same_data(first, config, data)
-
-    return begin
 
 
 _COLUMNS = {

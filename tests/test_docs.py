@@ -138,8 +138,8 @@ def stop_after(parser_class):
     """While entered, a command ends with `Parsed` as soon as its parser accepted the arguments."""
     parse_args = parser_class.parse_args
 
-    def parse(self, args=None, namespace=None):
-        raise Parsed(parse_args(self, args, namespace))
+    def parse(self, args=None):
+        raise Parsed(parse_args(self, args))
 
     return mock.patch.object(parser_class, 'parse_args', parse)
 

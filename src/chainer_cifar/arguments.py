@@ -37,18 +37,16 @@ class ArgumentParser(argparse.ArgumentParser):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, **kwargs)
 
-    def parse_args(  # type: ignore[override]  # ours takes no class for the namespace
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> argparse.Namespace:
+    def parse_args(self, args: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
         # Files may stand before, between and after the flags.
         parse = self.parse_known_args
         if self._get_positional_actions():
             parse = self.parse_known_intermixed_args
         try:
-            parsed, unknown = parse(args, namespace)
+            parsed, unknown = parse(args)
         except UserError:
             # Something else may be missing because of a mistyped flag.
-            flags = itertools.takewhile('--'.__ne__, sys.argv[1:] if args is None else args)
+            flags = itertools.takewhile('--'.__ne__, args)
             self._refuse([flag for flag in flags if flag.startswith('--')])
             raise
         self._refuse(unknown)

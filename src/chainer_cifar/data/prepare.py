@@ -3,14 +3,15 @@
 import contextlib
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 from tqdm import tqdm
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import picture_table, store
-from chainer_cifar.data.preprocess import PIXELS, Raw, preprocessing
+from chainer_cifar.data.preprocess import PIXELS, Preprocessing, Raw, name_of, preprocessing
 from chainer_cifar.data.sources import RawImages
 from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
@@ -21,13 +22,12 @@ SAMPLES = 100  # pictures of the training set to draw
 SHEET = SAMPLES * 256**2  # pixels of them all together, at most
 RAW = 'raw'
 
+# Draws some preprocessed pictures, float32 or uint8 (N, 3, 32, 32), into a file.
+Draw: TypeAlias = Callable[[Array, pathlib.Path], None]
+
 
 def write(
-    raw: RawImages,
-    names: Iterable[str],
-    folder: pathlib.Path,
-    eps: float,
-    draw: Callable[[Array, pathlib.Path], None],
+    raw: RawImages, names: Iterable[str], folder: pathlib.Path, eps: float, draw: Draw
 ) -> None:
     """Write label.pkl, classes.json, and for each preprocessing its images, statistics, samples.
 
@@ -39,7 +39,7 @@ def write(
         names: The names of the preprocessings.
         folder: Where to write.
         eps: A constant of whitening; see `preprocess.Zca`.
-        draw: Draws some preprocessed pictures, float32 or uint8 ``(N, 3, 32, 32)``, into a file.
+        draw: See `Draw`.
 
     Raises:
         UserError: A name is not registered or not for images of this shape, there is no room, or a
@@ -55,15 +55,7 @@ def write(
 
     if raw_folder:
         _write_raw_folder(raw, folder, draw)
-    more = {store.VALID: raw.valid, store.GROUP: raw.groups}
-    with _reported(folder / store.LABEL_FILE) as path:
-        store.write_split(path, raw.train_labels, raw.test_labels, **more)
-    with _reported(folder / store.CLASSES_FILE) as path:
-        store.write_class_names(path, raw.class_names)
-    if raw.pictures is not None:
-        with _reported(folder / store.PICTURES_FILE) as path:
-            picture_table.write(path, raw.pictures.train, raw.pictures.test)
-
+    _write_labels(raw, folder)
     # These arrays take most of the memory, so all preprocessings of one dtype share them.
     memory = {
         dtype: [np.empty((len(images), PIXELS), dtype) for images in (train, test)]
@@ -78,13 +70,11 @@ def write(
                 fitted(train, train_out, bar.update)
                 fitted(test, test_out, bar.update)
             store.write_split(path, train_out, test_out)
-        with _reported(folder / store.statistics_file(name)) as path:
-            store.write_statistics(path, fitted, raw.pictures and raw.pictures.fit)
-        with _reported(folder / store.sample_file(name)) as path:
-            draw(_samples(train_out.reshape(-1, *CIFAR_SHAPE), raw), path)
+        samples = _samples(train_out.reshape(-1, *CIFAR_SHAPE), raw)
+        _write_beside(raw, fitted, samples, folder, draw)
     if before is not None and before != _order(folder):
         written = {*map(store.image_file, methods), *([store.RAW_FOLDER] if raw_folder else [])}
-        _tell_left([path for path in _images(folder) if path.name not in written])
+        _tell_left(folder, written)
 
 
 def _order(folder: pathlib.Path) -> object:
@@ -98,19 +88,15 @@ def _order(folder: pathlib.Path) -> object:
     return files, {part: labels[part].tolist() for part in store.PARTS}
 
 
-def _images(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Find the images in a folder."""
-    names = (*map(store.image_file, preprocessing), store.RAW_FOLDER)
-    return [folder / name for name in names if (folder / name).exists()]
-
-
-def _tell_left(images: Iterable[pathlib.Path]) -> None:
-    for path in images:
-        # Mostly there are as many labels as before, so that nobody else would tell.
-        tell(
-            f'warning: {path}: is of an earlier data set, and the new {store.LABEL_FILE} does not '
-            f'belong to it; make it again, too, or delete it'
-        )
+def _tell_left(folder: pathlib.Path, written: Container[str]) -> None:
+    """Warn of images in a folder that were not written now."""
+    for name in (*map(store.image_file, preprocessing), store.RAW_FOLDER):
+        if name not in written and (folder / name).exists():
+            # Mostly there are as many labels as before, so that nobody else would tell.
+            tell(
+                f'warning: {folder / name}: is of an earlier data set, and the new '
+                f'{store.LABEL_FILE} does not belong to it; make it again, too, or delete it'
+            )
 
 
 def require_sizes(names: Iterable[str], shape: store.Shape) -> None:
@@ -123,9 +109,7 @@ def require_sizes(names: Iterable[str], shape: store.Shape) -> None:
             )
 
 
-def _write_raw_folder(
-    raw: RawImages, folder: pathlib.Path, draw: Callable[[Array, pathlib.Path], None]
-) -> None:
+def _write_raw_folder(raw: RawImages, folder: pathlib.Path, draw: Draw) -> None:
     samples = _samples(raw.train_images, raw)
     with _reported(folder / store.RAW_FOLDER) as target:
         if raw.pictures is not None:
@@ -135,9 +119,29 @@ def _write_raw_folder(
                 for part, images in (('train', raw.train_images), ('test', raw.test_images)):
                     np.save(temporary / f'{part}.npy', images)
                 move_folder(temporary, target)
-    with _reported(folder / store.statistics_file(RAW)) as path:
-        store.write_statistics(path, Raw(), raw.pictures and raw.pictures.fit)
-    with _reported(folder / store.sample_file(RAW)) as path:
+    _write_beside(raw, Raw(), samples, folder, draw)
+
+
+def _write_labels(raw: RawImages, folder: pathlib.Path) -> None:
+    """Write labels, classes, and which file became which image."""
+    more = {store.VALID: raw.valid, store.GROUP: raw.groups}
+    with _reported(folder / store.LABEL_FILE) as path:
+        store.write_split(path, raw.train_labels, raw.test_labels, **more)
+    with _reported(folder / store.CLASSES_FILE) as path:
+        store.write_class_names(path, raw.class_names)
+    if raw.pictures is not None:
+        with _reported(folder / store.PICTURES_FILE) as path:
+            picture_table.write(path, raw.pictures.train, raw.pictures.test)
+
+
+def _write_beside(
+    raw: RawImages, fitted: Preprocessing, samples: Array, folder: pathlib.Path, draw: Draw
+) -> None:
+    """Write what belongs to the images of a preprocessing: its statistics, and samples of them."""
+    name = name_of(fitted)
+    with _reported(folder / store.statistics_file(name)) as path:
+        store.write_statistics(path, fitted, raw.pictures and raw.pictures.fit)
+    with _reported(folder / store.sample_file(name)) as path:
         draw(samples, path)
 
 

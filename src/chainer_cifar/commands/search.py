@@ -39,9 +39,9 @@ def main(argv: Sequence[str], prog: str) -> None:
     print(_head(wanted, folder), flush=True)
     try:
         search.work()
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, Interrupted):
-            raise
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:
         raise KeyboardInterrupt('stopped; the same command goes on') from None
     found = search.report(last=True)
     print(f'\n{results.table(found)}')

@@ -18,8 +18,8 @@ from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError, prefixed
-from chainer_cifar.files import leads_out
 from chainer_cifar.optim import averaging, groups, mixed, optimizers, schedules
+from chainer_cifar.paths import leads_out
 from chainer_cifar.recipes import recipes
 from chainer_cifar.registry import nearest
 

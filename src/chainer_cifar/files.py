@@ -5,6 +5,8 @@ process has left behind, and the next writer of the same file removes it.
 
 What has its final name survives a power cut: the file is flushed to the disk before, the folder
 after.
+
+What is read is opened here, too, unless it is a pipe or a device, which might never end.
 """
 
 import contextlib
@@ -71,12 +73,6 @@ def atomic_write(path: Path, mode: str = 'wb', errors: str = 'replace') -> Itera
                     os.unlink(temporary)
                 raise
         sync(path.parent)
-
-
-def leads_out(name: Path) -> bool:
-    """Tell whether a name of a file or folder below ours may lead out: absolute, or with ``..``."""
-    path = pathlib.PurePath(name)
-    return path.is_absolute() or '..' in path.parts
 
 
 def make_folder(path: Path) -> list[pathlib.Path]:
@@ -261,26 +257,6 @@ def _lock(handle: int, wait: bool = False) -> bool:
     except OSError:  # locked, or a file system without locks
         return False
     return True
-
-
-def real(path: Path) -> pathlib.Path:
-    """Return a path without links; of links in a circle one is left, and opening it will tell."""
-    return pathlib.Path(os.path.realpath(path))  # pathlib's own `resolve` raises RuntimeError then
-
-
-def straight(path: Path) -> pathlib.Path:
-    """Return a path from the root without ``..``; links behind the last of these stay.
-
-    The system follows a link before it goes up from there; ``os.path.normpath`` does not.
-    """
-    parts = pathlib.Path(path).parts
-    up = max((i for i, part in enumerate(parts, 1) if part == '..'), default=0)
-    return real(pathlib.Path(*parts[:up])) / pathlib.Path(*parts[up:])
-
-
-def seen_from(folder: Path, path: Path) -> str:
-    """Return a path as one goes to it from a folder, also if links lead to that folder."""
-    return os.path.relpath(straight(path), real(folder))
 
 
 def stamp(path: Path) -> tuple[int, ...]:

@@ -25,7 +25,8 @@ from chainer_cifar import json_file
 from chainer_cifar.config import FORMAT
 from chainer_cifar.data.store import CIFAR_SHAPE, Shape, require_shape
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import atomic_write, leads_out, real
+from chainer_cifar.files import atomic_write
+from chainer_cifar.paths import leads_out, real
 from chainer_cifar.registry import nearest
 
 MODELS, RESULTS = pathlib.Path('models'), pathlib.Path('results')

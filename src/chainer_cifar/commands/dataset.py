@@ -11,7 +11,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from chainer_cifar import figures, files
+from chainer_cifar import figures, paths
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.data import decode, listing, prepare, store
 from chainer_cifar.data.listing import TEST, Listing
@@ -132,7 +132,7 @@ def require_no_test(found: Listing, pictures: str | os.PathLike[str]) -> None:
 
 def name_of(pictures: str | os.PathLike[str]) -> str:
     """Return the name of a folder of pictures, all of it: v1.0 and v1.5 are two; or of a table."""
-    path = files.real(pictures)
+    path = paths.real(pictures)
     return path.name if path.is_dir() else path.stem
 
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chainer_cifar import files, nets, runs
+from chainer_cifar import nets, paths, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
@@ -216,7 +216,7 @@ def _to_resume(given: argparse.Namespace, config: TrainConfig) -> tuple[runs.Run
         return runs.RunFolder(config.prefix), None
     path = pathlib.Path(given.resume)
     is_snapshot = path.suffix == '.npz'
-    folder = runs.containing(files.real(path).parent if is_snapshot else path)
+    folder = runs.containing(paths.real(path).parent if is_snapshot else path)
     if folder is None:
         raise UserError(
             f'--resume {path}: not under models/ or results/ of this directory; '

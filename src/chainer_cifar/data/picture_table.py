@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from chainer_cifar.data import listing, store
 from chainer_cifar.data.listing import PART_NAMES, TRAIN, VALID, Listing
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import open_text, seen_from
+from chainer_cifar.files import open_text
+from chainer_cifar.paths import seen_from
 from chainer_cifar.registry import nearest
 
 PATH, LABEL, SPLIT, GROUP = COLUMNS = ('path', 'label', 'split', 'group')

@@ -19,7 +19,8 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, inference, report, suspects, trained
 from chainer_cifar.evaluation.history import SeveralSeeds
-from chainer_cifar.files import atomic_write, open_text, straight
+from chainer_cifar.files import atomic_write, open_text
+from chainer_cifar.paths import straight
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.table import counted
 

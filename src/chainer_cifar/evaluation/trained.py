@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainer_cifar import config as train_config
-from chainer_cifar import files, runs
+from chainer_cifar import files, paths, runs
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import input_transform
 from chainer_cifar.data.input_transform import InputTransform
@@ -62,7 +62,7 @@ class Trained:
         """The folder under results/ for reports and pictures of these weights."""
         folder = self.weights.parent
         run = runs.containing(folder, [MODELS])  # the user may have renamed it
-        if run is None or files.real(folder) == files.real(MODELS):
+        if run is None or paths.real(folder) == paths.real(MODELS):
             run = RunFolder(self.config.prefix)
         return run.results
 

@@ -1,19 +1,15 @@
 """Start or continue a run in its folders, and write down its result."""
 
-import contextlib
 import dataclasses
 import datetime
-import itertools
 import json
 import math
 import os
-import pathlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import chainer
-import filelock
 import numpy as np
 
 from chainer_cifar import __version__, figures, runs
@@ -25,14 +21,13 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
-from chainer_cifar.files import make_folder, remove_leftovers
 from chainer_cifar.optim import optimizers, schedules
 from chainer_cifar.parallel import normalization as parallel_normalization
 from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
-from chainer_cifar.training import description, rate_test, snapshot, tensorboard, trainer
+from chainer_cifar.training import description, folders, rate_test, snapshot, tensorboard, trainer
 from chainer_cifar.training.log import Row, summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
@@ -84,14 +79,14 @@ def start(
     """
     if not (named or overwrite):
         chosen = config  # which the function below takes as it is now
-        config = world.current.from_first(lambda: numbered(chosen))
+        config = world.current.from_first(lambda: folders.numbered(chosen))
     folder, first = RunFolder(config.prefix), world.current.first
     if first:
-        refuse_existing(folder, overwrite)
+        folders.refuse_existing(folder, overwrite)
     device, data, transform, run = _build(config)
-    with locked(folder):
+    with folders.locked(folder):
         if first:
-            refuse_existing(folder, overwrite)
+            folders.refuse_existing(folder, overwrite)
             begin(data)
             folder.delete()
             description.begin(folder, config, device, data, transform)
@@ -124,7 +119,7 @@ def resume(
     config = changed(saved, flags)
     device, data, transform, run = _build(config, restored)
     updater = run.trainer.updater
-    with locked(folder):
+    with folders.locked(folder):
         if together.first:
             description.require_same_data(folder, config, data)
             description.add_missing(folder, transform)
@@ -327,60 +322,6 @@ def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
         f'log      {folder.log}\n'
         f'weights  {folder.weights}'
     )
-
-
-def numbered(config: TrainConfig) -> TrainConfig:
-    """Give `config` the first of the prefixes vgg_sgd, vgg_sgd-2, vgg_sgd-3 … that is free."""
-    further = (f'{config.prefix}-{number}' for number in itertools.count(2))
-    for prefix in itertools.chain([config.prefix], further):
-        if not RunFolder(prefix).occupied():
-            break
-    if prefix != config.prefix:
-        print(f'{config.prefix}: there is such a run already; this one is {prefix}', flush=True)
-    return dataclasses.replace(config, prefix=prefix)
-
-
-def refuse_existing(folder: RunFolder, overwrite: bool) -> None:
-    """Raise UserError if the folder holds a run, unless `overwrite` is true."""
-    if not overwrite and (occupied := folder.occupied()):
-        raise UserError(
-            f'{occupied}: holds a run already; continue it with --resume, replace it with '
-            f'--overwrite, or choose another folder with -p'
-        )
-
-
-@contextlib.contextmanager
-def locked(folder: RunFolder) -> Iterator[None]:
-    """Keep other runs from training into the folder; raise UserError if one does already.
-
-    A block that fails before it writes anything leaves no folder that was not there before.
-    """
-    if not world.current.first:
-        yield  # the first process keeps it for all
-        return
-    made = make_folder(folder.models)
-    try:
-        with filelock.FileLock(folder.lock, timeout=0):
-            remove_leftovers(folder.models)  # snapshots, mostly, and they are large
-            try:
-                yield
-            except BaseException:
-                if made:
-                    _remove_unused(folder, made)
-                raise
-    except filelock.Timeout:
-        raise UserError(
-            f'{folder.models}: another process is training into it; wait, or choose another -p'
-        ) from None
-
-
-def _remove_unused(folder: RunFolder, made: Iterable[pathlib.Path]) -> None:
-    """Remove the folders `made`, innermost first, if the innermost holds nothing but its lock."""
-    with contextlib.suppress(OSError):  # another process made something in them
-        if {path.name for path in folder.models.iterdir()} <= {folder.lock.name}:
-            folder.lock.unlink(missing_ok=True)
-            for path in made:
-                path.rmdir()
 
 
 class Place(NamedTuple):

@@ -24,7 +24,7 @@ from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable
 from chainer_cifar.table import aligned
-from chainer_cifar.training import description, run
+from chainer_cifar.training import description, folders, run
 
 MOST = 100  # seeds
 
@@ -66,7 +66,7 @@ def start(
         UserError: There is a run of that prefix already, and not `overwrite`; or bad input.
     """
     if not (named or overwrite):
-        config = run.numbered(config)
+        config = folders.numbered(config)
     whole = RunFolder(config.prefix)
     ours = [_member(whole, config, seed) for seed in seeds]
 
@@ -76,7 +76,7 @@ def start(
         _describe(whole, config, seeds)
 
     _refuse(whole, ours, overwrite)
-    with run.locked(whole):
+    with folders.locked(whole):
         _refuse(whole, ours, overwrite)
         _train(whole, config, seeds, begin, overwrite)
 
@@ -99,7 +99,7 @@ def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
     saved = dataclasses.replace(saved, prefix=whole.name)  # it may have been renamed since
     config = run.changed(saved, flags)
     seeds = tuple(content['seeds'])
-    with run.locked(whole):
+    with folders.locked(whole):
         if vars(config) != vars(saved):
             _describe(whole, config, seeds)
         _train(whole, config, seeds)
@@ -107,7 +107,7 @@ def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
 
 def _refuse(whole: RunFolder, ours: Sequence[RunFolder], overwrite: bool) -> None:
     for folder in (whole, *ours):
-        run.refuse_existing(folder, overwrite)
+        folders.refuse_existing(folder, overwrite)
     for folder in {*ours, *whole.of_seeds()}:
         if folder.in_use():
             raise UserError(f'{folder.models}: another process is training into it; wait')
@@ -183,8 +183,8 @@ def _train(
 
 
 def _begun(whole: RunFolder, config: TrainConfig, seeds: Sequence[int]) -> RunFolder | None:
-    folders = (_member(whole, config, seed) for seed in seeds)
-    return next((folder for folder in folders if folder.config.exists()), None)
+    members = (_member(whole, config, seed) for seed in seeds)
+    return next((folder for folder in members if folder.config.exists()), None)
 
 
 _COLUMNS = {

@@ -1,5 +1,6 @@
 """What is printed, and what C libraries print."""
 
+import io
 import os
 import pathlib
 import sys
@@ -49,12 +50,18 @@ def test_silence(capfd):
 
 
 def test_bars_go_to_a_terminal_or_a_notebook(monkeypatch):
-    assert streams.for_bars(sys.stderr) == {'disable': None, 'file': sys.stderr}
+    class OutStream(io.StringIO):
+        def isatty(self):
+            return True
 
-    class OutStream:
-        pass
+    terminal = OutStream()
+    with streams.progress_bar('x', 3, console=terminal) as bar:
+        assert not bar.disable
+    assert 'x:   0%' in terminal.getvalue()
+    with streams.progress_bar('x', 3, console=io.StringIO()) as bar:
+        assert bar.disable
 
     OutStream.__module__ = 'ipykernel.iostream'
-    notebook = OutStream()
-    monkeypatch.setattr(sys, 'stdout', notebook)
-    assert streams.for_bars(sys.stderr) == {'disable': False, 'file': notebook}
+    monkeypatch.setattr(sys, 'stdout', notebook := OutStream())
+    streams.progress_bar('x', 3, console=io.StringIO()).close()
+    assert 'x:   0%' in notebook.getvalue()

@@ -99,19 +99,32 @@ def silence() -> Iterator[TextIO]:
         os.close(kept)
 
 
-def for_bars(console: TextIO | None = None) -> dict[str, Any]:
-    """Arguments for tqdm: a bar of progress goes to a terminal or a notebook, not into a file.
+def progress_bar(
+    what: str,
+    total: int | None = None,
+    unit: str = 'img',
+    console: TextIO | None = None,
+    **more: Any,
+) -> Any:
+    """Make a bar of tqdm, which goes to a terminal or a notebook, not into a file.
 
     Args:
+        what: A word for what is done.
+        total: How many units there are, if that is known.
+        unit: What is counted.
         console: A terminal, if it is one; None: standard error. A notebook shows each change of the
             stream as a new block, so there the bar goes where all else goes.
+        more: As of tqdm; unless this says so, the bar goes when it is closed.
     """
+    from tqdm import tqdm  # if it is missing, cli.py, which imports this file, can say so
+
     in_notebook = type(sys.stdout).__module__.startswith('ipykernel')
-    return (
+    where = (
         {'disable': False, 'file': sys.stdout}
         if in_notebook
         else {'disable': None, 'file': console}
     )
+    return tqdm(desc=what, total=total, unit=unit, **{'leave': False, **where, **more})
 
 
 def drop(stream: TextIO) -> None:

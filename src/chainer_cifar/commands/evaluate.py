@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from chainer_cifar import environment, figures, files, runs
 from chainer_cifar.arguments import ArgumentParser
@@ -30,7 +29,7 @@ from chainer_cifar.evaluation.calibration import Calibration
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
 from chainer_cifar.files import atomic_write
-from chainer_cifar.streams import for_bars, tell
+from chainer_cifar.streams import progress_bar, tell
 from chainer_cifar.table import counted
 
 TAKES_BATCH_SIZE = True
@@ -84,7 +83,7 @@ def _logits(
     model: Trained, images: DeviceImages, index: image_sets.Index, tta: str
 ) -> NDArray[np.float32]:
     batches = (x for x, _ in images.batches(index, model.config.batch_size))
-    with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
+    with progress_bar('evaluate', len(index)) as bar:
         return inference.logits(model.net, batches, tta, bar.update)
 
 
@@ -180,8 +179,7 @@ def _corrupt(
     pictures: NDArray[np.uint8],
     labels: image_sets.Labels,
 ) -> None:
-    total = robustness.rounds() * len(labels)
-    with tqdm(total=total, desc='corrupt', unit='img', leave=False, **for_bars()) as bar:
+    with progress_bar('corrupt', robustness.rounds() * len(labels)) as bar:
         found = robustness.measure(model, pictures, labels, bar.update)
     folder = pathlib.Path(given.out) if given.out else model.results
     path = folder / model.name(runs.CORRUPTED, *_words(given))

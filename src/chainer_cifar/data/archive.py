@@ -15,14 +15,13 @@ from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
 import filelock
-from tqdm import tqdm
 
 from chainer_cifar import json_file
 from chainer_cifar.data.fetch import WrongSource, collected, discard, fetch, md5sum, part_of
 from chainer_cifar.errors import UserError, file_and_reason, first_line
 from chainer_cifar.files import atomic_write, make_folder, move_folder, naming, sync, sync_file
 from chainer_cifar.registry import Registry
-from chainer_cifar.streams import STDOUT, for_bars, tell
+from chainer_cifar.streams import STDOUT, progress_bar, tell
 
 MB = 10**6
 CHUNK = 1 << 20  # bytes
@@ -169,7 +168,10 @@ def extract(
     new.mkdir(parents=True)
     try:
         digests: dict[str, hashlib._Hash] = collections.defaultdict(_md5)
-        with open(source, 'rb') as file, _bar(file, folder.name) as bar:
+        bytes_bar = progress_bar(
+            folder.name, source.stat().st_size, 'B', unit_scale=True, leave=True
+        )
+        with open(source, 'rb') as file, bytes_bar as bar:
             for member, data in _read_members(archive, file, name):
                 path = new / member
                 with naming(path), open(path, 'ab') as output:
@@ -429,11 +431,6 @@ def _plain_disk_errors() -> Iterator[None]:
             raise  # see cli.run
         room = ' (400 MB are needed)' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''
         raise Unwritable(f'{file_and_reason(error)}{room}') from None
-
-
-def _bar(file: BinaryIO, name: str) -> tqdm:
-    size = os.fstat(file.fileno()).st_size
-    return tqdm(desc=name, total=size, unit='B', unit_scale=True, **for_bars())
 
 
 def _md5() -> 'hashlib._Hash':

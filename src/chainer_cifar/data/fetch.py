@@ -19,12 +19,11 @@ from typing import Any, TypeAlias
 
 import requests
 import urllib3
-from tqdm import tqdm
 
 from chainer_cifar import json_file
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write, naming, open_bytes
-from chainer_cifar.streams import for_bars, printable, tell
+from chainer_cifar.streams import printable, progress_bar, tell
 
 CHUNK = 1 << 16  # bytes; small, since a chunk that is cut off on its way is lost
 TIMEOUT = 10, 30  # seconds: to connect, and between two reads
@@ -305,13 +304,14 @@ class _Transfer:
 
     def receive(self, chunks: Iterable[bytes], offset: int, total: int | None) -> None:
         """Append `chunks` to the part file until it has `total` bytes, if that is known."""
-        look = {'desc': self.path.name, 'unit': 'B', 'unit_scale': True, **for_bars()}
         size = offset
         whole = f' of {total:,}' if total else ''
         with (
             naming(self.part),
             open(self.part, 'ab') as file,
-            tqdm(initial=offset, total=total, **look) as bar,
+            progress_bar(
+                self.path.name, total, 'B', unit_scale=True, leave=True, initial=offset
+            ) as bar,
         ):
             try:
                 for data in chunks:

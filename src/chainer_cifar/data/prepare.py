@@ -7,7 +7,6 @@ from collections.abc import Callable, Container, Iterable, Iterator
 from typing import TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import picture_table, store
@@ -16,7 +15,7 @@ from chainer_cifar.data.sources import RawImages
 from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import move_folder
-from chainer_cifar.streams import for_bars, tell
+from chainer_cifar.streams import progress_bar, tell
 
 SAMPLES = 100  # pictures of the training set to draw
 SHEET = SAMPLES * 256**2  # pixels of them all together, at most
@@ -64,7 +63,7 @@ def write(
     for name, method in methods.items():
         with _reported(folder / store.image_file(name)) as path:
             steps = 2 * len(train) + len(test)
-            with tqdm(total=steps, desc=name, unit='image', leave=False, **for_bars()) as bar:
+            with progress_bar(name, steps) as bar:
                 fitted = method.fit(train, eps, bar.update)
                 train_out, test_out = memory[method.dtype]
                 fitted(train, train_out, bar.update)

@@ -7,8 +7,6 @@ import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from chainer_cifar import streams
 
 T = TypeVar('T')
@@ -43,13 +41,7 @@ def results(
     with (
         streams.silence() as console,
         warnings.catch_warnings(),
-        tqdm(
-            total=len(arguments),
-            desc=what,
-            unit='img',
-            leave=leave,
-            **streams.for_bars(console),
-        ) as bar,
+        streams.progress_bar(what, len(arguments), console=console, leave=leave) as bar,
     ):
         warnings.simplefilter('ignore')  # Pillow's, about odd files
         try:

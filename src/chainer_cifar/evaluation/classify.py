@@ -22,7 +22,7 @@ from chainer_cifar.evaluation import (
 )
 from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
-from chainer_cifar.streams import for_bars, printable, tell
+from chainer_cifar.streams import printable, progress_bar, tell
 from chainer_cifar.table import counted
 
 
@@ -78,7 +78,7 @@ def from_files(
 def _read(paths: list[pathlib.Path], transform: InputTransform) -> dict[int, NDArray[np.uint8]]:
     """Read pictures by their place in the list; warn of unreadable ones, refuse a single one."""
     pictures: dict[int, NDArray[np.uint8]] = {}
-    with tqdm(paths, desc='read', unit='img', leave=False, **for_bars()) as bar:
+    with progress_bar('read', iterable=paths) as bar:
         for i, path in enumerate(bar):
             try:
                 pictures[i] = picture_files.read(path, transform.shape, transform.fit)
@@ -144,8 +144,7 @@ def predict(
         top: How many classes to list.
         reject: The answer is `predictions.UNKNOWN` if no class has this probability.
     """
-    count = len(chosen.names)
-    with tqdm(total=count, desc='predict', unit='img', leave=False, **for_bars()) as bar:
+    with progress_bar('predict', len(chosen.names)) as bar:
         logits = model.scaled_logits(chosen.inputs, tta, bar.update)
     return predictions.rows(chosen.names, logits, model.class_names, top, chosen.labels, reject)
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from chainer_cifar import figures
 from chainer_cifar.arrays import Array
@@ -18,7 +17,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, layers, raw_pictures
 from chainer_cifar.evaluation.trained import Trained
-from chainer_cifar.streams import for_bars
+from chainer_cifar.streams import progress_bar
 
 MOST = 50_000  # training pictures that are compared; of more, so many are drawn
 _BLOCK = 4096  # of them at a time
@@ -103,9 +102,7 @@ class SimilarPictures:
         self._pictures = _pictures(trained, data)
         yield
         self._index, self._labels = index, labels
-        with tqdm(
-            total=len(index), desc='similar pictures', unit='img', leave=False, **for_bars()
-        ) as bar:
+        with progress_bar('similar pictures', len(index)) as bar:
             start = 0
             for x, _ in images.batches(index, trained.config.batch_size):
                 features = self._compute(x)

@@ -15,7 +15,7 @@ import chainer
 from chainer.training import extension
 from tqdm import tqdm
 
-from chainer_cifar.streams import drop, for_bars
+from chainer_cifar.streams import drop, progress_bar
 from chainer_cifar.training.log import Log
 
 _HEADER = (
@@ -73,7 +73,7 @@ class Progress(extension.Extension):
     def evaluating(self, n: int) -> Iterator[Callable[[int], object]]:
         """Stop the clock of training and show a bar for `n` images; yield the bar's ``update``."""
         start = time.perf_counter()
-        with tqdm(total=n, desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
+        with progress_bar('evaluate', n) as bar:
             yield bar.update
         self._mark += time.perf_counter() - start
 
@@ -81,15 +81,9 @@ class Progress(extension.Extension):
         self._bar.close()
 
     def _open_bar(self, iterator: chainer.dataset.Iterator) -> None:
-        options = for_bars() if iterator.epoch < self.epochs else {'disable': True}
-        self._bar = tqdm(
-            desc=f'epoch {iterator.epoch + 1}/{self.epochs}',
-            total=len(iterator.dataset),
-            initial=iterator.current_position,
-            unit='img',
-            leave=False,
-            **options,
-        )
+        if iterator.epoch < self.epochs:
+            what, done = f'epoch {iterator.epoch + 1}/{self.epochs}', iterator.current_position
+            self._bar = progress_bar(what, len(iterator.dataset), initial=done)
 
     def _line(self, trainer: chainer.training.Trainer) -> str:
         row = self.log.rows[-1]

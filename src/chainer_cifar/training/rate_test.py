@@ -8,10 +8,9 @@ import math
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from chainer_cifar.errors import UserError
-from chainer_cifar.streams import for_bars
+from chainer_cifar.streams import progress_bar
 from chainer_cifar.training.trainer import Run
 
 LOW, HIGH = 1e-6, 10.0
@@ -32,7 +31,7 @@ def measure(run: Run) -> list[tuple[float, float]]:
     rows: list[tuple[float, float]] = []
     updater.rate = lambda position: LOW * (HIGH / LOW) ** (position.iteration / (STEPS - 1))
     with np.errstate(over='ignore', invalid='ignore'):
-        for step in tqdm(range(STEPS), desc='learning rates', leave=False, **for_bars()):
+        for step in progress_bar('learning rates', unit='it', iterable=range(STEPS)):
             rate = updater.rate(updater.position)
             observation: dict[str, Any] = {}
             with run.trainer.reporter.scope(observation):

@@ -156,7 +156,7 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     for line in (*left_out, *scan_report.warnings(looked)):
         tell(f'warning: {given.pictures}: {line}')
     if given.init == 'auto' and not plan.pretrained_there():
-        tell(f'begins with random weights; those of ImageNet would know more: {plan.package()}')
+        tell(f'begins with random weights; those of ImageNet would know more: {plan.missing()}')
     return _Chosen(kept, looked, page)
 
 
@@ -362,7 +362,7 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     if given.init not in INITS:
         raise UserError(f"--init '{given.init}': must be one of {', '.join(INITS)}")
     if given.init == 'imagenet' and not plan.pretrained_there():
-        raise UserError(f'--init imagenet: package {plan.package()}')
+        raise UserError(f'--init imagenet: package {plan.missing()}')
     if given.folds and not 2 <= given.folds <= 100:
         raise UserError(f'--folds {given.folds}: must be 0, or a number from 2 to 100')
     return given

@@ -31,7 +31,7 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
     Raises:
         UserError: Fewer than two classes are left.
     """
-    divided, grouped = len(found.places(TEST)) > 0, found.grouped
+    grouped = found.grouped
     usable = np.ones(len(found), bool)
     usable[list(looked.problems)] = False
     told = []
@@ -40,7 +40,7 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
     joined = _joined(found.groups, alike)
     together = grouped or len(np.unique(joined)) < len(joined)
     found = dataclasses.replace(found, groups=joined, grouped=together)
-    if not divided:
+    if not len(found.places(TEST)):
         copies = _copies(found, looked)
         usable[copies] = False
         if len(copies):

@@ -37,7 +37,6 @@ class Trial(NamedTuple):
         epoch: Of this error.
         epochs: How many it has trained.
         values: Of what is searched.
-        params: The same as Optuna has them.
         reason: Why it failed.
         twin: The number of an earlier trial with the same flags, from which the error is.
     """
@@ -48,7 +47,6 @@ class Trial(NamedTuple):
     epoch: int | None
     epochs: int
     values: dict[str, Value]
-    params: dict[str, Any]
     reason: str | None
     twin: int | None
 
@@ -123,7 +121,6 @@ def _trial(each: Any, searched: Space) -> Trial:
         epoch,
         len(errors),
         values_of(each, searched),
-        each.params,
         reason,
         None if twin is None else twin + 1,
     )
@@ -144,18 +141,21 @@ def _importances(trials: Sequence[Trial], known: Sequence[Any]) -> dict[str, flo
 
     It compares where the best trials lie with where all lie, so that only the order of the trials
     counts; therefore those that were stopped or diverged tell their part, too.
+
+    Args:
+        trials: The best first.
+        known: Optuna's, by their numbers from 0.
     """
-    ended = [trial for trial in trials if trial.state in (FINISHED, STOPPED, DIVERGED)]
+    judged = (FINISHED, STOPPED, DIVERGED)
+    ended = [known[trial.number - 1] for trial in trials if trial.state in judged]
     if len(ended) < LEAST:
         return {}
     package = journal.optuna()
-    by_number = {each.number + 1: each for each in known}
     study = package.create_study(direction='minimize')
     for place, trial in enumerate(ended):
-        original = by_number[trial.number]
         study.add_trial(
             package.trial.create_trial(
-                params=original.params, distributions=original.distributions, value=float(place)
+                params=trial.params, distributions=trial.distributions, value=float(place)
             )
         )
     names = sorted({name for trial in ended for name in trial.params})

@@ -36,8 +36,8 @@ def pretrained_there() -> bool:
     return importlib.util.find_spec(PRETRAINED[MobileNetV2].package) is not None
 
 
-def package() -> str:
-    """Say that they are missing, and how to install them."""
+def missing() -> str:
+    """Say that these weights are missing, and how to install them."""
     known = PRETRAINED[MobileNetV2]
     return f'{known.package} is missing: {known.install}'
 

@@ -205,7 +205,8 @@ def family(tmp_path):
         lines = []
         for _ in range(2):
             ours, theirs = socket.socketpair()
-            found.selector.register(ours, selectors.EVENT_READ, 'process')
+            found.processes.append(launch._Process(ours))
+            found.selector.register(ours, selectors.EVENT_READ, found.processes[-1])
             lines.append(theirs)
         yield found, lines
         for line in lines:
@@ -240,7 +241,7 @@ def test_who_is_lost_is_told_once_and_by_name(capsys, family):
         'train.py: error: process 1 (process id 5678) did not answer for 600 seconds; '
         'continue with --resume'
     ]
-    assert list(looks_after.statuses.values()) == [2, 2]
+    assert [each.status for each in looks_after.ended] == [2, 2]
 
 
 class Ended(Exception):
@@ -283,7 +284,7 @@ def test_a_reason_that_all_have_is_told_once_and_arrives_in_pieces(capsys, famil
             line.sendall(part)
             looks_after._listen(1)
     assert capsys.readouterr().err == 'train.py: error: no MPI in größe\n'
-    assert list(looks_after.statuses.values()) == [2, 2]
+    assert [each.status for each in looks_after.ended] == [2, 2]
 
 
 def test_on_how_many_machines():

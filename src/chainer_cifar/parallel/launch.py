@@ -1,6 +1,7 @@
 """Start the processes of ``--processes`` under mpirun, and look after them until they end."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -108,6 +109,18 @@ def _environment(count: int, path: str) -> dict[str, str]:
     return {**variables, 'PYTHONPATH': os.pathsep.join(paths)}
 
 
+@dataclasses.dataclass(eq=False)
+class _Process:
+    """What one process has told by its line; see link.py."""
+
+    connection: socket.socket
+    unread: bytes = b''  # the beginning of a message
+    rank: int | None = None
+    pid: int | None = None
+    waiting: bool = False  # for the others
+    status: int | None = None  # when it ends
+
+
 class _Family:
     """The processes, as the one that started them sees them."""
 
@@ -125,12 +138,9 @@ class _Family:
         self.prog = prog
         self.selector = selectors.DefaultSelector()
         self.selector.register(listener, selectors.EVENT_READ)
-        self.pids: dict[socket.socket, int] = {}
-        self.ranks: dict[socket.socket, int] = {}
-        self.statuses: dict[socket.socket, int] = {}
-        self.waiting: set[socket.socket] = set()  # for the others
-        self.lost: list[socket.socket] = []
-        self.unread: dict[socket.socket, bytes] = {}  # beginnings of messages
+        self.processes: list[_Process] = []
+        self.ended: list[_Process] = []  # with a status
+        self.lost: list[_Process] = []  # without
         self.deadline: float | None = None  # for those that are left
         self.signals: list[int] = []
         self.warned = -math.inf  # when
@@ -155,7 +165,7 @@ class _Family:
             self.deadline = time.monotonic() + PATIENCE
 
     def _alive(self) -> list[int]:
-        return [pid for each, pid in self.pids.items() if each not in self.statuses]
+        return [each.pid for each in self.processes if each.pid and each.status is None]
 
     def look_after(self) -> int:
         """Wait until all processes have ended; say what nobody else could."""
@@ -163,10 +173,10 @@ class _Family:
             self._listen(0.1)
         self._listen(0)
         self._listen(0)  # the last words, and then the end of the connection
-        told = [status for status in self.statuses.values() if status]
+        told = [each.status for each in self.ended if each.status]
         if told:
             return told[0]
-        if len(self.statuses) == self.count:
+        if len(self.ended) == self.count:
             return 0
         if self.signals:
             tell(f'{self.prog}: interrupted')
@@ -179,55 +189,58 @@ class _Family:
 
     def _listen(self, seconds: float) -> None:
         for key, _ in self.selector.select(seconds):
-            assert isinstance(key.fileobj, socket.socket)
             if key.data is None:
+                assert isinstance(key.fileobj, socket.socket)
                 self._welcome(key.fileobj)
             else:
-                self._hear(key.fileobj)
+                self._hear(key.data)
 
     def _welcome(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
         socket.send_fds(connection, [b'.'], [1, 2])
-        self.selector.register(connection, selectors.EVENT_READ, 'process')
+        self.processes.append(_Process(connection))
+        self.selector.register(connection, selectors.EVENT_READ, self.processes[-1])
 
-    def _hear(self, connection: socket.socket) -> None:
+    def _hear(self, process: _Process) -> None:
         try:
-            data = connection.recv(4096)
+            data = process.connection.recv(4096)
         except OSError:
             data = b''
-        *lines, self.unread[connection] = (self.unread.get(connection, b'') + data).split(b'\n')
+        *lines, process.unread = (process.unread + data).split(b'\n')
         for line in lines:
-            self._understand(connection, line.decode())
+            self._understand(process, line.decode())
         if not data:
-            self.selector.unregister(connection)
-            connection.close()
-            if connection not in self.statuses:
-                self.lost.append(connection)
+            self.selector.unregister(process.connection)
+            process.connection.close()
+            if process.status is None:
+                self.lost.append(process)
                 self.deadline = self.deadline or time.monotonic() + PATIENCE / 2
 
-    def _understand(self, connection: socket.socket, line: str) -> None:
+    def _understand(self, process: _Process, line: str) -> None:
         word, _, rest = line.partition(' ')
         if word == 'waiting':
-            self.waiting.add(connection)
+            process.waiting = True
             self._warn(int(rest))
         elif word == 'going':
-            self.waiting.discard(connection)
+            process.waiting = False
         elif word == 'lost':
-            self._end(connection, 2, self._who_is_lost(int(rest)))
+            self._end(process, 2, self._who_is_lost(int(rest)))
         elif word == 'begin':
-            self.ranks[connection], self.pids[connection] = map(int, rest.split())
+            process.rank, process.pid = map(int, rest.split())
             for number in self.signals[-1:]:  # it came too early to be passed on
-                _send_signal(self.pids[connection], number)
+                _send_signal(process.pid, number)
         elif word == 'end':
             status, _, reason = rest.partition(' ')
-            self._end(connection, int(status), reason)
+            self._end(process, int(status), reason)
 
-    def _end(self, connection: socket.socket, status: int, reason: str) -> None:
+    def _end(self, process: _Process, status: int, reason: str) -> None:
         """Note that a process ends; tell the reason, if any, unless another had one."""
-        if reason and not any(self.statuses.values()):
+        if reason and not any(each.status for each in self.ended):
             tell(f'{self.prog}: error: {reason}')
-        self.statuses[connection] = status
-        if status or len(self.statuses) == self.count:
+        if process.status is None:
+            self.ended.append(process)
+        process.status = status
+        if status or len(self.ended) == self.count:
             self.deadline = self.deadline or time.monotonic() + PATIENCE
 
     def _warn(self, seconds: int) -> None:
@@ -241,9 +254,9 @@ class _Family:
 
     def _who_is_lost(self, seconds: int) -> str:
         silent = [
-            f'process {self.ranks[each]} (process id {pid})'
-            for each, pid in self.pids.items()
-            if each not in self.waiting and each not in self.statuses
+            f'process {each.rank} (process id {each.pid})'
+            for each in self.processes
+            if each.pid and not each.waiting and each.status is None
         ]
         who = ' and '.join(silent) or 'another process'
         return f'{who} did not answer for {seconds} seconds; continue with --resume'
@@ -253,11 +266,11 @@ class _Family:
         if self.mpirun.poll() == -signal.SIGKILL:
             return f'mpirun was killed; {again}'
         if self.lost:
-            first = self.ranks.get(self.lost[0])
+            first = self.lost[0].rank
             if first is None:
                 return f'a process of {self.count} could not begin: {self._words_of_mpirun()}'
             return f'process {first} of {self.count} was killed or crashed; {again}'
-        if not self.ranks:
+        if all(each.rank is None for each in self.processes):
             return f'mpirun started no process: {self._words_of_mpirun()}'
         return f'mpirun ended with status {self.mpirun.poll()}; {again}'
 
@@ -270,7 +283,8 @@ class _Family:
     def _kill(self) -> None:
         """End what is left."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self.mpirun.poll() is None and all(self.statuses.get(s) == 0 for s in self.pids):
+            done = all(each.status == 0 for each in self.processes if each.pid)
+            if self.mpirun.poll() is None and done:
                 self.mpirun.wait(PATIENCE)
         for pid in self._alive():
             _send_signal(pid, signal.SIGKILL)

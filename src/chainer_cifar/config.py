@@ -344,19 +344,9 @@ class TrainConfig:
 
     def require_used(self, typed: Iterable[str]) -> None:
         """Raise UserError if one of the flags `typed` has no meaning beside the others."""
-        taken = optimizers.flags(self.optimizer)
         for name in typed:
-            owned = any(name in optimizers.flags(each) for each in optimizers.registry)
-            if owned and name not in taken:
-                raise UserError(
-                    f'--{name}: has no meaning for --optimizer {self.optimizer}, which takes '
-                    f'{" and ".join(f"--{flag}" for flag in taken)}; leave it out'
-                )
-        if 'lr_decay_iter' in typed and 'multistep' not in language.names(self.lr_shape):
-            raise UserError(
-                f"--lr_decay_iter: has no meaning for --lr_shape '{self.lr_shape}', only with "
-                f'multistep in it; leave it out'
-            )
+            if what := meaningless_for(name, self.optimizer, self.lr_shape):
+                raise UserError(f'--{name}: has no meaning for {what}; leave it out')
 
     def net_options(self) -> dict[str, Any]:
         """Return the options for `nets.create` that differ from their defaults."""
@@ -396,6 +386,18 @@ class TrainConfig:
             return devices.get_device(self.gpu, self.deterministic, self.cpu_engine)
         except UserError as error:
             raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
+
+
+def meaningless_for(name: str, optimizer: str, lr_shape: str) -> str:
+    """Say for which of the two flags the flag `name` has no meaning; empty if it has one."""
+    taken = optimizers.flags(optimizer)
+    owned = any(name in optimizers.flags(each) for each in optimizers.registry)
+    if owned and name not in taken:
+        words = ' and '.join(f'--{flag}' for flag in taken)
+        return f'--optimizer {optimizer}, which takes {words}'
+    if name == 'lr_decay_iter' and 'multistep' not in language.names(lr_shape):
+        return f"--lr_shape '{lr_shape}', only with multistep in it"
+    return ''
 
 
 def from_dict(values: Mapping[str, object], path: str | os.PathLike[str]) -> TrainConfig:

@@ -15,10 +15,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from chainer_cifar import language, nets
-from chainer_cifar.config import TrainConfig
+from chainer_cifar import nets
+from chainer_cifar.config import TrainConfig, meaningless_for
 from chainer_cifar.errors import UserError
-from chainer_cifar.optim import optimizers
 from chainer_cifar.recipes import recipes
 
 LOG_FROM = 10  # the ratio of its ends from which on a range is logarithmic
@@ -208,10 +207,8 @@ class Space:
         optimizer, model, shape = (
             str(self._flag(each, values)) for each in ('optimizer', 'model', 'lr_shape')
         )
-        if any(name in optimizers.flags(each) for each in optimizers.registry):
-            return name in optimizers.flags(optimizer)
-        if name == 'lr_decay_iter':
-            return 'multistep' in language.names(shape)
+        if meaningless_for(name, optimizer, shape):
+            return False
         return name not in nets.option_names() or model in nets.taking(name)
 
     def _flag(self, name: str, values: Values) -> Value:

@@ -331,8 +331,7 @@ class TrainConfig:
     @property
     def initial_rate(self) -> float:
         """The learning rate that the schedule multiplies."""
-        rate: float = getattr(self, optimizers.flags(self.optimizer)[0])
-        return rate
+        return getattr(self, optimizers.flags(self.optimizer)[0])
 
     @property
     def last_counts(self) -> bool:

@@ -20,11 +20,9 @@ def mend() -> None:
 
 def _forward(function: Any, x: tuple[Array]) -> tuple[Array]:
     function._cudnn_pool = True  # Chainer asks only whether it is None
-    y: tuple[Array] = pooling_nd._CudnnPoolingNDImpl(function).forward(x)
-    return y
+    return pooling_nd._CudnnPoolingNDImpl(function).forward(x)
 
 
 def _backward(function: Any, gy: tuple[Array]) -> tuple[Array]:
     # What the way back needs is in the function; the object of the way there held nothing else.
-    gx: tuple[Array] = pooling_nd._CudnnPoolingNDImpl(function).backward(gy)
-    return gx
+    return pooling_nd._CudnnPoolingNDImpl(function).backward(gy)

@@ -245,8 +245,7 @@ def _epochs(
         _fit_note.write(folder, content)
         told = f'{counted(count, "epoch")} in {seconds / 60:.3g} minutes'
         print(f'\nabout {speed.rate:.3g} images/s: {told}')
-    chosen: int = content['epochs'][stage.suffix]
-    return chosen
+    return content['epochs'][stage.suffix]
 
 
 def _cross_validate(given: argparse.Namespace, content: Mapping[str, Any]) -> None:

@@ -18,5 +18,4 @@ def number(one: ArrayLike, other: ArrayLike, count: int) -> NDArray[np.int64]:
     """
     graph = scipy.sparse.coo_matrix((np.ones(np.size(one)), (one, other)), (count, count))
     _, numbers = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    found: NDArray[np.int64] = numbers.astype(np.int64)
-    return found
+    return numbers.astype(np.int64)

@@ -104,8 +104,7 @@ def _signs(low: NDArray[np.float32]) -> Hashes:
     low = low.reshape(-1, 64)
     # Not of what is nearly 0, as odd frequencies of a symmetric picture are.
     least = np.abs(low).mean(axis=1, keepdims=True) / 4
-    hashes: Hashes = np.packbits(low > least, axis=1).view(np.uint64)[:, 0]
-    return hashes
+    return np.packbits(low > least, axis=1).view(np.uint64)[:, 0]
 
 
 def _contrasts(thumbnails: Thumbnails) -> NDArray[np.float32]:
@@ -126,10 +125,7 @@ def _alike(
     x, y = thumbnails[one], thumbnails[other]
     y = y[:, :, ::-1] if flip else y
     difference = np.abs(x.astype(np.int16) - y).mean(axis=(1, 2, 3))
-    near: NDArray[np.bool_] = difference <= TOLERANCE + SHARE * np.minimum(
-        contrasts[one], contrasts[other]
-    )
-    return near
+    return difference <= TOLERANCE + SHARE * np.minimum(contrasts[one], contrasts[other])
 
 
 def within(

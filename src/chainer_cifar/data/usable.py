@@ -87,5 +87,4 @@ def _joined(one: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.int3
     """Groups so large that those of both kinds are whole."""
     other = other + int(one.max()) + 1
     numbers = components.number(one, other, int(other.max()) + 1)
-    joined: NDArray[np.int32] = numbers[one].astype(np.int32)
-    return joined
+    return numbers[one].astype(np.int32)

@@ -152,8 +152,7 @@ class Search:
         return _Mine(trial.number + 1, trial, claimed, again=False)
 
     def _state_of(self, number: int) -> str:
-        name: str = self.study.get_trials(deepcopy=False)[number].state.name
-        return name
+        return self.study.get_trials(deepcopy=False)[number].state.name
 
     def _give_up(self, known: Any) -> None:
         reason = f'its process was killed {DEATHS} times'

@@ -144,9 +144,9 @@ def resume(
             if together.first:
                 description.add_resumption(folder, config, device, updater.iteration)
             print(
-                f'{folder.models}: no snapshot yet, starting from the beginning'
-                if not restored
-                else f'resuming after iteration {updater.iteration}'
+                f'resuming after iteration {updater.iteration}'
+                if restored
+                else f'{folder.models}: no snapshot yet, starting from the beginning'
             )
         _train(config, run, watch)
 

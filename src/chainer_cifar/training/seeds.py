@@ -155,9 +155,9 @@ def _train(
     for number, seed in enumerate(seeds, 1):
         folder, own = _member(whole, config, seed), _own(whole, config, seed)
         free = {name: getattr(own, name) for name in run.FREE_ON_RESUME}
-        print(
-            f'{"" if number == 1 else chr(10)}{kind} {seed}, {number} of {len(seeds)}', flush=True
-        )
+        if number > 1:
+            print()
+        print(f'{kind} {seed}, {number} of {len(seeds)}', flush=True)
         try:
             with prefixed(f'{kind} {seed}: '):
                 if begin or not folder.occupied():

@@ -42,5 +42,4 @@ def fold(xp: ArrayModule, position: Array, size: int, fill: str) -> Array:
         position = position + outside
         position = position - 2 * half * xp.floor(position / (2 * half))
         position = half - xp.abs(half - position) - outside
-    inside: Array = xp.clip(position, 0, last)
-    return inside
+    return xp.clip(position, 0, last)

@@ -39,8 +39,7 @@ class ChannelShift:
         values = x.reshape(len(x), -1)
         low, high = values.min(axis=1), values.max(axis=1)
         shifted = x + added[:, :, None, None]
-        clipped: Array = xp.clip(shifted, low[:, None, None, None], high[:, None, None, None])
-        return clipped
+        return xp.clip(shifted, low[:, None, None, None], high[:, None, None, None])
 
 
 @augmentations.register('jitter')

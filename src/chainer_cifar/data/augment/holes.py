@@ -131,8 +131,7 @@ def random_pixels(rng: Rng, n: int, shape: Shape) -> NDArray[np.int64]:
 
 def paint(xp: ArrayModule, x: Array, box: tuple[Array, ...], value: Array) -> Array:
     """Return `x` ``(N, C, H, W)`` with `value`, broadcast to it, in the box of each image."""
-    painted: Array = xp.where(_inside(xp, x, box), value, x)
-    return painted
+    return xp.where(_inside(xp, x, box), value, x)
 
 
 def _inside(xp: ArrayModule, x: Array, box: tuple[Array, ...]) -> Array:
@@ -141,5 +140,4 @@ def _inside(xp: ArrayModule, x: Array, box: tuple[Array, ...]) -> Array:
     rows, columns = xp.arange(x.shape[2]), xp.arange(x.shape[3])
     in_rows = (rows >= top) & (rows < bottom)
     in_columns = (columns >= left) & (columns < right)
-    inside: Array = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    return inside
+    return in_rows[:, None, :, None] & in_columns[:, None, None, :]

@@ -37,8 +37,7 @@ def recolour(
         factor = (brightness * contrast)[:, None, None, None]
         mean = x.mean(axis=(2, 3), keepdims=True)
         added = ((1 - contrast) * brightness)[:, None, None, None] * mean
-        grey_result: Array = xp.clip(factor * x + added, 0, 255)
-        return grey_result
+        return xp.clip(factor * x + added, 0, 255)
     grey = xp.asarray(GREY.astype(np.float32))
     one = xp.asarray(np.eye(3, dtype=np.float32))
     saturation = saturation[:, None, None]

@@ -35,12 +35,13 @@ class Interrupted(KeyboardInterrupt):
 def prefixed(text: str) -> Iterator[None]:
     """Put `text`, such as a flag's name, before the reason of a UserError from the block.
 
-    A library does not know the flag that a value came from, so it raises the bare reason.
+    A library does not know the flag that a value came from, so it raises the bare reason. The class
+    of the error stays what it is.
     """
     try:
         yield
     except UserError as error:
-        raise UserError(f'{text}{error}') from None
+        raise type(error)(f'{text}{error}') from None
 
 
 @contextlib.contextmanager

@@ -9,10 +9,10 @@ import statistics
 
 import pytest
 
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Diverged, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training import log, seeds
+from chainer_cifar.training import divergence, log, seeds
 from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
 
 DATA = '-d data/image.pkl -l data/label.pkl'
@@ -133,6 +133,46 @@ def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, comm
     status, out, err = command('train', '--resume', '-p', 'many')
     assert status == 0 and out.count('finished already') == 1, err
     assert json.loads(pathlib.Path('results/many/summary.json').read_text())['seeds'] == [1, 2]
+
+
+def test_one_that_diverges_does_not_keep_the_others_from_training(
+    tmp_path, monkeypatch, command
+):
+    write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    nets = []
+
+    def require_finite(net, iteration):
+        if iteration == 1:
+            nets.append(net)
+        if len(nets) == 1:  # the first seed
+            raise Diverged('training diverged: so it was told')
+
+    monkeypatch.setattr(divergence, 'require_finite', require_finite)
+    status, out, err = command('train', *FLAGS, '--iter', 1, '--seeds', 3, '-p', 'many')
+    assert status == 2
+    assert err.splitlines() == [
+        'warning: seed 1: training diverged: so it was told',
+        'train.py: error: 1 of 3 seeds diverged: 1',
+    ]
+    summary = json.loads(pathlib.Path('results/many/summary.json').read_text())
+    assert summary['state'] == 'unfinished, 2 of 3 seeds'
+    assert [row['seed'] for row in summary['runs']] == [2, 3]
+    assert pathlib.Path('results/many/summary.txt').read_text().rstrip() in out
+    # It begins again, and has another fate.
+    status, out, err = command('train', '--resume', '-p', 'many')
+    assert (status, err) == (0, '') and out.count('finished already') == 2
+
+
+def test_all_diverge(tmp_path, monkeypatch, command):
+    write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    flags = [*FLAGS, '--optimizer', 'sgd', '--lr', '1e30', '-p', 'many']
+    for kind in ('seed', 'fold'):
+        status, _, err = command('train', *flags, f'--{kind}s', 2, '--overwrite')
+        assert status == 2 and 'Traceback' not in err
+        assert err.count(f'warning: {kind} ') == err.count('--lr') == 2
+        assert f'error: 2 of 2 {kind}s diverged: 1, 2' in err.splitlines()[-1]
 
 
 def test_ctrl_c_before_overwrite_does_not_advise_to_resume_the_other_run(

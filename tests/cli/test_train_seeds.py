@@ -135,9 +135,7 @@ def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, comm
     assert json.loads(pathlib.Path('results/many/summary.json').read_text())['seeds'] == [1, 2]
 
 
-def test_one_that_diverges_does_not_keep_the_others_from_training(
-    tmp_path, monkeypatch, command
-):
+def test_one_that_diverges_does_not_keep_the_others_from_training(tmp_path, monkeypatch, command):
     write_data(tmp_path / 'data')
     monkeypatch.chdir(tmp_path)
     nets = []

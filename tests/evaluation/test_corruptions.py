@@ -109,6 +109,24 @@ def test_strength_by_detail(pictures):
     assert max(bent[:2]) < bent[2] < bent[3] < bent[4]
 
 
+@pytest.mark.parametrize(
+    ('side', 'ends', 'steps'),
+    [
+        (32, (1.06, 1.11, 1.16, 1.21, 1.26), (0.01,) * 5),
+        (224, (1.11, 1.16, 1.21, 1.26, 1.31), (0.01, 0.01, 0.02, 0.02, 0.03)),
+    ],
+)
+def test_zoom_blur_is_the_mean_over_the_factors_of_the_papers_code(side, ends, steps, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        'chainer_cifar.evaluation.corruptions._zoomed', lambda x, factor: seen.append(factor) or x
+    )
+    for strength, (end, step) in enumerate(zip(ends, steps, strict=True), 1):
+        seen.clear()
+        corrupt(np.zeros((1, 3, side, side), np.uint8), 'zoom_blur', strength)
+        np.testing.assert_allclose(seen, np.arange(1, end, step))
+
+
 DRAWN = set(corruptions) - {'defocus_blur', 'zoom_blur', 'brightness', 'contrast', 'pixelate'}
 
 

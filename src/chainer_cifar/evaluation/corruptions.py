@@ -185,8 +185,10 @@ def motion_blur(x: Floats, setting: tuple[int, float], rngs: Rngs) -> Floats:
 
 
 @_corruption(
-    ((1.05, 0.01), (1.10, 0.01), (1.15, 0.01), (1.20, 0.01), (1.25, 0.01)),
-    ((1.10, 0.01), (1.15, 0.01), (1.20, 0.02), (1.25, 0.02), (1.30, 0.03)),
+    # They write np.arange(1, 1.06, 0.01) and so on. Rounding decides whether the end is in it: 1.06
+    # and 1.11 are, 1.16 is not.
+    ((1.06, 0.01), (1.11, 0.01), (1.15, 0.01), (1.20, 0.01), (1.25, 0.01)),
+    ((1.11, 0.01), (1.15, 0.01), (1.20, 0.02), (1.24, 0.02), (1.30, 0.03)),
 )
 def zoom_blur(x: Floats, setting: tuple[float, float], rngs: Rngs) -> Floats:
     """Move towards the middle of the picture."""

@@ -141,12 +141,14 @@ def defocus_blur(x: Floats, setting: tuple[float, float], rngs: Rngs) -> Floats:
     """Put the camera out of focus: every point becomes a disk."""
     radius, softness = setting
     # As OpenCV would, they smooth the disk by its neighbours; a large one by two on each side.
+    # Beyond the edge, which a disk of 8 pixels and more touches, is its mirror image; so all gets a
+    # little lighter.
     half, near = (8, 1) if radius <= 8 else (int(np.ceil(radius)), 2)
     away = np.arange(-half, half + 1)
     disk = (away[:, None] ** 2 + away**2 <= radius**2).astype(np.float64)
     edge = np.exp(-0.5 * (np.arange(1, near + 1) / softness) ** 2)
     taps = np.array([*edge[::-1], 1, *edge]) / (1 + 2 * edge.sum())
-    kernel = scipy.ndimage.convolve(disk / disk.sum(), taps[:, None] * taps, mode='constant')
+    kernel = scipy.ndimage.convolve(disk / disk.sum(), taps[:, None] * taps, mode='mirror')
     return _floats(scipy.ndimage.convolve(x, kernel[None, :, :, None], mode='mirror'))
 
 

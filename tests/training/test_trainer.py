@@ -261,6 +261,15 @@ def test_parts_of_a_batch_make_the_same_update(tiny, monkeypatch, parts):
     np.testing.assert_allclose(one.net.fc.W.array, other.net.fc.W.array, rtol=1e-4, atol=1e-6)
 
 
+def test_parts_of_a_batch_are_as_even_as_can_be(tiny, monkeypatch):
+    seen = []
+    forward = Tiny.forward
+    monkeypatch.setattr(Tiny, 'forward', lambda net, x: seen.append(len(x)) or forward(net, x))
+    run = trainer.create(config(batch_size=10, accumulate=4), data(), CPU, NONE)
+    run.trainer.updater.update()
+    assert seen == [3, 3, 2, 2]
+
+
 class Alone(WithoutChance):
     """Counts the passes that another one's graph has outlived."""
 

@@ -38,6 +38,12 @@ def _engine_as_it_was():
         chainer_onednn.disable()
 
 
+@pytest.fixture
+def without_curves(monkeypatch):
+    """Trainings in this process leave out their curves, which take more than half of the time."""
+    monkeypatch.setattr('chainer_cifar.training.log.Curves.draw', lambda self: None)
+
+
 @pytest.fixture(scope='session')
 def python2_pickle():
     """The function `dump_python2`."""

@@ -13,6 +13,8 @@ import pytest
 from chainer_cifar import runs as folders
 from runs import SCRIPT, arrays, assert_same_arrays, environment, write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec('optuna') is None,
     reason="needs the extra search: pip install '.[search]'",

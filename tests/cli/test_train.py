@@ -305,7 +305,7 @@ def test_sigterm_and_a_second_process(background, fresh, finished):
     assert status == 143, errors
 
 
-def test_another_engine_is_told_and_kept(copy, command, monkeypatch):
+def test_another_engine_is_told_and_kept(copy, command, monkeypatch, without_curves):
     monkeypatch.chdir(copy)
     status, _, err = command('train', *RESUME, '--iter', 4, '--cpu_engine', 'chainer')
     assert status == 0, err
@@ -532,7 +532,7 @@ def test_a_finished_run_says_so(copy, command, monkeypatch):
     assert status == 0 and 'larger --iter than 3 would' in out
 
 
-def test_best_weights_that_are_missing_come_back(fresh, command, monkeypatch):
+def test_best_weights_that_are_missing_come_back(fresh, command, monkeypatch, without_curves):
     monkeypatch.chdir(fresh)
     assert command('train', *SMALL, '--iter', '1')[0] == 0
     weights = fresh / 'models/run/best.npz'
@@ -557,7 +557,7 @@ def test_missing_packages_are_told_in_one_line(tmp_path):
     assert 'has no package' in done.stderr and '.venv/bin/python' in done.stderr
 
 
-def test_cpu_engines_agree(fresh, command, monkeypatch):
+def test_cpu_engines_agree(fresh, command, monkeypatch, without_curves):
     monkeypatch.chdir(fresh)
     losses = []
     for engine in ('onednn', 'onednn-direct', 'chainer'):

@@ -15,6 +15,8 @@ from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import log, seeds
 from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 DATA = '-d data/image.pkl -l data/label.pkl'
 FLAGS = f'{DATA} -m residual --res_depth 1 -b 10 --iter 3 --optimizer adam'.split()
 

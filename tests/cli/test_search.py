@@ -14,6 +14,8 @@ from chainer_cifar import runs as folders
 from chainer_cifar.training import run
 from runs import SCRIPT, arrays, assert_same_arrays, environment, write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec('optuna') is None,
     reason="needs the extra search: pip install '.[search]'",

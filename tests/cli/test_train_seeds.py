@@ -15,6 +15,8 @@ from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import divergence, log, seeds
 from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 DATA = '-d data/image.pkl -l data/label.pkl'
 FLAGS = f'{DATA} -m residual --res_depth 1 -b 10 --iter 3 --optimizer adam'.split()
 
@@ -91,8 +93,7 @@ def test_mean_and_deviation(finished):
     assert test in table.splitlines()[-1] and table.splitlines()[-1].startswith('mean ± sd')
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
+def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn):
     write_data(tmp_path / 'data')
     process = spawn(SCRIPT, *FLAGS, '--seeds', '3', '-p', 'many', env=environment(), cwd=tmp_path)
     for line in process.stdout:
@@ -101,9 +102,9 @@ def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
     for line in process.stdout:
         if re.match(' *1 ', line):  # the first epoch of the second seed
             break
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGTERM
     assert err.splitlines()[-1] == (
         'train.py: stopped in seed 2, 2 of 3; continue with --resume -p many'
     )
@@ -119,14 +120,15 @@ def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
         assert_same_seed(tmp_path, finished[0], seed)
 
 
-def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, command):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, command, number):
     """As while its curves are drawn."""
     write_data(tmp_path / 'data')
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(log.Curves, 'draw', lambda self: signal.raise_signal(signal.SIGINT))
+        patch.setattr(log.Curves, 'draw', lambda self: signal.raise_signal(number))
         status, out, err = command('train', *FLAGS, '--iter', 1, '--seeds', 2, '-p', 'many')
-    assert status == 130 and 'seed 2' not in out
+    assert status == 128 + number and 'seed 2' not in out
     assert err.splitlines()[-1] == (
         'train.py: stopped in seed 1, 1 of 2; continue with --resume -p many'
     )

@@ -19,7 +19,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training import log, rate_test, snapshot, trainer
+from chainer_cifar.training import rate_test, snapshot, trainer
 from chainer_cifar.weights import npz
 
 NONE = Normalization(0, 1)
@@ -41,7 +41,7 @@ class Tiny(chainer.Chain):
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
+def tiny(monkeypatch, tmp_path, without_curves):
     monkeypatch.setitem(nets.registry._items, 'tiny', Tiny)
     monkeypatch.chdir(tmp_path)
 
@@ -148,10 +148,7 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize('iteration', [1, 5, 6, 14])
 @pytest.mark.parametrize('way', WAYS)
-def test_a_snapshot_of_any_iteration_continues_bit_for_bit(
-    tiny, undisturbed, iteration, way, monkeypatch
-):
-    monkeypatch.setattr(log.Curves, 'draw', lambda self: None)  # half of the time, and no state
+def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, undisturbed, iteration, way):
     c, d = with_a_state(way)
     stop_after(trainer.create(c, d, CPU, NONE, black=0), iteration, c)
 

@@ -1,10 +1,9 @@
-"""For the tests that go the whole road: small CIFAR-10 archives in true form, and processes."""
+"""For the tests that go the whole road: a small CIFAR-10 in true form, and processes."""
 
 import os
 import signal
 import subprocess
 import sys
-import tarfile
 
 import hypothesis
 import pytest
@@ -19,7 +18,7 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 import chainer_compat  # noqa: F401  (before any test imports Chainer: it makes that possible)
 import chainer_onednn
 from chainer_onednn import kernels
-from cifar_archive import dump_python2, write_cifar10
+from cifar_archive import write_cifar10
 
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile('any machine', deadline=None)
@@ -38,10 +37,10 @@ def _engine_as_it_was():
         chainer_onednn.disable()
 
 
-@pytest.fixture(scope='session')
-def python2_pickle():
-    """The function `dump_python2`."""
-    return dump_python2
+@pytest.fixture
+def without_curves(monkeypatch):
+    """Trainings in this process leave out their curves, which take more than half of the time."""
+    monkeypatch.setattr('chainer_cifar.training.log.Curves.draw', lambda self: None)
 
 
 @pytest.fixture(scope='session')
@@ -50,15 +49,6 @@ def cifar10_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('cifar10')
     write_cifar10(folder)
     return folder
-
-
-@pytest.fixture(scope='session')
-def cifar10_archive(cifar10_folder, tmp_path_factory):
-    """The same as cifar-10-python.tar.gz. Not to be changed."""
-    path = tmp_path_factory.mktemp('archive') / 'cifar-10-python.tar.gz'
-    with tarfile.open(path, 'w:gz', compresslevel=1) as tar:
-        tar.add(cifar10_folder / 'cifar-10-batches-py', 'cifar-10-batches-py')
-    return path
 
 
 @pytest.fixture

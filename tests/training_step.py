@@ -1,5 +1,8 @@
 """One training step of a registered net, as one device or engine computes it."""
 
+import copy
+import functools
+
 import chainer
 import chainer.functions as F
 import numpy as np
@@ -21,12 +24,11 @@ def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0, seed=
         scale (float): Of the loss in the backward pass.
         seed (int): Of the weights and the images.
     """
-    np.random.seed(seed)
     device = device or chainer.get_device('@numpy')
-    small = {'res_depth': 1} if name in nets.taking('res_depth') else {}
     half = dtype == np.float16
-    with mixed.creating_nets('mixed16' if half else 'float32'):
-        net = nets.create(name, shape=shape, **small)
+    drawn, state = draw(name, shape, 'mixed16' if half else 'float32', seed)
+    net = copy.deepcopy(drawn)
+    np.random.set_state(state)
     rng = np.random.RandomState(seed + 1)
     n = 4 if net.count_params() > 10_000_000 else 16  # the large ones take their time
     x, t = random(rng, n, *shape), rng.randint(10, size=n).astype(np.int32)
@@ -44,6 +46,15 @@ def step(name, dtype=np.float32, device=None, shape=nets.CIFAR, scale=1.0, seed=
         for _, parameter in sorted(net.namedparams())
     ]
     return float(loss.array), np.concatenate(gradients) / scale
+
+
+@functools.lru_cache(maxsize=1)
+def draw(name, shape, precision, seed):
+    """A net for several steps, since to draw a large one takes long; and NumPy's state after it."""
+    np.random.seed(seed)
+    small = {'res_depth': 1} if name in nets.taking('res_depth') else {}
+    with mixed.creating_nets(precision):
+        return nets.create(name, shape=shape, **small), np.random.get_state()
 
 
 def assert_agree(compute, name, shape=nets.CIFAR):

@@ -12,14 +12,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from chainer_cifar import __version__, commands
-from chainer_cifar.errors import UserError, file_and_reason
+from chainer_cifar.errors import UserError, file_and_reason, lacks_memory
 from chainer_cifar.registry import nearest
 from chainer_cifar.streams import STDOUT, drop, prepare, tell
 
 COMMANDS = commands.find()  # a line of description by name
-
-# How CUDA's libraries say that memory is lacking: cuDNN and cuBLAS, cuRAND, the driver and runtime.
-_NO_MEMORY = ('ALLOC_FAILED', 'ALLOCATION_FAILED', 'out of memory')
 
 
 def run(name: str, argv: Sequence[str], prog: str) -> int:
@@ -62,9 +59,7 @@ def _run(name: str, argv: Sequence[str], prog: str) -> int:
         tell(f'{prog}: {str(interrupt) or "interrupted"}')
         return 128 + getattr(interrupt, 'signum', signal.SIGINT)
     except (MemoryError, RuntimeError) as error:
-        # CuPy raises a MemoryError, too; CUDA's libraries name the failure in a RuntimeError.
-        named = any(text in str(error) for text in _NO_MEMORY)
-        if not isinstance(error, MemoryError) and not named:
+        if not lacks_memory(error):
             raise
         batches = getattr(command, 'TAKES_BATCH_SIZE', False)
         less = 'try a smaller --batch_size or net' if batches else 'ask for less of it'

@@ -32,16 +32,30 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 
+# How CUDA's libraries say that memory is lacking: cuDNN and cuBLAS, cuRAND, the driver and runtime.
+_NO_MEMORY = ('ALLOC_FAILED', 'ALLOCATION_FAILED', 'out of memory')
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Tell whether an error is for lack of memory, here or on a GPU.
+
+    CuPy raises a MemoryError, too; CUDA's libraries name the failure in a RuntimeError.
+    """
+    named = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+    return named or isinstance(error, MemoryError)
+
+
 @contextlib.contextmanager
 def prefixed(text: str) -> Iterator[None]:
     """Put `text`, such as a flag's name, before the reason of a UserError from the block.
 
-    A library does not know the flag that a value came from, so it raises the bare reason.
+    A library does not know the flag that a value came from, so it raises the bare reason. The class
+    of the error stays what it is.
     """
     try:
         yield
     except UserError as error:
-        raise UserError(f'{text}{error}') from None
+        raise type(error)(f'{text}{error}') from None
 
 
 @contextlib.contextmanager

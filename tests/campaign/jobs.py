@@ -146,7 +146,7 @@ class OfJobs(Part):
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)
-        self.truths = truths(workshop)
+        self.truths = truths(workshop.parent / 'shared')
 
     @contextlib.contextmanager
     def begun(
@@ -175,21 +175,21 @@ def require_sound(job: Job, folder: pathlib.Path, older: dict[str, Any], truth: 
 
 
 @functools.cache
-def truths(workshop: pathlib.Path) -> 'Truths':
-    """The truths that a part with this workshop shares with the parts beside it."""
-    return Truths(workshop.parent / 'shared')
+def truths(folder: pathlib.Path) -> 'Truths':
+    """The truths in a folder, which parts beside each other share."""
+    return Truths(folder)
 
 
 class Truths:
     """The truth of each job, found when it is asked for.
 
     Args:
-        workshop: A folder for them and for the inputs.
+        folder: For them and for the inputs.
     """
 
-    def __init__(self, workshop: pathlib.Path) -> None:
-        self.inputs = workshop / 'inputs'
-        self._folder = workshop / 'truths'
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.inputs = folder / 'inputs'
+        self._folder = folder / 'truths'
         self._known: dict[str, Truth] = {}
 
     def prepare(self, job: Job, folder: pathlib.Path) -> None:

@@ -54,7 +54,7 @@ class Part(abc.ABC):
     kinds: ClassVar[dict[str, str]]  # what a kind of case does, in words for the table
     share: ClassVar[float] = 1.0  # of the time, in comparison to other parts
     small: ClassVar[bool] = False  # its cases are so small that they run beside all others
-    in_tests: ClassVar[int]  # how many cases the test suite runs: the first ones
+    in_tests: ClassVar[int]  # how many cases the test suite runs with `--few`: the first ones
 
     def __init__(self, workshop: pathlib.Path) -> None:
         self.workshop = workshop

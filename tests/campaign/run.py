@@ -8,7 +8,6 @@ import multiprocessing
 import pathlib
 import platform
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -34,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         path, known = args.results or _results(args.seed), facts(args.seed)
         results = Results(path, known)
         try:
-            ended = _side_by_side(parts, results, args.seed, args.minutes * 60, args.cases)
+            ended = _side_by_side(parts, results, args.seed, args.minutes * 60, args.few)
         except KeyboardInterrupt:
             ended = True
             print('stopped; the same command goes on')
@@ -56,7 +55,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=SEED, help='decides every case')
     parser.add_argument('--part', action='append', choices=PARTS, help='this one only; repeatable')
     parser.add_argument(
-        '--cases', type=int, default=sys.maxsize, help='so many of each part, the first ones'
+        '--few', action='store_true', help='the first cases of each part only, as make test does'
     )
     parser.add_argument('--case', type=int, help='run this case alone, whatever came out before')
     parser.add_argument('--json', type=path, metavar='FILE', help='write the counts into it')
@@ -119,19 +118,17 @@ def _beside(*arguments: Any) -> None:
         campaign(*arguments)
 
 
-def campaign(
-    parts: Sequence[Part], results: Results, seed: int, seconds: float, cases: int
-) -> None:
+def campaign(parts: Sequence[Part], results: Results, seed: int, seconds: float, few: bool) -> None:
     """Run cases until all of them together took so many seconds, those of earlier runs included.
 
-    Of each part run only so many `cases`.
+    Of each part run only its `in_tests` first ones if they shall be `few`.
 
     The next case is always one of the part that has had the least of its share of the time.
     """
     used = {part: results.seconds(part.name) for part in parts}
     numbers = {part: results.next_number(part.name) for part in parts}
     impossible: dict[str, str] = {}
-    while left := [part for part in parts if numbers[part] < cases]:
+    while left := [part for part in parts if not few or numbers[part] < part.in_tests]:
         if sum(used.values()) >= seconds:
             break
         part = min(left, key=lambda part: used[part] / part.share)

@@ -19,7 +19,7 @@ import pytest
 from campaign import sandbox
 from campaign.inputs import csv_files, json_files, npz_files, pickle_files, world
 from campaign.inputs.part import FORMATS, Inputs
-from campaign.part import Broke
+from campaign.part import Broke, Impossible
 from campaign.sandbox import Trial, hold
 from chainer_cifar.errors import UserError
 
@@ -120,7 +120,7 @@ def fresh():
 
 @pytest.fixture(scope='module')
 def whole(fresh, tmp_path_factory):
-    """The world, shared with test_parts.py."""
+    """The world, shared with test_machines.py."""
     folder = tmp_path_factory.getbasetemp() / 'world'
     fresh.submit(world.obtain, folder).result()
     return world.obtain(folder)  # imports what its commands need
@@ -140,6 +140,22 @@ def test_what_is_not_changed_is_read(fresh, whole, tmp_path, argv):
 
 def hold_unchanged(argv, world, folder):
     return hold(lambda rng: Trial('nothing', argv), random.Random(0), world, folder)
+
+
+@pytest.mark.parametrize('number', range(len(FORMATS)), ids=FORMATS)
+def test_the_first_case_of_each_format_holds(fresh, whole, tmp_path, number):
+    assert whole == tmp_path.parent / 'world' / 'world'  # where the part looks for it
+    try:
+        fresh.submit(run_case, tmp_path, number).result()
+    except Impossible as missing:
+        pytest.skip(str(missing))
+
+
+def run_case(workshop, number):
+    part = Inputs(workshop)
+    folder = workshop / 'case'
+    folder.mkdir()
+    part.run(part.case(1, number), folder)
 
 
 @pytest.mark.parametrize('kind', FORMATS)

@@ -22,7 +22,7 @@ SUMMARY, DOWNLOAD = (
 
 @pytest.fixture(scope='module')
 def whole(tmp_path_factory):
-    """The world, shared with test_parts.py and test_inputs.py."""
+    """The world, shared with test_inputs.py."""
     return world.obtain(tmp_path_factory.getbasetemp() / 'world')
 
 

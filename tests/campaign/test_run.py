@@ -19,7 +19,7 @@ class Toy(Part):
 
     name = 'toy'
     kinds: ClassVar = {'small': 'a small one', 'large': 'a large one'}
-    in_tests = 0
+    in_tests = 3
 
     def draw(self, number, rng):
         return self.kind_of(number), {'size': rng.random()}
@@ -107,8 +107,8 @@ def test_a_process_of_small_cases_that_dies_is_a_failure(toys, tmp_path, monkeyp
     assert 'has died' in capfd.readouterr().out
 
 
-def test_so_many_cases_of_each_part(toys, tmp_path):
-    run.main([f'--results={tmp_path / "results"}', '--cases=3'])
+def test_a_few_cases_of_each_part(toys, tmp_path):
+    run.main([f'--results={tmp_path / "results"}', '--few'])
     assert sorted((row['part'], row['case']) for row in rows(tmp_path / 'results')) == [
         (part, case) for part in ('odd', 'toy') for case in range(3)
     ]

@@ -63,20 +63,17 @@ def server():
 
 @pytest.fixture
 def start(spawn, tmp_path):
-    """Starts the command."""
+    """Starts the command as a process."""
     settings = {'cwd': tmp_path, 'env': {**os.environ, 'NO_PROXY': '127.0.0.1'}}
     return functools.partial(spawn, SCRIPT, **settings)
 
 
 @pytest.fixture
-def run(start):
-    def run(*arguments, **options):
-        """Exit status, stdout, stderr"""
-        process = start(*arguments, **options)
-        out, err = process.communicate(timeout=60)
-        return process.returncode, out, err
-
-    return run
+def run(command, tmp_path, monkeypatch):
+    """Runs the command in this process: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('NO_PROXY', '127.0.0.1')
+    return functools.partial(command, 'download')
 
 
 def check_folder(tmp_path):
@@ -211,14 +208,15 @@ def test_a_reader_of_its_output_that_left(server, start, tmp_path):
     assert process.wait(60) == 128 + signal.SIGPIPE
 
 
-def test_disk_that_takes_no_more(server, run, tmp_path):
+def test_disk_that_takes_no_more(server, start, run, tmp_path):
     arguments = '--url', server.url, '--md5', MD5
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
-    status, _, err = run(*arguments, preexec_fn=limit)
-    assert status == 2
+    process = start(*arguments, preexec_fn=limit)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
     assert err.splitlines() == [
         'download.py: error: dataset/cifar-10-python.tar.gz.part: File too large; correct that, '
         'or choose another folder with --dir'
@@ -280,8 +278,9 @@ def test_an_archive_that_is_not_known(run):
     assert run('--set', 'cifar11') == (2, '', expected)
 
 
-def test_help_tells_the_defaults(run):
-    status, out, _ = run('--help')
-    assert status == 0
+def test_help_tells_the_defaults(run, capsys):
+    with pytest.raises(SystemExit, match='0'):
+        run('--help')
+    text = ' '.join(capsys.readouterr().out.split())
     for default in ('cifar10', 'official', 'dataset', '4'):
-        assert f'(default: {default})' in ' '.join(out.split())
+        assert f'(default: {default})' in text

@@ -7,6 +7,8 @@ from PIL import Image
 
 from runs import files, write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 DATA = ['-d', 'data/image.pkl', '-l', 'data/label.pkl']
 NET = ['-m', 'simple_gap', '-b', '10', '-p', 'run']
 

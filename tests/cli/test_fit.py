@@ -145,7 +145,7 @@ class Stopped:
 
 
 @pytest.fixture
-def fitted(tmp_path, monkeypatch, capsys):
+def fitted(tmp_path, monkeypatch, capsys, without_curves):
     """Runs ``fit own …``, two classes of eight pictures each: (exit status, stdout, last line)."""
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate(('犬 a', 'b')):

@@ -9,7 +9,7 @@ TRAIN = (
 )
 
 
-def test_a_run_that_nobody_named_gets_a_number(own_run, command, refused):
+def test_a_run_that_nobody_named_gets_a_number(own_run, command, refused, without_curves):
     for name in ('simple_sgd', 'simple_sgd-2', 'simple_sgd-3'):
         status, out, _ = command(*TRAIN)
         assert status == 0 and pathlib.Path('models', name, 'best.npz').exists()

@@ -11,7 +11,10 @@ import time
 import pytest
 
 from chainer_cifar import runs as folders
+from chainer_cifar.training import run
 from runs import SCRIPT, arrays, assert_same_arrays, environment, write_data
+
+pytestmark = pytest.mark.usefixtures('without_curves')
 
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec('optuna') is None,
@@ -152,6 +155,31 @@ def test_what_cannot_be_trained_is_told_of(folder, command):
     status, out, err = command('search', *flags, '--trials', 9)
     assert status == 2 and sorted(by_number()) == [1, 2, 3]
     assert 'search.py: error: trial 3: data/image.pkl: not the data that earlier trials' in err
+
+
+@needs_optuna
+def test_a_trial_that_is_too_large_does_not_end_the_search(folder, command, monkeypatch):
+    start = run.start
+    fates = [RuntimeError('CUDNN_STATUS_ALLOC_FAILED'), None, MemoryError('9 GB')]
+    fates.append(RuntimeError('cudaErrorLaunchFailure'))
+
+    def start_or_fail(*args, **named):
+        if error := fates.pop(0):
+            raise error
+        return start(*args, **named)
+
+    monkeypatch.setattr(run, 'start', start_or_fail)
+    flags = [*DATA.split(), '-m', 'residual', '--res_depth', '1', '-b', '10', '--iter', '1']
+    flags += ['--name', 'digits', '--lr', '1e-3..1e-2', '--trials', 3]
+    status, _, err = command('search', *flags)
+    assert status == 0 and err.splitlines() == [
+        'warning: trial 1: out of memory (CUDNN_STATUS_ALLOC_FAILED)',
+        'warning: trial 3: out of memory (9 GB)',
+    ]
+    states = {number: trial['state'] for number, trial in by_number().items()}
+    assert states == {1: 'failed', 2: 'finished', 3: 'failed'}
+    with pytest.raises(RuntimeError, match='LaunchFailure'):
+        command('search', *flags, '--trials', 9)
 
 
 @needs_optuna

@@ -10,6 +10,8 @@ from chainer_cifar import runs
 from chainer_cifar.data import input_transform, store
 from chainer_cifar.data.preprocess import Raw
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 SHAPES = [(1, 28, 28), (3, 40, 66)]
 
 

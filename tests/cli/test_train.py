@@ -165,24 +165,33 @@ def test_config_json(finished):
     assert saved['command'][1:3] == DATA[:2]
 
 
-def test_every_flag_is_in_config_json(finished):
+@pytest.fixture
+def help_text(command, capsys, monkeypatch):
+    """What ``train.py --help`` shows."""
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit, match='0'):
+        command('train', '--help')
+    out, err = capsys.readouterr()
+    assert err == ''
+    return out
+
+
+def test_every_flag_is_in_config_json(finished, help_text):
     saved = json.loads((finished / 'results' / 'run' / 'config.json').read_text())
-    flags = set(re.findall(r'--(\w+)', train('--help', cwd=finished).stdout))
+    flags = set(re.findall(r'--(\w+)', help_text))
     actions = {'help', 'seeds', 'resume', 'overwrite', 'dry_run', 'find_lr'}
     actions |= {'list_models', 'list_recipes'}
     assert flags - actions == set(saved['flags'])
 
 
-def test_help_is_in_groups(tmp_path):
-    done = train('--help', cwd=tmp_path)
-    assert done.returncode == 0 and done.stderr == ''
-    heads = re.findall(r'^(\S.*):$', done.stdout, re.M)
+def test_help_is_in_groups(help_text):
+    heads = re.findall(r'^(\S.*):$', help_text, re.M)
     assert heads == ['options', *GROUPS]
-    text = ' '.join(done.stdout.split())
+    text = ' '.join(help_text.split())
     assert ', '.join(recipes) in text
     for option in nets.option_names():
         assert f'; for {", ".join(nets.taking(option))}' in text
-    assert done.stdout.endswith(EXAMPLE)
+    assert help_text.endswith(EXAMPLE)
 
 
 EXAMPLE = '\nexample: train.py -m residual --skip_depth --res_depth 12 -b 128 --lr 0.1 -p my_run\n'
@@ -305,7 +314,7 @@ def test_sigterm_and_a_second_process(background, fresh, finished):
     assert status == 143, errors
 
 
-def test_another_engine_is_told_and_kept(copy, command, monkeypatch):
+def test_another_engine_is_told_and_kept(copy, command, monkeypatch, without_curves):
     monkeypatch.chdir(copy)
     status, _, err = command('train', *RESUME, '--iter', 4, '--cpu_engine', 'chainer')
     assert status == 0, err
@@ -474,9 +483,11 @@ def test_other_data_under_the_same_path(copy, command, monkeypatch):
     assert files(copy) == before
 
 
-def test_divergence(fresh):
-    done = train(*SMALL, '--lr', '1e30', '--iter', 3, cwd=fresh)
-    errors = assert_no_traceback(done)
+def test_divergence(fresh, command, monkeypatch):
+    monkeypatch.chdir(fresh)
+    status, _, errors = command('train', *SMALL, '--lr', '1e30', '--iter', 3)
+    assert status == 2 and 'Traceback' not in errors
+    assert errors.splitlines()[-1].startswith('train.py: error: ')
     assert 'diverged' in errors and '--lr' in errors
     assert not snapshots(fresh)  # nothing to resume from
 
@@ -532,7 +543,7 @@ def test_a_finished_run_says_so(copy, command, monkeypatch):
     assert status == 0 and 'larger --iter than 3 would' in out
 
 
-def test_best_weights_that_are_missing_come_back(fresh, command, monkeypatch):
+def test_best_weights_that_are_missing_come_back(fresh, command, monkeypatch, without_curves):
     monkeypatch.chdir(fresh)
     assert command('train', *SMALL, '--iter', '1')[0] == 0
     weights = fresh / 'models/run/best.npz'
@@ -557,7 +568,7 @@ def test_missing_packages_are_told_in_one_line(tmp_path):
     assert 'has no package' in done.stderr and '.venv/bin/python' in done.stderr
 
 
-def test_cpu_engines_agree(fresh, command, monkeypatch):
+def test_cpu_engines_agree(fresh, command, monkeypatch, without_curves):
     monkeypatch.chdir(fresh)
     losses = []
     for engine in ('onednn', 'onednn-direct', 'chainer'):
@@ -585,12 +596,14 @@ def test_list_models(tmp_path, command, monkeypatch):
     assert files(tmp_path) == {}
 
 
-def test_list_recipes(tmp_path):
-    done = train('--list_recipes', cwd=tmp_path)
-    assert done.returncode == 0 and done.stderr == ''
-    assert re.search(r'^residual_skip +article 000, test error 7.42 %$', done.stdout, re.M)
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    as_one_line = done.stdout.replace('\\\n', '')  # as a shell reads it
+def test_list_recipes(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('COLUMNS', '80')
+    status, out, err = command('train', '--list_recipes')
+    assert (status, err) == (0, '')
+    assert re.search(r'^residual_skip +article 000, test error 7.42 %$', out, re.M)
+    assert max(map(len, out.splitlines())) <= 80
+    as_one_line = out.replace('\\\n', '')  # as a shell reads it
     assert re.search(r'^ +--model residual .*--lr 0\.1 .*--skip_depth\b', as_one_line, re.M)
     assert files(tmp_path) == {}
 

@@ -14,6 +14,8 @@ from chainer_cifar import cli
 from chainer_cifar.runs import RunFolder
 from runs import write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 FLAGS = '-m simple_gap -b 10 --iter 1 --optimizer adam --augment none --folds 2 -p cv'
 
 

@@ -9,11 +9,13 @@ import statistics
 
 import pytest
 
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import Diverged, UserError
 from chainer_cifar.evaluation import history
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training import log, seeds
+from chainer_cifar.training import divergence, log, seeds
 from runs import SCRIPT, arrays, assert_same_arrays, environment, files, train, write_data
+
+pytestmark = pytest.mark.usefixtures('without_curves')
 
 DATA = '-d data/image.pkl -l data/label.pkl'
 FLAGS = f'{DATA} -m residual --res_depth 1 -b 10 --iter 3 --optimizer adam'.split()
@@ -91,8 +93,7 @@ def test_mean_and_deviation(finished):
     assert test in table.splitlines()[-1] and table.splitlines()[-1].startswith('mean ± sd')
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
+def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn):
     write_data(tmp_path / 'data')
     process = spawn(SCRIPT, *FLAGS, '--seeds', '3', '-p', 'many', env=environment(), cwd=tmp_path)
     for line in process.stdout:
@@ -101,9 +102,9 @@ def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
     for line in process.stdout:
         if re.match(' *1 ', line):  # the first epoch of the second seed
             break
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGTERM
     assert err.splitlines()[-1] == (
         'train.py: stopped in seed 2, 2 of 3; continue with --resume -p many'
     )
@@ -119,20 +120,59 @@ def test_goes_on_where_it_was_stopped(finished, tmp_path, spawn, number):
         assert_same_seed(tmp_path, finished[0], seed)
 
 
-def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, command):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_last_iteration_of_a_seed(tmp_path, monkeypatch, command, number):
     """As while its curves are drawn."""
     write_data(tmp_path / 'data')
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(log.Curves, 'draw', lambda self: signal.raise_signal(signal.SIGINT))
+        patch.setattr(log.Curves, 'draw', lambda self: signal.raise_signal(number))
         status, out, err = command('train', *FLAGS, '--iter', 1, '--seeds', 2, '-p', 'many')
-    assert status == 130 and 'seed 2' not in out
+    assert status == 128 + number and 'seed 2' not in out
     assert err.splitlines()[-1] == (
         'train.py: stopped in seed 1, 1 of 2; continue with --resume -p many'
     )
     status, out, err = command('train', '--resume', '-p', 'many')
     assert status == 0 and out.count('finished already') == 1, err
     assert json.loads(pathlib.Path('results/many/summary.json').read_text())['seeds'] == [1, 2]
+
+
+def test_one_that_diverges_does_not_keep_the_others_from_training(tmp_path, monkeypatch, command):
+    write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    nets = []
+
+    def require_finite(net, iteration):
+        if iteration == 1:
+            nets.append(net)
+        if len(nets) == 1:  # the first seed
+            raise Diverged('training diverged: so it was told')
+
+    monkeypatch.setattr(divergence, 'require_finite', require_finite)
+    status, out, err = command('train', *FLAGS, '--iter', 1, '--seeds', 3, '-p', 'many')
+    assert status == 2
+    assert err.splitlines() == [
+        'warning: seed 1: training diverged: so it was told',
+        'train.py: error: 1 of 3 seeds diverged: 1',
+    ]
+    summary = json.loads(pathlib.Path('results/many/summary.json').read_text())
+    assert summary['state'] == 'unfinished, 2 of 3 seeds'
+    assert [row['seed'] for row in summary['runs']] == [2, 3]
+    assert pathlib.Path('results/many/summary.txt').read_text().rstrip() in out
+    # It begins again, and has another fate.
+    status, out, err = command('train', '--resume', '-p', 'many')
+    assert (status, err) == (0, '') and out.count('finished already') == 2
+
+
+def test_all_diverge(tmp_path, monkeypatch, command):
+    write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    flags = [*FLAGS, '--optimizer', 'sgd', '--lr', '1e30', '-p', 'many']
+    for kind in ('seed', 'fold'):
+        status, _, err = command('train', *flags, f'--{kind}s', 2, '--overwrite')
+        assert status == 2 and 'Traceback' not in err
+        assert err.count(f'warning: {kind} ') == err.count('--lr') == 2
+        assert f'error: 2 of 2 {kind}s diverged: 1, 2' in err.splitlines()[-1]
 
 
 def test_ctrl_c_before_overwrite_does_not_advise_to_resume_the_other_run(

@@ -12,6 +12,8 @@ from chainer_cifar.runs import RunFolder
 from chainer_cifar.training import tensorboard
 from runs import write_data
 
+pytestmark = pytest.mark.usefixtures('without_curves')
+
 REASON = "needs the extra tensorboard: pip install '.[tensorboard]'"
 DATA = '-d data/image.pkl -l data/label.pkl'
 FLAGS = [*f'{DATA} -m residual --res_depth 1 -b 10 -p run'.split(), '--tensorboard']

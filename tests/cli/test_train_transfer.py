@@ -95,7 +95,7 @@ def test_begins_with_a_run_and_tells_what_differed(folder, tmp_path, command, mo
         assert 'loaded 6 of 6 arrays' in out and 'from models/run/best.npz' in out
 
 
-def test_keras_weights_of_article_001(tmp_path, command, monkeypatch):
+def test_keras_weights_of_article_001(tmp_path, command, monkeypatch, without_curves):
     monkeypatch.chdir(tmp_path)
     write_data(tmp_path / 'data')
     rng = np.random.default_rng(0)
@@ -136,7 +136,9 @@ def test_resuming_completes_what_earlier_versions_did_not_write(
     assert arrays(beside['input.npz']).keys() == arrays(folder / 'models/run/input.npz').keys()
 
 
-def test_warns_when_more_epochs_change_the_learning_rate(tmp_path, monkeypatch, command):
+def test_warns_when_more_epochs_change_the_learning_rate(
+    tmp_path, monkeypatch, command, without_curves
+):
     write_data(tmp_path / 'data')
     monkeypatch.chdir(tmp_path)
     for shape, warned in (('cosine', True), ('decay(0.1)', False)):

@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from chainer_cifar.data import pickles
 from chainer_cifar.errors import UserError
+from cifar_archive import dump_python2
 
 fuzz = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -70,9 +71,9 @@ def test_plain_values_come_back(tmp_path, value, protocol):
 
 @fuzz
 @given(array=numeric, fortran=st.booleans())
-def test_python_2_form_comes_back(tmp_path, python2_pickle, array, fortran):
+def test_python_2_form_comes_back(tmp_path, array, fortran):
     array = np.asfortranarray(array) if fortran else array
-    data = python2_pickle({'x': array, 'names': ['caf\xe9'], 'n': [-1, 0, 255, 256, 70000]})
+    data = dump_python2({'x': array, 'names': ['caf\xe9'], 'n': [-1, 0, 255, 256, 70000]})
     # The form itself is right: pickle agrees.
     np.testing.assert_array_equal(pickle.loads(data, encoding='latin1')['x'], array)
     back = load(tmp_path / 'a.pkl', data)
@@ -258,12 +259,12 @@ def test_one_text_in_many_places_takes_its_memory_once(tmp_path):
         tracemalloc.stop()
 
 
-def test_one_text_of_many_arrays_takes_its_memory_once(tmp_path, python2_pickle):
+def test_one_text_of_many_arrays_takes_its_memory_once(tmp_path):
     length, places = 250, 2000  # the longest text; all of these arrays share it
     array = np.frombuffer(b'\1' * length, np.uint8)
-    one = python2_pickle({'a': array})
+    one = dump_python2({'a': array})
     assert one.count(bytes(array)) == 1
-    many = python2_pickle({f'a{i}': array for i in range(places)})
+    many = dump_python2({f'a{i}': array for i in range(places)})
     path = tmp_path / 'a.pkl'
     path.write_bytes(many)
     back = pickles.load(path)

@@ -7,6 +7,7 @@ import pytest
 
 from chainer_cifar.data.sources import sources
 from chainer_cifar.errors import UserError
+from cifar_archive import dump_python2
 
 
 def test_cifar10(cifar10_folder):
@@ -22,7 +23,7 @@ def test_cifar10(cifar10_folder):
         assert raw.train_images[40 * (i - 1) : 40 * i].tobytes() in batch
 
 
-def write_cifar100(folder, dump):
+def write_cifar100(folder):
     folder = folder / 'cifar-100-python'
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -32,13 +33,13 @@ def write_cifar100(folder, dump):
             'fine_labels': rng.integers(0, 100, count).tolist(),
             'coarse_labels': rng.integers(0, 20, count).tolist(),
         }
-        (folder / name).write_bytes(dump(batch))
+        (folder / name).write_bytes(dump_python2(batch))
     names = {'fine_label_names': [f'class {i}' for i in range(100)], 'coarse_label_names': []}
-    (folder / 'meta').write_bytes(dump(names))
+    (folder / 'meta').write_bytes(dump_python2(names))
 
 
-def test_cifar100(tmp_path, python2_pickle):
-    write_cifar100(tmp_path, python2_pickle)
+def test_cifar100(tmp_path):
+    write_cifar100(tmp_path)
     raw = sources['cifar100'](tmp_path)
     assert raw.train_images.shape == (6, 3, 32, 32) and raw.test_labels.shape == (4,)
     expected = np.random.default_rng(0)
@@ -112,10 +113,10 @@ DATA = np.zeros((3, 3072), np.uint8)
         ({'data': DATA, 'labels': [1, 2, True]}, "'labels' holds other values than 0 to 9"),
     ],
 )
-def test_bad_batch(tmp_path, cifar10_folder, python2_pickle, batch, message):
+def test_bad_batch(tmp_path, cifar10_folder, batch, message):
     folder = tmp_path / 'cifar-10-batches-py'
     shutil.copytree(cifar10_folder / folder.name, folder)
-    (folder / 'data_batch_3').write_bytes(python2_pickle(batch))
+    (folder / 'data_batch_3').write_bytes(dump_python2(batch))
     with pytest.raises(UserError, match=message) as error:
         sources['cifar10'](tmp_path)
     text = str(error.value)
@@ -123,9 +124,9 @@ def test_bad_batch(tmp_path, cifar10_folder, python2_pickle, batch, message):
 
 
 @pytest.mark.parametrize('meta', [{}, {'label_names': 'abc'}, {'label_names': [1]}])
-def test_bad_names(tmp_path, cifar10_folder, python2_pickle, meta):
+def test_bad_names(tmp_path, cifar10_folder, meta):
     folder = tmp_path / 'cifar-10-batches-py'
     shutil.copytree(cifar10_folder / folder.name, folder)
-    (folder / 'batches.meta').write_bytes(python2_pickle(meta))
+    (folder / 'batches.meta').write_bytes(dump_python2(meta))
     with pytest.raises(UserError, match=r'batches\.meta: .*label_names'):
         sources['cifar10'](tmp_path)

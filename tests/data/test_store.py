@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chainer_cifar.data import preprocess, store
 from chainer_cifar.data.preprocess import preprocessing
 from chainer_cifar.errors import UserError
+from cifar_archive import dump_python2
 
 fuzz = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -40,10 +41,10 @@ def test_images_come_back(tmp_path):
 
 
 @pytest.mark.parametrize('dtype', ['<f4', '>f4', '<f8', '<f2'])
-def test_images_of_the_original_project(tmp_path, python2_pickle, dtype):
+def test_images_of_the_original_project(tmp_path, dtype):
     train, test = images(4).astype(dtype), np.asfortranarray(images(2).astype(dtype))
     path = tmp_path / 'image.pkl'
-    path.write_bytes(python2_pickle({'test': test, 'train': train}))
+    path.write_bytes(dump_python2({'test': test, 'train': train}))
     back = store.read_images(path)
     for part, array in (('train', train), ('test', test)):
         assert back[part].dtype == np.float32 and back[part].flags.c_contiguous
@@ -51,10 +52,10 @@ def test_images_of_the_original_project(tmp_path, python2_pickle, dtype):
 
 
 @pytest.mark.parametrize('dtype', ['<i4', '<i8', '>i8', '|u1'])
-def test_labels_of_the_original_project(tmp_path, python2_pickle, dtype):
+def test_labels_of_the_original_project(tmp_path, dtype):
     path = tmp_path / 'label.pkl'
     path.write_bytes(
-        python2_pickle({'train': np.array([3, 0, 9], dtype), 'test': np.array([1], dtype)})
+        dump_python2({'train': np.array([3, 0, 9], dtype), 'test': np.array([1], dtype)})
     )
     back = store.read_labels(path)
     assert [back[part].dtype for part in back] == [np.int32, np.int32]

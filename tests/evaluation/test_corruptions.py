@@ -109,6 +109,48 @@ def test_strength_by_detail(pictures):
     assert max(bent[:2]) < bent[2] < bent[3] < bent[4]
 
 
+@pytest.mark.parametrize(
+    ('side', 'ends', 'steps'),
+    [
+        (32, (1.06, 1.11, 1.16, 1.21, 1.26), (0.01,) * 5),
+        (224, (1.11, 1.16, 1.21, 1.26, 1.31), (0.01, 0.01, 0.02, 0.02, 0.03)),
+    ],
+)
+def test_zoom_blur_is_the_mean_over_the_factors_of_the_papers_code(side, ends, steps, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        'chainer_cifar.evaluation.corruptions._zoomed', lambda x, factor: seen.append(factor) or x
+    )
+    for strength, (end, step) in enumerate(zip(ends, steps, strict=True), 1):
+        seen.clear()
+        corrupt(np.zeros((1, 3, side, side), np.uint8), 'zoom_blur', strength)
+        np.testing.assert_allclose(seen, np.arange(1, end, step))
+
+
+# radius, softness, and how far the paper's code smooths, for 224x224 pixels
+@pytest.mark.parametrize(
+    ('strength', 'radius', 'softness', 'near'), [(1, 3, 0.1, 1), (4, 8, 0.5, 1), (5, 10, 0.5, 2)]
+)
+def test_the_disk_of_defocus_blur_is_that_of_opencv(strength, radius, softness, near):
+    point = np.zeros((1, 1, 224, 224))
+    point[0, 0, 112, 112] = 1
+    found = corruptions['defocus_blur'].apply(point.transpose(0, 2, 3, 1), (radius, softness), ())
+    assert corruptions['defocus_blur'].setting(strength, 224, 224) == (radius, softness)
+    half = max(8, radius)
+    y, x = np.mgrid[-half : half + 1, -half : half + 1]
+    disk = (y**2 + x**2 <= radius**2).astype(float)
+    # cv2.GaussianBlur(disk / sum, size, softness): its border is NumPy's reflect.
+    padded = np.pad(disk / disk.sum(), near, 'reflect')
+    weights = np.exp(-0.5 * (np.arange(-near, near + 1) / softness) ** 2)
+    weights = np.outer(weights, weights) / weights.sum() ** 2
+    expected = np.zeros_like(disk)
+    for i, j in np.ndindex(weights.shape):
+        expected += weights[i, j] * padded[i : i + len(disk), j : j + len(disk)]
+    around = slice(112 - half, 112 + half + 1)
+    np.testing.assert_allclose(found[0, around, around, 0], expected, atol=1e-12)
+    assert found.sum() == pytest.approx(expected.sum())
+
+
 DRAWN = set(corruptions) - {'defocus_blur', 'zoom_blur', 'brightness', 'contrast', 'pixelate'}
 
 

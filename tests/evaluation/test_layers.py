@@ -6,6 +6,7 @@ import pytest
 
 from chainer_cifar import nets
 from chainer_cifar.evaluation import layers
+from chainer_cifar.nets.undrawn import undrawn
 
 IMAGE = np.zeros((1, 3, 32, 32), np.float32)
 KERAS = {  # total, trainable, not: FACTS of the articles, counted by Keras
@@ -22,6 +23,7 @@ def totals(rows):
     return [sum(getattr(row, name) for row in rows) for name in names]
 
 
+@undrawn()
 @pytest.mark.parametrize('name', KERAS)
 def test_keras_counts(name):
     rows, _ = layers.trace(nets.create(name), IMAGE)
@@ -29,6 +31,7 @@ def test_keras_counts(name):
     assert (trainable + fixed, trainable, fixed) == KERAS[name]
 
 
+@undrawn()
 @pytest.mark.parametrize('name', [name for name in nets.registry if 'vgg16' not in name])
 def test_every_net(name):
     net = nets.create(name)
@@ -76,6 +79,7 @@ def test_odd_net():
     assert 'not called' in text and 'Multiply' in text
 
 
+@undrawn()
 def test_collapse():
     net = nets.create('resnet164', res_depth=1)
     rows, chains = layers.trace(net, IMAGE)
@@ -94,6 +98,7 @@ def test_collapse():
     assert layers.collapse(rows, chains, 3) == rows
 
 
+@undrawn()
 def test_a_long_table_is_collapsed():
     traced = layers.trace(nets.create('resnet164'), IMAGE)
     assert len(layers.table(*traced).splitlines()) < layers.LINES + 10

@@ -63,6 +63,16 @@ def test_right_labels_raise_no_suspicion():
     assert len(found.places) == 0 and (found.joint == 10 * np.eye(5)).all()
 
 
+def test_a_net_that_is_sure_of_all():
+    """Of a picture with a wrong label it is a little less so than it is of the others."""
+    rest = np.array([1e-10, 2e-10, 1e-8, 1e-10, 3e-10])
+    classes, labels = np.array([0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1])
+    p = np.where(np.eye(2)[classes] == 1, 1 - rest[:, None], rest[:, None])
+    found = suspects.find(p, labels)
+    assert found.places.tolist() == [2] and found.suggested.tolist() == [1]
+    assert found.joint.tolist() == [[2, 1], [0, 2]]
+
+
 def test_a_class_without_pictures_suspects_nobody():
     p = np.array([[0.1, 0.2, 0.7], [0.2, 0.1, 0.7], [0.3, 0.4, 0.3]])
     found = suspects.find(p, np.array([0, 0, 1]))

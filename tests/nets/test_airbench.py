@@ -7,6 +7,7 @@ import pytest
 import chainer_onednn
 from chainer_cifar import nets
 from chainer_cifar.nets.airbench import Airbench, Block, Dirac, Whitening
+from chainer_cifar.nets.undrawn import undrawn
 
 
 def images(n=40):
@@ -72,6 +73,15 @@ def test_batch_normalization():
     x = images(4)[:, :1].repeat(4, axis=1)
     norm(x)
     np.testing.assert_allclose(norm.avg_mean, 0.4 * x.mean(axis=(0, 2, 3)), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('name', 'kept'), [('airbench94', 0.6), ('airbench95', 0.6), ('airbench96', 0.9)]
+)
+def test_how_fast_batch_normalization_forgets(name, kept):
+    with undrawn():
+        net = nets.create(name)
+    assert {norm.decay for block in net.blocks for norm in block.norms} == {kept}
 
 
 @pytest.mark.parametrize('name', ['airbench94', 'airbench96'])

@@ -1,6 +1,7 @@
 import math
 
 import chainer
+import chainer.functions as F
 import chainer.links as L
 import numpy as np
 import pytest
@@ -136,3 +137,34 @@ def test_a_factor_of_0_leaves_a_parameter_as_it_is():
         rates.set(0.1, 0)
         made.update()
         np.testing.assert_array_equal(net.conv.W.array, before)
+
+
+@pytest.mark.parametrize('engine', [False, True])
+@pytest.mark.parametrize('factors', ['conv/W=0', 'conv/W=1@3', 'weight=2,conv/W=2@0'])
+def test_what_does_not_move_counts_nothing_in_the_norm_of_gradients(factors, engine):
+    net = BatchConv2D(3, 4, 3)
+    config = TrainConfig(clip_gradient=1e-3, weight_decay=0, lr_factors=factors)
+    made, rates = optimizers.create(config, net)
+    x = np.random.RandomState(0).randn(2, 3, 8, 8).astype(np.float32)
+    before = net.conv.W.array.copy()
+    with chainer_onednn.enable() if engine else chainer.using_config('train', True):
+        for epoch in (3, 3.5):
+            rates.set(0.1, epoch)
+            made.update(lambda: F.sum(F.exp(net(x))))
+            norm = math.sqrt(sum(float((p.grad.astype(float) ** 2).sum()) for p in net.params()))
+            assert norm == pytest.approx(1e-3, rel=1e-4)
+            assert not net.conv.W.grad.any() and net.bn.beta.grad.any()
+    np.testing.assert_array_equal(net.conv.W.array, before)
+
+
+def test_a_net_all_of_which_has_stopped():
+    net = BatchConv2D(3, 4, 3)
+    config = TrainConfig(clip_gradient=1, weight_decay=0.1, lr_factors='*=1@1')
+    made, rates = optimizers.create(config, net)
+    x = np.ones((2, 3, 8, 8), np.float32)
+    for epoch, moves in ((0, True), (1, False)):
+        before = [p.array.copy() for p in net.params()]
+        rates.set(0.1, epoch)
+        made.update(lambda: F.sum(net(x)))
+        after = [p.array for p in net.params()]
+        assert any((a != b).any() for a, b in zip(after, before, strict=True)) == moves

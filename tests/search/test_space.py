@@ -8,7 +8,6 @@ from chainer_cifar.errors import UserError
 from chainer_cifar.search import space
 from chainer_cifar.search.space import Choice, Range, Space
 
-NUMBERS = [n for n, f in space.FIELDS.items() if f.type in (int, float) and n not in space.REFUSED]
 FREE = [name for name in space.FIELDS if name not in (*space.REFUSED, *space.FIXED)]
 
 

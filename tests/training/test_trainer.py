@@ -19,7 +19,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training import log, rate_test, snapshot, trainer
+from chainer_cifar.training import rate_test, snapshot, trainer
 from chainer_cifar.weights import npz
 
 NONE = Normalization(0, 1)
@@ -41,7 +41,7 @@ class Tiny(chainer.Chain):
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path):
+def tiny(monkeypatch, tmp_path, without_curves):
     monkeypatch.setitem(nets.registry._items, 'tiny', Tiny)
     monkeypatch.chdir(tmp_path)
 
@@ -148,10 +148,7 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.parametrize('iteration', [1, 5, 6, 14])
 @pytest.mark.parametrize('way', WAYS)
-def test_a_snapshot_of_any_iteration_continues_bit_for_bit(
-    tiny, undisturbed, iteration, way, monkeypatch
-):
-    monkeypatch.setattr(log.Curves, 'draw', lambda self: None)  # half of the time, and no state
+def test_a_snapshot_of_any_iteration_continues_bit_for_bit(tiny, undisturbed, iteration, way):
     c, d = with_a_state(way)
     stop_after(trainer.create(c, d, CPU, NONE, black=0), iteration, c)
 
@@ -259,6 +256,15 @@ def test_parts_of_a_batch_make_the_same_update(tiny, monkeypatch, parts):
     for before, after in zip(one.log.rows, other.log.rows, strict=True):
         assert after == pytest.approx(before, rel=1e-5)
     np.testing.assert_allclose(one.net.fc.W.array, other.net.fc.W.array, rtol=1e-4, atol=1e-6)
+
+
+def test_parts_of_a_batch_are_as_even_as_can_be(tiny, monkeypatch):
+    seen = []
+    forward = Tiny.forward
+    monkeypatch.setattr(Tiny, 'forward', lambda net, x: seen.append(len(x)) or forward(net, x))
+    run = trainer.create(config(batch_size=10, accumulate=4), data(), CPU, NONE)
+    run.trainer.updater.update()
+    assert seen == [3, 3, 2, 2]
 
 
 class Alone(WithoutChance):

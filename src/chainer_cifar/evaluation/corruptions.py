@@ -141,12 +141,14 @@ def defocus_blur(x: Floats, setting: tuple[float, float], rngs: Rngs) -> Floats:
     """Put the camera out of focus: every point becomes a disk."""
     radius, softness = setting
     # As OpenCV would, they smooth the disk by its neighbours; a large one by two on each side.
+    # Beyond the edge, which a disk of 8 pixels and more touches, is its mirror image; so all gets a
+    # little lighter.
     half, near = (8, 1) if radius <= 8 else (int(np.ceil(radius)), 2)
     away = np.arange(-half, half + 1)
     disk = (away[:, None] ** 2 + away**2 <= radius**2).astype(np.float64)
     edge = np.exp(-0.5 * (np.arange(1, near + 1) / softness) ** 2)
     taps = np.array([*edge[::-1], 1, *edge]) / (1 + 2 * edge.sum())
-    kernel = scipy.ndimage.convolve(disk / disk.sum(), taps[:, None] * taps, mode='constant')
+    kernel = scipy.ndimage.convolve(disk / disk.sum(), taps[:, None] * taps, mode='mirror')
     return _floats(scipy.ndimage.convolve(x, kernel[None, :, :, None], mode='mirror'))
 
 
@@ -185,8 +187,10 @@ def motion_blur(x: Floats, setting: tuple[int, float], rngs: Rngs) -> Floats:
 
 
 @_corruption(
-    ((1.05, 0.01), (1.10, 0.01), (1.15, 0.01), (1.20, 0.01), (1.25, 0.01)),
-    ((1.10, 0.01), (1.15, 0.01), (1.20, 0.02), (1.25, 0.02), (1.30, 0.03)),
+    # They write np.arange(1, 1.06, 0.01) and so on. Rounding decides whether the end is in it: 1.06
+    # and 1.11 are, 1.16 is not.
+    ((1.06, 0.01), (1.11, 0.01), (1.15, 0.01), (1.20, 0.01), (1.25, 0.01)),
+    ((1.11, 0.01), (1.15, 0.01), (1.20, 0.02), (1.24, 0.02), (1.30, 0.03)),
 )
 def zoom_blur(x: Floats, setting: tuple[float, float], rngs: Rngs) -> Floats:
     """Move towards the middle of the picture."""

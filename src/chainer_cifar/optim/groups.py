@@ -124,5 +124,16 @@ class Rates:
     def _stop(self, epoch: float) -> None:
         for parameter, factor in self.factors:
             if not factor.factor or epoch >= factor.epochs:
-                # Momentum and weight decay would go on.
-                parameter.update_rule.enabled = False
+                stop(parameter)
+
+
+def stop(parameter: chainer.Parameter) -> None:
+    """Train a parameter no more; with a rate of 0, momentum and weight decay would go on.
+
+    Args:
+        parameter: One of a net on which an optimizer has been set up.
+    """
+    parameter.update_rule.enabled = False
+    # Then nobody computes its gradient, or counts it when clipping gradients. Chainer has no public
+    # way to set this on a parameter.
+    parameter._requires_grad = parameter.node._requires_grad = False

@@ -24,7 +24,7 @@ import numpy as np
 
 from chainer_cifar import figures
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.errors import Diverged, Interrupted, UserError
+from chainer_cifar.errors import Diverged, Interrupted, UserError, lacks_memory
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import make_folder
 from chainer_cifar.runs import RunFolder
@@ -205,7 +205,9 @@ class Search:
             print(f'trial {number}  diverged', flush=True)
             self._delete_weights(folder)
             return ''
-        except (UserError, MemoryError) as error:
+        except (UserError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, UserError) and not lacks_memory(error):
+                raise
             reason = str(error) if isinstance(error, UserError) else f'out of memory ({error})'
             trial.set_user_attr('reason', reason)
             self.study.tell(trial, state=_state('FAIL'))

@@ -18,11 +18,11 @@ from typing import Any
 from chainer_cifar import config as train_config
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.errors import Interrupted, UserError, prefixed
+from chainer_cifar.errors import Diverged, Interrupted, UserError, prefixed
 from chainer_cifar.evaluation import comparison, history, out_of_fold
 from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.streams import printable
+from chainer_cifar.streams import printable, tell
 from chainer_cifar.table import aligned
 from chainer_cifar.training import description, folders, run
 
@@ -84,6 +84,8 @@ def start(
 def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
     """Continue the interrupted seed, then train those not begun; leave finished ones alone.
 
+    One that diverged does so again from its last snapshot; the others do not suffer.
+
     Args:
         whole: The folder that has a seeds.json.
         flags: The flags typed beside ``--resume``.
@@ -143,6 +145,7 @@ def _train(
 ) -> None:
     """Train what is not finished; `begin`, if given, begins anew, before any writing."""
     kind = history.kind_of(vars(config))
+    diverged = []
 
     def begin_one(data: Dataset) -> None:
         nonlocal begin
@@ -166,6 +169,9 @@ def _train(
                     print('finished already')
                 else:
                     run.resume(folder, free)
+        except Diverged as error:  # which may be bad luck of this one
+            tell(f'warning: {error}')
+            diverged.append(seed)
         except KeyboardInterrupt as stop:
             if begin:  # what is there is not ours, but what --overwrite is about to replace
                 raise
@@ -178,6 +184,9 @@ def _train(
         gc.collect()  # images and net of this seed, before the next are read
         _summarize(whole)
     print(f'\n{whole.seeds_table.read_text(encoding="utf-8").rstrip()}\nsummary  {whole.summary}')
+    if diverged:
+        which = ', '.join(map(str, diverged))
+        raise UserError(f'{len(diverged)} of {len(seeds)} {kind}s diverged: {which}')
     if config.folds:
         print(*out_of_fold.write(history.read_several(whole)), sep='\n')
 

@@ -225,9 +225,9 @@ class Updater(chainer.training.updaters.StandardUpdater):
         model, n = optimizer.target, len(inputs[0])
         model.cleargrads()
         sums: dict[str, Any] = {'loss': 0, 'accuracy': 0}
-        size = -(-n // self.config.accumulate)
-        for start in range(0, n, size):
-            part = [array[start : start + size] for array in inputs]
+        # As even as can be: batch normalization of a last part of one image would be mere noise.
+        parts = min(self.config.accumulate, n)
+        for part in zip(*(model.xp.array_split(array, parts) for array in inputs), strict=True):
             share = len(part[0]) / n
             loss = model(*part) * share
             loss.backward(loss_scale=optimizer._loss_scale)

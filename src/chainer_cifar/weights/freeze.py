@@ -8,6 +8,7 @@ import chainer.links as L
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import UserError
 from chainer_cifar.nets.weight_normalization import WeightNormalizedConvolution2D
+from chainer_cifar.optim import groups
 from chainer_cifar.registry import nearest
 
 
@@ -54,7 +55,7 @@ def freeze(net: chainer.Chain, patterns: str) -> list[str]:
     if len(frozen) == len(parameters):
         raise UserError(f"'{patterns}': leaves nothing to train; name fewer parts")
     for name in frozen:
-        _stop_training(parameters[name])
+        groups.stop(parameters[name])
     for link in links.values():
         if type(link) in _FROZEN and not any(p.update_rule.enabled for p in link.params()):
             # Its parent, the optimizer and snapshots know this link, so it cannot be a new one.
@@ -62,13 +63,6 @@ def freeze(net: chainer.Chain, patterns: str) -> list[str]:
         if isinstance(link, WeightNormalizedConvolution2D) and not link.g.update_rule.enabled:
             link.initialized = True  # or the first batch would set its parameters
     return [name for name in parameters if name in frozen]
-
-
-def _stop_training(parameter: chainer.Parameter) -> None:
-    parameter.update_rule.enabled = False
-    # Then nobody computes its gradient, or counts it when clipping gradients. Chainer has no public
-    # way to set this on a parameter.
-    parameter._requires_grad = parameter.node._requires_grad = False
 
 
 class _Frozen(chainer.Link):

@@ -42,7 +42,7 @@ class Inputs(Part):
     name = 'inputs'
     kinds: ClassVar = {kind: text for kind, (_, text, _) in FORMATS.items()}
     small = True
-    in_tests = len(FORMATS)
+    in_tests = 0  # test_inputs.py has the first of each format
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)

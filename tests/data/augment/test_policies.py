@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -113,6 +115,15 @@ def test_strengths_of_torchvision():
         | dict.fromkeys(['b', 'c', 's', 'sharpen'], 0.27),
         rel=1e-5,
     )
+
+
+def test_shifts_of_larger_images_are_those_of_torchvision():
+    # RandAugment's is a share of the image; TrivialAugment's is 32 pixels, of any image.
+    for step, expected in ((RandAugment(1, 30), math.trunc(150 / 331 * 96)), (TRIVIAL, 32)):
+        _, matrices, *_ = step.draw(np.random.RandomState(0), 9000, (3, 96, 64))
+        assert np.abs(matrices[:, 0, 2]).max() == expected
+    _, matrices, *_ = TRIVIAL.draw(np.random.RandomState(0), 9000, (3, 8, 8))
+    assert np.abs(matrices[:, :, 2]).max() == 8
 
 
 @pytest.mark.parametrize('step', [RAND, TRIVIAL])

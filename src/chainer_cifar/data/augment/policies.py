@@ -8,6 +8,7 @@ about the image's centre, take the nearest pixel, and leave black behind.
 
 import abc
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -45,7 +46,8 @@ class Strengths(NamedTuple):
     """What each operation does at the strongest level."""
 
     shear: float  # pixels for a pixel
-    shift: float  # of the image's size
+    shift: float  # of the image's size, up to `pixels`
+    pixels: float
     degrees: float
     factor: float  # added to 1, or subtracted, for brightness, contrast, saturation, sharpness
     bits: int  # that posterize drops
@@ -121,7 +123,8 @@ def _matrices(chosen: Array, signed: Array, strengths: Strengths, shape: Shape) 
     """float32 ``(N, 2, 3)`` as of `affine.Affine.draw`; `signed` is -1 to 1."""
     rotated = chosen == _ROTATE
     matrices = rotation(np.where(rotated, strengths.degrees * signed, 0))
-    up, left = (np.trunc(strengths.shift * side * signed) for side in shape[1:])
+    limits = (min(strengths.shift * side, strengths.pixels) for side in shape[1:])
+    up, left = (np.trunc(limit * signed) for limit in limits)
     matrices += translation(
         np.where(chosen == _SHIFT_ROWS, up, 0), np.where(chosen == _SHIFT_COLUMNS, left, 0)
     ) - np.eye(3)
@@ -142,7 +145,9 @@ class RandAugment(_Policy):
     n: int = 2
     m: int = 9
 
-    strengths = Strengths(shear=0.3, shift=150 / 331, degrees=30, factor=0.9, bits=4)
+    strengths = Strengths(
+        shear=0.3, shift=150 / 331, pixels=math.inf, degrees=30, factor=0.9, bits=4
+    )
 
     def __post_init__(self) -> None:
         require_whole('n', self.n, 1, 10)
@@ -161,10 +166,11 @@ class RandAugment(_Policy):
 class TrivialAugment(_Policy):
     """Do one operation to each image, at a random level (Müller and Hutter, 2021).
 
-    The wide strengths, which may be so strong that little of the image is left.
+    The wide strengths, which may be so strong that little of the image is left. Shifts are by up to
+    32 pixels, however large the image.
     """
 
-    strengths = Strengths(shear=0.99, shift=1, degrees=135, factor=0.99, bits=6)
+    strengths = Strengths(shear=0.99, shift=1, pixels=32, degrees=135, factor=0.99, bits=6)
 
     @property
     def passes(self) -> int:

@@ -185,7 +185,7 @@ _fast(
     iter=12,
     average='ema(0.995)',
 )
-_fast('vgg16bn_fast', 'vgg16bn', lr=0.02, iter=6, average='ema(0.99)')
+_fast('vgg16bn_fast', 'vgg16bn', lr=0.02, iter=14, average='ema(0.995)')
 
 recipes.register('transfer')(
     Recipe(

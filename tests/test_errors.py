@@ -1,6 +1,8 @@
 import sys
 
-from chainer_cifar.errors import command_line
+import pytest
+
+from chainer_cifar.errors import command_line, first_line
 
 
 def test_commands_are_named_as_they_were_called(monkeypatch, tmp_path):
@@ -18,3 +20,16 @@ def test_commands_are_named_as_they_were_called(monkeypatch, tmp_path):
     for program in ('/usr/bin/chainer-cifar', str(tmp_path / 'package' / '__main__.py'), '-c', ''):
         monkeypatch.setattr(sys, 'argv', [program])
         assert command_line('dataset --only mean') == 'chainer-cifar dataset --only mean'
+
+
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [
+        (ValueError('no such file'), 'no such file'),
+        (RuntimeError('\nat node 3:\n  it has no type'), 'at node 3:'),
+        (MemoryError(), 'MemoryError'),
+        (ValueError(' \n'), 'ValueError'),
+    ],
+)
+def test_an_error_of_many_lines_is_told_in_one(error, line):
+    assert first_line(error) == line

@@ -9,7 +9,7 @@ from chainer.backends import cuda
 
 import chainer_onednn
 from chainer_cifar import cudnn_pooling
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.streams import tell
 from chainer_onednn import memory
 
@@ -76,14 +76,14 @@ def _check_cuda(gpu: int) -> None:
         if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
             reason = "CuPy is not installed; pip install '.[gpu]' (see docs/gpu.md)"
         else:
-            reason = f'CuPy is installed but cannot be imported ({_first_line(error)})'
+            reason = f'CuPy is installed but cannot be imported ({first_line(error)})'
         raise UserError(reason) from None
     # `chainer.backends.cuda.available` is true with CUDA's libraries alone, so ask the driver.
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy has one class of exception for each CUDA library
         raise UserError(
-            f'CuPy finds no usable GPU ({_first_line(error)}); '
+            f'CuPy finds no usable GPU ({first_line(error)}); '
             f'check the NVIDIA driver with nvidia-smi'
         ) from None
     if gpu >= count:
@@ -96,7 +96,7 @@ def _use(device: chainer.backend.Device) -> None:
         device.use()
     except Exception as error:
         raise UserError(
-            f'the GPU cannot be used ({_first_line(error)}); see with nvidia-smi whether other '
+            f'the GPU cannot be used ({first_line(error)}); see with nvidia-smi whether other '
             f'programs hold it, and wait for them or take another'
         ) from None
 
@@ -129,7 +129,3 @@ def _cpu_name() -> str:
         import platform
 
         return platform.processor() or platform.machine()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split('\n')[0] or type(error).__name__

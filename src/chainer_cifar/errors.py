@@ -55,6 +55,11 @@ def advised(advice: Mapping[type[UserError], str]) -> Iterator[None]:
         raise UserError(f'{error}; {advice[type(error)]}') from None
 
 
+def first_line(error: Exception) -> str:
+    """Return what a library's error says, in one line: its first one, or else its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def command_line(command: str) -> str:
     """Write out `command`, such as ``dataset --only mean``, as the user called the present one.
 

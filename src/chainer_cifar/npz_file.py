@@ -12,6 +12,7 @@ import numpy as np
 import numpy.lib.format as npy
 from numpy.typing import NDArray
 
+from chainer_cifar.errors import first_line
 from chainer_cifar.files import open_bytes
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -56,8 +57,7 @@ def read(
             error.filename = os.fspath(path)
             raise
         # A damaged zip file raises a dozen kinds of errors: zipfile's, zlib's, NumPy's, ast's.
-        reason = getattr(error, 'strerror', None) or next(iter(str(error).splitlines()), '')
-        raise Damaged(reason or type(error).__name__) from None
+        raise Damaged(getattr(error, 'strerror', None) or first_line(error)) from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
             raise Damaged(f'{name!a} in it is not a NumPy array')

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from chainer_cifar.data.store import CIFAR_SHAPE, CROP, Shape
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.files import require_no_pipe
 
 # What Pillow decodes by itself, whatever a file is called. Of EPS it has a picture made by
@@ -128,8 +128,7 @@ def _told_as(name: str) -> Iterator[None]:
     except TooLarge as error:
         raise UserError(f'{name}: {error}; make it smaller first') from None
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'{name}: cannot be read as a picture ({text})') from None
+        raise UserError(f'{name}: cannot be read as a picture ({first_line(error)})') from None
 
 
 def _read(file: Image.Image, shape: Shape, fit: str) -> NDArray[np.uint8]:

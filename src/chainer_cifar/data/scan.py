@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from chainer_cifar.data import components, look_alikes, picture, threads
 from chainer_cifar.data.listing import Listing
+from chainer_cifar.errors import first_line
 from chainer_cifar.files import open_bytes
 
 FEW = 20  # pictures of a class of which it can hardly be learned
@@ -187,7 +188,7 @@ def _look(path: pathlib.Path) -> _Seen | str:
                 image = image.resize(side, Image.Resampling.BOX)
             thumbnail = np.asarray(picture.on_white(image))
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return first_line(error)
     size = (width, height) if upright else (height, width)
     grey = bool((thumbnail == thumbnail[..., :1]).all())
     return _Seen(size, grey, digest, thumbnail)

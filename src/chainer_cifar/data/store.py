@@ -25,7 +25,7 @@ from chainer_cifar import files, json_file, npz_file
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import pickles
 from chainer_cifar.data.preprocess import PIXELS, Preprocessing, preprocessing
-from chainer_cifar.errors import UserError, command_line
+from chainer_cifar.errors import UserError, command_line, first_line
 from chainer_cifar.files import atomic_write, require_no_pipe
 
 LABEL_FILE = 'label.pkl'
@@ -268,8 +268,7 @@ def npz_errors(path: Path, if_missing: str, damage: str, if_damaged: str) -> Ite
     except FileNotFoundError:
         raise UserError(f'{path}: no such file; {if_missing}') from None
     except Exception as error:  # odd arrays can fail in any way in what is made of them
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f'{path}: {damage} ({text}); {if_damaged}') from None
+        raise UserError(f'{path}: {damage} ({first_line(error)}); {if_damaged}') from None
 
 
 def write_split(path: Path, train: Array, test: Array, **more: Array | None) -> None:

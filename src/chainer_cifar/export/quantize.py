@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.export import packages
 from chainer_cifar.export.input_graph import PICTURES
 
@@ -80,8 +80,7 @@ def quantize(model: Any, pictures: NDArray[np.uint8]) -> Any:
             )
             quantized = onnx.load(small)
         except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-            text = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UserError(f'onnxruntime cannot quantize this net ({text})') from None
+            raise UserError(f'onnxruntime cannot quantize this net ({first_line(error)})') from None
     # onnxruntime names all makers of operators that it knows, though none of theirs is there.
     used = {node.domain for node in quantized.graph.node}
     kept = [each for each in quantized.opset_import if each.domain in used]

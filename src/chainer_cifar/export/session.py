@@ -20,7 +20,7 @@ from chainer_cifar.data import store
 from chainer_cifar.data.input_transform import InputTransform
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Raw
-from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.errors import UserError, first_line, prefixed
 from chainer_cifar.evaluation import raw_pictures
 from chainer_cifar.evaluation.trained import Trained, replacing
 from chainer_cifar.export import metadata, packages
@@ -74,7 +74,7 @@ class OnnxNet(chainer.Chain):
         return logits
 
     def _failed(self, error: Exception) -> UserError:
-        text = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        text = first_line(error)
         return UserError(f'{self.name_of_file}: onnxruntime cannot run it ({text}); export again')
 
 
@@ -147,7 +147,7 @@ def read(path: pathlib.Path) -> tuple[bytes, metadata.Metadata]:
     try:
         model = onnx.load_model_from_string(content)
     except Exception as error:
-        text = next(iter(str(error).splitlines()), type(error).__name__)
+        text = first_line(error)
         raise UserError(f'{path}: not a readable ONNX file ({text}); export it again') from None
     with prefixed(f'{path}: '):
         _check(model)

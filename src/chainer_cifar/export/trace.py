@@ -14,7 +14,7 @@ import chainer
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.export import packages
 
 OPSET = 13  # the first with quantization by channel; all runtimes since 2020 know it
@@ -49,7 +49,7 @@ def trace(net: chainer.Chain, shape: Sequence[int]) -> Any:
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # of C++, of any kind
-        raise UserError(f'the net cannot be written as ONNX ({_line(error)})') from None
+        raise UserError(f'the net cannot be written as ONNX ({first_line(error)})') from None
     return model
 
 
@@ -72,7 +72,7 @@ def _traced(net: chainer.Chain, shape: Sequence[int]) -> Any:
                 no_testcase=True,
             )
     except (ValueError, TypeError, NotImplementedError, AssertionError, RuntimeError) as error:
-        raise UserError(f'the net cannot be written as ONNX ({_line(error)})') from None
+        raise UserError(f'the net cannot be written as ONNX ({first_line(error)})') from None
 
 
 def _free_batch(graph: Any, other: Any) -> None:
@@ -168,8 +168,3 @@ def _array(tensor: Any) -> NDArray[Any]:
 
 def _from_array(array: NDArray[Any], name: str) -> Any:
     return packages.onnx().numpy_helper.from_array(array, name)
-
-
-def _line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

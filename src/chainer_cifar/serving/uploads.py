@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from chainer_cifar.data.picture import Content
+from chainer_cifar.errors import first_line
 from chainer_cifar.streams import printable
 
 MOST_BYTES = 32 * 2**20  # of a request
@@ -80,8 +81,7 @@ async def _files(request: Request) -> list[tuple[str, bytes]]:
             raise
         raise HTTPException(400, f'the form cannot be read: {error.detail}') from None
     except ValueError as error:  # of the parser of forms, in older versions of Starlette
-        text = next(iter(str(error).splitlines()), type(error).__name__)
-        raise HTTPException(400, f'the form cannot be read: {text}') from None
+        raise HTTPException(400, f'the form cannot be read: {first_line(error)}') from None
     try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:

@@ -231,7 +231,8 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the first training batch before and after augmentation, not normalized."""
     trained, data = looked_at.trained, looked_at.data
     # The batch size of the run: another may have been given for this command.
-    config = dataclasses.replace(trained.config, batch_size=trained.batch_size)
+    size = trained.replaced.get('batch_size', trained.config.batch_size)
+    config = dataclasses.replace(trained.config, batch_size=size)
     n_class = len(trained.class_names)
     examples = initial.draw(config, data, trained.device).iterator.next()
     seed_all(config.seed, 0, trained.device)

@@ -13,10 +13,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.figures.texts import DPI, shortened, titled, width
 from chainer_cifar.figures.ticks import log_locator
-from chainer_cifar.files import atomic_write
 
 
 def curves(
@@ -33,8 +33,8 @@ def curves(
         title: Text above the plot.
         folder: Where to write the files.
     """
-    _write(curve(rows, best, title, 'loss'), folder / 'loss.png')
-    _write(curve(rows, best, title, 'error'), folder / 'error.png')
+    png.write(curve(rows, best, title, 'loss'), folder / 'loss.png')
+    png.write(curve(rows, best, title, 'error'), folder / 'error.png')
 
 
 # Styles of the lines. Test is broad and lies below valid, so that both show where they agree.
@@ -138,7 +138,7 @@ def comparison(
     )
     for text in legend.get_texts():
         text.set_parse_math(False)  # a $ in a name is no formula
-    _write(figure, path)
+    png.write(figure, path)
 
 
 def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
@@ -228,7 +228,7 @@ def rate_test(
     axes.set_ylim(low - 0.1 * (first - low) - 0.01, first + 0.5 * (first - low) + 0.01)
     axes.grid(alpha=0.3)
     axes.legend()
-    _write(figure, path)
+    png.write(figure, path)
 
 
 def confusion(
@@ -262,9 +262,4 @@ def confusion(
             color = 'white' if shares[row, column] > 0.5 else 'black'
             axes.text(column, row, count, ha='center', va='center', color=color, fontsize=8)
     figure.colorbar(image, label='share of the true class', shrink=0.8)
-    _write(figure, path)
-
-
-def _write(figure: Figure, path: str | os.PathLike[str]) -> None:
-    with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=DPI)
+    png.write(figure, path)

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
-from chainer_cifar.figures.texts import DPI, shortened, titled
+from chainer_cifar.figures.texts import shortened, titled
 from chainer_cifar.figures.ticks import log_locator
-from chainer_cifar.files import atomic_write
 
 COLUMNS = 3
 LOG_FROM = 10  # how many times the lowest error the highest is, for a logarithmic axis
@@ -94,8 +94,7 @@ def search(points: Sequence[Point], flags: Sequence[Flag], title: str, path: pat
         label = f'best: trial {best.number}, {best.error:.2f} %'
         handles.append(Line2D([], [], label=label, **dot, **_RING))
     figure.legend(handles=handles, loc='outside lower center', ncols=len(handles))
-    with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=DPI)
+    png.write(figure, path)
 
 
 def _scatter(

@@ -94,7 +94,7 @@ def curve(
 PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (nats)'}
 # Of its legend: points, and inches.
 LEGEND, LEGEND_LINE = 10, 0.22
-
+LINES = ('-', '--', ':', '-.')  # whole as long as there are colours
 
 # Epochs, values, and their standard deviation over seeds or None.
 Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float] | None]
@@ -118,27 +118,35 @@ def comparison(
     below = LEGEND_LINE * max(0, -(-len(runs) // columns) - 3)  # of a long one
     figure = Figure(figsize=(wide, 7.5 + below), layout='constrained')
     axes = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex=True)
-    colormap = colormaps['tab10' if len(runs) <= 10 else 'tab20']
-    colours = [colormap(number) for number in range(colormap.N)]
+    styles = _styles(len(runs))
     for measure, line in zip(MEASURES, axes, strict=True):
         for part, each in zip(shown, line, strict=True):
             column = f'{part}_{measure}'
             drawn = [(i, curves[column]) for i, (_, curves) in enumerate(runs) if column in curves]
             for number, curve in drawn:
-                _draw(each, *curve, colours[number % len(colours)])
+                _draw(each, *curve, styles[number])
             each.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             _scale(each, *limits(measure, [curve for _, curve in drawn]))
         line[0].set_ylabel(MEASURES[measure])
     for part, top, bottom in zip(shown, axes[0], axes[-1], strict=True):
         top.set_title(part)
         bottom.set_xlabel('epoch')
-    handles = [Line2D([], [], color=colours[i % len(colours)]) for i in range(len(runs))]
+    handles = [Line2D([], [], **style) for style in styles]
     legend = figure.legend(
         handles, names, loc='outside lower center', ncols=columns, fontsize=LEGEND
     )
     for text in legend.get_texts():
         text.set_parse_math(False)  # a $ in a name is no formula
     png.write(figure, path)
+
+
+def _styles(count: int) -> list[dict[str, Any]]:
+    """Colour and line of so many runs: no two are alike, up to 80 of them."""
+    colours = colormaps['tab10' if count <= 10 else 'tab20']
+    return [
+        {'color': colours(i % colours.N), 'linestyle': LINES[i // colours.N % len(LINES)]}
+        for i in range(count)
+    ]
 
 
 def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
@@ -160,13 +168,13 @@ def _draw(
     epochs: Sequence[float],
     values: Sequence[float],
     deviation: Sequence[float] | None,
-    colour: Any,
+    style: Mapping[str, Any],
 ) -> None:
     marker = '.' if len(epochs) <= 50 else None
-    axes.plot(epochs, values, color=colour, marker=marker, linewidth=1.5)
+    axes.plot(epochs, values, marker=marker, linewidth=1.5, **style)
     if deviation is not None:
         low, high = (np.array(values) + sign * np.array(deviation) for sign in (-1, 1))
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(epochs, low, high, color=style['color'], alpha=0.2, linewidth=0)
 
 
 def _scale(axes: Axes, log: bool, low: float, high: float) -> None:

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from chainer_cifar import initial
 from chainer_cifar.arrays import Array
@@ -13,8 +14,10 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.preprocess import Preprocessing, Raw, name_of
 from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import inference
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import for_bars
 
 Index: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = NDArray[np.int32]
@@ -59,6 +62,18 @@ def choose(
     images, labels, index = choices[name](trained, data)
     normalization = trained.input_transform.normalization
     return batches.DeviceImages(images, labels, trained.device, normalization), index, labels[index]
+
+
+def logits(
+    trained: Trained, images: batches.DeviceImages, index: Index, tta: str = 'none'
+) -> NDArray[np.float32]:
+    """Compute the logits ``(N, K)`` of some images that `choose` gave; a bar shows the progress.
+
+    For `tta` and the errors see `inference.logits`.
+    """
+    inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
+    with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
+        return inference.logits(trained.net, inputs, tta, bar.update)
 
 
 def spread(index: Index, most: int) -> Index:

@@ -16,7 +16,6 @@ import chainer
 import numpy as np
 from chainer.backends import cuda
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from chainer_cifar import figures, initial
 from chainer_cifar.arrays import Array
@@ -27,7 +26,6 @@ from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
-from chainer_cifar.streams import for_bars
 from chainer_cifar.table import counted
 
 # How many to show at most.
@@ -64,9 +62,7 @@ class NetAndData:
     def test_logits(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """What the net says of the test images, float32 ``(N, K)``, and their labels."""
         images, index, labels = image_sets.choose(self.trained, self.data, 'test')
-        inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
-        with tqdm(total=len(index), desc='evaluate', unit='img', leave=False, **for_bars()) as bar:
-            return inference.logits(self.trained.net, inputs, advance=bar.update), labels
+        return image_sets.logits(self.trained, images, index), labels
 
     @functools.cached_property
     def convolutions(self) -> list[str]:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import chainer
@@ -68,6 +68,12 @@ class Trained:
         """Make a file name for there: the words, and the weights' name unless that is best.npz."""
         epoch = [] if self.weights.name == WEIGHTS else [self.weights.stem]
         return '-'.join([*words, *epoch])
+
+    def inputs(self, pictures: NDArray[np.uint8]) -> Iterator[Array]:
+        """Turn pictures ``(N, C, H, W)`` into batches of what the net takes, on its device."""
+        size = self.config.batch_size
+        for start in range(0, len(pictures), size):
+            yield self.device.send(self.input_transform(pictures[start : start + size]))
 
     def scaled_logits(
         self,

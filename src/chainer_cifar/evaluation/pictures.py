@@ -196,14 +196,14 @@ class Mistakes(NamedTuple):
     told: list[tuple[str, float, str]]
 
 
-def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
-    """Find the `most` misclassified test images of whose wrong class the net is most sure."""
+def surest_mistakes(looked_at: NetAndData) -> Mistakes:
+    """Find the misclassified test images of whose wrong class the net is most sure."""
     logits, labels = looked_at.test_logits
     logits = logits / looked_at.trained.temperature
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
     wrong = surest(logits, labels)
-    shown = wrong[:most]
+    shown = wrong[:MISTAKES]
     names = looked_at.trained.class_names
     told = [(names[predicted[i]], float(confidence[i]), names[labels[i]]) for i in shown]
     return Mistakes(len(wrong), len(labels), test_pictures(looked_at, shown), told)

@@ -10,13 +10,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.figures.texts import DPI, shortened, titled, width
-from chainer_cifar.figures.ticks import log_locator
+from chainer_cifar.figures.ticks import make_logarithmic
 
 
 def curves(
@@ -179,10 +179,7 @@ def _draw(
 
 def _scale(axes: Axes, log: bool, low: float, high: float) -> None:
     if log:
-        axes.set_yscale('log')
-        axes.yaxis.set_major_locator(log_locator(low, high))
-        axes.yaxis.set_major_formatter('{x:g}')
-        axes.yaxis.set_minor_locator(NullLocator())
+        make_logarithmic(axes, low, high)
     axes.set_ylim(low, high)
     axes.grid(alpha=0.3)
 

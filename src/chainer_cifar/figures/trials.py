@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.figures.texts import shortened, titled
-from chainer_cifar.figures.ticks import log_locator
+from chainer_cifar.figures.ticks import log_locator, make_logarithmic
 
 COLUMNS = 3
 LOG_FROM = 10  # how many times the lowest error the highest is, for a logarithmic axis
@@ -189,11 +189,8 @@ def _scale_errors(axes: Axes, errors: Sequence[float]) -> None:
     low, high = min(errors), max(errors)
     if low > 0 and high > LOG_FROM * low:
         margin = (high / low) ** MARGIN
-        axes.set_yscale('log')
+        make_logarithmic(axes, low, high)
         axes.set_ylim(low / margin, high * margin)
-        axes.yaxis.set_major_locator(log_locator(low, high))
-        axes.yaxis.set_major_formatter('{x:g}')
-        axes.yaxis.set_minor_locator(NullLocator())
     else:
         margin = MARGIN * (high - low or 1)
         axes.set_ylim(low - margin, high + margin)

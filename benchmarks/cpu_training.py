@@ -17,11 +17,9 @@ without anything pending (`onednn_eager`, see chainer_onednn/pending.py).
 
 import argparse
 import collections
-import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import time
 
@@ -56,14 +54,9 @@ def main():
         return
     contenders = args.contenders.split(',')
     results = [compare(net, contenders, args) for net in args.nets.split(',')]
-    for contender in (*contenders[1:], 'torch_better'):
-        ratios = [row[contender]['ratio'] for row in results if contender in row]
-        if ratios:
-            print(f'geometric mean against {contender}: {statistics.geometric_mean(ratios):.2f}')
+    race.print_means(results, (*contenders[1:], 'torch_better'))
     if args.json:
-        command = [pathlib.PurePath(word).name for word in sys.argv]  # not where things lie here
-        facts = {'command': command, 'machine': _machine(args.torch_python), 'nets': results}
-        args.json.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
+        race.write(args.json, _machine(args.torch_python), results)
 
 
 def compare(net, contenders, args):
@@ -114,19 +107,16 @@ def share(facts):
 def _machine(peer_python):
     """What was raced on: processor, threads, versions."""
     import importlib.metadata
-    import os
     import platform
 
     from chainer_cifar import device
 
-    program = 'import torch; print(torch.__version__)'
-    torch = subprocess.run([peer_python, '-c', program], capture_output=True, text=True)
     return {
         'cpu': device.describe(device.get_device(cpu_engine='onednn')),
         'cores': os.cpu_count(),
         'python': platform.python_version(),
         **{name: importlib.metadata.version(name) for name in ('chainer', 'numpy')},
-        'torch': torch.stdout.strip() or None,
+        'torch': race.torch_version(peer_python),
     }
 
 

@@ -11,11 +11,9 @@ not there, ours is measured alone. Without a GPU nothing is measured, and the st
 """
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 
 import race
@@ -50,15 +48,10 @@ def main():
         return
     print(', '.join(f'{name} {value}' for name, value in facts.items()))
     results = [compare(net, args) for net in args.nets.split(',')]
-    for contender in CONTENDERS[1:]:
-        ratios = [row[contender]['ratio'] for row in results if contender in row]
-        if ratios:
-            print(f'geometric mean against {contender}: {statistics.geometric_mean(ratios):.2f}')
+    race.print_means(results, CONTENDERS[1:])
     if args.json:
-        command = [pathlib.PurePath(word).name for word in sys.argv]  # not where things lie here
-        machine = {'gpu': facts, 'torch': _torch_version(args.torch_python)}
-        content = {'command': command, 'machine': machine, 'nets': results}
-        args.json.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
+        machine = {'gpu': facts, 'torch': race.torch_version(args.torch_python)}
+        race.write(args.json, machine, results)
 
 
 def start(contender, net, args):
@@ -94,12 +87,6 @@ def compare(net, args):
         print(f'  {contender:20} {text}', flush=True)
         worker.close()
     return row
-
-
-def _torch_version(python):
-    program = 'import torch; print(torch.__version__)'
-    found = subprocess.run([python, '-c', program], capture_output=True, text=True)
-    return found.stdout.strip() or None
 
 
 def work(contender, net, batch_size):

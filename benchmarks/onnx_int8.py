@@ -13,7 +13,6 @@ A busy machine changes no error and no size: --rounds 0 finds these alone.
 """
 
 import argparse
-import json
 import os
 import pathlib
 import statistics
@@ -43,12 +42,7 @@ def main():
         return
     nets = [compare(run, args) for run in args.runs]
     if args.json:
-        facts = {
-            'command': [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
-            'machine': _machine(),
-            'nets': nets,
-        }
-        args.json.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
+        race.write(args.json, _machine(), nets)
 
 
 def compare(run, args):
@@ -73,15 +67,14 @@ def accuracy(run, folder):
     """Error and class of every test picture, by both files."""
     import numpy as np
 
-    from chainer_cifar.evaluation import image_sets, inference
+    from chainer_cifar.evaluation import image_sets
 
     found, classes = {'net': run}, []
     for prefix, path in zip(('', 'int8_'), paths(run, folder), strict=True):
         trained = load(path)
         data = image_sets.load(trained)
         images, index, labels = image_sets.choose(trained, data, 'test')
-        batches = (x for x, _ in images.batches(index, 100))
-        classes.append(inference.logits(trained.net, batches).argmax(axis=1))
+        classes.append(image_sets.logits(trained, images, index).argmax(axis=1))
         found[f'{prefix}error'] = 100 * float((classes[-1] != labels).mean())
         found[f'{prefix}bytes'] = path.stat().st_size
     found |= {'pictures': len(labels), 'changed': int(np.sum(classes[0] != classes[1]))}

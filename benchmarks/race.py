@@ -5,6 +5,7 @@ machine in the same mood. A ratio is the time of another over ours in the same r
 """
 
 import json
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -79,6 +80,28 @@ def in_words(facts):
     """What `ratio` found, for people."""
     low, high = facts['quartiles']
     return f'{facts["ratio"]:5.2f} ({low:.2f}-{high:.2f})'
+
+
+def print_means(results, contenders):
+    """Print the geometric mean of the ratios of all nets, for each contender that ran."""
+    for contender in contenders:
+        ratios = [row[contender]['ratio'] for row in results if contender in row]
+        if ratios:
+            print(f'geometric mean against {contender}: {statistics.geometric_mean(ratios):.2f}')
+
+
+def write(path, machine, results):
+    """Keep the results of all nets as JSON, with the command and the machine."""
+    command = [pathlib.PurePath(word).name for word in sys.argv]  # not where things lie here
+    facts = {'command': command, 'machine': machine, 'nets': results}
+    path.write_text(json.dumps(facts, indent=1) + '\n', encoding='utf-8')
+
+
+def torch_version(python):
+    """The version of PyTorch that an interpreter finds; None if it finds none."""
+    program = 'import torch; print(torch.__version__)'
+    found = subprocess.run([python, '-c', program], capture_output=True, text=True)
+    return found.stdout.strip() or None
 
 
 def batch(batch_size):

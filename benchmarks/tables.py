@@ -28,17 +28,25 @@ import parallel  # noqa: E402
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import figures, nets  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
-from chainer_cifar.figures import PARTS  # noqa: E402
 from chainer_cifar.nets.undrawn import undrawn  # noqa: E402
 from chainer_cifar.recipes import recipes  # noqa: E402
 
 RUNS = ROOT / 'benchmarks' / 'runs'
-SPEED = 'cpu_training.json'  # of `cpu_training.py --json`, in benchmarks/; others in _SETTINGS
-PROCESSES = ROOT / 'benchmarks' / 'parallel.json'  # of `parallel.py --json`
-NETWORK = ROOT / 'benchmarks' / 'network.json'  # of `network.py --json`
-ONNX = 'onnx_int8.json'  # of `onnx_int8.py --json`, likewise
+# In benchmarks/, what the program of that name writes with --json.
+SPEED = 'cpu_training.json'  # others in _SETTINGS
+PROCESSES = 'parallel.json'
+NETWORK = 'network.json'
+ONNX = 'onnx_int8.json'
 CURVES = ROOT / 'docs' / 'images' / 'curves.png'  # of the runs of the experiments
 DATA = ROOT / 'benchmarks' / 'data.json'  # which pictures a run's data_checksum stands for
+
+
+def _read(path):
+    return json.loads(path.read_text(encoding='utf-8'))
+
+
+def _measured(name):
+    return _read(ROOT / 'benchmarks' / name)
 
 
 def headline_table():
@@ -89,7 +97,7 @@ def _rank(run):
 
 
 def _run(name):
-    return json.loads((RUNS / f'{name}.json').read_text(encoding='utf-8'))
+    return _read(RUNS / f'{name}.json')
 
 
 def _duration(seconds):
@@ -243,29 +251,27 @@ _CONTENDERS = {
 def speed_table():
     yield 'net', 'images/s', *(f'against {name}' for name in _CONTENDERS.values()), 'peak memory'
     for row in _speeds():
-        ratios = [
-            f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
-            if facts
-            else '–'
-            for facts in map(row.get, _CONTENDERS)
-        ]
         ours, theirs = row['onednn'], row['torch_channels_last']
         yield (
             f'`{row["net"]}`',
             f'{row["batch_size"] / ours["seconds"]:.0f}',
-            *ratios,
+            *(_ratio(row.get(name)) for name in _CONTENDERS),
             f'{ours["peak_mb"]:.0f} MB (PyTorch: {theirs["peak_mb"]:.0f} MB)',
         )
     means = [f'{_mean_ratio(name):.2f}' for name in _CONTENDERS]
     yield 'geometric mean of the first five', '', *means, ''
 
 
+def _ratio(facts):
+    if not facts:
+        return '–'
+    low, high = facts['quartiles']
+    return f'{facts["ratio"]:.2f} ({low:.2f}–{high:.2f})'
+
+
 def survives_table():
     """What the campaigns of faults tried, and what held; then seed, machine and date of each."""
-    campaigns = [
-        json.loads(path.read_text(encoding='utf-8'))
-        for path in sorted((ROOT / 'benchmarks').glob('campaign*.json'))
-    ]
+    campaigns = list(map(_read, sorted((ROOT / 'benchmarks').glob('campaign*.json'))))
     yield 'part', 'what is done', 'tried', 'held'
     for campaign in campaigns:
         for part, kinds in campaign['parts'].items():
@@ -324,7 +330,7 @@ def _mean_ratio(contender):
 
 
 def _speeds(name=SPEED):
-    return json.loads((ROOT / 'benchmarks' / name).read_text(encoding='utf-8'))['nets']
+    return _measured(name)['nets']
 
 
 # Columns of the profile: heading, and how the names of primitives and kernels begin.
@@ -363,7 +369,7 @@ def processes_table():
         *('net', 'images/s, of those of one process', 'rounds', 'communication'),
         *(f'efficiency of {count} processes, on paper' for count in parallel.SCALES),
     )
-    measured = json.loads(PROCESSES.read_text(encoding='utf-8'))
+    measured = _measured(PROCESSES)
     for net, row in measured['speed'].items():
         ratios = sorted(each['1x2']['seconds'] / each['2x1']['seconds'] for each in row['rounds'])
         yield (
@@ -381,7 +387,7 @@ def network_table():
         *('network', 'machines', '16 bytes', 'model', '4 MiB', 'model', '4 MiB by a ring'),
         '4 MiB as float16',
     )
-    for row in json.loads(NETWORK.read_text(encoding='utf-8'))['networks']:
+    for row in _measured(NETWORK)['networks']:
         delay, rate = row['delay_ms'], row['rate_mbit']
         network = f'{delay:g} ms, {rate:g} Mbit/s'
         for count, times in row['seconds'].items():
@@ -416,11 +422,9 @@ def onnx_table():
         epochs = '1 epoch' if flags['iter'] == 1 else f'{flags["iter"]} epochs'
         weights = f', `--init {flags["init"]}`' if flags['init'] else ''
         speeds = [
-            f'{facts["ratio"]:.2f} ({facts["quartiles"][0]:.2f}–{facts["quartiles"][1]:.2f})'
-            if facts
-            else '–'
+            _ratio(row['speed'].get(batch, {}).get(name))
             for batch in ('1', '64')
-            for facts in (row['speed'].get(batch, {}).get(name) for name in ('float32', 'chainer'))
+            for name in ('float32', 'chainer')
         ]
         yield (
             f'`{flags["model"]}`{depth}',
@@ -437,7 +441,7 @@ def _runs():
 
 
 def _data(run):
-    known = json.loads(DATA.read_text(encoding='utf-8'))
+    known = _read(DATA)
     if run['data_checksum'] not in known:
         raise SystemExit(f"{DATA}: add a line that says what '{run['data_checksum']}' is")
     return known[run['data_checksum']]
@@ -445,12 +449,10 @@ def _data(run):
 
 def add(folder):
     """Keep config.json and summary.json of a finished run, and what its curves need of its log."""
-    run = {}
-    for name in ('config.json', 'summary.json'):
-        run |= json.loads((folder / name).read_text(encoding='utf-8'))
-    rows = json.loads((folder / 'log.json').read_text(encoding='utf-8'))
+    run = _read(folder / 'config.json') | _read(folder / 'summary.json')
+    rows = _read(folder / 'log.json')
     for path in sorted(folder.glob('report-test-*.json')):  # of evaluate.py with --tta
-        report = json.loads(path.read_text(encoding='utf-8'))
+        report = _read(path)
         if report['data_of_the_run']:
             run.setdefault('tta_error', {})[report['tta']] = report['error']
     run['lowest_test_error'] = min(row['test_error'] for row in rows)
@@ -463,7 +465,7 @@ def add(folder):
     path.write_text(json.dumps(run, indent=1) + '\n', encoding='utf-8')
 
 
-_LOGGED = 'epoch', *(f'{part}_{of}' for of in ('loss', 'error') for part in PARTS)
+_LOGGED = 'epoch', *(f'{part}_{of}' for of in ('loss', 'error') for part in figures.PARTS)
 
 
 def draw_curves():

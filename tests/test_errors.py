@@ -1,5 +1,7 @@
 import sys
 
+import pytest
+
 from chainer_cifar.errors import command_line, first_line
 
 
@@ -20,6 +22,14 @@ def test_commands_are_named_as_they_were_called(monkeypatch, tmp_path):
         assert command_line('dataset --only mean') == 'chainer-cifar dataset --only mean'
 
 
-def test_first_line_of_an_error():
-    assert first_line(ValueError('\na\nb')) == 'a'
-    assert first_line(MemoryError()) == 'MemoryError'
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [
+        (ValueError('no such file'), 'no such file'),
+        (RuntimeError('\nat node 3:\n  it has no type'), 'at node 3:'),
+        (MemoryError(), 'MemoryError'),
+        (ValueError(' \n'), 'ValueError'),
+    ],
+)
+def test_an_error_of_many_lines_is_told_in_one(error, line):
+    assert first_line(error) == line

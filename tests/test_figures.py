@@ -371,6 +371,17 @@ def test_a_legend_of_long_names_is_within_the_picture(count, tmp_path, monkeypat
     assert figure.axes[0].get_window_extent().height > 300
 
 
+@pytest.mark.parametrize('count', [10, 20, 45])
+def test_no_two_runs_are_drawn_alike(count, tmp_path, monkeypatch):
+    runs = [(f'run{i}', {'train_error': ([1, 2], [i, i], None)}) for i in range(count)]
+    figure = drawn(monkeypatch, lambda: figures.comparison(runs, tmp_path / 'a.png'))
+    looks = [(line.get_color(), line.get_linestyle()) for line in figure.axes[0].lines]
+    assert len(set(looks)) == count
+    assert {line for _, line in looks[:20]} == {'-'}
+    (legend,) = figure.legends
+    assert [(line.get_color(), line.get_linestyle()) for line in legend.legend_handles] == looks
+
+
 def test_limits_hold_the_bands():
     log, low, high = figures.limits('error', [([1, 2], [10, 20], [0, 15]), ([1], [30], None)])
     assert not log and low < 0 and high == pytest.approx(1.05 * 35)

@@ -97,12 +97,7 @@ class Classifier:
         names = [_name(each, number) for number, each in enumerate(several)]
         if not names:
             return Predictions([], images)
-        size = self.trained.config.batch_size
-        inputs = (
-            self.trained.device.send(transform(images[start : start + size]))
-            for start in range(0, len(images), size)
-        )
-        logits = self.trained.scaled_logits(inputs)
+        logits = self.trained.scaled_logits(self.trained.inputs(images))
         return Predictions(predictions.rows(names, logits, self.classes, top), images)
 
     def __repr__(self) -> str:

@@ -1,6 +1,9 @@
-"""Texts in aligned columns, and numbers of things."""
+"""Rows as text, in aligned columns or as CSV; and numbers of things."""
 
+import csv
+import io
 import unicodedata
+from collections.abc import Iterable
 
 
 def counted(count: int, thing: str) -> str:
@@ -39,3 +42,10 @@ def aligned(rows: list[list[str]], right: int | None = None) -> str:
         texts = [padded(cell, width, i >= right) for i, (cell, width) in columns]
         lines.append('  '.join(texts).rstrip())
     return '\n'.join(lines)
+
+
+def comma_separated(rows: Iterable[Iterable[object]]) -> str:
+    """Write rows as the lines of a CSV file; the last one has no end."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator='\n').writerows(rows)
+    return out.getvalue().rstrip('\n')

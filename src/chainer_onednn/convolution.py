@@ -48,8 +48,8 @@ def convolution(original: Original, self: Convolution2DFunction, inputs: Arrays)
         self.cover_all,
     )
     geometry = _geometry(self, x.shape, (len(x), len(w), *size), w.shape[2:])
-    bias, keep = len(inputs) == 3, not chainer.config.enable_backprop
-    run = winograd.forward(geometry, bias, keep) or _forward(geometry, bias)
+    keep = not chainer.config.enable_backprop
+    run = winograd.forward(geometry, keep) or _forward(geometry, len(inputs) == 3)
     y = arrays.empty(geometry.y)
     measured = {}
     if chainer.config.train and getattr(run, 'measures', False):

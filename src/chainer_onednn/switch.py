@@ -1,8 +1,10 @@
 """Switch the engine on and off, and describe it."""
 
+import functools
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from chainer_onednn import dnnl, kernels, library, memory, replace, threads
@@ -27,24 +29,20 @@ _blas_limit: Any = None  # of threadpoolctl, while the engine is enabled
 _told: set[str] = set()
 
 
-class _Enabled:
-    """The context manager that `enable` returns; it undoes what that call did."""
+class _Switched:
+    """The context manager that `enable` and `disable` return; it undoes what that call did."""
 
-    def __init__(self, began: bool, winograd_before: bool | None = None) -> None:
-        self._began = began
-        self._winograd_before = winograd_before
+    def __init__(self, undo: Callable[[], object] = lambda: None) -> None:
+        self._undo = undo
 
-    def __enter__(self) -> '_Enabled':
+    def __enter__(self) -> '_Switched':
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._began:
-            disable()
-        elif self._winograd_before is not None:
-            allow(self._winograd_before)
+        self._undo()
 
 
-def enable(winograd: bool | None = None) -> _Enabled:
+def enable(winograd: bool | None = None) -> _Switched:
     """Let oneDNN do Chainer's work on the CPU from now on.
 
     If that is impossible (no library, another kind of CPU), one line on standard error says why,
@@ -61,14 +59,16 @@ def enable(winograd: bool | None = None) -> _Enabled:
     """
     global _blas_limit
     if os.environ.get('CHAINER_ONEDNN') == '0':
-        return _Enabled(began=False)
+        return _Switched()
     if is_enabled():
-        return _Enabled(began=False, winograd_before=None if winograd is None else allow(winograd))
+        if winograd is None:
+            return _Switched()
+        return _Switched(functools.partial(allow, allow(winograd)))
     try:
         dnnl.onednn()
     except library.Unavailable as reason:
         _tell(f'Chainer runs on its own, slowly: {reason}')
-        return _Enabled(began=False)
+        return _Switched()
     if kernels.wanted() and not kernels.available():
         _tell(f'no kernels, so slower: {kernels.missing()}; to build them: {kernels.COMMAND}')
     for module in _REPLACING:
@@ -77,7 +77,7 @@ def enable(winograd: bool | None = None) -> _Enabled:
     memory.keep_freed()
     _blas_limit = threads.quiet_blas()
     replace.install()
-    return _Enabled(began=True)
+    return _Switched(disable)
 
 
 def _tell(line: str) -> None:
@@ -86,21 +86,7 @@ def _tell(line: str) -> None:
         _told.add(line)
 
 
-class _Disabled:
-    """The context manager that `disable` returns; it undoes what that call did."""
-
-    def __init__(self, winograd_before: bool | None) -> None:
-        self._winograd_before = winograd_before
-
-    def __enter__(self) -> '_Disabled':
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._winograd_before is not None:
-            enable(self._winograd_before)
-
-
-def disable() -> _Disabled:
+def disable() -> _Switched:
     """Give Chainer its own code back. Arrays, nets and graphs from before remain valid.
 
     Returns:
@@ -108,12 +94,12 @@ def disable() -> _Disabled:
     """
     global _blas_limit
     if not is_enabled():
-        return _Disabled(winograd_before=None)
+        return _Switched()
     importlib.import_module('chainer_onednn.graph').settle_all()
     replace.remove()
     _blas_limit.restore_original_limits()
     _blas_limit = None
-    return _Disabled(winograd_before=is_allowed())
+    return _Switched(functools.partial(enable, is_allowed()))
 
 
 def is_enabled() -> bool:

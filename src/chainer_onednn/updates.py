@@ -198,7 +198,6 @@ def _key(param: Any, rule: Any, known: dict[Any, Scalars | None]) -> Key | None:
     decays = rule._hookable._pre_update_hooks.values()
     if not all(map(_is_decay, decays)):
         return None
-    # Most rules have no hyperparameter of their own, but one parent.
     own = len(vars(rule.hyperparam)) > 1  # most have only a parent, the optimizer's
     source = kind.kernel, id(rule.hyperparam if own else rule.hyperparam.parent), rule.t
     if source not in known:

@@ -28,8 +28,8 @@ from chainer_onednn.windows import Geometry
 VARIABLE = 'CHAINER_ONEDNN_WINOGRAD'  # 0: direct convolution everywhere
 TILE = 4  # outputs on a side
 
-_GIVEN, _PLANNED = 12, 6  # fields of `problem` in winograd.c
-_BYTES, _PARTS = 12, 16  # two of the planned ones
+_PLANNED = 6  # fields of `problem` in winograd.c that its `plan` fills in: the last
+_BYTES, _PARTS = 12, 16  # two of these
 
 _allowed = True
 
@@ -51,7 +51,7 @@ def is_allowed() -> bool:
     return _allowed
 
 
-def forward(geometry: Geometry, bias: bool, keep: bool = False) -> Run | None:
+def forward(geometry: Geometry, keep: bool) -> Run | None:
     """Make ``run(x, w, [bias,] y)``, as `convolution._forward`; None if that one is better.
 
     If ``run.measures`` is true, it also takes ``moments=(mean, var)`` and fills them with those of
@@ -59,7 +59,6 @@ def forward(geometry: Geometry, bias: bool, keep: bool = False) -> Run | None:
 
     Args:
         geometry: The convolution.
-        bias: Whether ``run`` takes a bias.
         keep: Keep the transformed weights, for nets that do not train at the moment.
     """
     if not keep:
@@ -86,7 +85,7 @@ def _chosen(geometry: Geometry, direction: str, keep: bool = False) -> Run | Non
     return _convolution(geometry, direction, keep, count)
 
 
-def suits(geometry: Geometry, direction: str, count: int = 1) -> bool:
+def suits(geometry: Geometry, direction: str, count: int) -> bool:
     """Judge by these arguments whether Winograd's algorithm is faster than the direct one.
 
     Args:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chainer_cifar.commands import evaluate
-from chainer_cifar.evaluation import trained
+from chainer_cifar.evaluation import image_sets, trained
 
 
 def test_calibrate(own_run, command, tmp_path):
@@ -40,7 +39,7 @@ def test_calibrate(own_run, command, tmp_path):
 
 def test_weights_that_are_replaced_meanwhile_get_none(own_run, refused, monkeypatch):
     """A training that goes on writes better ones."""
-    weights, logits = own_run / 'models/run/best.npz', evaluate._logits
+    weights, logits = own_run / 'models/run/best.npz', image_sets.logits
 
     def replaced(*arguments):
         found = logits(*arguments)
@@ -49,7 +48,7 @@ def test_weights_that_are_replaced_meanwhile_get_none(own_run, refused, monkeypa
         better.replace(weights)
         return found
 
-    monkeypatch.setattr(evaluate, '_logits', replaced)
+    monkeypatch.setattr(image_sets, 'logits', replaced)
     error = refused('evaluate', 'run', '--calibrate')
     assert '--calibrate: models/run/best.npz: was replaced while' in error
     assert not (own_run / 'models/run/best.temperature.json').exists()
@@ -102,10 +101,10 @@ def test_nothing_to_calibrate_on(own_run, refused):
 
 
 def test_validation_without_mistakes(own_run, refused, monkeypatch):
-    def right(model, images, index, tta):
+    def right(model, images, index):
         return 3 * np.eye(10, dtype=np.float32)[images.labels[index]]
 
-    monkeypatch.setattr(evaluate, '_logits', right)
+    monkeypatch.setattr(image_sets, 'logits', right)
     line = refused('evaluate', 'run', '--calibrate')
     assert 'error: --calibrate: the net is right on all 4 of these images' in line
     assert not list(own_run.glob('models/run/*temperature*'))

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from chainer_cifar import environment, figures, files, runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, require_folder, weights_parser
-from chainer_cifar.data.batches import DeviceImages
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import (
@@ -58,7 +57,7 @@ def main(argv: Sequence[str], prog: str) -> None:
         model = _calibrate(model, data)
 
     start = time.perf_counter()
-    logits = _logits(model, images, index, given.tta)
+    logits = image_sets.logits(model, images, index, given.tta)
     seconds = time.perf_counter() - start
 
     numbers = report.measure(logits, labels, model.class_names)
@@ -79,20 +78,12 @@ def main(argv: Sequence[str], prog: str) -> None:
         _corrupt(given, model, facts, _pictures(model, data, given.set, index), labels)
 
 
-def _logits(
-    model: Trained, images: DeviceImages, index: image_sets.Index, tta: str
-) -> NDArray[np.float32]:
-    batches = (x for x, _ in images.batches(index, model.config.batch_size))
-    with progress_bar('evaluate', len(index)) as bar:
-        return inference.logits(model.net, batches, tta, bar.update)
-
-
 def _calibrate(model: Trained, data: Dataset) -> Trained:
     """Choose the temperature on validation images, write it beside the weights, and take it."""
     with prefixed('--calibrate: --set '):
         images, index, labels = image_sets.choose(model, data, 'valid')
     with prefixed('--calibrate: '):
-        temperature = calibration.fit(_logits(model, images, index, 'none'), labels)
+        temperature = calibration.fit(image_sets.logits(model, images, index), labels)
         if files.stamp(model.weights) != model.stamp:
             raise UserError(
                 f'{model.weights}: was replaced while its images were looked at; try again when '

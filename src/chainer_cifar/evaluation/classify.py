@@ -67,11 +67,7 @@ def from_files(
     short = [printable(found[i].short) for i in read]
     pictures = np.stack(list(readable.values()))
     labels = labels and [labels[i] for i in read]
-    size = model.config.batch_size
-    inputs = (
-        model.device.send(model.input_transform(pictures[start : start + size]))
-        for start in range(0, len(pictures), size)
-    )
+    inputs = model.inputs(pictures)
     return PicturesToClassify(names, short, pictures, labels, inputs, len(found) - len(read))
 
 

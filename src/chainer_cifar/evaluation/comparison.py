@@ -1,7 +1,5 @@
 """Runs side by side: what they were given, how good and how fast they are. Tables of it."""
 
-import csv
-import io
 import json
 import os
 import statistics
@@ -14,7 +12,7 @@ from chainer_cifar import figures
 from chainer_cifar.evaluation.history import History, SeveralSeeds, finite
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import printable
-from chainer_cifar.table import aligned
+from chainer_cifar.table import aligned, comma_separated
 
 Runs: TypeAlias = Sequence[History | SeveralSeeds]
 
@@ -243,14 +241,12 @@ def as_json(histories: Runs) -> str:
 @formats.register('csv')
 def as_csv(histories: Runs) -> str:
     """A line for each run; a flag that differs is a column ``--name``."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator='\n')
     found = records(histories)
     flags = list(found[0]['flags'])
     names = [name for name in found[0] if name != 'flags']
-    writer.writerow([*names, *(f'--{name}' for name in flags)])
+    lines = [[*names, *(f'--{name}' for name in flags)]]
     for record in found:
         values = [record[name] for name in names]
         values[names.index('seeds')] = told(record['seeds'])
-        writer.writerow([*values, *(told(record['flags'][name]) for name in flags)])
-    return out.getvalue().rstrip('\n')
+        lines.append([*values, *(told(record['flags'][name]) for name in flags)])
+    return comma_separated(lines)

@@ -1,11 +1,12 @@
 """What a run left under results/, finished or not: flags, log, result. Nothing is computed anew."""
 
+import contextlib
 import dataclasses
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Collection
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from chainer_cifar import config as train_config
 from chainer_cifar import json_file, runs
@@ -14,8 +15,6 @@ from chainer_cifar.nets.undrawn import undrawn
 from chainer_cifar.runs import RunFolder
 
 SEEDS_VERSION = 1  # of seeds.json
-
-T = TypeVar('T')
 
 _ADVICE = 'copy it again, or leave out this run'
 
@@ -280,11 +279,14 @@ def read_one(folder: RunFolder) -> History:
         description = runs.read_description(folder.config, {'flags'}, _ADVICE)
     except FileNotFoundError:
         raise UserError(f'{folder.config}: there is no such run') from None
-    _read(folder.config, lambda: _check_description(description))
-    no_rows: list[dict[str, Any]] = []
-    nothing: dict[str, Any] = {}
-    rows = _read(folder.log_json, lambda: checked_rows(json_file.read(folder.log_json)), no_rows)
-    summary = _read(folder.summary, lambda: _summary(folder.summary), nothing)
+    with _readable(folder.config):
+        _check_description(description)
+    rows: list[dict[str, Any]] = []
+    summary: dict[str, Any] = {}
+    with contextlib.suppress(FileNotFoundError), _readable(folder.log_json):
+        rows = checked_rows(json_file.read(folder.log_json))
+    with contextlib.suppress(FileNotFoundError), _readable(folder.summary):
+        summary = _summary(folder.summary)
     return History(folder, description, rows, summary, folder.in_use())
 
 
@@ -294,16 +296,17 @@ def read_seeds(folder: RunFolder) -> dict[str, Any]:
     Raises:
         UserError: It is damaged.
     """
-    return _read(folder.seeds, lambda: _seeds(folder.seeds))
+    with _readable(folder.seeds):
+        return _seeds(folder.seeds)
 
 
-def _read(path: pathlib.Path, how: Callable[[], T], missing: T | None = None) -> T:
+@contextlib.contextmanager
+def _readable(path: pathlib.Path) -> Iterator[None]:
+    """Turn what the block raises of a damaged file into a UserError; a missing one stays so."""
     try:
-        return how()
+        yield
     except FileNotFoundError:
-        if missing is None:
-            raise
-        return missing
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f'{path}: cannot be read ({error}); {_ADVICE}') from None
 

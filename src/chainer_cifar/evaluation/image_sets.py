@@ -14,8 +14,10 @@ from chainer_cifar.data.preprocess import Preprocessing, Raw, name_of
 from chainer_cifar.data.split import Split
 from chainer_cifar.data.store import in_words
 from chainer_cifar.errors import UserError
+from chainer_cifar.evaluation import inference
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.registry import Registry
+from chainer_cifar.streams import progress_bar
 
 Index: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = NDArray[np.int32]
@@ -60,6 +62,18 @@ def choose(
     images, labels, index = choices[name](trained, data)
     normalization = trained.input_transform.normalization
     return batches.DeviceImages(images, labels, trained.device, normalization), index, labels[index]
+
+
+def logits(
+    trained: Trained, images: batches.DeviceImages, index: Index, tta: str = 'none'
+) -> NDArray[np.float32]:
+    """Compute the logits ``(N, K)`` of some images that `choose` gave; a bar shows the progress.
+
+    For `tta` and the errors see `inference.logits`.
+    """
+    inputs = (x for x, _ in images.batches(index, trained.config.batch_size))
+    with progress_bar('evaluate', len(index)) as bar:
+        return inference.logits(trained.net, inputs, tta, bar.update)
 
 
 def spread(index: Index, most: int) -> Index:

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import chainer
@@ -15,6 +15,7 @@ from chainer.functions.connection.linear import LinearFunction
 from numpy.typing import NDArray
 
 from chainer_cifar.arrays import Array
+from chainer_cifar.table import aligned
 
 LINES = 80  # of a table, at most, if the depth is not given
 
@@ -93,7 +94,8 @@ def outputs(net: chainer.Chain, x: Array, paths: Sequence[str]) -> list[NDArray[
     Returns:
         Their outputs, on the host.
     """
-    keep = _Keep({id(link): path.lstrip('/') for path, link in net.namedlinks()}, paths)
+    links = dict(net.namedlinks())
+    keep = _Keep({id(links[f'/{path}']): path for path in paths})
     _test(net, x, keep)
     return [keep.outputs[path] for path in paths]
 
@@ -155,25 +157,19 @@ def table(layers: Sequence[Layer], chains: Sequence[Layer], depth: int | None = 
         rows = collapse(layers, chains, shown)
         if len(rows) <= LINES:
             break
-    cells: list[tuple[str, ...]] = [
-        ('layer', 'kind', 'output shape', 'parameters', 'multiply-adds')
-    ]
+    cells = [['layer', 'kind', 'output shape', 'parameters', 'multiply-adds']]
     for row in rows:
         shape = f'({", ".join(["N", *map(str, row.shape[1:])])})' if row.shape else 'not called'
         counts = (f'{n:,}' if n else '' for n in (row.trainable + row.fixed, row.multiply_adds))
-        cells.append((row.path if row.is_link else '', row.kind, shape, *counts))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        f'{a:{widths[0]}}  {b:{widths[1]}}  {c:{widths[2]}}  {d:>{widths[3]}}  {e:>{widths[4]}}'
-        for a, b, c, d, e in cells
-    ]
-    lines.insert(1, '-' * len(lines[0]))
+        cells.append([row.path if row.is_link else '', row.kind, shape, *counts])
+    heading, *body = aligned(cells, right=3).split('\n')
+    rule = '-' * len(heading)
     trainable, fixed, multiply_adds = (
         sum(getattr(layer, name) for layer in layers)
         for name in ('trainable', 'fixed', 'multiply_adds')
     )
-    lines += [
-        '-' * len(lines[0]),
+    lines = [
+        *(heading, rule, *body, rule),
         f'parameters     {trainable + fixed:,}',
         f'trainable      {trainable:,}',
         f'non-trainable  {fixed:,}',
@@ -181,7 +177,7 @@ def table(layers: Sequence[Layer], chains: Sequence[Layer], depth: int | None = 
     ]
     if shown < deepest:
         lines.append(f'--depth {deepest} shows all layers inside of the chains')
-    return '\n'.join(line.rstrip() for line in lines)
+    return '\n'.join(lines)
 
 
 class _Watch:
@@ -278,14 +274,13 @@ class _Links(chainer.LinkHook):
 class _Keep(chainer.LinkHook):
     name = 'outputs'
 
-    def __init__(self, paths: dict[int, str], wanted: Collection[str]) -> None:
-        self.paths = paths
-        self.wanted = wanted
+    def __init__(self, paths: dict[int, str]) -> None:
+        self.paths = paths  # of the links that are wanted, by their ids
         self.outputs: dict[str, NDArray[np.float32]] = {}
 
     def forward_postprocess(self, args: chainer.link_hook._ForwardPostprocessCallbackArgs) -> None:
         path = self.paths.get(id(args.link))
-        if path is not None and path in self.wanted:
+        if path is not None:
             # A copy, because later functions may work in place.
             self.outputs[path] = cuda.to_cpu(args.out.array).copy()
 

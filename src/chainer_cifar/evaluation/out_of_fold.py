@@ -55,10 +55,9 @@ def gather(found: SeveralSeeds) -> OutOfFold:
         model = trained.load(weights, flags)
         data = image_sets.load(model)
         images, index, _ = image_sets.choose(model, data, 'valid')
-        inputs = (x for x, _ in images.batches(index, model.config.batch_size))
         if logits is None:
             logits = np.full((len(data.train_labels), data.n_class), np.nan, np.float32)
-        logits[index] = inference.logits(model.net, inputs)
+        logits[index] = image_sets.logits(model, images, index)
     if logits is None or np.isnan(logits).any():
         raise UserError(f'{found.folder.results}: not all folds are finished; go on with --resume')
     return OutOfFold(logits, data)

@@ -26,7 +26,6 @@ from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.registry import Registry
-from chainer_cifar.streams import progress_bar
 from chainer_cifar.table import counted
 
 # How many to show at most.
@@ -63,9 +62,7 @@ class NetAndData:
     def test_logits(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """What the net says of the test images, float32 ``(N, K)``, and their labels."""
         images, index, labels = image_sets.choose(self.trained, self.data, 'test')
-        inputs = (x for x, _ in images.batches(index, self.trained.config.batch_size))
-        with progress_bar('evaluate', len(index)) as bar:
-            return inference.logits(self.trained.net, inputs, advance=bar.update), labels
+        return image_sets.logits(self.trained, images, index), labels
 
     @functools.cached_property
     def convolutions(self) -> list[str]:
@@ -199,14 +196,14 @@ class Mistakes(NamedTuple):
     told: list[tuple[str, float, str]]
 
 
-def surest_mistakes(looked_at: NetAndData, most: int = MISTAKES) -> Mistakes:
-    """Find the `most` misclassified test images of whose wrong class the net is most sure."""
+def surest_mistakes(looked_at: NetAndData) -> Mistakes:
+    """Find the misclassified test images of whose wrong class the net is most sure."""
     logits, labels = looked_at.test_logits
     logits = logits / looked_at.trained.temperature
     predicted = logits.argmax(axis=1)
     confidence = np.exp(inference.log_probabilities(logits).max(axis=1))
     wrong = surest(logits, labels)
-    shown = wrong[:most]
+    shown = wrong[:MISTAKES]
     names = looked_at.trained.class_names
     told = [(names[predicted[i]], float(confidence[i]), names[labels[i]]) for i in shown]
     return Mistakes(len(wrong), len(labels), test_pictures(looked_at, shown), told)
@@ -230,7 +227,8 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     """Draw the first training batch before and after augmentation, not normalized."""
     trained, data = looked_at.trained, looked_at.data
     # The batch size of the run: another may have been given for this command.
-    config = dataclasses.replace(trained.config, batch_size=trained.batch_size)
+    size = trained.replaced.get('batch_size', trained.config.batch_size)
+    config = dataclasses.replace(trained.config, batch_size=size)
     n_class = len(trained.class_names)
     examples = initial.draw(config, data, trained.device).iterator.next()
     seed_all(config.seed, 0, trained.device)

@@ -1,7 +1,5 @@
 """Turn predictions into rows, and rows into a table, JSON or CSV."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from typing import TypedDict
@@ -12,7 +10,7 @@ from chainer_cifar.arrays import Array
 from chainer_cifar.evaluation.inference import log_probabilities
 from chainer_cifar.registry import Registry
 from chainer_cifar.streams import printable
-from chainer_cifar.table import aligned
+from chainer_cifar.table import aligned, comma_separated
 
 # `class` is a keyword, so this one cannot be written as a class.
 Guess = TypedDict('Guess', {'class': str, 'probability': float})
@@ -126,14 +124,12 @@ def as_csv(rows: Sequence[Row]) -> str:
 
     Where unsure ones are rejected, `answer` stands after the label.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator='\n')
     numbers = range(1, len(rows[0]['top']) + 1)
     columns = [f'{name}_{number}' for number in numbers for name in ('class', 'probability')]
     answers = ['answer'] if 'answer' in rows[0] else []
-    writer.writerow(['image', 'label', *answers, *columns])
+    lines: list[list[object]] = [['image', 'label', *answers, *columns]]
     for row in rows:
         best = [value for guess in row['top'] for value in guess.values()]
         answer = [row['answer']] if answers else []
-        writer.writerow([row['image'], row.get('label', ''), *answer, *best])
-    return out.getvalue().rstrip('\n')
+        lines.append([row['image'], row.get('label', ''), *answer, *best])
+    return comma_separated(lines)

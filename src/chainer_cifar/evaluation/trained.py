@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import chainer
@@ -39,10 +39,9 @@ class Trained:
         net: The net on `device`, with these weights.
         device: Where the net is.
         data_checksum: `Dataset.checksum` of the data it was trained on; empty if unknown.
-        batch_size: The batch size that it was trained with.
         temperature: By which logits are divided before the softmax; see calibration.py.
+        replaced: The run's own values of the flags that were replaced.
         stamp: What `files.stamp` told of the weights before they were read.
-        replaced: The run's own values of the flags that the user replaced.
     """
 
     weights: pathlib.Path
@@ -52,10 +51,9 @@ class Trained:
     net: chainer.Chain
     device: chainer.backend.Device
     data_checksum: str
-    batch_size: int
-    temperature: float = 1.0
+    temperature: float
+    replaced: Mapping[str, Any]
     stamp: tuple[int, ...] = ()
-    replaced: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def results(self) -> pathlib.Path:
@@ -70,6 +68,12 @@ class Trained:
         """Make a file name for there: the words, and the weights' name unless that is best.npz."""
         epoch = [] if self.weights.name == WEIGHTS else [self.weights.stem]
         return '-'.join([*words, *epoch])
+
+    def inputs(self, pictures: NDArray[np.uint8]) -> Iterator[Array]:
+        """Turn pictures ``(N, C, H, W)`` into batches of what the net takes, on its device."""
+        size = self.config.batch_size
+        for start in range(0, len(pictures), size):
+            yield self.device.send(self.input_transform(pictures[start : start + size]))
 
     def scaled_logits(
         self,
@@ -100,42 +104,38 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any] | None = None) -
     description = _read_description(weights.with_name(CONFIG))
     flags_of_run = runs.of_now(description)['flags']
     config = train_config.from_dict(flags_of_run, weights.with_name(CONFIG))
-    batch_size = config.batch_size
-    flags = replacing(flags or {})
-    replaced = {name: getattr(config, name) for name in flags}
-    config = dataclasses.replace(config, **flags)
+    config, replaced = replace(config, flags or {})
     found = input_transform.read(weights.with_name(INPUT_TRANSFORM))
     with undrawn():
         net = config.create_net(len(description['classes']), found.shape)
     _fill(net, arrays, weights, config.model)
     device = config.open_device()
     net.to_device(device)
-    checksum = str(description.get('data_checksum', ''))
-    classes = description['classes']
-    temperature = calibration.read(weights)
     return Trained(
-        weights,
-        config,
-        classes,
-        found,
-        net,
-        device,
-        checksum,
-        batch_size,
-        temperature,
-        stamp,
-        replaced,
+        weights=weights,
+        config=config,
+        class_names=description['classes'],
+        input_transform=found,
+        net=net,
+        device=device,
+        data_checksum=str(description.get('data_checksum', '')),
+        temperature=calibration.read(weights),
+        replaced=replaced,
+        stamp=stamp,
     )
 
 
-def replacing(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the `flags` that replace those of a run what goes with them.
+def replace(
+    config: train_config.TrainConfig, flags: Mapping[str, Any]
+) -> tuple[train_config.TrainConfig, dict[str, Any]]:
+    """Replace flags of a run; return its own values of these, too.
 
     Here one process computes a whole batch. So one of another size need not be shared out among
     the processes and parts of the training.
     """
     alone = {'processes': 1, 'accumulate': 1} if 'batch_size' in flags else {}
-    return {**alone, **flags}
+    flags = {**alone, **flags}
+    return dataclasses.replace(config, **flags), {name: getattr(config, name) for name in flags}
 
 
 def find(name: str | os.PathLike[str]) -> pathlib.Path:

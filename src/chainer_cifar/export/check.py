@@ -1,6 +1,5 @@
 """Compare an ONNX model with the net that it was made of, on real pictures."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from chainer_cifar.evaluation import inference
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export.session import OnnxNet
 
-BATCHES = 1, 3, 100  # pictures
+BATCHES = 1, 3, 100  # pictures, the largest one last
 MOST = 1e-4  # difference, as a share of the largest logit
 
 
@@ -29,25 +28,19 @@ class Checked(NamedTuple):
     same: int
 
 
-def against_chainer(
-    trained: Trained,
-    net: OnnxNet,
-    pictures: NDArray[np.uint8],
-    batches: Sequence[int] = BATCHES,
-) -> Checked:
-    """Compare in batches of several sizes.
+def against_chainer(trained: Trained, net: OnnxNet, pictures: NDArray[np.uint8]) -> Checked:
+    """Compare in batches of several sizes, those of `BATCHES`.
 
     Args:
         trained: The net in Chainer.
         net: The same in ONNX.
         pictures: uint8 ``(N, C, H, W)``, from which the batches are taken from the front.
-        batches: Sizes, the largest one last.
 
     Raises:
         UserError: They differ by more than `MOST`.
     """
     worst, compared, same = 0.0, 0, 0  # the last two of the last batch
-    for size in batches:
+    for size in BATCHES:
         some = pictures[:size]
         ours = inference.logits(trained.net, [trained.device.send(trained.input_transform(some))])
         theirs = net.logits(some)

@@ -16,6 +16,7 @@ from chainer_cifar.export.trace import BATCH, INPUT
 from chainer_cifar.registry import Registry
 
 PICTURES = 'pictures'  # the new input, uint8 (N, C, H, W)
+PREFIX = 'input_'  # of the names of all nodes here
 
 
 class Builder:
@@ -32,7 +33,7 @@ class Builder:
 
     def op(self, kind: str, *constants: NDArray[Any], **attributes: Any) -> str:
         """Add a node that takes the last value and some constants; return the new value's name."""
-        name = f'input_{len(self.nodes)}'
+        name = f'{PREFIX}{len(self.nodes)}'
         inputs = [self.value]
         for number, array in enumerate(constants):
             inputs.append(f'{name}_{number}')
@@ -41,7 +42,7 @@ class Builder:
 
     def apply(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node that takes these values; return the new value's name."""
-        name = f'input_{len(self.nodes)}'
+        name = f'{PREFIX}{len(self.nodes)}'
         make = packages.onnx().helper.make_node
         self.nodes.append(make(kind, list(inputs), [f'{name}_out'], name=name, **attributes))
         self.value = f'{name}_out'

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.export import packages
-from chainer_cifar.export.input_graph import PICTURES
+from chainer_cifar.export.input_graph import PICTURES, PREFIX
 
 CALIBRATE = 512  # pictures on which ranges are measured
 BATCH = 64
@@ -64,7 +64,8 @@ def quantize(model: Any, pictures: NDArray[np.uint8]) -> Any:
         try:
             _merge(runtime, plain, merged)
             # The treatment of the input stays exact.
-            exact = [node.name for node in onnx.load(merged).graph.node if _is_input(node.name)]
+            names = [node.name for node in onnx.load(merged).graph.node]
+            exact = [name for name in names if name.startswith(PREFIX)]
             quantization.quantize_static(
                 merged,
                 small,
@@ -80,13 +81,8 @@ def quantize(model: Any, pictures: NDArray[np.uint8]) -> Any:
             )
             quantized = onnx.load(small)
         except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-            text = first_line(error)
-            raise UserError(f'onnxruntime cannot quantize this net ({text})') from None
-    # onnxruntime names all makers of operators that it knows, though none of theirs is there.
-    used = {node.domain for node in quantized.graph.node}
-    kept = [each for each in quantized.opset_import if each.domain in used]
-    del quantized.opset_import[:]
-    quantized.opset_import.extend(kept)
+            raise UserError(f'onnxruntime cannot quantize this net ({first_line(error)})') from None
+    _forget_unused_domains(quantized)
     return quantized
 
 
@@ -113,8 +109,12 @@ def _merge(runtime: Any, source: pathlib.Path, target: pathlib.Path) -> None:
     runtime.InferenceSession(source, options, providers=['CPUExecutionProvider'])
 
 
-def _is_input(name: str) -> bool:
-    return name.startswith('input_')
+def _forget_unused_domains(model: Any) -> None:
+    # onnxruntime names all makers of operators that it knows, though none of theirs is there.
+    used = {node.domain for node in model.graph.node}
+    kept = [each for each in model.opset_import if each.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
 
 
 class _Reader:

@@ -4,7 +4,6 @@ A file comes from anywhere. So it is looked through before onnxruntime sees it: 
 other files, nor hold loops, functions or operators of other makers.
 """
 
-import dataclasses
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Raw
 from chainer_cifar.errors import UserError, first_line, prefixed
 from chainer_cifar.evaluation import raw_pictures
-from chainer_cifar.evaluation.trained import Trained, replacing
+from chainer_cifar.evaluation.trained import Trained, replace
 from chainer_cifar.export import metadata, packages
 from chainer_cifar.export.input_graph import PICTURES
 from chainer_cifar.export.trace import OUTPUT
@@ -106,28 +105,22 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
     path = pathlib.Path(path)
     content, described = read(path)
     config = train_config.from_dict(described.flags, path)
-    run: dict[str, Any] = {
-        'gpu': -1,
-        'cpu_engine': 'chainer',
-        'dataset': raw_pictures.beside(config.dataset),
-    }
-    batch_size = config.batch_size
-    config = dataclasses.replace(config, **(run | replacing(flags)))
+    here = {'gpu': -1, 'cpu_engine': 'chainer', 'dataset': raw_pictures.beside(config.dataset)}
+    config, replaced = replace(config, {**here, **flags})
     net = OnnxNet(content, str(path))
     with prefixed(f'{path}: '):
         shape = _check_ends(net.session, len(described.classes))
     transform = InputTransform(Raw(), Normalization(0, 1, shape[0]), shape, described.fit)
-    device = config.open_device()
     return Trained(
-        path,
-        config,
-        described.classes,
-        transform,
-        net,
-        device,
-        described.data_checksum,
-        batch_size,
-        described.temperature,
+        weights=path,
+        config=config,
+        class_names=described.classes,
+        input_transform=transform,
+        net=net,
+        device=config.open_device(),
+        data_checksum=described.data_checksum,
+        temperature=described.temperature,
+        replaced=replaced,
     )
 
 

@@ -49,7 +49,7 @@ def trace(net: chainer.Chain, shape: Sequence[int]) -> Any:
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # of C++, of any kind
-        raise UserError(f'the net cannot be written as ONNX ({first_line(error)})') from None
+        raise _unwritable(first_line(error)) from None
     return model
 
 
@@ -72,31 +72,35 @@ def _traced(net: chainer.Chain, shape: Sequence[int]) -> Any:
                 no_testcase=True,
             )
     except (ValueError, TypeError, NotImplementedError, AssertionError, RuntimeError) as error:
-        raise UserError(f'the net cannot be written as ONNX ({first_line(error)})') from None
+        raise _unwritable(first_line(error)) from None
 
 
 def _free_batch(graph: Any, other: Any) -> None:
     """Free `graph` of the size of its batch, where `other` is the same with the other size."""
     if [node.op_type for node in graph.node] != [node.op_type for node in other.node]:
-        raise UserError('the net cannot be written as ONNX (it depends on the number of images)')
+        raise _size_dependent('it')
     shapes = {node.input[1] for node in graph.node if node.op_type == 'Reshape'}
-    pairs = zip(_tensors(graph), _tensors(other), strict=True)
-    for (name, tensor), (_, twin) in pairs:
+    for (name, tensor), (_, twin) in zip(_tensors(graph), _tensors(other), strict=True):
         if tensor.SerializeToString() == twin.SerializeToString():
             continue
         array, changed = _array(tensor), _array(twin)
         if array.shape == changed.shape and np.array_equal(array, changed, equal_nan=True):
             continue  # only their names differ
         if name not in shapes or array.shape != changed.shape:
-            raise UserError(
-                f'the net cannot be written as ONNX ({name} depends on the number of images)'
-            )
-        tensor.CopyFrom(_from_array(_any_batch(array, changed, name), tensor.name))
+            raise _size_dependent(name)
+        freed = _any_batch(array, changed, name)
+        tensor.CopyFrom(packages.onnx().numpy_helper.from_array(freed, tensor.name))
     for node, twin in zip(graph.node, other.node, strict=True):
         if _plain(node) != _plain(twin):
-            raise UserError(
-                f'the net cannot be written as ONNX ({node.name} depends on the number of images)'
-            )
+            raise _size_dependent(node.name)
+
+
+def _unwritable(reason: str) -> UserError:
+    return UserError(f'the net cannot be written as ONNX ({reason})')
+
+
+def _size_dependent(what: str) -> UserError:
+    return _unwritable(f'{what} depends on the number of images')
 
 
 def _any_batch(shape: NDArray[np.int64], other: NDArray[np.int64], name: str) -> NDArray[np.int64]:
@@ -108,9 +112,7 @@ def _any_batch(shape: NDArray[np.int64], other: NDArray[np.int64], name: str) ->
     elif places.tolist() == [0] and (shape[0], other[0]) == SIZES:
         freed[0] = 0  # as in the input
     else:
-        raise UserError(
-            f'the net cannot be written as ONNX ({name} depends on the number of images)'
-        )
+        raise _size_dependent(name)
     return freed
 
 
@@ -164,7 +166,3 @@ def _plain(node: Any) -> list[bytes]:
 def _array(tensor: Any) -> NDArray[Any]:
     array: NDArray[Any] = packages.onnx().numpy_helper.to_array(tensor)
     return array
-
-
-def _from_array(array: NDArray[Any], name: str) -> Any:
-    return packages.onnx().numpy_helper.from_array(array, name)

@@ -10,13 +10,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.figures.texts import DPI, shortened, titled, width
-from chainer_cifar.figures.ticks import log_locator
-from chainer_cifar.files import atomic_write
+from chainer_cifar.figures.ticks import make_logarithmic
 
 
 def curves(
@@ -33,8 +33,8 @@ def curves(
         title: Text above the plot.
         folder: Where to write the files.
     """
-    _write(curve(rows, best, title, 'loss'), folder / 'loss.png')
-    _write(curve(rows, best, title, 'error'), folder / 'error.png')
+    png.write(curve(rows, best, title, 'loss'), folder / 'loss.png')
+    png.write(curve(rows, best, title, 'error'), folder / 'error.png')
 
 
 # Styles of the lines. Test is broad and lies below valid, so that both show where they agree.
@@ -94,7 +94,7 @@ def curve(
 PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (nats)'}
 # Of its legend: points, and inches.
 LEGEND, LEGEND_LINE = 10, 0.22
-
+LINES = ('-', '--', ':', '-.')  # whole as long as there are colours
 
 # Epochs, values, and their standard deviation over seeds or None.
 Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float] | None]
@@ -118,27 +118,35 @@ def comparison(
     below = LEGEND_LINE * max(0, -(-len(runs) // columns) - 3)  # of a long one
     figure = Figure(figsize=(wide, 7.5 + below), layout='constrained')
     axes = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex=True)
-    colormap = colormaps['tab10' if len(runs) <= 10 else 'tab20']
-    colours = [colormap(number) for number in range(colormap.N)]
+    styles = _styles(len(runs))
     for measure, line in zip(MEASURES, axes, strict=True):
         for part, each in zip(shown, line, strict=True):
             column = f'{part}_{measure}'
             drawn = [(i, curves[column]) for i, (_, curves) in enumerate(runs) if column in curves]
             for number, curve in drawn:
-                _draw(each, *curve, colours[number % len(colours)])
+                _draw(each, *curve, styles[number])
             each.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             _scale(each, *limits(measure, [curve for _, curve in drawn]))
         line[0].set_ylabel(MEASURES[measure])
     for part, top, bottom in zip(shown, axes[0], axes[-1], strict=True):
         top.set_title(part)
         bottom.set_xlabel('epoch')
-    handles = [Line2D([], [], color=colours[i % len(colours)]) for i in range(len(runs))]
+    handles = [Line2D([], [], **style) for style in styles]
     legend = figure.legend(
         handles, names, loc='outside lower center', ncols=columns, fontsize=LEGEND
     )
     for text in legend.get_texts():
         text.set_parse_math(False)  # a $ in a name is no formula
-    _write(figure, path)
+    png.write(figure, path)
+
+
+def _styles(count: int) -> list[dict[str, Any]]:
+    """Colour and line of so many runs: no two are alike, up to 80 of them."""
+    colours = colormaps['tab10' if count <= 10 else 'tab20']
+    return [
+        {'color': colours(i % colours.N), 'linestyle': LINES[i // colours.N % len(LINES)]}
+        for i in range(count)
+    ]
 
 
 def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
@@ -160,21 +168,18 @@ def _draw(
     epochs: Sequence[float],
     values: Sequence[float],
     deviation: Sequence[float] | None,
-    colour: Any,
+    style: Mapping[str, Any],
 ) -> None:
     marker = '.' if len(epochs) <= 50 else None
-    axes.plot(epochs, values, color=colour, marker=marker, linewidth=1.5)
+    axes.plot(epochs, values, marker=marker, linewidth=1.5, **style)
     if deviation is not None:
         low, high = (np.array(values) + sign * np.array(deviation) for sign in (-1, 1))
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(epochs, low, high, color=style['color'], alpha=0.2, linewidth=0)
 
 
 def _scale(axes: Axes, log: bool, low: float, high: float) -> None:
     if log:
-        axes.set_yscale('log')
-        axes.yaxis.set_major_locator(log_locator(low, high))
-        axes.yaxis.set_major_formatter('{x:g}')
-        axes.yaxis.set_minor_locator(NullLocator())
+        make_logarithmic(axes, low, high)
     axes.set_ylim(low, high)
     axes.grid(alpha=0.3)
 
@@ -228,7 +233,7 @@ def rate_test(
     axes.set_ylim(low - 0.1 * (first - low) - 0.01, first + 0.5 * (first - low) + 0.01)
     axes.grid(alpha=0.3)
     axes.legend()
-    _write(figure, path)
+    png.write(figure, path)
 
 
 def confusion(
@@ -262,9 +267,4 @@ def confusion(
             color = 'white' if shares[row, column] > 0.5 else 'black'
             axes.text(column, row, count, ha='center', va='center', color=color, fontsize=8)
     figure.colorbar(image, label='share of the true class', shrink=0.8)
-    _write(figure, path)
-
-
-def _write(figure: Figure, path: str | os.PathLike[str]) -> None:
-    with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=DPI)
+    png.write(figure, path)

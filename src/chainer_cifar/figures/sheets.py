@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.figures.texts import fitted
 from chainer_cifar.figures.texts import width as width_of
 from chainer_cifar.figures.tiles import SIDE, colours, resized
-from chainer_cifar.files import atomic_write
 
 DPI = 100
 Canvas: TypeAlias = NDArray[np.uint8]  # (H, W, 3)
@@ -128,5 +128,4 @@ def _write(canvas: Canvas, texts: Sequence[Text], path: str | pathlib.Path) -> N
             va='center_baseline',
             parse_math=False,
         )
-    with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=DPI)
+    png.write(figure, path, DPI)

@@ -1,6 +1,7 @@
 """Ticks of logarithmic axes, in the pictures and on the page of a report."""
 
-from matplotlib.ticker import LogLocator
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
 
 
 def log_locator(low: float, high: float) -> LogLocator:
@@ -9,3 +10,11 @@ def log_locator(low: float, high: float) -> LogLocator:
     There, the labels of the others would overlap, and from nine on Matplotlib has no tick at all.
     """
     return LogLocator(subs=(1, 2, 5) if high <= 1000 * low else (1,))
+
+
+def make_logarithmic(axes: Axes, low: float, high: float) -> None:
+    """Make the scale of a picture from below to above logarithmic, for values in these limits."""
+    axes.set_yscale('log')
+    axes.yaxis.set_major_locator(log_locator(low, high))
+    axes.yaxis.set_major_formatter('{x:g}')
+    axes.yaxis.set_minor_locator(NullLocator())

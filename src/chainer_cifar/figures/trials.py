@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from chainer_cifar.figures import png
 from chainer_cifar.figures.fonts import drawable
-from chainer_cifar.figures.texts import DPI, shortened, titled
-from chainer_cifar.figures.ticks import log_locator
-from chainer_cifar.files import atomic_write
+from chainer_cifar.figures.texts import shortened, titled
+from chainer_cifar.figures.ticks import log_locator, make_logarithmic
 
 COLUMNS = 3
 LOG_FROM = 10  # how many times the lowest error the highest is, for a logarithmic axis
@@ -94,8 +94,7 @@ def search(points: Sequence[Point], flags: Sequence[Flag], title: str, path: pat
         label = f'best: trial {best.number}, {best.error:.2f} %'
         handles.append(Line2D([], [], label=label, **dot, **_RING))
     figure.legend(handles=handles, loc='outside lower center', ncols=len(handles))
-    with atomic_write(path) as file:
-        figure.savefig(file, format='png', dpi=DPI)
+    png.write(figure, path)
 
 
 def _scatter(
@@ -190,11 +189,8 @@ def _scale_errors(axes: Axes, errors: Sequence[float]) -> None:
     low, high = min(errors), max(errors)
     if low > 0 and high > LOG_FROM * low:
         margin = (high / low) ** MARGIN
-        axes.set_yscale('log')
+        make_logarithmic(axes, low, high)
         axes.set_ylim(low / margin, high * margin)
-        axes.yaxis.set_major_locator(log_locator(low, high))
-        axes.yaxis.set_major_formatter('{x:g}')
-        axes.yaxis.set_minor_locator(NullLocator())
     else:
         margin = MARGIN * (high - low or 1)
         axes.set_ylim(low - margin, high + margin)

@@ -23,14 +23,13 @@ class BatchConv2D(chainer.Chain):
         in_channels: int,
         out_channels: int,
         ksize: int,
-        stride: int = 1,
         pad: int = 0,
         activation: Activation | None = F.relu,
     ) -> None:
         super().__init__()
         self.activation = activation
         with self.init_scope():
-            self.conv = L.Convolution2D(in_channels, out_channels, ksize, stride, pad)
+            self.conv = L.Convolution2D(in_channels, out_channels, ksize, pad=pad)
             self.bn = L.BatchNormalization(out_channels)
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:

@@ -18,12 +18,10 @@ class CReLUConv2D(chainer.Chain):
     Rectified Linear Units, 2016. The convolution has half of `out_channels` filters.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, ksize: int, stride: int = 1, pad: int = 0
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, ksize: int, pad: int = 0) -> None:
         super().__init__()
         with self.init_scope():
-            self.conv = L.Convolution2D(in_channels, out_channels // 2, ksize, stride, pad)
+            self.conv = L.Convolution2D(in_channels, out_channels // 2, ksize, pad=pad)
             self.bn = L.BatchNormalization(out_channels)
 
     def forward(self, x: chainer.Variable) -> chainer.Variable:

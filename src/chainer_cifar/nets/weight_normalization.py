@@ -30,7 +30,6 @@ class WeightNormalizedConvolution2D(chainer.Link):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         ksize: Size of the filters.
-        stride: Stride of the convolution.
         pad: Rows and columns of zeros around the image.
 
     Attributes:
@@ -41,11 +40,8 @@ class WeightNormalizedConvolution2D(chainer.Link):
 
     needs: ClassVar = {'g': ('V',), 'b': ('V',), 'initialized': ('V', 'g', 'b')}
 
-    def __init__(
-        self, in_channels: int, out_channels: int, ksize: int, stride: int = 1, pad: int = 0
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, ksize: int, pad: int = 0) -> None:
         super().__init__()
-        self.stride = stride
         self.pad = pad
         shape = (out_channels, in_channels, ksize, ksize)
         with self.init_scope():
@@ -65,7 +61,7 @@ class WeightNormalizedConvolution2D(chainer.Link):
     def _convolve(self, x: chainer.Variable) -> chainer.Variable:
         norm = F.sqrt(F.sum(self.V * self.V, axis=(1, 2, 3)) + _NORM_EPS)
         W = F.scale(self.V, self.g / norm, axis=0)
-        return F.convolution_2d(x, W, self.b, self.stride, self.pad)
+        return F.convolution_2d(x, W, self.b, pad=self.pad)
 
     def _initialize_from(self, x: chainer.Variable) -> None:
         with chainer.no_backprop_mode():

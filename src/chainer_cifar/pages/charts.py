@@ -9,8 +9,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from chainer_cifar import figures
 from chainer_cifar.evaluation import comparison
 from chainer_cifar.evaluation.comparison import Course
@@ -194,6 +192,6 @@ def _texts(course: Course, epochs: range, digits: int) -> list[str]:
     texts = dict.fromkeys(epochs, '')
     deviations = course.sd or itertools.repeat(None, len(course.epochs))
     for epoch, mean, sd in zip(course.epochs, course.mean, deviations, strict=True):
-        form = f'.{digits}f' if not np.isfinite(mean) or abs(mean) < 1000 else '.3g'
+        form = '.3g' if 1000 <= abs(mean) < math.inf else f'.{digits}f'
         texts[epoch] = f'{mean:{form}}' + (f' ± {sd:{form}}' if sd is not None else '')
     return list(texts.values())

@@ -18,8 +18,8 @@ from chainer_cifar.weights.pretrained import PRETRAINED, Pretrained
 
 IMAGENET = 'imagenet'
 
-# The kinds of NumPy's dtypes that can hold the scalars of a net, by the kind of these.
-_KINDS = {'b': 'b', 'i': 'iu'}
+# The kinds of NumPy's dtypes that can hold what a net has: weights, flags and counts, by its kind.
+_KINDS = {'f': 'f', 'b': 'b', 'i': 'iu'}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,51 +81,44 @@ def initialize(net: chainer.Chain, source: str | os.PathLike[str]) -> Report:
         arrays = _read(net, source)
     of_net = chainer.serializers.DictionarySerializer()
     of_net.save(net)
-    # The scalars of a net are no weights, but tell of them: batches counted, initialized.
-    wanted = {name: array for name, array in of_net.target.items() if array.ndim}
-    scalars = {
-        name: array
-        for name, array in arrays.items()
-        if not array.ndim and name in of_net.target and name not in wanted
-    }
-    skipped = {
-        name: reason
-        for name, array in sorted(scalars.items())
-        if (reason := _misfit_scalar(array, of_net.target[name]))
-    }
-    summed: list[str] = []
+    wanted: dict[str, Array] = of_net.target
     fitting: dict[str, Array] = {}
-    for name in sorted(arrays.keys() - scalars.keys()):  # Chainer's files have no order
-        array = arrays[name]
-        if _is_for_colours(array, wanted.get(name)):
+    summed: list[str] = []
+    skipped: dict[str, str] = {}
+    for name in sorted(arrays):  # Chainer's files have no order
+        array, ours = arrays[name], wanted.get(name)
+        if _is_for_colours(array, ours):
             # A grey image in colour, three times the same, gives the same with these.
             array = array.sum(axis=1, keepdims=True)
             summed.append(name)
             arrays = {**arrays, **_rescaled(name, arrays, array)}
-        reason = _misfit(array, wanted.get(name))
-        if reason:
+        if ours is None:
+            skipped[name] = 'not in the net'
+        elif reason := _misfit(array, ours):
             skipped[name] = reason
-            continue
-        with np.errstate(over='ignore'):  # a float64 may be beyond float32; see next
-            fitting[name] = np.ascontiguousarray(array, wanted[name].dtype)
-        if not np.isfinite(fitting[name]).all():
-            raise UserError(f'{source}: {name} holds NaN or infinity; choose another file')
-    skipped |= _incomplete(net, {*fitting, *scalars} - skipped.keys())
+        else:
+            with np.errstate(over='ignore'):  # a float64 may be beyond float32; see next
+                fitting[name] = np.asarray(array, ours.dtype, order='C')
+            if not np.isfinite(fitting[name]).all():
+                raise UserError(f'{source}: {name} holds NaN or infinity; choose another file')
+    skipped |= _incomplete(net, set(fitting))
     fitting = {name: array for name, array in fitting.items() if name not in skipped}
-    scalars = {name: array for name, array in scalars.items() if name not in skipped}
-    if not fitting:
+    # The scalars of a net are no weights, but tell of them: batches counted, initialized.
+    weights = [name for name, array in wanted.items() if array.ndim]
+    loaded = tuple(name for name in fitting if wanted[name].ndim)
+    if not loaded:
         raise UserError(
             f'{source}: nothing in it fits the net; it has {_few(arrays) or "no arrays"}, '
-            f'the net has {_few(wanted)}'
+            f'the net has {_few(weights)}'
         )
-    chainer.serializers.NpzDeserializer(fitting | scalars, strict=False).load(net)
+    chainer.serializers.NpzDeserializer(fitting, strict=False).load(net)
     return Report(
         source=str(source),
-        loaded=tuple(fitting),
-        missing=tuple(sorted(wanted.keys() - fitting.keys())),
+        loaded=loaded,
+        missing=tuple(sorted(set(weights) - set(loaded))),
         summed=tuple(summed),
         skipped=skipped,
-        values=sum(array.size for array in fitting.values()),
+        values=sum(fitting[name].size for name in loaded),
     )
 
 
@@ -177,22 +170,13 @@ def _rescaled(name: str, arrays: Mapping[str, Array], summed: Array) -> dict[str
     return {f'{link}/g': lengths * after / np.maximum(before, np.finfo(np.float32).tiny)}
 
 
-def _misfit(array: Array, wanted: Array | None) -> str | None:
-    """Say why an array cannot be loaded; None if it can."""
-    if wanted is None:
-        return 'not in the net'
+def _misfit(array: Array, wanted: Array) -> str | None:
+    """Say why an array cannot be loaded in the place of another; None if it can."""
     if array.shape != wanted.shape:
         return f'{array.shape} in the file, {wanted.shape} in the net'
-    if array.dtype.kind != 'f':
-        return f'{array.dtype}, not floating point'
-    return None
-
-
-def _misfit_scalar(array: Array, wanted: Array) -> str | None:
-    """Say why a scalar cannot be loaded; None if it can."""
-    if array.dtype.kind not in _KINDS.get(wanted.dtype.kind, ''):
-        return f'{array.dtype}, not {wanted.dtype}'
-    if array.dtype.kind == 'i' and array < 0:
+    if array.dtype.kind not in _KINDS[wanted.dtype.kind]:
+        return f'{array.dtype}, not {"floating point" if wanted.ndim else wanted.dtype}'
+    if wanted.dtype.kind == 'i' and array.astype(wanted.dtype) < 0:
         return 'negative, not a count'
     return None
 

@@ -43,7 +43,6 @@ _TYPES = {
     'i': ctypes.c_int,
     'l': ctypes.c_int64,
     'f': ctypes.c_float,
-    'd': ctypes.c_double,
 }
 
 
@@ -112,8 +111,7 @@ def function(name: str, arguments: str, result: str | None = None) -> Callable[.
 
     Args:
         name: The name in the C source.
-        arguments: A letter for each: ``p`` array (or None), ``i`` int, ``l`` int64_t, ``f`` float,
-            ``d`` double.
+        arguments: A letter for each: ``p`` array (or None), ``i`` int, ``l`` int64_t, ``f`` float.
         result: A letter for what it returns; None: nothing.
     """
     found = getattr(_load()[0], name)

@@ -4,7 +4,6 @@ import contextlib
 import pathlib
 import random
 import signal
-import time
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -81,9 +80,8 @@ class Concurrency(OfJobs):
 def _interrupt(command: tuple[str, ...], folder: pathlib.Path) -> None:
     """Begin a run, and stop it when there is a snapshot."""
     with commands.start_forked(*command, cwd=folder) as started:
-        end = time.monotonic() + commands.patience(commands.SECONDS)
         while started.wait(0.01) is None and not list(folder.glob('models/run/snapshot-*')):
-            require(time.monotonic() < end, 'it has made no snapshot, and has not ended')
+            require(not started.is_late(), 'it has made no snapshot, and has not ended')
         started.send(signal.SIGTERM)
         started.finish().require_told([0, 128 + signal.SIGTERM])
 

@@ -27,8 +27,16 @@ MINUTES, SEED = 10.0, 1
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the campaign that the flags ask for; return the exit status."""
     args = _parse(argv)
-    with tempfile.TemporaryDirectory(prefix='campaign-', dir=args.scratch) as scratch:
+    with (
+        # What cannot be removed shall not keep the table from being shown.
+        tempfile.TemporaryDirectory(
+            prefix='campaign-', dir=args.scratch, ignore_cleanup_errors=True
+        ) as scratch,
+        contextlib.ExitStack() as stack,
+    ):
         parts = _parts(args.part or list(PARTS), pathlib.Path(scratch))
+        for part in parts:
+            stack.callback(part.close)
         if args.case is not None:
             return _repeat(parts, args.seed, args.case)
         path, known = args.results or _results(args.seed), facts(args.seed)
@@ -39,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             ended = True
             print('stopped; the same command goes on')
         results = Results(path, known)  # with what was found beside
+    if pathlib.Path(scratch).exists():
+        print(f'{scratch}: could not be removed')
     print(f'\n{table(parts, results)}')
     if args.json:
         args.json.write_text(
@@ -109,6 +119,9 @@ def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> bool
     beside.start()
     try:
         campaign(groups[1], results, *limits)
+    except KeyboardInterrupt:
+        beside.terminate()  # a SIGTERM came to this process only
+        raise
     finally:
         beside.join()
     return beside.exitcode == 0

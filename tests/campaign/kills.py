@@ -62,7 +62,8 @@ class Kills(OfJobs):
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
         kills = [_draw(kind, rng) for _ in range(rng.randint(1, _most(JOBS[kind])))]
-        # Most of the time of a command is that of its imports; a fork has them already.
+        # Most of the time of a command is that of its imports; a fork has them already. One that is
+        # killed at a write is always a fork, of the process that has the library.
         facts: dict[str, Any] = {'forked': rng.random() < 0.75, 'kills': kills}
         if kind == 'download':
             facts['answers'] = [rng.choice(WAYS) for _ in range(rng.randint(0, 6))]

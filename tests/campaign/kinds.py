@@ -1,7 +1,7 @@
 """Kinds of files: what a command writes, whatever numbers and temporary names it has meanwhile.
 
-A train writes its pictures with hundreds of calls, and its log with three. So a fault is drawn in
-two steps, first the kind of file, then the call: all kinds are hit about equally often.
+A train writes a snapshot with hundreds of calls, and a line of its log with four. So a fault is
+drawn in two steps, first the kind of file, then the call: all kinds are hit about equally often.
 """
 
 import re

@@ -5,13 +5,14 @@ import contextlib
 import importlib.metadata
 import json
 import multiprocessing
+import os
 import pathlib
 import platform
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from campaign.part import Broke, Case, Impossible, Part
@@ -34,11 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         ) as scratch,
         contextlib.ExitStack() as stack,
     ):
+        stack.enter_context(_temporary_files_in(pathlib.Path(scratch)))
         parts = _parts(args.part or list(PARTS), pathlib.Path(scratch))
         for part in parts:
             stack.callback(part.close)
         if args.case is not None:
-            return _repeat(parts, args.seed, args.case)
+            return _repeat(parts, args.seed, args.case, pathlib.Path(scratch).parent)
         path, known = args.results or _results(args.seed), facts(args.seed)
         results = Results(path, known)
         try:
@@ -73,9 +75,27 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--results', type=path, metavar='FILE', help='default: in build/campaign')
     parser.add_argument('--scratch', type=path, metavar='FOLDER', help='for the folders of cases')
     args = parser.parse_args(argv)
+    args.scratch = args.scratch and args.scratch.absolute()  # commands run elsewhere
     if args.case is not None and len(args.part or ()) != 1:
         parser.error('--case needs one --part')
     return args
+
+
+@contextlib.contextmanager
+def _temporary_files_in(scratch: pathlib.Path) -> Iterator[None]:
+    """Let killed commands leave there what they leave in the folder for temporary files."""
+    folder = scratch / 'tmp'
+    folder.mkdir()
+    variable, module = os.environ.get('TMPDIR'), tempfile.tempdir
+    os.environ['TMPDIR'] = tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = module
+        if variable is None:
+            del os.environ['TMPDIR']
+        else:
+            os.environ['TMPDIR'] = variable
 
 
 def _results(seed: int) -> pathlib.Path:
@@ -194,11 +214,11 @@ def attempt(part: Part, case: Case, kept: pathlib.Path | None = None) -> str | N
     return None
 
 
-def _repeat(parts: Sequence[Part], seed: int, number: int) -> int:
+def _repeat(parts: Sequence[Part], seed: int, number: int, place: pathlib.Path) -> int:
     (part,) = parts
     case = part.case(seed, number)
     print(case, flush=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f'{part.name}-{number}-'))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f'{part.name}-{number}-', dir=place))
     try:
         reason = attempt(part, case, folder)
     except Impossible as missing:

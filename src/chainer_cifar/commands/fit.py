@@ -158,7 +158,10 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     for line in (*left_out, *scan_report.warnings(looked)):
         tell(f'warning: {given.pictures}: {line}')
     if given.init == 'auto' and not plan.pretrained_there():
-        tell(f'begins with random weights; those of ImageNet would know more: {plan.package()}')
+        tell(
+            'warning: begins with random weights; those of ImageNet would know more: '
+            f'{plan.package()}'
+        )
     return _Chosen(kept, looked, page)
 
 

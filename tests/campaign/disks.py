@@ -1,4 +1,4 @@
-"""Let the disk fail: full or broken at every file in turn, read-only, gone; then go on."""
+"""Let the disk fail: full or broken at some write of some file, read-only, gone; then go on."""
 
 import contextlib
 import errno
@@ -17,10 +17,8 @@ from campaign.commands import Done
 from campaign.faults import faults
 from campaign.jobs import JOBS, OfJobs, Truth, require_sound, served
 from campaign.machines import kernel
-from campaign.part import Broke, Case, Impossible, require
+from campaign.part import Broke, Case, Impossible, fraction, require
 
-# Their multiples come near every place of the square between 0 and 1 in turn (Roberts' R2).
-STEPS = 0.7548776662, 0.5698402910
 ATTEMPTS = 3  # until it must be done, once the disk is well
 
 FULL, BROKEN = 'full at a write', 'error at a write'
@@ -56,10 +54,11 @@ class Disks(OfJobs):
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
-        turn = number // len(self.kinds)
-        steps = (turn // len(_JOBS) * step + rng.random() * 0.01 for step in STEPS)
-        file, place = (int(step % 1 * 10_000) / 10_000 for step in steps)
-        facts = {'job': _JOBS[turn % len(_JOBS)], 'file': file, 'place': place}
+        facts: dict[str, Any] = {
+            'job': rng.choice(_JOBS),
+            'file': fraction(rng),
+            'place': fraction(rng),
+        }
         if kind == FULL:
             facts['error'] = rng.choice(('ENOSPC', 'EDQUOT'))
         return kind, facts

@@ -25,7 +25,7 @@ from campaign.part import require
 
 SRC = pathlib.Path(__file__).resolve().parents[2] / 'src'
 SECONDS = 60.0  # that a command may take
-WAIT = 1.0  # that it waits, in a fork, for a server that says nothing
+WAIT = 5.0  # that it waits, in a fork, for a server that says nothing
 BYTES = 4 << 30  # of memory that a process may have
 
 
@@ -95,11 +95,10 @@ def start_forked(
     cwd: pathlib.Path,
     terminal: int | None = None,
     before: Callable[[], object] = lambda: None,
-    after: Callable[[], object] = lambda: None,
     seconds: float = SECONDS,
     **variables: str,
 ) -> 'Started':
-    """Do the same in a fork of this process, within `seconds`; call `before` and `after` there."""
+    """Do the same in a fork of this process, within `seconds`; call `before` there."""
     importlib.import_module(f'chainer_cifar.commands.{name}')
     importlib.import_module('chainer_cifar.figures.drawn')  # which a command does when it draws
     from chainer_cifar import cli
@@ -110,10 +109,7 @@ def start_forked(
         os.environ.update(environment(**variables))
         sys.argv = [f'{name}.py', *map(str, arguments)]
         before()
-        try:
-            cli.script(name)
-        finally:
-            after()
+        cli.script(name)
 
     return Started(name, command, cwd, terminal, seconds)
 
@@ -142,7 +138,8 @@ class Started:
         function: What it does; it may return an exit status, raise, or start another program.
         cwd: Where.
         terminal: Descriptor of a terminal for its streams; None: files, and nothing to read.
-        seconds: How much processor time it may take; and time, unless others use the machine.
+        seconds: How much processor time it may take; and time, but for that in which it could run
+            and others had the cores.
     """
 
     def __init__(
@@ -154,7 +151,7 @@ class Started:
         seconds: float = SECONDS,
     ) -> None:
         self.name = name
-        self._seconds = seconds
+        self._seconds, self._begin = seconds, time.monotonic()
         self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
         self.status: int | None = None
         sys.stdout.flush()
@@ -183,19 +180,23 @@ class Started:
         Raises:
             Broke: It had to be killed.
         """
-        begin = time.monotonic()
-        while self.wait(1) is None and time.monotonic() - begin < patience(self._seconds):
-            pass
-        status = self.status
-        self.end()
-        require(
-            status is not None, f'{self.name}: has not ended after {patience(self._seconds):.0f} s'
-        )
+        try:
+            while self.wait(1) is None and not self.is_late():
+                pass
+            status = self.status
+        finally:
+            self.end()
+        require(status is not None, f'{self.name}: has not ended after {self._seconds:.0f} s')
         require(
             status != -signal.SIGXCPU, f'{self.name}: took {self._seconds:.0f} s of processor time'
         )
         assert status is not None
         return Done(self.name, status, _text(self._out), _text(self._err))
+
+    def is_late(self) -> bool:
+        """Say whether it still runs after its time, without that in which others had the cores."""
+        late = time.monotonic() - self._begin - patience(self._seconds)
+        return late > 0 and late > _kept_waiting(self.pid)
 
     def end(self) -> None:
         """Kill it and those that it started, if they still run."""
@@ -219,6 +220,19 @@ def patience(seconds: float) -> float:
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+def _kept_waiting(session: int) -> float:
+    """The seconds for which processes of a session could have run, but had no core."""
+    found = 0.0
+    for entry in pathlib.Path('/proc').iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                # Its name, in brackets, may hold spaces.
+                facts = (entry / 'stat').read_text().rpartition(')')[2].split()
+                if int(facts[3]) == session:
+                    found += int((entry / 'schedstat').read_text().split()[1]) / 1e9
+    return found
+
+
 def _limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -226,7 +240,8 @@ def _limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, resource.RLIM_INFINITY))
     # A shell's background job, as a campaign may be one, ignores SIGINT and hands it down.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for number in (signal.SIGHUP, signal.SIGTERM):  # which the campaign itself takes for Ctrl-C
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _be_child(

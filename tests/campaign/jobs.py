@@ -83,6 +83,7 @@ JOBS = {
         resumes=True,
     ),
     'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
+    'train --folds': _job(f'train {_NET} --iter 2 --folds 2', 'dataset', resumes=True),
     'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
     'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),
     'dataset of own pictures': _job('dataset own --size 24 --out out', 'own'),
@@ -98,6 +99,9 @@ JOBS = {
     'search': _job(f'search {_SEARCHED} --halving 1', 'dataset'),
     # Which trials are stopped depends on which were done before.
     'search --halving': _job(f'search {_SEARCHED} --halving 2', 'dataset'),
+    'visualize': _job('visualize run --only filters,batch', 'dataset', 'models', 'results'),
+    'report': _job('report run', 'dataset', 'models', 'results'),
+    'compare': _job('compare run', 'results', 'models'),
     'export': _job('export run --onnx out/run.onnx', 'dataset', 'models', 'results'),
 }
 
@@ -121,14 +125,12 @@ class Truth:
     Attributes:
         content: What is in each file; see trees.py.
         seconds: How long it took.
-        size: The bytes of what it wrote.
-        largest: Those of the largest file.
+        written: The bytes of each file that it wrote, in the order in which these were ready.
     """
 
     content: dict[str, Any]
     seconds: float
-    size: int
-    largest: int
+    written: tuple[int, ...]
 
 
 @contextlib.contextmanager
@@ -142,11 +144,17 @@ def served(job: Job, answers: Sequence[str] = ()) -> Iterator[tuple[str, ...]]:
 
 
 class OfJobs(Part):
-    """A part whose cases are jobs."""
+    """A part whose cases are jobs.
+
+    Attributes:
+        shared: A folder for what it has in common with the parts beside it.
+        truths: Of all jobs.
+    """
 
     def __init__(self, workshop: pathlib.Path) -> None:
         super().__init__(workshop)
-        self.truths = truths(workshop.parent / 'shared')
+        self.shared = workshop.parent / 'shared'
+        self.truths = truths(self.shared)
 
     @contextlib.contextmanager
     def begun(
@@ -184,12 +192,17 @@ class Truths:
     """The truth of each job, found when it is asked for.
 
     Args:
-        folder: For them and for the inputs.
+        shared: A folder for them and for the inputs.
+
+    Attributes:
+        inputs: The folder of what jobs need.
+        folder: One for jobs to be run in.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.inputs = folder / 'inputs'
-        self._folder = folder / 'truths'
+    def __init__(self, shared: pathlib.Path) -> None:
+        self.inputs = shared / 'inputs'
+        self.folder = shared / 'truths'
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._known: dict[str, Truth] = {}
 
     def prepare(self, job: Job, folder: pathlib.Path) -> None:
@@ -200,28 +213,25 @@ class Truths:
     def copy(self, name: str, folder: pathlib.Path) -> None:
         """Copy one of the inputs into `folder`; make them all at the first time."""
         if not self.inputs.exists():
-            self.inputs.mkdir(parents=True)
-            make_inputs(self.inputs)
+            made = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+            make_inputs(made)
+            made.rename(self.inputs)
         shutil.copytree(self.inputs / name, folder / name)
 
     def of(self, name: str, arguments: Sequence[str] = ()) -> Truth:
         """The truth of the job `name`, to whose command `arguments` are added."""
         if name not in self._known:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            folder = pathlib.Path(tempfile.mkdtemp(dir=self._folder))
+            folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
             job = JOBS[name]
             self.prepare(job, folder)
             begin, start = time.time_ns(), time.monotonic()
             done = commands.forked(*job.command, *arguments, cwd=folder)
             seconds = time.monotonic() - start
             done.require_told([0])
-            written = [
-                path.stat().st_size
-                for path in trees.files(folder)
-                if path.stat().st_mtime_ns > begin
-            ]
-            content = trees.content(folder)
-            largest = max(written, default=0)
-            self._known[name] = Truth(content, seconds, sum(written), largest)
+            facts = sorted(
+                (path.stat() for path in trees.files(folder)), key=lambda each: each.st_mtime_ns
+            )
+            written = tuple(each.st_size for each in facts if each.st_mtime_ns > begin)
+            self._known[name] = Truth(trees.content(folder), seconds, written)
             shutil.rmtree(folder)
         return self._known[name]

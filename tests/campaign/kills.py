@@ -1,4 +1,4 @@
-"""Kill commands at random moments, up to five times, and go on until they are done."""
+"""Kill commands at random moments or writes, up to five times, and go on until they are done."""
 
 import contextlib
 import functools
@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import random
+import re
 import select
 import signal
 import sys
@@ -15,8 +16,9 @@ from typing import Any, ClassVar
 
 from campaign import commands, trees
 from campaign.commands import Done
+from campaign.faults import Faults, faults
 from campaign.jobs import JOBS, Job, OfJobs, Truth, require_sound
-from campaign.part import Broke, require
+from campaign.part import Broke, Case, fraction, require
 from campaign.server import STALLS, WAYS
 
 MOST = 5  # kills of a run
@@ -41,7 +43,7 @@ def _most(job: Job) -> int:
 
 
 class Kills(OfJobs):
-    """A case is a job, and when which signals come."""
+    """A case is a job, and when which signals come: after some time, or at a write of a file."""
 
     name = 'kills'
     kinds: ClassVar = {
@@ -50,13 +52,18 @@ class Kills(OfJobs):
     share = 3.0
     in_tests = 2
 
+    def __init__(self, workshop: pathlib.Path) -> None:
+        super().__init__(workshop)
+        self.faults = faults(self.shared)
+
+    def close(self) -> None:
+        self.faults.close()
+
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
         kind = self.kind_of(number)
-        kills = [
-            (rng.choice((KILL, KILL, TERM, INT, STOP, HANGUP)), round(rng.random(), 4))
-            for _ in range(rng.randint(1, _most(JOBS[kind])))
-        ]
-        # Most of the time of a command is that of its imports; a fork has them already.
+        kills = [_draw(kind, rng) for _ in range(rng.randint(1, _most(JOBS[kind])))]
+        # Most of the time of a command is that of its imports; a fork has them already. One that is
+        # killed at a write is always a fork, of the process that has the library.
         facts: dict[str, Any] = {'forked': rng.random() < 0.75, 'kills': kills}
         if kind == 'download':
             facts['answers'] = [rng.choice(WAYS) for _ in range(rng.randint(0, 6))]
@@ -64,40 +71,70 @@ class Kills(OfJobs):
             facts['forked'] |= not set(STALLS).isdisjoint(facts['answers'])
         return kind, facts
 
-    def run(self, case: Any, folder: pathlib.Path) -> None:
+    def run(self, case: Case, folder: pathlib.Path) -> None:
         answers = case.facts.get('answers', ())
         with self.begun(case.kind, folder, answers) as (arguments, truth):
-            _run_to_the_end(JOBS[case.kind], arguments, case.facts, truth, folder)
+            self._run_to_the_end(case, arguments, truth, folder)
         trees.require_same(folder, truth.content)
 
+    def _run_to_the_end(
+        self, case: Case, arguments: tuple[str, ...], truth: Truth, folder: pathlib.Path
+    ) -> None:
+        job, forked = JOBS[case.kind], case.facts['forked']
+        kills, done, older = list(case.facts['kills']), None, trees.content(folder)
+        seconds = truth.seconds if forked else truth.seconds + _imports(job.name)
+        for _ in range(ATTEMPTS + len(kills)):
+            command, before = (*job.again(done), *arguments), trees.progress(folder)
+            sent, share, file = kills.pop(0) if kills else (STOP, None, None)
+            if share is None:
+                done = commands.forked(*command, cwd=folder)
+            elif file is None:
+                done = killed(command, sent, share * seconds, folder, forked)
+            else:
+                done = _killed_at_a_write(
+                    self.faults, case.kind, command, sent, (file, share), folder
+                )
+            if sent == HANGUP:  # nobody saw the line that it may have written after that
+                require(done.status in _STATUSES[sent], f'ended with status {done.status}')
+            elif not (sent == INT and _is_of_python(done)):
+                done.require_told(_STATUSES[sent])
+            require_sound(job, folder, older, truth)
+            if job.resumes:
+                _require_kept(before, done, folder)
+            if done.status == 0 and sent != HANGUP:
+                return
+            # What nobody interrupted may fail for want of a run to resume, or for the server.
+            if done.status == 2 and not kills and not arguments:
+                require('there is no run to resume' in done.err, done.err.strip())
+        told = done.err.strip() if done else ''
+        raise Broke(f'not done after {ATTEMPTS} attempts; the last: {told}')
 
-def _run_to_the_end(
-    job: Job,
-    arguments: tuple[str, ...],
-    facts: dict[str, Any],
-    truth: Truth,
-    folder: pathlib.Path,
-) -> None:
-    kills, done, older = list(facts['kills']), None, trees.content(folder)
-    seconds = truth.seconds if facts['forked'] else truth.seconds + _imports(job.name)
-    for _ in range(ATTEMPTS + len(kills)):
-        command = (*job.again(done), *arguments)
-        if kills:
-            sent, share = kills.pop(0)
-            done = killed(command, sent, share * seconds, folder, facts['forked'])
-        else:
-            sent, done = STOP, commands.forked(*command, cwd=folder)
-        if sent == HANGUP:  # nobody saw the line that it may have written after that
-            require(done.status in _STATUSES[sent], f'ended with status {done.status}')
-        elif not (sent == INT and _is_of_python(done)):
-            done.require_told(_STATUSES[sent])
-        require_sound(job, folder, older, truth)
-        if done.status == 0 and sent != HANGUP:
-            return
-        # What nobody interrupted may fail for want of a run to resume, or because of the server.
-        if done.status == 2 and not kills and not arguments:
-            require('there is no run to resume' in done.err, done.err.strip())
-    raise Broke(f'not done after {ATTEMPTS} attempts; the last: {done.err.strip() if done else ""}')
+
+def _draw(name: str, rng: random.Random) -> tuple[str, float, float | None]:
+    """Draw a signal, and when it comes: after a share of the time, or at a write.
+
+    For a write, the share tells which one of a kind of file, and the third which kind.
+    """
+    sent, share, file = rng.choice((KILL, KILL, TERM, INT, STOP, HANGUP)), fraction(rng), None
+    # Another one must wake who is stopped; a terminal is lost from outside; the library of faults
+    # is not in what mpirun starts.
+    if sent in (KILL, TERM, INT) and 'processes' not in name and rng.random() < 0.6:
+        file = fraction(rng)
+    return sent, share, file
+
+
+def _require_kept(before: dict[str, int], done: Done, folder: pathlib.Path) -> None:
+    """Raise Broke if a run has lost iterations that a snapshot had, or was told to have."""
+    after = trees.progress(folder)
+    for name, iteration in before.items():
+        require(
+            after.get(name, 0) >= iteration,
+            f'{name}: a snapshot of iteration {iteration}, then one of {after.get(name)}',
+        )
+    if told := re.search(r'stopped at iteration (\d+); continue', done.err):
+        require(int(told[1]) in after.values(), f'{told[0]}, but there are {after}')
+    if 'there is no run to resume' in done.err:
+        require(not before, f'there is none to resume, but snapshots of {before}')
 
 
 @functools.cache
@@ -150,6 +187,22 @@ def killed(
     return done
 
 
+def _killed_at_a_write(
+    faults: Faults,
+    name: str,
+    command: tuple[str, ...],
+    what: str,
+    at: tuple[float, float],
+    folder: pathlib.Path,
+) -> Done:
+    """Run a command of a job, which gets a signal at a write; see `Faults.signal`."""
+    mark = f'{folder.name}-{time.monotonic_ns()}'
+    number = getattr(signal, what)
+    done = faults.signal(name, command, folder, at, number, CAMPAIGN_CASE=mark)
+    _require_none_left(mark)
+    return done
+
+
 def _on_a_terminal(
     begin: Callable[..., commands.Started],
     command: tuple[str, ...],
@@ -180,7 +233,7 @@ def _on_a_terminal(
 
 def _require_none_left(mark: str) -> None:
     """Wait until no process has `mark` in its environment."""
-    seconds = commands.patience(30)
+    seconds = commands.patience(60)
     end = time.monotonic() + seconds
     while left := list(_marked(mark)):
         if time.monotonic() > end:

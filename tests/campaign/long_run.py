@@ -5,7 +5,6 @@ import os
 import pathlib
 import random
 import statistics
-import time
 from typing import Any, ClassVar, NamedTuple
 
 import runs
@@ -53,11 +52,9 @@ class LongRun(Part):
         with commands.start_forked(
             *('train', *_COMMAND.split(), *flags), cwd=folder, seconds=seconds
         ) as started:
-            begin = time.monotonic()
             while started.wait(0.05) is None:
                 # One that waits for ever takes no processor time.
-                late = time.monotonic() - begin > commands.patience(seconds)
-                require(not late, f'train: has not ended after {commands.patience(seconds):.0f} s')
+                require(not started.is_late(), f'train: has not ended after {seconds:.0f} s')
                 sample = _look(started, folder)
                 if sample and (not samples or sample.epoch > samples[-1].epoch):
                     samples.append(sample)

@@ -21,6 +21,11 @@ def require(held: object, reason: str) -> None:
         raise Broke(reason)
 
 
+def fraction(rng: random.Random) -> float:
+    """Draw a number from 0 to below 1, short enough to be read."""
+    return rng.randrange(10_000) / 10_000
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """What to do to which command.
@@ -64,6 +69,9 @@ class Part(abc.ABC):
         rng = random.Random(f'{seed}/{self.name}/{number}')
         kind, facts = self.draw(number, rng)
         return Case(self.name, number, kind, facts)
+
+    def close(self) -> None:  # noqa: B027
+        """End what stays from case to case."""
 
     def kind_of(self, number: int) -> str:
         """Take the kinds in turn."""

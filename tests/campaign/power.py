@@ -2,11 +2,12 @@
 
 import pathlib
 import random
+import shutil
 from typing import Any, ClassVar
 
 from campaign import commands, trace, trees
-from campaign.jobs import JOBS, OfJobs, served
-from campaign.part import Broke, Case, require
+from campaign.jobs import JOBS, OfJobs, require_sound, served
+from campaign.part import Broke, Case, fraction, require
 
 ATTEMPTS = 3  # until it must be done
 
@@ -15,7 +16,7 @@ _JOBS = {name: job for name, job in JOBS.items() if 'processes' not in name}
 
 
 class Power(OfJobs):
-    """A case is a job, the moment of the cut, and what it leaves."""
+    """A case is a job, at which change of which kind of file the cut is, and what it leaves."""
 
     name = 'power'
     kinds: ClassVar = {name: f'power cut in {name}' for name in _JOBS}
@@ -26,7 +27,7 @@ class Power(OfJobs):
         self._traces: dict[str, trace.Trace] = {}
 
     def draw(self, number: int, rng: random.Random) -> tuple[str, dict[str, Any]]:
-        facts = {'moment': round(rng.random(), 4), 'left': rng.getrandbits(32)}
+        facts = {'file': fraction(rng), 'place': fraction(rng), 'left': rng.getrandbits(32)}
         return self.kind_of(number), facts
 
     def run(self, case: Case, folder: pathlib.Path) -> None:
@@ -34,12 +35,13 @@ class Power(OfJobs):
         with served(job) as arguments:
             truth = self.truths.of(case.kind, arguments)
             found = self._trace(case.kind, arguments)
-            for name in job.needs:
-                if name not in trees.WRITTEN:
-                    self.truths.copy(name, folder)
-            moment = int(case.facts['moment'] * len(found.moments))
+            self.truths.prepare(job, folder)
+            older = trees.content(folder)
+            for name in trees.WRITTEN:
+                shutil.rmtree(folder / name, ignore_errors=True)
+            moment = found.choose(case.facts['file'], case.facts['place'])
             trace.Cut(found, moment, random.Random(case.facts['left'])).write(folder)
-            trees.require_whole(folder)
+            require_sound(job, folder, older, truth)
             done = None
             for _ in range(ATTEMPTS):
                 # A user does not know how far it was, and tries to resume.

@@ -5,12 +5,13 @@ import contextlib
 import importlib.metadata
 import json
 import multiprocessing
+import os
 import pathlib
 import platform
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from campaign.part import Broke, Case, Impossible, Part
@@ -26,10 +27,19 @@ MINUTES, SEED = 10.0, 1
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the campaign that the flags ask for; return the exit status."""
     args = _parse(argv)
-    with tempfile.TemporaryDirectory(prefix='campaign-', dir=args.scratch) as scratch:
+    with (
+        # What cannot be removed shall not keep the table from being shown.
+        tempfile.TemporaryDirectory(
+            prefix='campaign-', dir=args.scratch, ignore_cleanup_errors=True
+        ) as scratch,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.enter_context(_temporary_files_in(pathlib.Path(scratch)))
         parts = _parts(args.part or list(PARTS), pathlib.Path(scratch))
+        for part in parts:
+            stack.callback(part.close)
         if args.case is not None:
-            return _repeat(parts, args.seed, args.case)
+            return _repeat(parts, args.seed, args.case, pathlib.Path(scratch).parent)
         path, known = args.results or _results(args.seed), facts(args.seed)
         results = Results(path, known)
         try:
@@ -38,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             ended = True
             print('stopped; the same command goes on')
         results = Results(path, known)  # with what was found beside
+    if pathlib.Path(scratch).exists():
+        print(f'{scratch}: could not be removed')
     print(f'\n{table(parts, results)}')
     if args.json:
         args.json.write_text(
@@ -62,9 +74,27 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--results', type=path, metavar='FILE', help='default: in build/campaign')
     parser.add_argument('--scratch', type=path, metavar='FOLDER', help='for the folders of cases')
     args = parser.parse_args(argv)
+    args.scratch = args.scratch and args.scratch.absolute()  # commands run elsewhere
     if args.case is not None and len(args.part or ()) != 1:
         parser.error('--case needs one --part')
     return args
+
+
+@contextlib.contextmanager
+def _temporary_files_in(scratch: pathlib.Path) -> Iterator[None]:
+    """Let killed commands leave there what they leave in the folder for temporary files."""
+    folder = scratch / 'tmp'
+    folder.mkdir()
+    variable, module = os.environ.get('TMPDIR'), tempfile.tempdir
+    os.environ['TMPDIR'] = tempfile.tempdir = str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = module
+        if variable is None:
+            del os.environ['TMPDIR']
+        else:
+            os.environ['TMPDIR'] = variable
 
 
 def _results(seed: int) -> pathlib.Path:
@@ -108,6 +138,9 @@ def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> bool
     beside.start()
     try:
         campaign(groups[1], results, *limits)
+    except KeyboardInterrupt:
+        beside.terminate()  # a SIGTERM came to this process only
+        raise
     finally:
         beside.join()
     return beside.exitcode == 0
@@ -178,11 +211,11 @@ def attempt(part: Part, case: Case, kept: pathlib.Path | None = None) -> str | N
     return None
 
 
-def _repeat(parts: Sequence[Part], seed: int, number: int) -> int:
+def _repeat(parts: Sequence[Part], seed: int, number: int, place: pathlib.Path) -> int:
     (part,) = parts
     case = part.case(seed, number)
     print(case, flush=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f'{part.name}-{number}-'))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f'{part.name}-{number}-', dir=place))
     try:
         reason = attempt(part, case, folder)
     except Impossible as missing:

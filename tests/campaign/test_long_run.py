@@ -44,9 +44,8 @@ def test_other_work_late_in_the_run_is_no_growth():
 
 def test_a_training_that_waits_for_ever(tmp_path, monkeypatch):
     def begin(*words, **options):
-        return commands.Started('train', lambda: time.sleep(60), tmp_path)
+        return commands.Started('train', lambda: time.sleep(60), tmp_path, seconds=0.1)
 
-    monkeypatch.setattr(commands, 'SECONDS', 0.01)
     monkeypatch.setattr(commands, 'start_forked', begin)
     part = LongRun(tmp_path)
     with pytest.raises(Broke, match='has not ended'):

@@ -3,6 +3,9 @@
 import itertools
 import json
 import os
+import pathlib
+import subprocess
+import sys
 import time
 import types
 from typing import ClassVar
@@ -164,5 +167,34 @@ def test_a_fork_that_dies_under_a_fault_is_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(commands, 'start_forked', begin)
     library = types.SimpleNamespace(campaign_arm=print)
-    answer = zygote._run(library, ['train'], str(tmp_path), (1, 28, True))
-    assert (answer['status'], answer['calls']) == (-9, 0)
+    answer = zygote._run(library, ['train'], str(tmp_path), ('', 1, 28, True), {})
+    assert (answer['status'], answer['calls']) == (-9, {})
+
+
+def test_what_others_take_of_the_cores_is_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'getloadavg', lambda: (0.0, 0.0, 0.0))
+    with commands.Started('some', lambda: time.sleep(30), tmp_path, seconds=0.01) as started:
+        started.wait(0.1)
+        assert started.is_late()
+        monkeypatch.setattr(commands, '_kept_waiting', {started.pid: 60.0}.get)
+        assert not started.is_late()
+
+
+def test_a_stopped_campaign_leaves_nothing(tmp_path):
+    folder, results = tmp_path / 'scratch', tmp_path / 'results'
+    folder.mkdir()
+    campaign = subprocess.Popen(
+        [
+            *(sys.executable, pathlib.Path(__file__).parent, '--part', 'kills', '--part', 'inputs'),
+            *('--scratch', folder, '--results', results, '--minutes', '60'),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    while not list(folder.glob('*/shared/truths/*')):  # it is at work
+        assert campaign.poll() is None
+        time.sleep(0.05)
+    campaign.terminate()
+    told, _ = campaign.communicate()
+    assert 'stopped; the same command goes on' in told
+    assert not list(folder.iterdir())

@@ -34,6 +34,15 @@ def without_flushing_the_folder():
         os.fsync(file.fileno())
 
 
+def one_large_and_one_small():
+    make_folder('out')
+    for number in range(9):
+        with atomic_write(f'out/picture-{number}') as file:
+            file.write(NEW)
+    with atomic_write('out/file') as file:
+        file.write(NEW)
+
+
 def in_a_folder():
     for content in (OLD, NEW):
         with temporary_folder('out', 'images') as folder:
@@ -70,6 +79,20 @@ def test_a_careful_writer_loses_nothing(tmp_path):
 
 def test_a_folder_is_moved_whole(tmp_path):
     assert left(tmp_path, in_a_folder, 'images/file') == ({NEW}, {None, OLD, NEW})
+
+
+def test_each_kind_of_file_is_chosen(tmp_path):
+    (tmp_path / 'work').mkdir()
+
+    def record():
+        trace.Recorder(tmp_path / 'trace').start()
+        one_large_and_one_small()
+
+    assert commands.in_fork(record, 'writer', tmp_path / 'work').status == 0
+    found = trace.read(tmp_path / 'trace')
+    chosen = [found.moments[found.choose(n / 12, place)] for n in range(12) for place in (0, 0.99)]
+    kinds = [moment.kind for moment in chosen]
+    assert kinds.count('out/picture-#') == kinds.count('out/file') > 4
 
 
 @pytest.mark.parametrize(

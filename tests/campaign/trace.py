@@ -16,6 +16,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from campaign import kinds
 from campaign.trees import WRITTEN
 
 # Functions of os that change what a folder holds, or flush it. The recorder looks after each.
@@ -30,11 +31,13 @@ class Moment:
         folders: Names in each folder by its inode: the inodes that they stand for.
         files: The digest of what is in each file, by its inode.
         flushed: The inode that was flushed by the call; 0: none.
+        kind: That of the file that the call was for; see kinds.py.
     """
 
     folders: dict[int, dict[str, int]]
     files: dict[int, str]
     flushed: int
+    kind: str = ''
 
 
 @dataclasses.dataclass
@@ -51,6 +54,22 @@ class Trace:
     moments: list[Moment] = dataclasses.field(default_factory=list)
     contents: dict[str, bytes] = dataclasses.field(default_factory=dict)
 
+    def choose(self, file: float, place: float) -> int:
+        """Choose a moment: first among the kinds of files, then among those of a kind.
+
+        Args:
+            file: Which kind, from 0 to 1.
+            place: Which moment, likewise.
+
+        Returns:
+            The number of the moment.
+        """
+        found: dict[str, list[int]] = {}
+        for number, moment in enumerate(self.moments[1:], 1):
+            found.setdefault(moment.kind, []).append(number)
+        numbers = found[sorted(found)[int(file * len(found))]]
+        return numbers[int(place * len(numbers))]
+
 
 class Recorder:
     """Records the changes of the current folder by this process into a file.
@@ -62,6 +81,7 @@ class Recorder:
     def __init__(self, path: pathlib.Path) -> None:
         self._path = path
         self._root = os.stat('.').st_ino
+        self._path_of_root = os.getcwd()
         self._contents: dict[str, bytes] = {}  # not yet in the file
         self._known: dict[tuple[int, int, int], str] = {}
         self._held: dict[int, int] = {}  # descriptors, so that no number is given a second time
@@ -73,7 +93,7 @@ class Recorder:
             pickle.dump(self._root, file)
         for name in _WATCHED:
             setattr(os, name, self._watched(getattr(os, name)))
-        self._look(0)
+        self._look(0, '')
 
     def _watched(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **options: Any) -> Any:
@@ -82,18 +102,27 @@ class Recorder:
             self._busy = True
             try:
                 # What was written until now, even if the call takes its name away.
-                self._look(0)
+                name = self._name(*arguments, **options)
+                self._look(0, name)
                 result = function(*arguments, **options)
                 flushed = os.fstat(arguments[0]).st_ino if function.__name__ == 'fsync' else 0
-                self._look(flushed)
+                self._look(flushed, name)
                 return result
             finally:
                 self._busy = False
 
         return call
 
-    def _look(self, flushed: int) -> None:
-        moment = Moment({}, {}, flushed)
+    def _name(self, path: Any, *_: Any, dir_fd: int | None = None, **__: Any) -> str:
+        """The kind of the file that is the first argument of a call."""
+        if isinstance(path, int):
+            path = os.readlink(f'/proc/self/fd/{path}')
+        elif dir_fd is not None:
+            path = os.path.join(os.readlink(f'/proc/self/fd/{dir_fd}'), path)
+        return kinds.kind(os.path.relpath(path, self._path_of_root))
+
+    def _look(self, flushed: int, kind: str) -> None:
+        moment = Moment({}, {}, flushed, kind)
         self._look_into(pathlib.Path(), self._root, moment)
         with open(self._path, 'ab') as file:
             pickle.dump((moment, self._contents), file)

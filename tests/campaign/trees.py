@@ -74,6 +74,16 @@ def _trials(path: pathlib.Path) -> Any:
     ]
 
 
+def progress(folder: pathlib.Path) -> dict[str, int]:
+    """How far each run has come: the iteration of its newest snapshot, by its folder."""
+    found: dict[str, int] = {}
+    for path in files(folder):
+        if _SNAPSHOT.fullmatch(path.name):
+            name, number = str(path.parent.relative_to(folder)), int(path.stem.partition('-')[2])
+            found[name] = max(found.get(name, 0), number)
+    return found
+
+
 def without_times(value: Any) -> Any:
     """Leave the times out of what JSON holds."""
     if isinstance(value, dict):

@@ -191,7 +191,7 @@ def test_two_at_once(server, start, tmp_path):
     first = start(*arguments)
     assert first.stdout.readline().startswith('Fetching')
     second = start(*arguments)
-    assert second.stderr.readline() == 'Waiting for another download to dataset\n'
+    assert second.stderr.readline() == 'warning: waiting for another download to dataset\n'
     server.gate.set()
     assert first.wait(60) == 0
     out, err = second.communicate(timeout=60)

@@ -19,6 +19,7 @@ import chainer_onednn
 from chainer_cifar import cli
 from chainer_cifar.commands import fit
 from chainer_cifar.data import dataset, picture_table, store
+from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import out_of_fold
 from chainer_cifar.training import plan, run
 
@@ -61,6 +62,21 @@ def refused(tmp_path, monkeypatch, capsys):
 def test_flags_and_an_empty_folder(refused, tmp_path, flags, reason):
     (tmp_path / 'own').mkdir()
     assert reason in refused('own', *flags)
+
+
+def test_beside_the_reason_there_are_warnings_only(tmp_path, monkeypatch, command):
+    def fail(*arguments):
+        raise UserError('a reason')
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, 'pretrained_there', lambda: False)
+    monkeypatch.setattr(fit, '_prepare', fail)
+    two_parts(tmp_path / 'own', 'test')
+    status, _, err = command('fit', 'own')
+    *warnings, last = err.splitlines()
+    assert status == 2 and last == 'fit.py: error: a reason'
+    assert any('random weights' in line for line in warnings)
+    assert all(line.startswith('warning: ') for line in warnings)
 
 
 def test_no_such_folder(refused):

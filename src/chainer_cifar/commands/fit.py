@@ -156,7 +156,10 @@ def _choose(given: argparse.Namespace) -> _Chosen:
     for line in (*left_out, *scan_report.warnings(looked)):
         tell(f'warning: {given.pictures}: {line}')
     if given.init == 'auto' and not plan.pretrained_there():
-        tell(f'begins with random weights; those of ImageNet would know more: {plan.missing()}')
+        tell(
+            'warning: begins with random weights; those of ImageNet would know more: '
+            f'{plan.missing()}'
+        )
     return _Chosen(kept, looked, page)
 
 

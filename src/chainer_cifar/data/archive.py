@@ -413,7 +413,7 @@ def _lock(path: pathlib.Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        tell(f'Waiting for another download to {path.parent}')
+        tell(f'warning: waiting for another download to {path.parent}')
         lock.acquire()
     try:
         yield

@@ -80,7 +80,7 @@ def fetch(
         transfer.run()
         actual = md5sum(transfer.part)
         if md5 not in (None, actual) and transfer.resumed:
-            tell(f'the parts of several answers together have md5 {actual}: starting over')
+            tell(f'warning: the parts of several answers have md5 {actual}: starting over')
             discard(path)
             transfer.run()
             actual = md5sum(transfer.part)
@@ -209,7 +209,7 @@ class _Transfer:
             try:
                 return self.attempt()
             except _Restart as reason:
-                tell(f'{reason}: starting over')
+                tell(f'warning: {reason}: starting over')
                 discard(self.path)
             except _Transient as error:
                 if self.collected() >= furthest + PROGRESS:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import chainer
 import numpy as np
@@ -490,6 +491,15 @@ def test_divergence(fresh, command, monkeypatch):
     assert errors.splitlines()[-1].startswith('train.py: error: ')
     assert 'diverged' in errors and '--lr' in errors
     assert not snapshots(fresh)  # nothing to resume from
+
+
+def test_clipping_where_nothing_moves_any_more_is_no_warning(fresh, command, monkeypatch):
+    monkeypatch.chdir(fresh)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', RuntimeWarning)
+        flags = ('--lr_factors', '*=1@1', '--clip_gradient', 1, '--iter', 2)
+        status, _, errors = command('train', *SMALL, *flags)
+    assert (status, errors) == (0, '')
 
 
 # What else the flags do

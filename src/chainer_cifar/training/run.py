@@ -305,8 +305,8 @@ def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
             trigger=lambda trainer: trainer.updater.is_new_epoch,
             priority=snapshot.Snapshot.priority - 1,
         )
-    # FailOnNonNumber tells of overflows, once.
-    with np.errstate(over='ignore', invalid='ignore'):
+    # FailOnNonNumber tells of overflows, once. To clip gradients, Chainer divides by their norm.
+    with np.errstate(over='ignore', invalid='ignore', divide='ignore'):
         run.trainer.run(show_loop_exception_msg=False)
     run.trainer.get_extension('Snapshot').stop_if_asked(run.trainer)
     rate = run.progress.images_per_second(run.trainer)

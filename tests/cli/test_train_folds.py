@@ -147,8 +147,12 @@ def test_the_last_epoch_counts(finished, tmp_path, command, monkeypatch):
     assert [row['best_epoch'] for row in summary['runs']] == [3, 3]
 
 
-def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch):
-    """Their best.npz are of the best epoch; they kept those of the last beside them."""
+@pytest.mark.parametrize('kept', ['epoch-1', 'snapshot'])
+def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch, kept):
+    """Their best.npz are of the best epoch; those of the last lie beside them.
+
+    With a --save_iter that does not divide --iter, only the snapshot has these.
+    """
     shutil.copytree(finished, tmp_path / 'own')
     monkeypatch.chdir(tmp_path / 'own')
     path = pathlib.Path('results/cv/folds.npz')
@@ -158,7 +162,10 @@ def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch):
         fold = RunFolder(f'cv/fold{number}')
         summary = json.loads(fold.summary.read_text())
         fold.summary.write_text(json.dumps({**summary, 'chosen_by': 'lowest validation error'}))
-        fold.weights.rename(fold.epoch_weights(1))
+        if kept == 'snapshot':
+            fold.weights.unlink()
+        else:
+            fold.weights.rename(fold.epoch_weights(1))
     status, _, err = command('train', '--resume', '-p', 'cv')
     assert status == 0 and path.read_bytes() == before, err
 

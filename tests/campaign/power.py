@@ -3,6 +3,7 @@
 import pathlib
 import random
 import shutil
+import tempfile
 from typing import Any, ClassVar
 
 from campaign import commands, trace, trees
@@ -57,8 +58,8 @@ class Power(OfJobs):
 
     def _trace(self, name: str, arguments: tuple[str, ...]) -> trace.Trace:
         if name not in self._traces:
-            job, folder = JOBS[name], self.workshop / f'trace of {name}'
-            folder.mkdir()
+            # Another one each time: if the first could not be recorded, that fails one case only.
+            job, folder = JOBS[name], pathlib.Path(tempfile.mkdtemp(dir=self.workshop))
             self.truths.prepare(job, folder)
             path = self.workshop / f'{name}.trace'
             begin = commands.start_forked(

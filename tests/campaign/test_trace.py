@@ -7,6 +7,8 @@ import random
 import pytest
 
 from campaign import commands, trace
+from campaign.part import Broke
+from campaign.power import Power
 from chainer_cifar.files import atomic_write, make_folder, move_folder, temporary_folder
 
 OLD, NEW = b'old and long', b'new'
@@ -102,3 +104,16 @@ def test_each_kind_of_file_is_chosen(tmp_path):
 def test_careless_writers_lose(tmp_path, writer, lost):
     at_end, _ = left(tmp_path, writer)
     assert lost <= at_end
+
+
+def test_a_recording_that_fails_does_not_fail_the_next(tmp_path, monkeypatch):
+    def begin(*words, **options):
+        raise Broke('took too long')
+
+    monkeypatch.setattr(commands, 'start_forked', begin)
+    (tmp_path / 'power').mkdir()
+    part = Power(tmp_path / 'power')
+    monkeypatch.setattr(part.truths, 'prepare', lambda job, folder: None)
+    for _ in range(2):
+        with pytest.raises(Broke, match='took too long'):
+            part._trace('dataset', ())

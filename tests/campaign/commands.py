@@ -18,7 +18,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from campaign.part import require
@@ -27,6 +27,7 @@ SRC = pathlib.Path(__file__).resolve().parents[2] / 'src'
 SECONDS = 60.0  # that a command may take
 WAIT = 5.0  # that it waits, in a fork, for a server that says nothing
 BYTES = 4 << 30  # of memory that a process may have
+_STOPS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP  # which the campaign itself takes for Ctrl-C
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,11 +157,17 @@ class Started:
         self.status: int | None = None
         sys.stdout.flush()
         sys.stderr.flush()
-        self.pid = os.fork()
-        if not self.pid:
-            streams = [os.open(os.devnull, os.O_RDONLY), self._out.fileno(), self._err.fileno()]
-            streams = streams if terminal is None else [terminal] * 3
-            _be_child(function, cwd, streams, terminal, seconds)
+        # A signal that met the new process before it is a command would end it as a campaign ends:
+        # with all that the campaign has begun. So it waits.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            self.pid = os.fork()
+            if not self.pid:
+                streams = [os.open(os.devnull, os.O_RDONLY), self._out.fileno(), self._err.fileno()]
+                streams = streams if terminal is None else [terminal] * 3
+                _be_child(function, cwd, streams, terminal, seconds, mask)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._descriptor = os.pidfd_open(self.pid)
 
     def send(self, number: int) -> None:
@@ -240,7 +247,7 @@ def _limit(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used + seconds) + 1, resource.RLIM_INFINITY))
     # A shell's background job, as a campaign may be one, ignores SIGINT and hands it down.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGHUP, signal.SIGTERM):  # which the campaign itself takes for Ctrl-C
+    for number in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -250,8 +257,9 @@ def _be_child(
     streams: Sequence[int],
     terminal: int | None,
     seconds: float,
+    mask: Iterable[int],
 ) -> None:
-    """Call `function` and end this process, with its status."""
+    """Call `function`, with no signals waiting but `mask`, and end this process with its status."""
     status = 1
     try:
         os.setsid()
@@ -265,6 +273,7 @@ def _be_child(
         sys.stdout = os.fdopen(1, 'w', encoding='utf-8', closefd=False)
         sys.stderr = os.fdopen(2, 'w', 1, 'utf-8', 'backslashreplace', closefd=False)
         os.chdir(cwd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         status = function() or 0
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1 if end.code else 0

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -169,6 +170,23 @@ def test_a_fork_that_dies_under_a_fault_is_told(tmp_path, monkeypatch):
     library = types.SimpleNamespace(campaign_arm=print)
     answer = zygote._run(library, ['train'], str(tmp_path), ('', 1, 28, True), {})
     assert (answer['status'], answer['calls']) == (-9, {})
+
+
+@pytest.mark.parametrize(
+    ('number', 'status', 'told'),
+    [(signal.SIGTERM, -signal.SIGTERM, ''), (signal.SIGINT, 1, 'KeyboardInterrupt')],
+)
+def test_a_signal_before_a_fork_is_a_command(tmp_path, monkeypatch, number, status, told):
+    monkeypatch.setattr(os, 'setsid', lambda: time.sleep(0.2))  # the first thing that it does
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as in a campaign
+    try:
+        with commands.Started('some', lambda: time.sleep(30), tmp_path) as started:
+            started.send(number)
+            done = started.finish()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert done.status == status and told in done.err
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def test_what_others_take_of_the_cores_is_not_counted(tmp_path, monkeypatch):

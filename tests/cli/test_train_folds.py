@@ -148,7 +148,10 @@ def test_the_last_epoch_counts(finished, tmp_path, command, monkeypatch):
 
 
 def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch):
-    """Their best.npz are of the best epoch; they kept those of the last beside them."""
+    """Their best.npz are of the best epoch; they kept those of the last beside them.
+
+    Unless --save_iter was another; then the snapshot has them.
+    """
     shutil.copytree(finished, tmp_path / 'own')
     monkeypatch.chdir(tmp_path / 'own')
     path = pathlib.Path('results/cv/folds.npz')
@@ -158,9 +161,23 @@ def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch):
         fold = RunFolder(f'cv/fold{number}')
         summary = json.loads(fold.summary.read_text())
         fold.summary.write_text(json.dumps({**summary, 'chosen_by': 'lowest validation error'}))
-        fold.weights.rename(fold.epoch_weights(1))
+        if number == 1:
+            fold.weights.rename(fold.epoch_weights(1))
+        else:
+            fold.weights.unlink()
     status, _, err = command('train', '--resume', '-p', 'cv')
     assert status == 0 and path.read_bytes() == before, err
+
+
+def test_the_weights_of_a_fold_come_back(finished, tmp_path, command, monkeypatch):
+    shutil.copytree(finished, tmp_path / 'own')
+    monkeypatch.chdir(tmp_path / 'own')
+    weights = RunFolder('cv/fold2').weights
+    before = weights.read_bytes()
+    weights.write_bytes(RunFolder('cv/fold1').weights.read_bytes())
+    status, out, err = command('train', '--resume', '-p', 'cv/fold2')
+    assert status == 0 and 'finished already' in out, err
+    assert weights.read_bytes() == before
 
 
 def test_more_folds_than_images(finished, tmp_path, command, refused, monkeypatch):

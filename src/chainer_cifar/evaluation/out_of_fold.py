@@ -50,8 +50,11 @@ def gather(found: SeveralSeeds) -> OutOfFold:
     flags = {name: found.flags[name] for name in ('gpu', 'cpu_engine', 'dataset', 'label')}
     for history in found.histories:
         weights = history.folder.weights
-        if history.summary['chosen_by'] != 'last epoch':  # by a version that kept these, too
-            weights = history.folder.epoch_weights(int(history.rows[-1]['epoch']))
+        if history.summary.get('chosen_by') != 'last epoch':  # by a version that kept these, too
+            last = history.rows[-1]
+            weights = history.folder.epoch_weights(int(last['epoch']))
+            if not weights.exists():  # not one of those that --save_iter keeps
+                weights = history.folder.snapshot(int(last['iteration']))
         model = trained.load(weights, flags)
         data = image_sets.load(model)
         images, index, _ = image_sets.choose(model, data, 'valid')

@@ -11,7 +11,8 @@ import time
 import pytest
 
 from chainer_cifar import runs as folders
-from chainer_cifar.training import run
+from chainer_cifar.errors import Diverged
+from chainer_cifar.training import divergence, run
 from runs import SCRIPT, arrays, assert_same_arrays, environment, write_data
 
 pytestmark = pytest.mark.usefixtures('without_curves')
@@ -155,6 +156,19 @@ def test_what_cannot_be_trained_is_told_of(folder, command):
     status, out, err = command('search', *flags, '--trials', 9)
     assert status == 2 and sorted(by_number()) == [1, 2, 3]
     assert 'search.py: error: trial 3: data/image.pkl: not the data that earlier trials' in err
+
+
+@needs_optuna
+def test_ctrl_c_while_a_trial_diverges(folder, command, monkeypatch):
+    def require_finite(net, iteration):
+        signal.raise_signal(signal.SIGINT)
+        raise Diverged('training diverged: so it was told')
+
+    monkeypatch.setattr(divergence, 'require_finite', require_finite)
+    flags = [*DATA.split(), '-m', 'residual', '--res_depth', '1', '-b', '10', '--iter', '1']
+    status, _, err = command('search', *flags, '--lr', '1e-3..1e-2', '--trials', 2)
+    assert status == 130
+    assert err.splitlines()[-1] == 'search.py: stopped in trial 1; the same command goes on'
 
 
 @needs_optuna

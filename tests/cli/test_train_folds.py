@@ -170,6 +170,17 @@ def test_folds_of_an_earlier_version(finished, tmp_path, command, monkeypatch, k
     assert status == 0 and path.read_bytes() == before, err
 
 
+def test_the_weights_of_a_fold_come_back(finished, tmp_path, command, monkeypatch):
+    shutil.copytree(finished, tmp_path / 'own')
+    monkeypatch.chdir(tmp_path / 'own')
+    weights = RunFolder('cv/fold2').weights
+    before = weights.read_bytes()
+    weights.write_bytes(RunFolder('cv/fold1').weights.read_bytes())
+    status, out, err = command('train', '--resume', '-p', 'cv/fold2')
+    assert status == 0 and 'finished already' in out, err
+    assert weights.read_bytes() == before
+
+
 def test_more_folds_than_images(finished, tmp_path, command, refused, monkeypatch):
     shutil.copytree(finished / 'dataset', tmp_path / 'dataset')
     monkeypatch.chdir(tmp_path)

@@ -164,6 +164,24 @@ def test_one_that_diverges_does_not_keep_the_others_from_training(tmp_path, monk
     assert (status, err) == (0, '') and out.count('finished already') == 2
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_one_diverges(tmp_path, monkeypatch, command, number):
+    def require_finite(net, iteration):
+        signal.raise_signal(number)
+        raise Diverged('training diverged: so it was told')
+
+    write_data(tmp_path / 'data')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(divergence, 'require_finite', require_finite)
+    for flags, told in (
+        (['--seeds', 2], 'stopped in seed 1, 1 of 2; continue with --resume -p many'),
+        (['--overwrite'], 'training diverged: so it was told'),
+    ):
+        status, out, err = command('train', *FLAGS, *flags, '-p', 'many')
+        assert status == 128 + number and 'seed 2' not in out
+        assert err.splitlines()[-1] == f'train.py: {told}'
+
+
 def test_all_diverge(tmp_path, monkeypatch, command):
     write_data(tmp_path / 'data')
     monkeypatch.chdir(tmp_path)

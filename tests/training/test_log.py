@@ -138,12 +138,26 @@ class TestBestWeightsAfterResumption:
         assert (self.kept(folder), capsys.readouterr().err) == (7, '')
 
     @pytest.mark.parametrize('is_new_epoch', [True, False])
-    @pytest.mark.parametrize('errors', [(3, 1), (3, 1, 2), (3, None)])
+    @pytest.mark.parametrize('errors', [(3, 1), (3, 1, 2)])
     def test_they_stay_if_they_are_right(self, folder, capsys, errors, is_new_epoch):
         self.leave(3, 1, 2)
-        errors = (None, None) if errors[-1] is None else errors
         self.resume(*errors, is_new_epoch=is_new_epoch)
         assert (self.kept(folder), capsys.readouterr().err) == (0, '')
+
+    @pytest.mark.parametrize('gone', [True, False])
+    @pytest.mark.parametrize('is_new_epoch', [True, False])
+    def test_those_of_the_last_epoch_are_at_hand_at_its_end(
+        self, folder, capsys, is_new_epoch, gone
+    ):
+        self.leave(3, 1, 2)  # as an earlier version left those of a fold
+        if gone:
+            folder.weights.unlink()
+        self.resume(None, None, None, is_new_epoch=is_new_epoch)
+        assert capsys.readouterr().err == ''
+        if is_new_epoch:
+            assert self.kept(folder) == 7
+        else:
+            assert folder.weights.exists() != gone
 
     def test_a_warning_tells_of_an_epoch_that_is_left_behind(self, folder, capsys):
         self.leave(2, 3, 4, 1)

@@ -387,7 +387,7 @@ def test_diverged(tiny):
 def test_the_advice_after_a_signal_can_be_pasted(tiny):
     run = trainer.create(config(prefix='my run'), data(), CPU, NONE)
     extension = run.trainer.get_extension('Snapshot')
-    extension._signal = signal.SIGINT
+    extension.asked = signal.SIGINT
     with pytest.raises(Interrupted, match=r"continue with --resume -p 'my run'$"):
         extension.stop_if_asked(run.trainer)
 

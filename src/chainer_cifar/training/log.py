@@ -133,8 +133,14 @@ class BestWeights(extension.Extension):
             exact: The run repeats, bit for bit, what it did after that snapshot before.
         """
         rows, path = self.log.rows, self.folder.weights
-        if not rows or self.log.last_counts:
-            return  # the next epoch writes it in any case
+        if not rows:
+            return
+        if self.log.last_counts:
+            # In the middle of an epoch, its end will. There may be none to come; and those of a
+            # fold that an earlier version trained are of the best epoch.
+            if updater.is_new_epoch:
+                _save_weights(path, self.net)
+            return
         best = self.log.best()
         kept = self._epoch_kept()
         if kept == best['epoch']:
@@ -157,7 +163,7 @@ class BestWeights(extension.Extension):
         rows: list[Row] = []
         with contextlib.suppress(OSError, ValueError):
             rows = history.checked_rows(json_file.read(self.folder.log_json))
-        return int(history.best(rows or self.log.rows, self.log.last_counts)['epoch'])
+        return int(history.best(rows or self.log.rows)['epoch'])
 
 
 def _save_weights(path: pathlib.Path, net: chainer.Chain) -> None:

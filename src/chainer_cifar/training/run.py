@@ -19,7 +19,7 @@ from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import dataset, input_transform, normalize
 from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.data.input_transform import InputTransform
-from chainer_cifar.errors import UserError, prefixed
+from chainer_cifar.errors import Diverged, Interrupted, UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.optim import optimizers, schedules
 from chainer_cifar.parallel import normalization as parallel_normalization
@@ -306,9 +306,17 @@ def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
             priority=snapshot.Snapshot.priority - 1,
         )
     # FailOnNonNumber tells of overflows, once. To clip gradients, Chainer divides by their norm.
-    with np.errstate(over='ignore', invalid='ignore', divide='ignore'):
-        run.trainer.run(show_loop_exception_msg=False)
-    run.trainer.get_extension('Snapshot').stop_if_asked(run.trainer)
+    quiet = np.errstate(over='ignore', invalid='ignore', divide='ignore')
+    snapshots = run.trainer.get_extension('Snapshot')
+    try:
+        with quiet:
+            run.trainer.run(show_loop_exception_msg=False)
+    except Diverged as error:
+        # As of who saw a loss of NaN and pressed Ctrl-C: the next of several runs must not begin.
+        if snapshots.asked:
+            raise Interrupted(str(error), snapshots.asked) from None
+        raise
+    snapshots.stop_if_asked(run.trainer)
     rate = run.progress.images_per_second(run.trainer)
     summary = summarize(config, run.log, run.trainer, rate)
     folder = RunFolder(config.prefix)

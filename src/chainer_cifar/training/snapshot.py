@@ -47,6 +47,9 @@ class Snapshot(extension.Extension):
     Args:
         config: The flags of the run.
         net: The net that is trained.
+
+    Attributes:
+        asked: The signal that asks to stop; None before.
     """
 
     priority = -100
@@ -54,7 +57,7 @@ class Snapshot(extension.Extension):
     def __init__(self, config: TrainConfig, net: chainer.Chain) -> None:
         self.config = config
         self.net = net
-        self._signal: int | None = None
+        self.asked: int | None = None
         self._handlers: dict[signal.Signals, Any] = {}
         self._last = time.monotonic()
 
@@ -67,14 +70,14 @@ class Snapshot(extension.Extension):
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: object) -> None:
-        self._signal = number
+        self.asked = number
         self.finalize()
         tell('', 'stopping after this iteration … (again: at once, from the last snapshot)')
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         together = world.current
         due: int = time.monotonic() - self._last > SECONDS
-        due, received = together.largest(due, self._signal or 0)
+        due, received = together.largest(due, self.asked or 0)
         if trainer.updater.is_new_epoch or due or received:
             require_finite(self.net, trainer.updater.iteration)
             if together.first:
@@ -90,7 +93,7 @@ class Snapshot(extension.Extension):
         Otherwise it would be lost, and the next of several runs would begin. Call it after the
         training; its last snapshot is written.
         """
-        (received,) = world.current.largest(self._signal or 0)
+        (received,) = world.current.largest(self.asked or 0)
         if received:
             self._stop(trainer, received)
 

@@ -118,18 +118,20 @@ def test_a_few_cases_of_each_part(toys, tmp_path):
     ]
 
 
-def test_a_case_alone(toys, capsys):
-    assert run.main(['--part=toy', '--case=4']) == 0
-    assert run.main(['--part=toy', '--case=6']) == 1
+def test_a_case_alone(toys, tmp_path, capsys):
+    flags = ['--part=toy', f'--scratch={tmp_path}']
+    assert run.main([*flags, '--case=4']) == 0
+    assert run.main([*flags, '--case=6']) == 1
     assert 'FAILED: a third' in capsys.readouterr().out
+    assert sorted(path.name[:6] for path in tmp_path.iterdir()) == ['toy-4-', 'toy-6-']
 
 
-def test_a_case_alone_that_cannot_be_tried(toys, monkeypatch, capsys):
+def test_a_case_alone_that_cannot_be_tried(toys, tmp_path, monkeypatch, capsys):
     def fail(self, case, folder):
         raise Impossible('no such thing')
 
     monkeypatch.setattr(Toy, 'run', fail)
-    assert run.main(['--part=toy', '--case=4']) == 1
+    assert run.main(['--part=toy', '--case=4', f'--scratch={tmp_path}']) == 1
     assert 'not tried: no such thing' in capsys.readouterr().out
 
 

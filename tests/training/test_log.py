@@ -50,6 +50,28 @@ def test_the_files_are_those_of_all_rows_whenever_they_are_written(tmp_path):
         log.rows.append({'epoch': epoch, 'valid_error': 1e-30, 'test_error': float(epoch)})
 
 
+def test_each_row_is_formatted_once(tmp_path, monkeypatch):
+    """Or each epoch would take longer than the one before it."""
+    dumped = []
+    dumps = json.dumps
+    monkeypatch.setattr(json, 'dumps', lambda row, **more: dumped.append(row) or dumps(row, **more))
+    log = Log()
+    for epoch in range(1, 6):
+        log.rows.append({'epoch': epoch, 'iteration': epoch, 'lr': 1.0, 'test_error': 0.1})
+        log.write(tmp_path)
+        chainer.serializers.save_npz(tmp_path / 'snapshot.npz', log)
+    # Chainer writes the names of what it averages, of which there are none here.
+    assert [each for each in dumped if each] == log.rows
+    with np.load(tmp_path / 'snapshot.npz') as file:
+        assert json.loads(str(file['rows'])) == log.rows
+
+
+def test_a_log_before_the_end_of_the_first_epoch(tmp_path):
+    chainer.serializers.save_npz(tmp_path / 'snapshot.npz', Log())
+    with np.load(tmp_path / 'snapshot.npz') as file:
+        assert json.loads(str(file['rows'])) == []
+
+
 def test_curves_are_drawn_now_and_then_and_at_the_end(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(log_module.figures, 'curves', lambda rows, *more: drawn.append(len(rows)))

@@ -68,15 +68,21 @@ class Log(extension.Extension):
 
     def write(self, folder: pathlib.Path) -> None:
         """Write both files into `folder`."""
-        self._format()
+        as_json = self._as_json()
         with atomic_write(folder / runs.LOG, 'w') as file:
             file.writelines(self._lines)
         with atomic_write(folder / runs.LOG_JSON, 'w') as file:
-            file.write('[\n' + ',\n'.join(self._objects) + '\n]')
+            file.write(as_json)
+
+    def _as_json(self) -> str:
+        self._format()
+        return '[\n' + ',\n'.join(self._objects) + '\n]'
 
     def _format(self) -> None:
         """Format the rows that are new; all of them would take longer in each epoch."""
         new = self.rows[len(self._objects) :]
+        if not new:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, self.rows[0])
         if not self._lines:
@@ -96,7 +102,7 @@ class Log(extension.Extension):
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self._summary.serialize(serializer['summary'])
         if isinstance(serializer, chainer.serializer.Serializer):
-            serializer('rows', json.dumps(self.rows))
+            serializer('rows', self._as_json())
         else:
             rows = json_file.loads(str(serializer('rows', '')))
             self.rows = history.checked_rows(rows, (*history.LOGGED, 'iteration', 'lr'))

@@ -21,3 +21,10 @@ def test_a_package_that_cannot_be_imported(monkeypatch, tmp_path):
     ) as error:
         extras.package('torn', 'some', 'This')
     assert '\n' not in str(error.value)
+
+
+def test_ctrl_c_while_a_package_is_imported(monkeypatch, tmp_path):
+    (tmp_path / 'slow.py').write_text("raise ImportError('failed') from KeyboardInterrupt('asked')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt, match='asked'):
+        extras.package('slow', 'some', 'This')

@@ -26,6 +26,8 @@ def package(name: str, extra: str, what: str) -> Any:
             f"install it: pip install '.[{extra}]'"
         ) from None
     except ImportError as error:  # of a library that this system does not load
+        if isinstance(error.__cause__, KeyboardInterrupt):  # pybind11's, after Ctrl-C
+            raise error.__cause__ from None
         raise UserError(
             f'{what} needs the package {name}, which {sys.executable} has but cannot import '
             f'({first_line(error)}); install another version of it: '

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from campaign import commands, trees
+from campaign.commands import Done
 from campaign.jobs import JOBS, OfJobs
 from campaign.part import Case, require
 from campaign.server import WAYS
@@ -52,8 +53,8 @@ class Concurrency(OfJobs):
         truths = [self.truths.of(job.name) for job in jobs]
         for job in jobs:
             self.truths.prepare(job, folder)
-        statuses = _all_at_once([job.command for job in jobs], delays, folder)
-        require(not any(statuses), f'ended with statuses {statuses}')
+        ended = _all_at_once([job.command for job in jobs], delays, folder)
+        require(not _failed(ended), _told(ended))
         trees.require_same(folder, truths[0].content | truths[1].content)
 
     def _the_same(self, case: Case, folder: pathlib.Path) -> None:
@@ -65,15 +66,15 @@ class Concurrency(OfJobs):
                 _interrupt(command, folder)
                 command = job.resumed
             delays = case.facts['delays']
-            statuses = _all_at_once([command] * len(delays), delays, folder)
+            ended = _all_at_once([command] * len(delays), delays, folder)
+            done = len(ended) - len(_failed(ended))
             bad = len(case.facts.get('answers', ()))  # each meets one process
             if job.name in ('train', 'fit'):
                 # Who comes when the first is done is refused, or finds it done.
-                require(0 in statuses, 'none of them was done')
+                require(done, f'none of them was done: {_told(ended)}')
             else:
-                failed = len(statuses) - statuses.count(0)
-                require(failed <= bad, f'ended with statuses {statuses}')
-            if 0 not in statuses:
+                require(len(_failed(ended)) <= bad, _told(ended))
+            if not done:
                 commands.forked(*command, cwd=folder).require_told([0])
         trees.require_same(folder, truth.content)
 
@@ -89,8 +90,8 @@ def _interrupt(command: tuple[str, ...], folder: pathlib.Path) -> None:
 
 def _all_at_once(
     lines: Sequence[tuple[str, ...]], delays: list[float], folder: pathlib.Path
-) -> list[int]:
-    """Run commands, each so many seconds after the one before; return the exit statuses."""
+) -> list[Done]:
+    """Run commands, each so many seconds after the one before; return how they ended."""
     with contextlib.ExitStack() as stack:
         started = []
         for command, delay in zip(lines, delays, strict=True):
@@ -101,4 +102,13 @@ def _all_at_once(
     trees.require_whole(folder)
     for done in ended:
         done.require_told()
-    return [done.status for done in ended]
+    return ended
+
+
+def _failed(ended: Sequence[Done]) -> list[Done]:
+    return [done for done in ended if done.status]
+
+
+def _told(ended: Sequence[Done]) -> str:
+    last = [done.err.strip().splitlines()[-1:] for done in _failed(ended)]
+    return f'ended with statuses {[done.status for done in ended]}: {last}'

@@ -132,6 +132,20 @@ def test_stopped_and_continued(folder, spawn, command, refused):
 
 
 @needs_optuna
+def test_another_process_that_begins_the_search_at_the_same_time(folder, command, monkeypatch):
+    of_trials = folders.RunFolder.of_trials
+
+    def of_trials_late(self):
+        monkeypatch.setattr(folders.RunFolder, 'of_trials', of_trials)
+        assert command('search', *FLAGS, '--trials', 1)[0] == 0  # between two looks of ours
+        return of_trials(self)
+
+    monkeypatch.setattr(folders.RunFolder, 'of_trials', of_trials_late)
+    status, _, err = command('search', *FLAGS, '--trials', 1)
+    assert (status, err) == (0, '') and list(by_number()) == [1]
+
+
+@needs_optuna
 def test_flags_that_come_again_are_not_trained_again(folder, command):
     flags = [*DATA.split(), '-m', 'residual', '--res_depth', '1', '-b', '10;20', '--iter', '1']
     status, out, err = command('search', *flags, '--name', 'digits', '--trials', 4, '--keep')

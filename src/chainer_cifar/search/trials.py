@@ -344,7 +344,8 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
         if not folder.journal.exists():
             places += folder.of_trials()  # of a search whose journal is gone
         for place in places:
-            if occupied := place.occupied():
+            # Another process may have begun the search meanwhile; its journal comes first.
+            if (occupied := place.occupied()) and not folder.journal.exists():
                 raise UserError(f'{occupied}: holds a run already; give another --name')
         with _silent():
             run.require_trainable(

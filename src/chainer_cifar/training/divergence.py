@@ -39,6 +39,15 @@ class FailOnNonNumber(extension.Extension):
             require_finite(self.net, updater.iteration)
 
 
+def quiet_numbers() -> np.errstate:
+    """Keep NumPy from warning in a training; what matters of it is told here, once.
+
+    Weights that overflow are told of by `FailOnNonNumber`. To clip gradients, Chainer divides by
+    their norm, which may be 0.
+    """
+    return np.errstate(over='ignore', invalid='ignore', divide='ignore')
+
+
 def require_finite(net: chainer.Link, iteration: int) -> None:
     """Raise Diverged if the weights hold NaN or infinity; the device answers once for all."""
     xp = net.xp

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainer_cifar.errors import UserError
 from chainer_cifar.streams import progress_bar
+from chainer_cifar.training.divergence import quiet_numbers
 from chainer_cifar.training.trainer import Run
 
 LOW, HIGH = 1e-6, 10.0
@@ -30,7 +31,7 @@ def measure(run: Run) -> list[tuple[float, float]]:
     updater, mean = run.trainer.updater, 0.0
     rows: list[tuple[float, float]] = []
     updater.rate = lambda position: LOW * (HIGH / LOW) ** (position.iteration / (STEPS - 1))
-    with np.errstate(over='ignore', invalid='ignore'):
+    with quiet_numbers():
         for step in progress_bar('learning rates', unit='it', iterable=range(STEPS)):
             rate = updater.rate(updater.position)
             observation: dict[str, Any] = {}

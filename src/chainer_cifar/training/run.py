@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import chainer
-import numpy as np
 
 from chainer_cifar import __version__, figures, runs
 from chainer_cifar import config as train_config
@@ -28,6 +27,7 @@ from chainer_cifar.parallel import world
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import tell
 from chainer_cifar.training import description, folders, rate_test, snapshot, tensorboard, trainer
+from chainer_cifar.training.divergence import quiet_numbers
 from chainer_cifar.training.log import Row, summarize
 from chainer_cifar.weights.freeze import freeze
 from chainer_cifar.weights.initialize import IMAGENET, initialize
@@ -305,11 +305,9 @@ def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
             trigger=lambda trainer: trainer.updater.is_new_epoch,
             priority=snapshot.Snapshot.priority - 1,
         )
-    # FailOnNonNumber tells of overflows, once. To clip gradients, Chainer divides by their norm.
-    quiet = np.errstate(over='ignore', invalid='ignore', divide='ignore')
     snapshots = run.trainer.get_extension('Snapshot')
     try:
-        with quiet:
+        with quiet_numbers():
             run.trainer.run(show_loop_exception_msg=False)
     except Diverged as error:
         # As of who saw a loss of NaN and pressed Ctrl-C: the next of several runs must not begin.

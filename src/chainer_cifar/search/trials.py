@@ -205,14 +205,12 @@ class Search:
             print(f'trial {number}  diverged', flush=True)
             self._delete_weights(folder)
             return ''
-        except (UserError, MemoryError, RuntimeError) as error:
-            if not isinstance(error, UserError) and not lacks_memory(error):
+        except UserError as error:
+            return self._failed(trial, str(error))
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
                 raise
-            reason = str(error) if isinstance(error, UserError) else f'out of memory ({error})'
-            trial.set_user_attr('reason', reason)
-            self.study.tell(trial, state=_state('FAIL'))
-            tell(f'warning: trial {number}: {reason}')
-            return reason
+            return self._failed(trial, f'out of memory ({error})')
         self.study.tell(trial, row['valid_error'])
         first = best is None or best.error is None or row['valid_error'] < best.error
         print(
@@ -221,6 +219,12 @@ class Search:
             flush=True,
         )
         return ''
+
+    def _failed(self, trial: Any, reason: str) -> str:
+        trial.set_user_attr('reason', reason)
+        self.study.tell(trial, state=_state('FAIL'))
+        tell(f'warning: trial {trial.number + 1}: {reason}')
+        return reason
 
     def _delete_weights(self, folder: RunFolder) -> None:
         # Who once asked to keep them need not say it again to go on or to help.

@@ -52,8 +52,7 @@ def in_a_folder():
             move_folder(folder, pathlib.Path('out/images'))
 
 
-def left(tmp_path, writer, name='file'):
-    """All that cuts leave of a file, at the end of the trace and anywhere; None: no such file."""
+def recorded(tmp_path, writer):
     (tmp_path / 'work').mkdir()
 
     def record():
@@ -61,7 +60,12 @@ def left(tmp_path, writer, name='file'):
         writer()
 
     assert commands.in_fork(record, 'writer', tmp_path / 'work').status == 0
-    found = trace.read(tmp_path / 'trace')
+    return trace.read(tmp_path / 'trace')
+
+
+def left(tmp_path, writer, name='file'):
+    """All that cuts leave of a file, at the end of the trace and anywhere; None: no such file."""
+    found = recorded(tmp_path, writer)
     at_end, anywhere = set(), set()
     for moment in range(len(found.moments)):
         for seed in range(20):
@@ -84,14 +88,7 @@ def test_a_folder_is_moved_whole(tmp_path):
 
 
 def test_each_kind_of_file_is_chosen(tmp_path):
-    (tmp_path / 'work').mkdir()
-
-    def record():
-        trace.Recorder(tmp_path / 'trace').start()
-        one_large_and_one_small()
-
-    assert commands.in_fork(record, 'writer', tmp_path / 'work').status == 0
-    found = trace.read(tmp_path / 'trace')
+    found = recorded(tmp_path, one_large_and_one_small)
     chosen = [found.moments[found.choose(n / 12, place)] for n in range(12) for place in (0, 0.99)]
     kinds = [moment.kind for moment in chosen]
     assert kinds.count('out/picture-#') == kinds.count('out/file') > 4

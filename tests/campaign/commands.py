@@ -227,15 +227,23 @@ def patience(seconds: float) -> float:
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+def facts_of(process: pathlib.Path) -> list[str]:
+    """What the system says of a process, a folder of /proc: the fields of its `stat` from state on.
+
+    Raises:
+        OSError: It has ended.
+    """
+    # Its name, in brackets, may hold spaces.
+    return (process / 'stat').read_text().rpartition(')')[2].split()
+
+
 def _kept_waiting(session: int) -> float:
     """The seconds for which processes of a session could have run, but had no core."""
     found = 0.0
     for entry in pathlib.Path('/proc').iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                # Its name, in brackets, may hold spaces.
-                facts = (entry / 'stat').read_text().rpartition(')')[2].split()
-                if int(facts[3]) == session:
+                if int(facts_of(entry)[3]) == session:
                     found += int((entry / 'schedstat').read_text().split()[1]) / 1e9
     return found
 

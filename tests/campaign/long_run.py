@@ -76,8 +76,7 @@ def _look(started: Started, folder: pathlib.Path) -> _Sample | None:
     process = pathlib.Path(f'/proc/{started.pid}')
     try:
         log = (folder / 'results/run/log.csv').read_text().splitlines()
-        # Its name, in brackets, may hold spaces.
-        facts = (process / 'stat').read_text().rpartition(')')[2].split()
+        facts = commands.facts_of(process)
         pages = int((process / 'statm').read_text().split()[1])
         ticks = (int(facts[11]) + int(facts[12])) / os.sysconf('SC_CLK_TCK')
         files = len(list((process / 'fd').iterdir()))

@@ -197,7 +197,9 @@ class _Family:
 
     def _welcome(self, listener: socket.socket) -> None:
         connection, _ = listener.accept()
-        socket.send_fds(connection, [b'.'], [1, 2])
+        # mpirun may have ended it already, since another ended; _hear reads what it left to say.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(connection, [b'.'], [1, 2])
         self.processes.append(_Process(connection))
         self.selector.register(connection, selectors.EVENT_READ, self.processes[-1])
 

@@ -34,6 +34,7 @@ for step in range(3):
         np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-6)
     in_all = here.communicator.mpi_comm.allgather([array.tobytes() for array in arrays])
     assert all(found == in_all[0] for found in in_all)
+here.communicator.mean_in_place([])
 print('held', flush=True)
 """
 

@@ -47,6 +47,8 @@ class FusedCommunicator(MpiCommunicatorBase):
     def mean_in_place(self, arrays: Iterable[Array]) -> None:
         """Set some float32 arrays to their means over the processes; the same bits in all."""
         arrays = list(arrays)
+        if not arrays:  # of a net whose parameters all stand still
+            return
         vectors = [np.ravel(array) for array in arrays]  # copies of what is not C-contiguous
         if self._shared:
             self._shared.mean_in_place(vectors)

@@ -63,7 +63,8 @@ class TrainConfig:
     gpu: int = _flag(
         DEVICE,
         -1,
-        'index of the GPU; negative trains on the CPU; 0,1,2,3 trains on four, a process on each',
+        'index of the GPU; negative: the CPU; train takes several, as in 0,1,2,3, a process on '
+        'each',
         '-g',
     )
     model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')

@@ -47,7 +47,7 @@ def _article_000(name: str, model: str, error: float, time: str, **flags: Any) -
     # Its seven commands differ in the net, its data and the optimizer only.
     flags = {'model': model, 'batch_size': 128, 'prefix': name, **flags}
     flags.update(iter=300, lr_decay_iter='100')
-    recipes.register(name)(Recipe(flags, 'article 000', error, f'{time} on a GTX 970'))
+    recipes.register(name)(Recipe(flags, 'article 000', error, time and f'{time} on a GTX 970'))
 
 
 _ADAM: dict[str, Any] = {'optimizer': 'adam'}
@@ -57,7 +57,7 @@ _SGD: dict[str, Any] = {'optimizer': 'sgd', 'lr': 0.1, 'res_depth': 12}
 _article_000('cnn', 'cnn', 18.94, '40 min', **_ADAM)
 _article_000('cnn_zca', 'cnn', 18.76, '40 min', **_ADAM, **_ZCA)
 _article_000('cnnbn', 'cnnbn', 12.40, '50 min', **_ADAM)
-_article_000('cnnbn_zca', 'cnnbn', 12.27, '50 min', **_ADAM, **_ZCA)
+_article_000('cnnbn_zca', 'cnnbn', 12.27, '', **_ADAM, **_ZCA)
 _article_000('vgg_adam', 'vgg', 7.65, '5.5 h', **_ADAM)
 _article_000('residual', 'residual', 8.06, '10 h', **_SGD)
 _article_000('residual_skip', 'residual', 7.42, '9 h', **_SGD, skip_depth=True)
@@ -77,9 +77,12 @@ def _keras_article(name: str, source: str, error: float, time: str = '', **flags
 
 
 _ARTICLE_001: dict[str, Any] = {'batch_size': 100, 'optimizer': 'adam', 'normalize': 'unit'}
-_TOP = 'about, and the top of the curve on the test set'
-_keras_article('simple', f'article 001 ({_TOP})', 35.0, **_ARTICLE_001, iter=20)
-_keras_article('simple_gap', f'article 001 ({_TOP})', 44.0, **_ARTICLE_001, iter=150)
+_keras_article(
+    'simple', 'article 001 (about, the best epoch on the test set)', 35.0, **_ARTICLE_001, iter=20
+)
+_keras_article(
+    'simple_gap', 'article 001 (about, after 150 epochs)', 44.0, **_ARTICLE_001, iter=150
+)
 
 _keras_article(
     'mobilenet',
@@ -107,7 +110,7 @@ _keras_article(
 
 _keras_article(
     'resnet164',
-    'article 003 (on the first 1,280 test images)',
+    'article 003 (on 1,280 test images, drawn at random)',
     5.8,
     batch_size=128,
     lr=0.1,
@@ -246,6 +249,6 @@ recipes.register('digits')(
             'lr_shape': 'cosine',
             'augment': 'crop',  # a mirrored 2 is no 2
         },
-        "ours: scikit-learn's handwritten digits, a demonstration of a few minutes",
+        "ours: scikit-learn's handwritten digits, a demonstration of seconds",
     )
 )

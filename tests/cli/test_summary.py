@@ -18,6 +18,13 @@ def test_simple(command, tmp_path, monkeypatch):
     assert ['non-trainable', '0'] in lines and '2,353,000' in out
 
 
+def test_help_tells_no_defaults_of_training(command):
+    status, out, _ = command('summary', '--help')
+    told = ' '.join(out.split())
+    assert status == 0 and 'default: vgg' not in told and '.pkl)' not in told
+    assert '(default: 18)' in told
+
+
 def test_options_and_depth(command):
     _, out, _ = command('summary', '-m', 'resnet164', '--res_depth', 2, '--n_class', 100)
     count = nets.create('resnet164', 100, res_depth=2).count_params()

@@ -61,7 +61,7 @@ def test_factors_are_multiplied():
 
 
 def test_article_004_decay():
-    # FACTS: .01 -> .00911 after one epoch of 196 updates, .00505 after ten.
+    # By Keras: .01 -> .00911 after one epoch of 196 updates, .00505 after ten.
     factor = create(lr_shape='decay(5e-4)')
     assert 0.01 * factor(Position(1, 196)) == pytest.approx(0.00911, abs=5e-6)
     assert 0.01 * factor(Position(10, 1960)) == pytest.approx(0.00505, abs=5e-6)

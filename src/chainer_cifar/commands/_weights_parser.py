@@ -15,13 +15,14 @@ from chainer_cifar.runs import WEIGHTS
 REPLACEABLE = ('gpu', 'batch_size', 'dataset', 'label', 'cpu_engine')
 
 
-def weights_parser(prog: str, description: str | None) -> ArgumentParser:
+def weights_parser(prog: str, description: str | None, onnx: bool = False) -> ArgumentParser:
     """Make a parser with WEIGHTS and the flags of the run that one may replace; see `load`."""
+    or_onnx = ', or an ONNX file of export' if onnx else ''
     parser = ArgumentParser(prog=prog, description=description, argument_default=argparse.SUPPRESS)
     parser.add_argument(
         'weights',
         metavar='WEIGHTS',
-        help=f'a run (its {WEIGHTS}), as models/RUN or RUN; or a file of weights',
+        help=f'a run (its {WEIGHTS}), as models/RUN or RUN; or a file of weights{or_onnx}',
     )
     add_flags(parser, TrainConfig, REPLACEABLE, default='that of the run')
     return parser

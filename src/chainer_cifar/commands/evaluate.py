@@ -203,7 +203,7 @@ def _part(model: Trained, name: str, found: Calibration) -> 'figures.Part':
 
 
 def _parser(prog: str) -> ArgumentParser:
-    parser = weights_parser(prog, __doc__)
+    parser = weights_parser(prog, __doc__, onnx=True)
     parser.add_argument(
         '--set',
         default='test',

@@ -94,7 +94,7 @@ def _check_gallery(given: argparse.Namespace, count: int) -> None:
 
 
 def _parser(prog: str) -> ArgumentParser:
-    parser = weights_parser(prog, __doc__)
+    parser = weights_parser(prog, __doc__, onnx=True)
     parser.add_argument(
         'images',
         nargs='*',

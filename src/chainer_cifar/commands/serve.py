@@ -66,7 +66,7 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _parser(prog: str) -> ArgumentParser:
-    parser = weights_parser(prog, __doc__)
+    parser = weights_parser(prog, __doc__, onnx=True)
     parser.add_argument(
         '--host',
         default=HOST,

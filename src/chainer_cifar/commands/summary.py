@@ -81,7 +81,8 @@ def _parser(prog: str) -> ArgumentParser:
         metavar='RUN',
         help='a run, as models/RUN or RUN; or a file of weights',
     )
-    add_flags(parser, TrainConfig, ('model', 'dataset', *nets.option_names()))
+    add_flags(parser, TrainConfig, ('model', 'dataset'), default='')  # they have none here
+    add_flags(parser, TrainConfig, nets.option_names())
     parser.add_argument(
         '--n_class', type=int, default=None, metavar='INT', help='classes (default: 10)'
     )

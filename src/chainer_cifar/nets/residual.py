@@ -33,7 +33,8 @@ class ResidualBlock(chainer.Chain):
         self.new_channels = out_channels - in_channels
         self.skip_ratio = skip_ratio
         self.swapout = swapout
-        # The article gives Chainer 1 wscale sqrt(2) on top of LeCun's scale, which makes He's.
+        # He's, 1.41 times LeCun's scale, as the project of the article has it since August 2017. In
+        # the article, Chainer 1.9 took the root of wscale = sqrt(2): 1.19 times LeCun's.
         he = chainer.initializers.HeNormal()
         with self.init_scope():
             self.conv1 = L.Convolution2D(in_channels, out_channels, 3, stride, 1, initialW=he)

@@ -6,12 +6,8 @@ import re
 import sys
 
 from setuptools import Distribution, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
-
-try:
-    from setuptools.command.bdist_wheel import bdist_wheel
-except ImportError:  # before 70.1
-    from wheel.bdist_wheel import bdist_wheel
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(
@@ -104,7 +100,7 @@ setup(
         # Shows a net as a web page (serve.py); the last one takes forms with files apart.
         'serve': ['starlette>=0.46,<2', 'uvicorn>=0.34,<1', 'python-multipart>=0.0.20,<1'],
         # Searches for good flags (search.py), and what --tensorboard writes with.
-        'search': ['optuna>=4.4,<5'],
+        'search': ['optuna>=4.7,<5'],
         'tensorboard': ['tensorboardX>=2.6.2,<3'],
         # Several processes that train one net (docs/parallel.md): MPI and its Python.
         'mpi': ['mpi4py>=4.1,<5', 'openmpi>=5,<6; platform_system != "Windows"'],

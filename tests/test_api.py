@@ -27,7 +27,10 @@ def classifier(tmp_path_factory):
             Image.fromarray(noise.astype(np.uint8)).save(path)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        yield folder, chainer_cifar.fit('pictures', minutes=0.02, init='none', size=32)
+        fitted = chainer_cifar.fit(
+            'pictures', minutes=0.02, init='none', size=32, name=None, leaks=False
+        )
+        yield folder, fitted
     chainer_onednn.disable()
 
 

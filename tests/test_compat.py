@@ -50,6 +50,11 @@ for wrong, error in (('numpy<1', 'VersionConflict'), ('no-such-package', 'Distri
         assert type(caught).__name__ == error, caught
     else:
         raise AssertionError(wrong)
+# The old way of a package in several folders, as it still stands in some.
+try:
+    pkg_resources.declare_namespace('a')
+except ImportError:
+    pass
 print('fine')
 """
     src = str(__import__('pathlib').Path(chainer_compat.__file__).parents[1])

@@ -94,6 +94,11 @@ def test_mistyped_key_shows_the_nearest():
         from_dict({'bach_size': 3}, 'file.json')
 
 
+def test_a_zero_byte():
+    with pytest.raises(UserError, match=r"file\.json: .*prefix 'a\\x00b': holds a zero byte"):
+        from_dict({'prefix': 'a\0b'}, 'file.json')
+
+
 ODD = [None, True, 0, 1.5, 1e308, 10**400, 'x', '0.01', [], [1], {}, {'a': 1}, float('nan')]
 
 

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from chainer_cifar import extras
@@ -13,8 +15,11 @@ def test_a_missing_package_is_told_with_what_installs_it():
         extras.package('nowhere.inside', 'some', 'This')
 
 
-def test_a_package_that_cannot_be_imported(monkeypatch, tmp_path):
-    (tmp_path / 'torn.py').write_text("raise ImportError('torn.so: no executable stack\\nmore')")
+@pytest.mark.parametrize('kind', ['ImportError', 'TypeError'])
+def test_a_package_that_cannot_be_imported(monkeypatch, tmp_path, kind):
+    words = f"raise {kind}('torn.so: no executable stack\\nmore')"
+    (tmp_path / 'torn.py').write_text(words)
+    monkeypatch.delitem(sys.modules, 'torn', raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
         UserError, match=r'^This needs the package torn, .*stack\); .*--upgrade'

@@ -35,12 +35,32 @@ def test_refuses_what_unpacks_to_too_much(path, monkeypatch):
     assert len(npz_file.read(path)['a']) == 2000
 
 
-def test_refuses_an_array_that_says_it_is_larger_than_memory(path):
+@pytest.mark.parametrize('way', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_refuses_what_numpy_does_not_pack(path, way):
+    """Of these zipfile unpacks a whole block, even if a member says it is small."""
+    with zipfile.ZipFile(path, 'w', way) as file:
+        for name in 'ab':
+            array = io.BytesIO()
+            np.save(array, np.ones(3))
+            file.writestr(f'{name}.npy', array.getvalue())
+    with pytest.raises(npz_file.Damaged, match='in another way than NumPy'):
+        npz_file.read(path, lambda names: ['b'])
+
+
+@pytest.mark.parametrize(
+    ('version', 'told'),
+    [((1, 0), 'unpacks to more than'), ((2, 0), 'unpacks to more than'), ((3, 0), 'is odd')],
+)
+def test_refuses_an_array_that_says_it_is_larger_than_memory(path, version, told):
     header = io.BytesIO()
-    npy.write_array_header_1_0(header, {'descr': '<f4', 'fortran_order': False, 'shape': (2**45,)})
+    words = {'descr': '<f4', 'fortran_order': False, 'shape': (2**45,)}
+    npy.write_array_header_2_0(header, words) if version[0] > 1 else npy.write_array_header_1_0(
+        header, words
+    )
+    data = header.getvalue()
     with zipfile.ZipFile(path, 'w') as file:
-        file.writestr('a.npy', header.getvalue() + bytes(100))
-    with pytest.raises(npz_file.Damaged, match='unpacks to more than'):
+        file.writestr('a.npy', data[:6] + bytes(version) + data[8:] + bytes(100))
+    with pytest.raises(npz_file.Damaged, match=told):
         npz_file.read(path)
 
 

@@ -36,14 +36,15 @@ def fit(pictures: str | os.PathLike[str], **flags: Any) -> 'Classifier':
 
     Args:
         pictures: A folder of class folders, or a CSV file.
-        flags: As of the command: ``minutes=5, size=64, overwrite=True`` …
+        flags: As of the command: ``minutes=5, size=64, overwrite=True`` …; None and False leave
+            one out.
 
     Raises:
         UserError: The pictures or a flag make no sense.
     """
     words = [str(pictures)]
     for name, value in flags.items():
-        if value is not False:
+        if value is not None and value is not False:
             words += [f'--{name}'] if value is True else [f'--{name}={value}']
     fit_command.main(words, 'fit')
     return load(fit_command.parse(words, 'fit').name)

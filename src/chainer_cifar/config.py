@@ -282,6 +282,9 @@ class TrainConfig:
 
     def _require_texts(self) -> None:
         """Raise UserError unless all names are registered and all little languages are right."""
+        for name, value in vars(self).items():
+            if isinstance(value, str) and '\0' in value:  # no path may have one
+                raise UserError(f'--{name} {value!a}: holds a zero byte; leave it out')
         nets.registry.require(self.model)
         normalizations.require(self.normalize)
         optimizers.registry.require(self.optimizer)

@@ -36,7 +36,10 @@ def _revision() -> str | None:
 
     def git(*arguments: str) -> str:
         command = ['git', '-C', str(folder), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        found = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+        )
+        return found.stdout.decode(errors='replace').strip()
 
     try:
         # A virtual environment may lie in a checkout of something else.

@@ -25,7 +25,9 @@ def package(name: str, extra: str, what: str) -> Any:
             f'{what} needs a package that {sys.executable} does not have ({error.name}); '
             f"install it: pip install '.[{extra}]'"
         ) from None
-    except ImportError as error:  # of a library that this system does not load
+    except MemoryError:
+        raise
+    except Exception as error:  # of a library that this system does not load, or of another version
         if isinstance(error.__cause__, KeyboardInterrupt):  # pybind11's, after Ctrl-C
             raise error.__cause__ from None
         raise UserError(

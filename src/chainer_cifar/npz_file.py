@@ -16,6 +16,8 @@ from chainer_cifar.errors import first_line
 from chainer_cifar.files import open_bytes
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+# As NumPy packs. Of other ways zipfile unpacks a whole block, whatever a member's size shall be.
+_PACKINGS = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 LARGEST = 2**31  # bytes of what is unpacked; a snapshot of our largest net has a quarter of that
 
 
@@ -73,6 +75,8 @@ def _require_small(file: zipfile.ZipFile, names: Iterable[str]) -> None:
     left = max(LARGEST, file.fp.seek(0, os.SEEK_END) if file.fp else 0)
     for member in file.infolist():
         if member.filename in wanted:
+            if member.compress_type not in _PACKINGS:
+                raise Damaged('it is packed in another way than NumPy packs')
             left -= max(member.file_size, _declared(file, member))
     if left < 0:
         raise Damaged(f'it unpacks to more than {LARGEST / 1e9:.0f} GB')
@@ -82,13 +86,11 @@ def _declared(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
     """The bytes of an array as its own header tells them, for which NumPy makes room at once."""
     with file.open(member) as stream:
         try:
-            read_header = _HEADERS.get(npy.read_magic(stream))
+            version = npy.read_magic(stream)
         except ValueError:  # it is no array
-            read_header = None
-        if read_header is None:
             return 0
         try:
-            shape, _, dtype = read_header(stream)
-        except MemoryError:  # Python's own, about brackets in brackets
+            shape, _, dtype = _HEADERS[version](stream)
+        except (KeyError, MemoryError):  # Python's own of the latter, about brackets in brackets
             raise Damaged('the header of an array in it is odd') from None
     return math.prod(shape) * dtype.itemsize

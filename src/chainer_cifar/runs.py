@@ -60,6 +60,7 @@ PICTURES = ('filters', 'activations', 'mistakes', 'batch', 'cam')
 
 # Patterns for all files that belong to a run; --overwrite deletes them.
 SNAPSHOTS = 'snapshot-*.npz'
+_WEIGHTS = WEIGHTS, 'epoch-*.npz', SNAPSHOTS
 _FILES = {
     RESULTS: (
         *(CONFIG, LOG, LOG_JSON, LOSS_CURVE, ERROR_CURVE, SUMMARY, RATE_TEST),
@@ -71,7 +72,7 @@ _FILES = {
         *(f'{JOURNAL}*', SEARCH, SEARCH_TABLE, SEARCH_PICTURE),
     ),
     MODELS: (
-        *(WEIGHTS, 'epoch-*.npz', SNAPSHOTS, INPUT_TRANSFORM, CONFIG),
+        *(*_WEIGHTS, INPUT_TRANSFORM, CONFIG),
         TEMPERATURE.format('*'),
         *('search.lock', 'search.held', 'trial_*.claim', 'trial_*.beat'),
     ),
@@ -205,6 +206,10 @@ class RunFolder:
         """The runs of the trials of a search that are there."""
         return self._below(_TRIAL_FOLDER)
 
+    def below(self) -> list['RunFolder']:
+        """All runs that it consists of: those of seeds, folds or trials."""
+        return self.of_seeds() + (self.of_trials() if self.journal.exists() else [])
+
     def _below(self, pattern: re.Pattern[str]) -> list['RunFolder']:
         paths = [path for root in (self.results, self.models) for path in root.glob('*[0-9]')]
         names = sorted({path.name for path in paths if pattern.fullmatch(path.name)})
@@ -224,8 +229,7 @@ class RunFolder:
 
     def delete(self) -> None:
         """Delete all files of the run, for all seeds or trials; other files in its folders stay."""
-        trials = self.of_trials() if self.journal.exists() else []
-        for run in (*self.of_seeds(), *trials):
+        for run in self.below():
             run.delete()
             with contextlib.suppress(OSError):
                 run.lock.unlink()  # a lock of many folders that go
@@ -241,7 +245,7 @@ class RunFolder:
 
     def delete_weights(self) -> None:
         """Delete the weights and snapshots; what people read stays."""
-        for pattern in (WEIGHTS, 'epoch-*.npz', SNAPSHOTS):
+        for pattern in _WEIGHTS:
             for path in self.models.glob(pattern):
                 path.unlink(missing_ok=True)
 

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import types
 import warnings
-from typing import Any
+from typing import Any, NoReturn
 
 
 def apply() -> None:
@@ -62,6 +62,13 @@ def _stub_environment_check() -> None:
     sys.modules['chainer._environment_check'] = stub
 
 
+def _lacks(name: str) -> NoReturn:
+    # Who asks for more of pkg_resources, such as declare_namespace, is ready for its absence.
+    if name.startswith('__'):
+        raise AttributeError(name)
+    raise ImportError(f"no '{name}' in pkg_resources, which setuptools no longer has")
+
+
 def _stub_pkg_resources() -> None:
     # chainer.testing, and through it chainer.gradient_check, asks pkg_resources whether a
     # requirement is installed. setuptools 82 removed it; importlib.metadata knows the same.
@@ -85,6 +92,7 @@ def _stub_pkg_resources() -> None:
 
     stub.WorkingSet = WorkingSet
     stub.require = WorkingSet().require
+    stub.__getattr__ = _lacks
     sys.modules['pkg_resources'] = stub
 
 

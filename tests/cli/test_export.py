@@ -131,6 +131,21 @@ def test_int8(_packages, own_run, command):
     assert reports[0]['loss'] == pytest.approx(reports[1]['loss'], rel=0.2)
 
 
+def test_what_onnxruntime_cannot_quantize(_packages, own_run, refused, monkeypatch):
+    from onnxruntime import quantization
+
+    class InvalidProtobuf(Exception):  # its errors have no class in common
+        pass
+
+    def fail(*args, **named):
+        raise InvalidProtobuf('serialization failed\nmore')
+
+    monkeypatch.setattr(quantization, 'quantize_static', fail)
+    line = refused('export', 'run', '--onnx', 'small.onnx', '--int8')
+    assert 'cannot quantize this net (serialization failed)' in line
+    assert not (own_run / 'small.onnx').exists()
+
+
 def test_other_data_than_those_of_the_run(_packages, own_run, command, refused):
     labels = store.read_labels('dataset/label.pkl')
     store.write_split('dataset/other.pkl', np.roll(labels['train'], 1), labels['test'])

@@ -11,6 +11,7 @@ import shutil
 import sys
 import types
 
+import filelock
 import numpy as np
 import pytest
 from PIL import Image
@@ -281,6 +282,10 @@ def test_folds_after_the_run_and_other_folds(fitted):
     assert status == 0 and 'finished already' in again and 'mean ± sd' in again
     status, _, last = fitted('--folds', 3)
     assert status == 2 and '--folds 3: results/own_folds has 2;' in last
+    with filelock.FileLock('models/own_folds/fold2/.lock'):
+        status, _, last = fitted('--folds', 3, '--overwrite')
+    assert status == 2 and 'models/own_folds/fold2: another process is training into it' in last
+    assert os.path.exists('models/own/best.npz')
     assert fitted('--folds', 3, '--overwrite')[0] == 0
     content = json.loads((fit.RunFolder('own_folds').seeds).read_text())
     assert content['seeds'] == [1, 2, 3]

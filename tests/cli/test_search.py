@@ -186,6 +186,23 @@ def test_ctrl_c_while_a_trial_diverges(folder, command, monkeypatch):
 
 
 @needs_optuna
+def test_ctrl_c_in_the_epoch_that_halving_stops_after(folder, command, monkeypatch):
+    def should_prune(trial):
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+    monkeypatch.setattr('optuna.trial.Trial.should_prune', should_prune)
+    flags = [*DATA.split(), '-m', 'residual', '--res_depth', '1', '-b', '10', '--iter', '2']
+    flags += ['--name', 'digits', '--lr', '1e-3..1e-2', '--trials', 2]
+    status, _, err = command('search', *flags)
+    assert status == 130
+    assert err.splitlines()[-1] == 'search.py: stopped in trial 1; the same command goes on'
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    assert command('search', *flags)[0] == 0 and sorted(by_number()) == [1, 2]
+
+
+@needs_optuna
 def test_a_trial_that_is_too_large_does_not_end_the_search(folder, command, monkeypatch):
     start = run.start
     fates = [RuntimeError('CUDNN_STATUS_ALLOC_FAILED'), None, MemoryError('9 GB')]

@@ -7,6 +7,7 @@ import shutil
 import signal
 import statistics
 
+import filelock
 import pytest
 
 from chainer_cifar.errors import Diverged, UserError
@@ -266,6 +267,10 @@ def test_overwrite(own, command, refused):
     for flags in (['--seeds', 2], []):
         message = refused('train', *FLAGS, *flags, '-p', 'many')
         assert 'results/many: holds a run already' in message
+    with filelock.FileLock(own / 'models/many/seed2/.lock'):
+        message = refused('train', *FLAGS, '-p', 'many', '--overwrite')
+    assert 'models/many/seed2: another process is training into it; wait' in message
+    assert (own / 'models/many/seed1/best.npz').exists()
     kept = own / 'results/many/notes.txt'
     kept.write_text('mine')
     assert (

@@ -68,8 +68,8 @@ def test_another_machine_is_dead_when_it_gave_no_sign_for_long(trial):
 
 def test_after_a_power_cut(trial):
     beat, claimed = (pathlib.Path(f'models/a/trial_001.{name}') for name in ('beat', 'claim'))
-    for left in '', 'elsew':
-        beat.write_text(left)
+    for left in b'', b'elsew', b'\xff\xfe':
+        beat.write_bytes(left)
         held = claim.claim(trial)
         assert held
         held.release()

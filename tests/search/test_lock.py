@@ -60,3 +60,15 @@ def test_another_machine_is_waited_for(tmp_path, monkeypatch):
     start = time.monotonic()
     with Lock(tmp_path / 'a'):
         assert time.monotonic() - start >= 0.5
+
+
+def test_what_another_machine_took_is_left_to_it(tmp_path):
+    with Lock(tmp_path / 'a'):
+        (tmp_path / 'a.held').write_text('elsewhere\n')  # it lost patience
+    assert (tmp_path / 'a.held').read_text() == 'elsewhere\n'
+
+
+def test_a_file_that_is_no_text(tmp_path):
+    (tmp_path / 'a.held').write_bytes(b'\xff\xfe')
+    with Lock(tmp_path / 'a'):
+        pass

@@ -3,10 +3,12 @@
 import dataclasses
 import pathlib
 
+import filelock
 import pytest
 
 pytest.importorskip('optuna', reason="needs the extra search: pip install '.[search]'")
 
+from chainer_cifar.errors import Interrupted, UserError
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.search import journal, space, trials
 from chainer_cifar.search.settings import Settings
@@ -133,3 +135,55 @@ def test_halving_stops_at_the_rungs():
     # The first is the best so far; then one of three goes on.
     assert states == [None, 1, None, 1]
     assert pathlib.Path('results/a/journal.jsonl').stat().st_size > 0
+
+
+def test_ctrl_c_just_after_a_trial_has_ended(monkeypatch):
+    search = search_in('a', trials_wanted=1)
+
+    def train(mine):
+        search.study.tell(mine.trial, 30.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(search, '_train', train)
+    monkeypatch.setattr(search, 'report', lambda last: None)
+    with pytest.raises(Interrupted, match='in trial 1; the same command goes on'):
+        search.work()
+    assert not list(search.folder.models.glob('trial_001.*'))  # nobody will want it
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [('halving', 0), ('flags', {'lr': 5}), ('flags', {'lr': None}), ('trials', 'abc')],
+)
+def test_settings_of_a_journal_that_make_no_sense(name, value):
+    search = search_in('a')
+    saved = {**search.settings.saved(), name: value}
+    with pytest.raises(UserError, match=r'journal\.jsonl: cannot be read'):
+        search.settings.require_same(search.folder, saved)
+
+
+@pytest.mark.parametrize('place', ['a', 'a/trial_001'])
+def test_overwrite_waits_for_who_trains(place, monkeypatch):
+    """As by `train --resume -p a/trial_001`, which has no claim."""
+    monkeypatch.setattr(trials.run, 'require_trainable', list)
+    search = search_in('a')
+    weights = RunFolder(place).weights
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    weights.touch()
+    told = f'models/{place}: another process is training'
+    with filelock.FileLock(RunFolder(place).lock), pytest.raises(UserError, match=told):
+        trials.begin(search.folder, search.settings, overwrite=True)
+    assert weights.exists() and search.folder.journal.exists()
+    trials.begin(search.folder, search.settings, overwrite=True)
+    assert not weights.exists()
+
+
+def test_overwrite_replaces_searches_only(monkeypatch):
+    monkeypatch.setattr(trials.run, 'require_trainable', list)
+    settings = search_in('other').settings
+    folder = RunFolder('a')
+    folder.models.mkdir(parents=True)
+    folder.weights.touch()
+    with pytest.raises(UserError, match='models/a: holds a run already; give another --name'):
+        trials.begin(folder, settings, overwrite=True)
+    assert folder.weights.exists()

@@ -87,6 +87,17 @@ def test_filters_of_colours_are_summed_for_grey_images(tmp_path, name, first):
     np.testing.assert_allclose(found, in_colour, rtol=1e-4, atol=1e-4 * np.abs(in_colour).max())
 
 
+@pytest.mark.parametrize('kind', ['S3', 'U3', 'M8[s]', 'V4', [('a', 'f4')]])
+def test_what_are_no_filters_are_not_summed_for_grey_images(tmp_path, kind):
+    net = nets.create('cnnwn', shape=(1, 28, 28))
+    arrays = arrays_of(nets.create('cnnwn', shape=(3, 28, 28)))
+    for odd in 'V', 'g':
+        name = f'wn_conv1/{odd}'
+        np.savez(tmp_path / 'a.npz', **{**arrays, name: np.zeros(arrays[name].shape, kind)})
+        report = initialize(net, tmp_path / 'a.npz')
+        assert name in report.missing
+
+
 def test_long_lists_are_cut(tmp_path):
     arrays = saved(tmp_path / 'a.npz')
     np.savez(tmp_path / 'b.npz', **{'fc2/b': arrays['fc2/b']})

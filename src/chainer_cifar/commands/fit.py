@@ -33,7 +33,7 @@ from chainer_cifar.files import atomic_write
 from chainer_cifar.runs import RunFolder
 from chainer_cifar.streams import printable, tell
 from chainer_cifar.table import counted
-from chainer_cifar.training import plan, run
+from chainer_cifar.training import folders, plan, run
 
 LISTING, SCAN = 'listing.csv', 'scan.txt'  # in the folder of the data
 INITS = ('auto', 'imagenet', 'none')
@@ -172,6 +172,8 @@ def _prepare(
     size = given.size or plan.size(chosen.looked, pretrained)
     path = folder / LISTING
     if given.overwrite:
+        for each in _runs(given):
+            folders.refuse_in_use([each, *each.below()])
         for each in _runs(given):
             each.delete()
     counts = np.bincount(kept.labels)

@@ -80,7 +80,9 @@ def quantize(model: Any, pictures: NDArray[np.uint8]) -> Any:
                 calibrate_method=quantization.CalibrationMethod.MinMax,
             )
             quantized = onnx.load(small)
-        except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # onnxruntime has a class for each kind of failure
             raise UserError(f'onnxruntime cannot quantize this net ({first_line(error)})') from None
     _forget_unused_domains(quantized)
     return quantized

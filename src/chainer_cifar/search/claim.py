@@ -71,7 +71,7 @@ def _files(trial: RunFolder) -> tuple[pathlib.Path, pathlib.Path]:
 
 def _lives_elsewhere(beat: pathlib.Path) -> bool:
     try:
-        name, last = beat.read_text(encoding='utf-8'), beat.stat().st_mtime
+        name, last = beat.read_text(encoding='utf-8', errors='replace'), beat.stat().st_mtime
     except FileNotFoundError:
         return False
     if name == machine() or not is_whole(name):

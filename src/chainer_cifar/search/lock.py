@@ -50,7 +50,8 @@ class Lock:
     def release(self) -> None:
         """Give it back."""
         with contextlib.suppress(OSError):  # a machine that lost patience took it
-            self._file.unlink()
+            if self._read() == self._machine:
+                self._file.unlink()
         self._system.release()
 
     def __enter__(self) -> None:
@@ -64,6 +65,9 @@ class Lock:
     ) -> None:
         self.release()
 
+    def _read(self) -> str:
+        return self._file.read_text(encoding='utf-8', errors='replace')
+
     def _make(self) -> None:
         seen: tuple[str, float] | None = None
         since = time.monotonic()
@@ -74,7 +78,7 @@ class Lock:
                     file.write(self._machine)
                 return
             try:
-                found = self._file.read_text(encoding='utf-8'), self._file.stat().st_mtime
+                found = self._read(), self._file.stat().st_mtime
             except OSError:  # it is gone meanwhile
                 continue
             if found != seen:

@@ -89,5 +89,13 @@ def _check(folder: RunFolder, attributes: Mapping[str, Any]) -> None:
     for name, kind in kinds.items():
         if type(attributes.get(name)) is not kind:
             raise journal.damaged(folder.journal, ValueError(f"'{name}' in it is no {kind}"))
+    flags, trials = attributes['flags'], attributes.get('trials', 1)
+    if not (
+        all(isinstance(value, str) for value in flags.values())
+        and attributes['halving'] >= 1
+        and type(trials) is int
+        and trials >= 1
+    ):
+        raise journal.damaged(folder.journal, ValueError('its settings make no sense'))
     if attributes['version'] != VERSION:
         raise journal.damaged(folder.journal, ValueError(f'it is not of version {VERSION}'))

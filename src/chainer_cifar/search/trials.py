@@ -33,15 +33,11 @@ from chainer_cifar.search.lock import Lock
 from chainer_cifar.search.settings import Settings
 from chainer_cifar.search.space import Range, Value
 from chainer_cifar.streams import tell
-from chainer_cifar.training import run
+from chainer_cifar.training import folders, run
 from chainer_cifar.training.log import Row
 
 DEATHS = 3  # of processes in the same epochs of a trial, after which it is given up
 SECONDS = 30  # between two drawings
-
-
-class Stopped(Exception):
-    """Successive halving stops a trial."""
 
 
 class Search:
@@ -81,7 +77,9 @@ class Search:
                 reason = self._train(mine)
                 ended = True
             except KeyboardInterrupt as stop:
-                mine.trial.set_user_attr('attempts', [0, 0])
+                ended = self._state_of(mine.number - 1) != 'RUNNING'
+                if not ended:
+                    mine.trial.set_user_attr('attempts', [0, 0])
                 self.report(last=True)
                 number = getattr(stop, 'signum', signal.SIGINT)
                 raise Interrupted(
@@ -189,7 +187,7 @@ class Search:
                 print(f'trial {number}  has the flags of trial {twin.number + 1}, so its error')
                 return None
             row = self._train_run(trial, folder, values)
-        except Stopped:
+        except run.Stopped:
             self.study.tell(trial, state=_state('PRUNED'))
             rows = history.read_one(folder).rows
             print(
@@ -279,7 +277,7 @@ class Search:
             done = history.read_one(folder)
             if done.best:
                 figures.curves(done.rows, done.best, folder.name, folder.results)
-            raise Stopped
+            raise run.Stopped
 
         def watch(rows: Sequence[Row], last: bool = False) -> None:
             for row in rows:
@@ -289,7 +287,7 @@ class Search:
                 reported.add(epoch)
                 trial.report(row['valid_error'], epoch)
                 if epoch < config.iter and not last and trial.should_prune():
-                    raise Stopped
+                    raise run.Stopped
 
         with _silent():
             if not folder.occupied():
@@ -344,10 +342,8 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
             could not be trained.
     """
     if not folder.journal.exists() or overwrite:
-        places = [folder] if not overwrite else []
-        if not folder.journal.exists():
-            places += folder.of_trials()  # of a search whose journal is gone
-        for place in places:
+        # Trials without a journal are of a search whose journal is gone.
+        for place in [] if folder.journal.exists() else [folder, *folder.of_trials()]:
             # Another process may have begun the search meanwhile; its journal comes first.
             if (occupied := place.occupied()) and not folder.journal.exists():
                 raise UserError(f'{occupied}: holds a run already; give another --name')
@@ -358,6 +354,7 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
         gc.collect()
     with lock_of(folder):
         if overwrite:
+            folders.refuse_in_use([folder, *folder.below()])
             for trial in folder.of_trials():
                 held = claim.claim(trial)
                 if held is None:

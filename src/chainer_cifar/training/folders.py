@@ -26,12 +26,20 @@ def numbered(config: TrainConfig) -> TrainConfig:
 
 
 def refuse_existing(folder: RunFolder, overwrite: bool) -> None:
-    """Raise UserError if the folder holds a run, unless `overwrite` is true."""
+    """Raise UserError if the folder holds a run, unless `overwrite` is true and it is at rest."""
     if not overwrite and (occupied := folder.occupied()):
         raise UserError(
             f'{occupied}: holds a run already; continue it with --resume, replace it with '
             f'--overwrite, or choose another folder with -p'
         )
+    refuse_in_use(folder.below())
+
+
+def refuse_in_use(folders: Iterable[RunFolder]) -> None:
+    """Raise UserError if a process trains into one of the folders."""
+    for folder in folders:
+        if folder.in_use():
+            raise UserError(f'{folder.models}: another process is training into it; wait')
 
 
 @contextlib.contextmanager

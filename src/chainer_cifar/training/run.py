@@ -51,6 +51,10 @@ Begin: TypeAlias = Callable[[Dataset], object]
 Watch: TypeAlias = Callable[[Sequence[Row]], object]
 
 
+class Stopped(Exception):
+    """Who watches a run ends it early."""
+
+
 class _Built(NamedTuple):
     device: chainer.backend.Device
     data: Dataset
@@ -72,7 +76,7 @@ def start(
         overwrite: Replace a run with that prefix.
         named: The user chose the prefix; otherwise it gets a number if it is taken.
         begin: See `Begin`.
-        watch: Looks on; what it raises ends the run.
+        watch: Looks on; ends the run by raising `Stopped`.
 
     Raises:
         UserError: There is a run with that prefix, and `overwrite` is false; or the input is bad.
@@ -309,10 +313,10 @@ def _train(config: TrainConfig, run: trainer.Run, watch: Watch | None) -> None:
     try:
         with quiet_numbers():
             run.trainer.run(show_loop_exception_msg=False)
-    except Diverged as error:
+    except (Diverged, Stopped) as error:
         # As of who saw a loss of NaN and pressed Ctrl-C: the next of several runs must not begin.
         if snapshots.asked:
-            raise Interrupted(str(error), snapshots.asked) from None
+            raise Interrupted(str(error) or 'stopped', snapshots.asked) from None
         raise
     snapshots.stop_if_asked(run.trainer)
     rate = run.progress.images_per_second(run.trainer)

@@ -110,9 +110,7 @@ def resume(whole: RunFolder, flags: Mapping[str, Any]) -> None:
 def _refuse(whole: RunFolder, ours: Sequence[RunFolder], overwrite: bool) -> None:
     for folder in (whole, *ours):
         folders.refuse_existing(folder, overwrite)
-    for folder in {*ours, *whole.of_seeds()}:
-        if folder.in_use():
-            raise UserError(f'{folder.models}: another process is training into it; wait')
+    folders.refuse_in_use(ours)
 
 
 def _member(whole: RunFolder, config: TrainConfig, number: int) -> RunFolder:

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
@@ -62,6 +63,8 @@ class Snapshot(extension.Extension):
         self._last = time.monotonic()
 
     def initialize(self, trainer: chainer.training.Trainer) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return  # no other may set handlers, nor is there a Ctrl-C for it
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handlers[number] = signal.signal(number, self._on_signal)
 

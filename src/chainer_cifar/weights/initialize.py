@@ -151,7 +151,7 @@ def _read(net: chainer.Chain, path: pathlib.Path) -> dict[str, Array]:
 
 def _is_for_colours(array: Array, wanted: Array | None) -> bool:
     """Say whether these are filters of three colours where the net has some for grey."""
-    if wanted is None or wanted.ndim != 4 or array.ndim != 4:
+    if wanted is None or wanted.ndim != 4 or array.ndim != 4 or array.dtype.kind != 'f':
         return False
     rest = (array.shape[0], *array.shape[2:]) == (wanted.shape[0], *wanted.shape[2:])
     return rest and array.shape[1] == 3 and wanted.shape[1] == 1
@@ -162,6 +162,8 @@ def _rescaled(name: str, arrays: Mapping[str, Array], summed: Array) -> dict[str
     link, _, own = name.rpartition('/')
     lengths = arrays.get(f'{link}/g')
     if own != 'V' or lengths is None or lengths.shape != (len(summed),):
+        return {}
+    if lengths.dtype.kind != 'f':  # the caller will tell
         return {}
     before, after = (
         np.sqrt((each.astype(np.float64) ** 2).sum(axis=(1, 2, 3)))

@@ -3,10 +3,12 @@
 import io
 import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
 
+import runs
 from chainer_cifar import streams
 
 
@@ -47,6 +49,31 @@ def test_silence(capfd):
         os.write(2, b'inside ')
     os.write(2, b'after')
     assert capfd.readouterr().err == 'before after'
+
+
+def test_what_python_writes_is_kept_while_another_thread_is_silent():
+    program = """
+import os, sys, threading
+from chainer_cifar import streams
+silent, told = threading.Event(), threading.Event()
+def decode():
+    with streams.silence():
+        silent.set()
+        told.wait(30)
+        os.write(2, b'libtiff: odd')
+with streams.apart():
+    thread = threading.Thread(target=decode)
+    thread.start()
+    silent.wait(30)
+    print('kept', file=sys.stderr)
+    told.set()
+    thread.join()
+print('after', file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', program], capture_output=True, text=True, env=runs.environment()
+    )
+    assert done.stderr == 'kept\nafter\n'
 
 
 def test_bars_go_to_a_terminal_or_a_notebook(monkeypatch):

@@ -75,6 +75,26 @@ def printable(text: object) -> str:
 
 
 @contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Keep what Python writes to standard error, even while `silence` runs in another thread."""
+    if not _is_stderr(sys.stderr):
+        yield
+        return
+    with (
+        open(os.dup(2), 'w', 1, sys.stderr.encoding, sys.stderr.errors) as stream,
+        contextlib.redirect_stderr(stream),
+    ):
+        yield
+
+
+def _is_stderr(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, AttributeError):  # in a notebook, or a test that catches it
+        return False
+
+
+@contextlib.contextmanager
 def silence() -> Iterator[TextIO]:
     """Drop what C libraries, such as libtiff, write to standard error in the block.
 
@@ -85,11 +105,7 @@ def silence() -> Iterator[TextIO]:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 2)
         os.close(null)
-        try:
-            ours = sys.stderr.fileno() == 2
-        except (OSError, AttributeError):  # in a notebook, or a test that catches it
-            ours = False
-        if ours:
+        if _is_stderr(sys.stderr):
             with open(kept, 'w', encoding=sys.stderr.encoding, closefd=False) as stream:
                 yield stream
         else:

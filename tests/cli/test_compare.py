@@ -129,6 +129,7 @@ def test_a_resumed_run_has_the_flags_of_now(runs, command):
         ('config.json', '{'),
         ('config.json', '{"flags": {"iter": "x"}}'),
         ('config.json', '{"flags": {"patience": "x"}}'),
+        ('config.json', '{"flags": {"seed": [1]}}'),
         ('config.json', '{"flags": {}, "resumed": [1]}'),
         ('config.json', '{"flags": {}, "resumed": [{}]}'),
         ('config.json', '{"flags": {}, "resumed": 1}'),
@@ -154,7 +155,7 @@ def test_damaged_files_are_a_line(runs, command, refused, file, text):
 def test_refusals(runs, refused):
     assert "no such run under results/, did you mean 'other'?" in refused('compare', 'ohter')
     assert 'must be the name of a .png file' in refused('compare', 'run', '--out', 'a.jpg')
-    assert "no format is called 'xml'" in refused('compare', 'run', '--format', 'xml')
+    assert "--format no format is called 'xml'" in refused('compare', 'run', '--format', 'xml')
     for name in ('../run', '/tmp', 'results', '.', ''):
         assert 'there is no such run' in refused('compare', name)
 

@@ -115,6 +115,21 @@ def test_one_of_the_seeds_had_no_validation(several, command):
     assert command('report', 'many') == (0, 'report  results/many/report.html\n', '')
 
 
+def test_without_validation_images_the_first_seed_is_looked_at(several, command):
+    for number, count in ((1, 2), (2, 1)):
+        path = pathlib.Path(f'results/many/seed{number}/log.json')
+        rows = json.loads(path.read_text())[:count]
+        for row in rows:
+            del row['valid_error'], row['valid_loss']
+        path.write_text(json.dumps(rows))
+        path = path.with_name('config.json')
+        config = json.loads(path.read_text())
+        config['flags'].update(no_valid_data=True, iter=9)
+        path.write_text(json.dumps(config))
+    assert command('report', 'many', '--out', 'a.html')[0] == 0
+    assert 'many/seed1' in ' '.join(read('a.html').texts['h2'])
+
+
 def test_nothing_comes_from_elsewhere(several, command):
     assert command('report', 'run', 'many', '<b>&"x')[0] == 0
     text = pathlib.Path('results/report.html').read_text()
@@ -243,6 +258,9 @@ def test_other_data_is_told(own_run, command):
 def test_refusals(own_run, refused, command):
     assert 'must be the name of an .html file' in refused('report', 'run', '--out', 'a.pdf')
     assert 'there is no such run' in refused('report', 'rum')
+    for flags, told in ((['-b', 0], '--batch_size 0'), (['--cpu_engine', 'x'], '--cpu_engine')):
+        assert told in refused('report', 'run', *flags)
+    assert not pathlib.Path('results/run/report.html').exists()
     pathlib.Path('results/run/log.json').write_text('[')
     assert 'results/run/log.json: cannot be read' in refused('report', 'run')
     assert not pathlib.Path('results/run/report.html').exists()
@@ -268,6 +286,7 @@ document.title = JSON.stringify({
     width: innerWidth, whole: document.documentElement.scrollWidth,
     wide: wide.map((each) => each.tagName + '.' + each.className),
     tip: tip, keys: plot.querySelector('.tip').innerText,
+    told: plot.getAttribute('aria-valuetext'), now: plot.getAttribute('aria-valuenow'),
     background: colours.backgroundColor, text: colours.color,
     pictures: [...document.images].every((each) => each.complete && each.naturalWidth > 0)});
 </script>
@@ -294,6 +313,7 @@ def test_in_a_browser(several, command, tmp_path, width, dark):
     found = ask_browser(address('probe.html'), tmp_path, width, dark)
     assert found['width'] == width and found['whole'] <= width and found['wide'] == []
     assert found['tip'].startswith('epoch 2\n') and found['keys'].startswith('epoch 1\n')
+    assert found['told'].startswith('epoch 1, ') and found['now'] == '1'
     assert found['pictures']
     background, letters = luminance(found['background']), luminance(found['text'])
     assert (background < 60 and letters > 200) if dark else (background > 200 and letters < 60)

@@ -375,8 +375,9 @@ def test_a_taken_port(in_run, refused):
         (['run', '--port', '70000'], '--port 70000: must be a number from 0 to 65535'),
         (['run', '--host', ''], '--host: give an address'),
         (['run', '--host', 'no such host'], '--host no such host: no such host'),
-        (['run', '--name', 'http://a.org'], '--name http://a.org: give the name alone'),
-        (['run', '--name', 'a.org:80'], '--name a.org:80: give the name alone'),
+        (['run', '--name', 'http://a.org'], '--name http://a.org: must be the name alone'),
+        (['run', '--name', 'a.org:80'], '--name a.org:80: must be the name alone'),
+        (['run', '--host', '192.0.2.1'], '--host 192.0.2.1: no address of this machine'),
         (['run', '--top', '0'], '--top 0'),
         (['run', '--reject', '2'], '--reject 2'),
         (['run', '--similar', '-1'], '--similar -1'),
@@ -386,6 +387,15 @@ def test_a_taken_port(in_run, refused):
 )
 def test_mistakes(in_run, refused, arguments, word):
     assert word in refused('serve', *arguments)
+
+
+def test_a_run_whose_images_are_not_known(own_run, refused):
+    arrays = dict(np.load('models/run/input.npz'))
+    del arrays['preprocessing']
+    np.savez('models/run/input.npz', **arrays)
+    with socket.create_server(('127.0.0.1', 0)) as other:  # it would not get further
+        line = refused('serve', 'run', '--port', other.getsockname()[1])
+    assert 'nobody knows how the training images were' in line
 
 
 @pytest.mark.parametrize('package', ['starlette', 'uvicorn', 'python_multipart'])

@@ -1,5 +1,8 @@
 """src/visualize.py as a user runs it."""
 
+import json
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -28,6 +31,19 @@ def test_a_picture_of_earlier_weights_goes(own_run, command, monkeypatch):
     assert not earlier.exists()
 
 
+def test_a_strangers_run_does_not_steer_the_terminal(own_run, command):
+    (own_run / 'gift').mkdir()
+    for name in ('best.npz', 'input.npz', 'config.json'):
+        shutil.copy(f'models/run/{name}', 'gift')
+    config = json.loads((own_run / 'gift/config.json').read_text())
+    config['flags']['prefix'] = 'a\x1b[31m\nFAKE'
+    (own_run / 'gift/config.json').write_text(json.dumps(config))
+    status, out, _ = command('visualize', 'gift/best.npz', '--only', 'filters')
+    assert status == 0 and out.count('\n') == 1 and '\x1b' not in out
+    status, out, _ = command('evaluate', 'gift/best.npz', '--limit', 2)
+    assert status == 0 and '\x1b' not in out and '\nFAKE' not in out
+
+
 def test_filters_of_an_epoch_need_no_data(own_run, command):
     (own_run / 'dataset').rename(own_run / 'gone')
     arguments = ['models/run/epoch-0001.npz', '--only', 'filters', '--out', 'here']
@@ -39,7 +55,7 @@ def test_filters_of_an_epoch_need_no_data(own_run, command):
 @pytest.mark.parametrize(
     ('arguments', 'word'),
     [
-        (['--only', 'filter'], "did you mean 'filters'?"),
+        (['--only', 'filter'], "--only no picture is called 'filter', did you mean 'filters'?"),
         (['--only', ','], '--only'),
         (['--only', 'batch', '-d', 'none.pkl'], 'none.pkl'),
         (['--out', 'models/run/config.json'], '--out models/run/config.json: is a file'),

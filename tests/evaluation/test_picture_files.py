@@ -1,9 +1,11 @@
 import os
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from chainer_cifar.data import picture
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import picture_files
 
@@ -73,6 +75,53 @@ def test_exif_orientation(tmp_path):
     found = read(turned, tmp_path, 'a.jpg', exif=exif, quality=100)
     expected = np.asarray(image).transpose(2, 0, 1)
     assert abs(found.astype(int) - expected).max() <= 3
+
+
+def exif_with(*entries):
+    """EXIF data that turn by 90 degrees clockwise, with more entries: tag, type, count, value."""
+    entries = sorted([(0x0112, 3, 1, 6), *entries])
+    words = b''.join(struct.pack('<HHII', *entry) for entry in entries)
+    return b'Exif\0\0II*\0' + struct.pack('<IH', 8, len(entries)) + words + bytes(4)
+
+
+@pytest.mark.parametrize(
+    'entry',
+    [
+        (0x0128, 4, 1, 2**32 - 1),  # the unit of the resolution as a long
+        (0x011A, 2, 3, 0x31_32),  # the resolution as a text
+        (0x0100, 2, 3, 0x31_32),  # the width as a text
+    ],
+    ids=['unit', 'resolution', 'width'],
+)
+def test_exif_of_odd_types_does_no_harm(tmp_path, entry):
+    image = Image.linear_gradient('L').resize((32, 32)).convert('RGB')
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    found = read(turned, tmp_path, 'a.jpg', exif=exif_with(entry), quality=100)
+    expected = np.asarray(image).transpose(2, 0, 1)
+    assert abs(found.astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize('name', ['a.jpg', 'a.png', 'a.webp', 'a.tif'])
+@pytest.mark.parametrize('orientation', range(10))
+def test_every_orientation(tmp_path, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    more = {'quality': 100} if name == 'a.jpg' else {'lossless': True} if name == 'a.webp' else {}
+    IMAGE.resize((32, 24)).save(tmp_path / name, exif=exif, **more)
+    with Image.open(tmp_path / name) as file:
+        expected = np.asarray(ImageOps.exif_transpose(file))
+    with Image.open(tmp_path / name) as file:
+        np.testing.assert_array_equal(np.asarray(picture.upright(file)), expected)
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def resize(*args, **named):
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, 'resize', resize)
+    Image.new('RGB', (50, 50)).save(tmp_path / 'a.png')
+    with pytest.raises(UserError, match=r'a\.png: takes more memory than there is'):
+        picture_files.read(tmp_path / 'a.png')
 
 
 def test_the_middle_counts(tmp_path):
@@ -172,6 +221,8 @@ def test_find_nothing(tmp_path):
     (tmp_path / 'x').mkdir()
     with pytest.raises(UserError, match=r': no picture in this folder or below it$'):
         picture_files.find([tmp_path])
+    with pytest.raises(UserError, match=r"^'': names no picture"):
+        picture_files.find([''])
     os.mkfifo(tmp_path / 'pipe')
     for name in ('none.png', 'pipe'):
         with pytest.raises(UserError, match=f'{name}: no such picture file'):

@@ -1,6 +1,7 @@
 """What the server takes, and what it refuses before it has read it."""
 
 import socket
+import tempfile
 import time
 
 import pytest
@@ -160,3 +161,11 @@ def test_who_leaves_does_no_harm(client, kind):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert client.ask('/', b'x').status == 200
+
+
+def test_a_form_that_no_folder_can_keep(client, monkeypatch, caplog):
+    monkeypatch.setattr(tempfile, 'tempdir', '/nowhere')
+    monkeypatch.setattr(uploads, 'MOST_BYTES', 3 * 2**20)
+    found = client.send_files('/', ('a.png', bytes(2 * 2**20)))
+    assert found.status == 500 and 'the form cannot be kept (' in found.json
+    assert caplog.text == ''

@@ -16,8 +16,8 @@ def started():
     """Makes workers, and ends them."""
     workers = []
 
-    def start(pastime=()):
-        workers.append(Worker(CPU, iter(pastime)))
+    def start(pastime=None):
+        workers.append(Worker(CPU, pastime or (step for step in ())))
         return workers[-1]
 
     yield start
@@ -80,6 +80,23 @@ def test_an_error_in_its_pastime_does_not_end_it(started, caplog):
     worker = started(pastime())
     until(lambda: 'odd' in caplog.text)
     assert worker.submit(lambda: 5).result(30) == 5
+
+
+def test_its_pastime_ends_in_good_order(started):
+    closed, begun = [], threading.Event()
+
+    def pastime():
+        try:
+            while True:
+                begun.set()
+                yield
+        finally:
+            closed.append(1)  # such as a bar of progress
+
+    worker = started(pastime())
+    assert begun.wait(30)
+    worker.stop(30)
+    assert closed == [1]
 
 
 def test_who_left_is_passed_over(started):

@@ -31,12 +31,19 @@ def weights_parser(prog: str, description: str | None, onnx: bool = False) -> Ar
 def load(given: argparse.Namespace, onnx: bool = False) -> Trained:
     """Load what the arguments name; `onnx` says that an ONNX file will do, too."""
     flags = {name: value for name, value in vars(given).items() if name in REPLACEABLE}
-    weights = trained.find(given.weights)
-    if weights.suffix != session.SUFFIX:
-        return trained.load(weights, flags)
     if not onnx:
+        return trained.load(find_with_layers(given.weights), flags)
+    weights = trained.find(given.weights)
+    load_from = session.load if weights.suffix == session.SUFFIX else trained.load
+    return load_from(weights, flags)
+
+
+def find_with_layers(name: str) -> pathlib.Path:
+    """Find the weights that `name` means; raise UserError of an ONNX file, too."""
+    weights = trained.find(name)
+    if weights.suffix == session.SUFFIX:
         raise UserError(f'{weights}: an ONNX file does not show its layers; give the run')
-    return session.load(weights, flags)
+    return weights
 
 
 def require_folder(out: str) -> None:

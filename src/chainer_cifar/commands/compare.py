@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from chainer_cifar import runs
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._runs_parser import runs_parser, tell_unread
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import comparison, history
 from chainer_cifar.streams import printable, tell
 
@@ -15,7 +15,8 @@ PICTURE = runs.RESULTS / 'compare.png'
 
 def main(argv: Sequence[str], prog: str) -> None:
     given = _parser(prog).parse_args(argv)
-    comparison.formats.require(given.format)
+    with prefixed('--format '):
+        comparison.formats.require(given.format)
     path = pathlib.Path(given.out)
     if path.suffix.lower() != '.png' or path.is_dir():
         raise UserError(f'--out {path}: must be the name of a .png file')

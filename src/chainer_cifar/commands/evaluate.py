@@ -28,7 +28,7 @@ from chainer_cifar.evaluation.calibration import Calibration
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
 from chainer_cifar.files import atomic_write
-from chainer_cifar.streams import progress_bar, tell
+from chainer_cifar.streams import printable, progress_bar, tell
 from chainer_cifar.table import counted
 
 TAKES_BATCH_SIZE = True
@@ -90,7 +90,9 @@ def _calibrate(model: Trained, data: Dataset) -> Trained:
                 f'nobody trains it any more'
             )
     path = calibration.write(model.weights, temperature)
-    print(f'temperature  {temperature:.3f}, of {len(index):,} validation images, in {path}')
+    print(
+        f'temperature  {temperature:.3f}, of {len(index):,} validation images, in {printable(path)}'
+    )
     if len(index) < calibration.FEW:
         tell(
             f'warning: --calibrate: {len(index)} validation images tell little of it; see whether '
@@ -140,11 +142,11 @@ def _write(
     parts = [_part(model, name, each) for name, each in calibrations.items()]
     figures.reliability(parts, f'{model.config.prefix}, {" ".join(words)}', diagram)
 
-    print(f'{title}, {facts["images_per_second"]:.0f} images/s\n{text}\n\n{sure}\n')
+    print(f'{printable(title)}, {facts["images_per_second"]:.0f} images/s\n{text}\n\n{sure}\n')
     if len(model.class_names) <= report.SCREEN_CLASSES:
         print(f'{matrix}\n')
-    print(f'report       {folder / name}.txt  {folder / name}.json')
-    print(f'confusion    {picture}\nreliability  {diagram}')
+    print(printable(f'report       {folder / name}.txt  {folder / name}.json'))
+    print(printable(f'confusion    {picture}'), printable(f'reliability  {diagram}'), sep='\n')
 
 
 def _words(given: argparse.Namespace) -> list[str]:
@@ -183,7 +185,8 @@ def _corrupt(
     images = counted(len(labels), 'image')
     title = f'{model.config.prefix}: error by corruption and strength, {images}'
     robustness.draw(found, pictures, title, pathlib.Path(f'{path}.png'))
-    print(f'\n{text}\n\ncorrupted    {path}.txt  {path}.json  {path}.png')
+    written = printable(f'{path}.txt  {path}.json  {path}.png')
+    print(f'\n{text}\n\ncorrupted    {written}')
 
 
 def _told(model: Trained, name: str, found: Calibration) -> str:

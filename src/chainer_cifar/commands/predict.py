@@ -24,7 +24,7 @@ from chainer_cifar.evaluation import (
 from chainer_cifar.evaluation.classify import PicturesToClassify
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.export import session
-from chainer_cifar.streams import tell
+from chainer_cifar.streams import printable, tell
 
 TAKES_BATCH_SIZE = True
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     if given.gallery:
         classify.draw(rows, chosen, pathlib.Path(given.gallery))
         if given.format == 'table':
-            print(f'gallery  {given.gallery}', flush=True)
+            print(f'gallery  {printable(given.gallery)}', flush=True)
     if chosen.unread:
         count = chosen.unread + len(rows)
         raise UserError(f'{chosen.unread} of {count} pictures could not be read')
@@ -47,7 +47,8 @@ def main(argv: Sequence[str], prog: str) -> None:
 
 def _check(given: argparse.Namespace, prog: str) -> None:
     # This comes before anything takes time.
-    predictions.formats.require(given.format)
+    with prefixed('--format '):
+        predictions.formats.require(given.format)
     check_answer_flags(given)
     weights = trained.find(given.weights)
     if weights.suffix not in ('.npz', session.SUFFIX) and not zipfile.is_zipfile(weights):
@@ -56,14 +57,16 @@ def _check(given: argparse.Namespace, prog: str) -> None:
         )
     if given.first is None and not given.images:
         raise UserError('give picture files, a folder of them, or --first N for test images')
-    if given.first is not None and (given.images or given.labels):
-        raise UserError('--first: is for test images, whose labels are known; give no files')
-    if given.first is not None and given.first < 1:
-        raise UserError(f'--first {given.first}: must be a number from 1 up')
-    if given.gallery and not given.gallery.lower().endswith('.png'):
-        raise UserError(f'--gallery {given.gallery}: must be the name of a .png file')
-    if given.gallery and pathlib.Path(given.gallery).is_dir():
-        raise UserError(f'--gallery {given.gallery}: is a folder')
+    if given.first is not None:
+        if given.images or given.labels:
+            raise UserError('--first: is for test images, whose labels are known; give no files')
+        if given.first < 1:
+            raise UserError(f'--first {given.first}: must be a number from 1 up')
+    if given.gallery:
+        if not given.gallery.lower().endswith('.png'):
+            raise UserError(f'--gallery {given.gallery}: must be the name of a .png file')
+        if pathlib.Path(given.gallery).is_dir():
+            raise UserError(f'--gallery {given.gallery}: is a folder')
 
 
 def _files(given: argparse.Namespace, model: Trained) -> PicturesToClassify:

@@ -9,7 +9,7 @@ from chainer_cifar.commands._runs_parser import runs_parser, tell_unread
 from chainer_cifar.commands._weights_parser import REPLACEABLE
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
-from chainer_cifar.evaluation import history
+from chainer_cifar.evaluation import history, trained
 from chainer_cifar.pages import page
 from chainer_cifar.streams import printable, tell
 
@@ -24,6 +24,8 @@ def main(argv: Sequence[str], prog: str) -> None:
     found, problems = history.read_all(given.runs)
     path = out or (found[0].folder.page if len(found) == 1 else runs.RESULTS / runs.PAGE)
     flags = {name: getattr(given, name) for name in REPLACEABLE if name in given}
+    # A page without what a net says is of use; but not where a flag makes no sense.
+    trained.replace(TrainConfig(), flags)[0].open_device()
     for note in page.write(found, path, flags):
         tell(f'warning: {note}')
     print(f'report  {printable(path)}', flush=True)

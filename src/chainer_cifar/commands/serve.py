@@ -8,12 +8,14 @@ import argparse
 import re
 from collections.abc import Sequence
 
-from chainer_cifar import extras
+import numpy as np
+
+from chainer_cifar import extras, streams
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._answer_flags import add_answer_flags, check_answer_flags
 from chainer_cifar.commands._weights_parser import load, weights_parser
 from chainer_cifar.errors import UserError
-from chainer_cifar.streams import tell
+from chainer_cifar.streams import printable, tell
 
 TAKES_BATCH_SIZE = True
 
@@ -34,8 +36,10 @@ def main(argv: Sequence[str], prog: str) -> None:
     from chainer_cifar.serving.worker import Worker
 
     model = load(given, onnx=True)
+    # What is not known of the run's images is told now, not with each picture.
+    model.input_transform(np.zeros((1, *model.input_transform.shape), np.uint8))
     settings = Settings(given.top, given.reject, given.tta, given.similar)
-    with server.listen(given.host, given.port) as listening:
+    with streams.apart(), server.listen(given.host, given.port) as listening:
         address = server.address_of(listening)
         local = guard.is_loopback(listening.getsockname()[0])
         if not local:
@@ -47,7 +51,7 @@ def main(argv: Sequence[str], prog: str) -> None:
         answers = Answers(model, settings)
         worker = Worker(model.device, answers.look_through())
         try:
-            print(f'{model.weights}: {address}  (Ctrl-C stops it)', flush=True)
+            print(f'{printable(model.weights)}: {address}  (Ctrl-C stops it)', flush=True)
             server.run(app.create(answers, worker, names), listening)
         finally:
             worker.stop(server.END)
@@ -60,7 +64,10 @@ def _check(given: argparse.Namespace) -> None:
     if not given.host:
         raise UserError(f'--host: give an address of this machine, such as {HOST}')
     if not re.fullmatch('[a-zA-Z0-9.-]*', given.name):
-        raise UserError(f'--name {given.name}: give the name alone, as in --name {_NAME}')
+        raise UserError(
+            f'--name {given.name}: must be the name alone, of the letters a to z, digits, dots and '
+            f'hyphens, as in --name {_NAME}'
+        )
     if not 0 <= given.similar <= MOST_SIMILAR:
         raise UserError(f'--similar {given.similar}: must be a number from 0 to {MOST_SIMILAR}')
 

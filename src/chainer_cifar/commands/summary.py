@@ -10,6 +10,7 @@ import numpy as np
 
 from chainer_cifar import nets
 from chainer_cifar.arguments import ArgumentParser, add_flags
+from chainer_cifar.commands._weights_parser import find_with_layers
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import store
 from chainer_cifar.data.store import LARGEST, Shape
@@ -31,7 +32,7 @@ def _from_run(given: argparse.Namespace, flags: Mapping[str, Any]) -> tuple[chai
     typed = [*flags, *(name for name, value in own.items() if value is not None)]
     if typed:
         raise UserError(f'--{typed[0]}: {given.weights} says which net to show; leave the flag out')
-    model = trained.load(given.weights, {'gpu': -1, 'cpu_engine': 'chainer'})
+    model = trained.load(find_with_layers(given.weights), {'gpu': -1, 'cpu_engine': 'chainer'})
     return model.net, model.input_transform.shape
 
 

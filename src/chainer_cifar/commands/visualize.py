@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from chainer_cifar.arguments import ArgumentParser
 from chainer_cifar.commands._weights_parser import load, require_folder, weights_parser
-from chainer_cifar.errors import UserError
+from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import heat_maps, picture_files
 from chainer_cifar.evaluation.pictures import NetAndData, pictures
+from chainer_cifar.streams import printable
 
 TAKES_BATCH_SIZE = True
 
@@ -24,7 +25,8 @@ def main(argv: Sequence[str], prog: str) -> None:
         raise UserError(f"--only '{given.only}': give some of {', '.join(pictures)}")
     if given.images and names != [_OF_FILES]:
         raise UserError(f'{given.images[0]}: only --only {_OF_FILES} draws something of pictures')
-    draw = {name: pictures[name] for name in names}
+    with prefixed('--only '):
+        draw = {name: pictures[name] for name in names}
     files = picture_files.find(given.images)
     if len(files) > MOST_FILES:
         raise UserError(f'{len(files)} pictures are too many for one sheet; at most {MOST_FILES}')
@@ -37,7 +39,7 @@ def main(argv: Sequence[str], prog: str) -> None:
         shown = function(looked_at, path)
         if not shown:
             path.unlink(missing_ok=True)  # an earlier one is of other weights or data
-        print(f'{name:12} {path if shown else "nothing to show"}', flush=True)
+        print(f'{name:12} {printable(path) if shown else "nothing to show"}', flush=True)
 
 
 def _parser(prog: str) -> ArgumentParser:

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from chainer_cifar.data.store import CIFAR_SHAPE, CROP, Shape
 from chainer_cifar.errors import UserError, first_line
@@ -26,6 +26,18 @@ FORMATS = (
 # Pillow's documentation calls the result close to that of shrinking it at once.
 GAP = 3.0
 PAD = 128  # grey, so that a border has little contrast with any picture
+
+
+_TURN = Image.Transpose
+_TURNS = {
+    2: _TURN.FLIP_LEFT_RIGHT,
+    3: _TURN.ROTATE_180,
+    4: _TURN.FLIP_TOP_BOTTOM,
+    5: _TURN.TRANSPOSE,
+    6: _TURN.ROTATE_270,
+    7: _TURN.TRANSVERSE,
+    8: _TURN.ROTATE_90,
+}  # of the orientations of EXIF
 
 
 class Content(io.BytesIO):
@@ -127,17 +139,32 @@ def _told_as(name: str) -> Iterator[None]:
         yield
     except TooLarge as error:
         raise UserError(f'{name}: {error}; make it smaller first') from None
+    except MemoryError:
+        raise UserError(f'{name}: takes more memory than there is; make it smaller first') from None
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
         raise UserError(f'{name}: cannot be read as a picture ({first_line(error)})') from None
 
 
 def _read(file: Image.Image, shape: Shape, fit: str) -> NDArray[np.uint8]:
     channels, height, width = shape
-    image = on_white(eight_bits(ImageOps.exif_transpose(file)))
+    image = on_white(eight_bits(upright(file)))
     image = _fitted(image, (width, height), fit)
     if channels == 1:
         return np.asarray(image.convert('L'))[None]
     return np.asarray(image).transpose(2, 0, 1)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF data say.
+
+    ImageOps.exif_transpose would also write these anew, and fails at values of an odd type.
+    """
+    image.load()  # some kinds of files are turned by Pillow itself
+    try:
+        turn = _TURNS.get(int(image.getexif().get(ExifTags.Base.Orientation, 1)))
+    except Exception:  # what nobody can read says nothing
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def eight_bits(image: Image.Image) -> Image.Image:

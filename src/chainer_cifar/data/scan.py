@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from chainer_cifar.data import components, look_alikes, picture, threads
 from chainer_cifar.data.listing import Listing
@@ -24,8 +24,6 @@ from chainer_cifar.files import open_bytes
 
 FEW = 20  # pictures of a class of which it can hardly be learned
 DRAFT = 64  # pixels, the least side to which a JPEG file is decoded; see PIL.Image.draft
-
-_ORIENTATION, _FIRST_TURNED = 0x0112, 5  # of EXIF: from 5 on, width and height change places
 
 
 class File(NamedTuple):
@@ -182,23 +180,25 @@ def _look(path: pathlib.Path) -> _Seen | str:
         with picture.opened(path) as file:
             width, height = file.size
             file.draft('RGB', (DRAFT, DRAFT))
-            image = picture.eight_bits(ImageOps.exif_transpose(file))
-            upright = file.getexif().get(_ORIENTATION, 1) < _FIRST_TURNED
+            before = file.size
+            image = picture.upright(file)
+            if image.size != before:
+                width, height = height, width
+            image = picture.eight_bits(image)
             if image.size != (side := (look_alikes.SIDE,) * 2):
                 image = image.resize(side, Image.Resampling.BOX)
             thumbnail = np.asarray(picture.on_white(image))
     except Exception as error:  # a damaged picture raises a dozen kinds of errors
         return first_line(error)
-    size = (width, height) if upright else (height, width)
     grey = bool((thumbnail == thumbnail[..., :1]).all())
-    return _Seen(size, grey, digest, thumbnail)
+    return _Seen((width, height), grey, digest, thumbnail)
 
 
 def _pixels(path: pathlib.Path) -> bytes | None:
     """Hash all pixels of a picture; None if it cannot be read."""
     try:
         with picture.opened(path) as file:
-            image = picture.on_white(picture.eight_bits(ImageOps.exif_transpose(file)))
+            image = picture.on_white(picture.eight_bits(picture.upright(file)))
             return _digest(image.tobytes())
     except Exception:  # it could be a moment ago
         return None

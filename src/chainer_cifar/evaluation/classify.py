@@ -59,31 +59,36 @@ def from_files(
     Raises:
         UserError: All files are unreadable.
     """
-    readable = _read([picture.path for picture in found], model.input_transform)
-    read = list(readable)
+    read, pictures = _read([picture.path for picture in found], model.input_transform)
     if not read:
         raise UserError(f'none of the {len(found)} pictures could be read')
     names = [printable(found[i].path) for i in read]
     short = [printable(found[i].short) for i in read]
-    pictures = np.stack(list(readable.values()))
     labels = labels and [labels[i] for i in read]
     inputs = model.inputs(pictures)
     return PicturesToClassify(names, short, pictures, labels, inputs, len(found) - len(read))
 
 
-def _read(paths: list[pathlib.Path], transform: InputTransform) -> dict[int, NDArray[np.uint8]]:
-    """Read pictures by their place in the list; warn of unreadable ones, refuse a single one."""
-    pictures: dict[int, NDArray[np.uint8]] = {}
+def _read(
+    paths: list[pathlib.Path], transform: InputTransform
+) -> tuple[list[int], NDArray[np.uint8]]:
+    """Read pictures; return the places of the readable ones in the list, and these.
+
+    Warn of unreadable ones, refuse a single one.
+    """
+    read: list[int] = []
+    pictures = np.empty((len(paths), *transform.shape), np.uint8)
     with progress_bar('read', iterable=paths) as bar:
         for i, path in enumerate(bar):
             try:
-                pictures[i] = picture_files.read(path, transform.shape, transform.fit)
+                pictures[len(read)] = picture_files.read(path, transform.shape, transform.fit)
+                read.append(i)
             except UserError as error:
                 if len(paths) == 1:
                     raise
                 with tqdm.external_write_mode(sys.stderr):
                     tell(f'warning: {error}')
-    return pictures
+    return read, pictures[: len(read)]
 
 
 def true_labels(

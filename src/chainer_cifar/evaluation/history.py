@@ -315,7 +315,7 @@ def _check_description(description: dict[str, Any]) -> None:
     for part in (description, *description.get('resumed', ())):
         epochs, patience = (part['flags'].get(*each) for each in (('iter', 1), ('patience', 0)))
         whole = isinstance(epochs, int) and isinstance(patience, int)
-        if not whole or epochs < 1 or patience < 0:
+        if not whole or epochs < 1 or patience < 0 or not _is_seed(part['flags'].get('seed', 1)):
             raise ValueError('its flags are not those of a run')
 
 

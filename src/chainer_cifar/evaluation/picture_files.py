@@ -37,7 +37,7 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Found]:
         OSError: A folder cannot be read.
     """
     found: list[Found] = []
-    for path in map(pathlib.Path, paths):
+    for path in map(pathlib.Path, map(_named, paths)):
         if path.is_dir():
             found += [Found(picture, path) for picture in _pictures_below(path)]
         elif path.is_file():
@@ -45,6 +45,12 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Found]:
         else:
             raise UserError(f'{path}: no such picture file or folder')
     return found
+
+
+def _named(path: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    if not path:  # as of a variable that is not set; it would mean the current folder
+        raise UserError("'': names no picture file or folder")
+    return path
 
 
 def _pictures_below(folder: pathlib.Path) -> list[pathlib.Path]:

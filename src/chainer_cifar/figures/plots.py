@@ -18,6 +18,8 @@ from chainer_cifar.figures.fonts import drawable
 from chainer_cifar.figures.texts import DPI, shortened, titled, width
 from chainer_cifar.figures.ticks import make_logarithmic
 
+MOST_NAMED = 200  # classes in a confusion matrix
+
 
 def curves(
     rows: Sequence[Mapping[str, float]],
@@ -241,6 +243,8 @@ def confusion(
 ) -> None:
     """Draw a confusion matrix; colours show shares of the true class, numbers show counts.
 
+    Of more than `MOST_NAMED` classes, the axes tell the numbers, not the names.
+
     Args:
         matrix: K lists of K counts; rows are true classes, columns predicted ones.
         class_names: K names.
@@ -253,14 +257,18 @@ def confusion(
     few = len(counts) <= 20  # more numbers would be too small to read
     font = 9 if few else 6
     longest = max(width(name, font, DPI) / DPI for name in class_names)  # inches
-    size = 1.9 + (0.6 if few else 0.14) * len(counts) + max(longest + 0.8, 1.1)
+    named = len(counts) <= MOST_NAMED
+    if not named:
+        longest = 0
+    size = 1.9 + (0.6 if few else 0.14) * min(len(counts), MOST_NAMED) + max(longest + 0.8, 1.1)
     figure = Figure(figsize=(size + 0.8, size), layout='constrained')
     titled(figure, title)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    ticks = range(len(counts))
-    axes.set_xticks(ticks, class_names, rotation=90, fontsize=font, parse_math=False)
-    axes.set_yticks(ticks, class_names, fontsize=font, parse_math=False)
+    if named:
+        ticks = range(len(counts))
+        axes.set_xticks(ticks, class_names, rotation=90, fontsize=font, parse_math=False)
+        axes.set_yticks(ticks, class_names, fontsize=font, parse_math=False)
     axes.set(xlabel='predicted', ylabel='true')
     if few:
         for (row, column), count in np.ndenumerate(counts):

@@ -22,6 +22,8 @@ for (const plot of document.querySelectorAll('.plot')) {
     cursor.style.left = place + '%';
     tip.style.left = place < 50 ? 'calc(' + place + '% + .5rem)' : 'auto';
     tip.style.right = place < 50 ? 'auto' : 'calc(' + (100 - place) + '% + .5rem)';
+    plot.setAttribute('aria-valuenow', data.epochs[shown]);
+    plot.setAttribute('aria-valuetext', [...tip.childNodes].map((each) => each.textContent).join(', '));
     cursor.hidden = tip.hidden = false;
   };
   const hide = () => { cursor.hidden = tip.hidden = true; };

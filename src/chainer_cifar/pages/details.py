@@ -5,7 +5,8 @@ import dataclasses
 import io
 import pathlib
 import shlex
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,23 @@ from chainer_cifar.evaluation import comparison, pictures, report, trained
 from chainer_cifar.evaluation.history import History
 
 MISTAKE = 96  # pixels of a picture on the page, at most
+MOST_CELLS = 100  # classes of a confusion matrix with a cell for each pair; 1,000 took 100 MB
+MOST_CONFUSED = 50  # pairs of classes that are listed otherwise
+_HEAT = 31, 104, 183  # as in style.css
+
+
+class Matrix(NamedTuple):
+    """A confusion matrix.
+
+    Attributes:
+        cells: Rows of pairs of count and share of the true class; none of very many classes.
+        picture: The shares as data URI, a pixel for each pair of classes; empty if there are cells.
+        confused: Most frequent first: true class, predicted class, count; none if there are cells.
+    """
+
+    cells: list[list[tuple[int, float]]]
+    picture: str = ''
+    confused: Sequence[tuple[str, str, int]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +47,7 @@ class Details:
         run: The run.
         notes: Lines on what is missing or other than one thinks.
         numbers: Of `report.measure`; None if the weights could not be tried on the test images.
-        cells: Of its confusion matrix: rows of pairs of count and share of the true class.
+        matrix: Its confusion matrix; None if there are no numbers.
         mistakes: A picture as data URI, its width and height on the page, predicted class, its
             probability in percent, true class.
         mistakes_count: How many images are misclassified; `mistakes` are some of them.
@@ -42,7 +60,7 @@ class Details:
     run: History
     notes: list[str]
     numbers: report.Report | None
-    cells: list[list[tuple[int, float]]]
+    matrix: Matrix | None
     mistakes: list[tuple[str, int, int, str, float, str]]
     mistakes_count: int
     total: int
@@ -75,7 +93,7 @@ def find(run: History, flags: dict[str, Any]) -> Details:
         run,
         notes,
         numbers,
-        cells(numbers['confusion']) if numbers else [],
+        matrix_of(numbers['confusion'], looked_at.trained.class_names) if numbers else None,
         _mistakes(mistakes) if mistakes else [],
         mistakes.wrong if mistakes else 0,
         mistakes.total if mistakes else 0,
@@ -100,9 +118,18 @@ def thumbnails(pictures: NDArray[np.uint8]) -> list[tuple[str, int, int]]:
     return [(data_uri(image.transpose(1, 2, 0)), zoom * width, zoom * height) for image in images]
 
 
-def cells(matrix: list[list[int]]) -> list[list[tuple[int, float]]]:
-    """Make the pairs of count and share of the true class, of a confusion matrix."""
-    return [[(count, count / max(sum(row), 1)) for count in row] for row in matrix]
+def matrix_of(confusion: list[list[int]], names: Sequence[str]) -> Matrix:
+    """Make what a page shows of a confusion matrix, whose rows are true classes."""
+    if len(names) <= MOST_CELLS:
+        return Matrix([[(count, count / max(sum(row), 1)) for count in row] for row in confusion])
+    counts = np.array(confusion)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    picture = np.rint(255 - shares[..., None] * (255 - np.array(_HEAT))).astype(np.uint8)
+    wrong = counts - np.diag(np.diag(counts))
+    most = np.argsort(-wrong, axis=None, kind='stable')[:MOST_CONFUSED]
+    pairs = zip(*np.unravel_index(most, wrong.shape), strict=True)
+    confused = [(names[i], names[j], int(wrong[i, j])) for i, j in pairs if wrong[i, j]]
+    return Matrix([], data_uri(picture), confused)
 
 
 def _mistakes(found: pictures.Mistakes) -> list[tuple[str, int, int, str, float, str]]:

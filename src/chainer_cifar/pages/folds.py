@@ -9,7 +9,8 @@ from chainer_cifar import figures
 from chainer_cifar.errors import UserError
 from chainer_cifar.evaluation import image_sets, inference, out_of_fold, report, suspects, trained
 from chainer_cifar.evaluation.history import History, SeveralSeeds
-from chainer_cifar.pages.details import cells, thumbnails
+from chainer_cifar.pages.details import Matrix, matrix_of, thumbnails
+from chainer_cifar.runs import CONFIG
 from chainer_cifar.streams import printable
 
 
@@ -32,7 +33,7 @@ class Folds:
         run: The run.
         notes: Lines on what is missing.
         numbers: Of all training images; None if the folds were not put together yet.
-        cells: As those of `Details`.
+        matrix: Its confusion matrix; None if it has no numbers.
         total: How many images there are.
         suspects: The most doubtful ones.
         suspects_count: How many there are.
@@ -41,7 +42,7 @@ class Folds:
     run: SeveralSeeds
     notes: list[str]
     numbers: report.Report | None = None
-    cells: list[list[tuple[int, float]]] = dataclasses.field(default_factory=list)
+    matrix: Matrix | None = None
     total: int = 0
     suspects: list[Suspect] = dataclasses.field(default_factory=list)
     suspects_count: int = 0
@@ -56,7 +57,10 @@ def find(run: History | SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
     """
     if not isinstance(run, SeveralSeeds) or run.kind != 'fold' or not run.finished:
         return None
-    names = [str(name) for name in run.histories[0].description['classes']]
+    first = run.histories[0]
+    names = [str(name) for name in first.description.get('classes') or ()]
+    if not names:
+        return Folds(run, [f'{first.folder.results / CONFIG}: does not name the classes'])
     try:
         logits, labels = out_of_fold.read(run, len(names))
     except FileNotFoundError:
@@ -70,7 +74,7 @@ def find(run: History | SeveralSeeds, flags: dict[str, Any]) -> Folds | None:
         shown = _pictures(run, found, labels, names, flags)
     except UserError as error:
         notes.append(f'Pictures whose label may be wrong cannot be shown: {error}')
-    matrix = cells(numbers['confusion'])
+    matrix = matrix_of(numbers['confusion'], names)
     return Folds(run, notes, numbers, matrix, len(labels), shown, len(found.places))
 
 
@@ -91,10 +95,10 @@ def _pictures(
     shown = thumbnails(figures.colours(np.asarray(data.train_images[places])))
     return [
         Suspect(
-            *(picture, width, height),
-            *(printable(files[place].rpartition('/')[2]), names[labels[place]], names[other]),
+            *thumbnail,
+            printable(files[place].rpartition('/')[2]),
+            names[labels[place]],
+            names[other],
         )
-        for (picture, width, height), place, other in zip(
-            shown, places, found.suggested, strict=False
-        )
+        for thumbnail, place, other in zip(shown, places, found.suggested, strict=False)
     ]

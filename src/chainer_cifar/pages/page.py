@@ -61,12 +61,14 @@ def _section(run: History | SeveralSeeds, flags: dict[str, Any]) -> dict[str, An
 
 
 def _closest(run: History | SeveralSeeds) -> History | None:
-    """The run of one seed that is looked at closely: of several, that of the lowest error."""
-    with_result = [(each, each.best) for each in run.counted if each.best]
-    if not with_result:
+    """The run of one seed that is looked at closely: of several, that of the lowest error.
+
+    Without validation images, it is the first.
+    """
+    found = [(best.get('valid_error', 0), each) for each in run.counted if (best := each.best)]
+    if not found:
         return run if isinstance(run, History) else None
-    key = 'valid_error' if all('valid_error' in best for _, best in with_result) else 'epoch'
-    return min(with_result, key=lambda each: each[1][key])[0]
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 _FACTS = {

@@ -82,8 +82,8 @@ const makeCard = (file) => {
 const showAnswer = (card, row) => {
   const [best] = row.top;
   const name = row.answer || best.class;
-  const rest = name === best.class ? percent(best.probability)
-    : 'perhaps ' + best.class + ', ' + percent(best.probability);
+  const rest = row.rejected ? 'perhaps ' + best.class + ', ' + percent(best.probability)
+    : percent(best.probability);
   card.of = best.class;
   card.find('.answer').replaceChildren(name + ' ', element('small', rest));
   card.find('.bars').replaceChildren(...row.top.map((guess) => {
@@ -128,6 +128,7 @@ const showMaps = (card, told) => {
     each.picture, 'a training picture of ' + each.class,
     [element('b', each.class), ' ' + percent(each.similarity)])));
   showSimilar(card);
+  if (similar.state === 'looking') follow();  // if it ended when the server did not answer
 };
 
 const showSimilar = (card) => {
@@ -181,7 +182,11 @@ const work = async () => {
         showMaps(card, await ask(card, 'explain?number=' + CLASSES.indexOf(card.of)));
       }
     } catch (error) {
-      fail(card, error.message);
+      if (card.answered) {
+        card.find('.maps').replaceChildren(element('p', error.message));
+      } else {
+        fail(card, error.message);
+      }
     }
     tell();
   }
@@ -204,7 +209,15 @@ const take = (list) => {
 };
 
 // Follows how far the server is with the training pictures.
+let following = false;
 const follow = async () => {
+  if (following) return;
+  following = true;
+  await lookOn();
+  following = false;
+};
+
+const lookOn = async () => {
   do {
     try {
       const response = await fetch('about');

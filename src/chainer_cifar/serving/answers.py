@@ -1,6 +1,6 @@
 """What the server says of pictures, as plain values for JSON. It knows nothing of HTTP."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +55,7 @@ class Answers:
         self.settings = settings
         self._similar = SimilarPictures(trained) if settings.similar else None
 
-    def look_through(self) -> Iterator[None]:
+    def look_through(self) -> Generator[None, None, None]:
         """Look through the training pictures a step at a time; tell it if they cannot be used."""
         if self._similar is None:
             return

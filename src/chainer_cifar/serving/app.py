@@ -38,7 +38,9 @@ def create(answers: Answers, worker: Worker, names: Sequence[str] | None) -> Sta
         HTTPException: _tell_refusal,
         NoPicture: _tell(HTTPStatus.BAD_REQUEST),
         UserError: _tell(HTTPStatus.INTERNAL_SERVER_ERROR),
-        MemoryError: _tell(HTTPStatus.SERVICE_UNAVAILABLE, 'out of memory; try a smaller picture'),
+        MemoryError: _tell(
+            HTTPStatus.INTERNAL_SERVER_ERROR, 'out of memory; try a smaller picture'
+        ),
         ClientDisconnect: _tell(_GONE, 'gone'),
         # Starlette raises it again afterwards, so that the terminal tells where it was.
         Exception: _tell(HTTPStatus.INTERNAL_SERVER_ERROR, "failed; the server's terminal tells"),

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chainer_cifar.serving.reply import Reply
 
-# Of every answer; the page has a policy of its own.
+# Of every answer of ours (not those to what is no HTTP, or beyond all connections); the page has a
+# policy of its own.
 HEADERS = {
     'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
     'x-content-type-options': 'nosniff',

@@ -32,7 +32,7 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         # Chosen by the address, since a name may stand for several.
-        return socket.create_server(address[:2], family=family)
+        return socket.create_server(address, family=family)
     except (socket.gaierror, UnicodeError):
         raise UserError(f'--host {host}: no such host; give an address of this machine') from None
     except PermissionError:
@@ -42,6 +42,8 @@ def listen(host: str, port: int) -> socket.socket:
             raise UserError(
                 f'--port {port}: taken, perhaps by another server; give another, or 0 for any'
             ) from None
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(f'--host {host}: no address of this machine; give one') from None
         raise UserError(f'--host {host}: {error.strerror or error}') from None
 
 

@@ -82,6 +82,12 @@ async def _files(request: Request) -> list[tuple[str, bytes]]:
         raise HTTPException(400, f'the form cannot be read: {error.detail}') from None
     except ValueError as error:  # of the parser of forms, in older versions of Starlette
         raise HTTPException(400, f'the form cannot be read: {first_line(error)}') from None
+    except OSError as error:  # a form of more than 1 MB is kept in files
+        raise HTTPException(
+            500,
+            f'the form cannot be kept ({error.strerror}); the server needs a temporary folder with '
+            'room in it',
+        ) from None
     try:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:

@@ -9,11 +9,12 @@ import concurrent.futures
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 import chainer
 
+Pastime: TypeAlias = Generator[object, None, None]
 _Job: TypeAlias = tuple[concurrent.futures.Future[Any], Callable[[], Any]]
 
 
@@ -25,9 +26,11 @@ class Worker:
         pastime: Work to go on with between the jobs, a step at a time.
     """
 
-    def __init__(self, device: chainer.backend.Device, pastime: Iterator[object]) -> None:
+    def __init__(
+        self, device: chainer.backend.Device, pastime: Generator[object, None, None]
+    ) -> None:
         self._device = device
-        self._pastime: Iterator[object] | None = pastime
+        self._pastime: Generator[object, None, None] | None = pastime
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._ended = False
         self._thread = threading.Thread(target=self._work, name='worker', daemon=True)
@@ -52,15 +55,19 @@ class Worker:
 
     def _work(self) -> None:
         self._device.use()
-        while True:
-            try:
-                job = self._jobs.get(block=self._pastime is None)
-            except queue.Empty:
-                self._pass_time()
-                continue
-            if job is None or self._ended:
-                return
-            _do(*job)
+        try:
+            while True:
+                try:
+                    job = self._jobs.get(block=self._pastime is None)
+                except queue.Empty:
+                    self._pass_time()
+                    continue
+                if job is None or self._ended:
+                    return
+                _do(*job)
+        finally:
+            if self._pastime is not None:
+                self._pastime.close()  # its bar of progress goes, too
 
     def _pass_time(self) -> None:
         pastime = self._pastime

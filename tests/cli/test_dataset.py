@@ -28,9 +28,10 @@ def test_all(tmp_path, cifar10_folder):
     )
     assert done.returncode == 0 and done.stderr == '', done.stderr
     out = tmp_path / 'dataset'
-    expected = ['label.pkl', 'classes.json']
+    expected = []
     for part in ('', '_zca', '_norm_zca', '_raw'):
         expected += [f'image{part}.pkl', f'image{part}_stats.npz', f'sample{part}.png']
+    expected += ['classes.json', 'label.pkl']
     assert sorted(os.listdir(out)) == sorted(expected)
     lines = done.stdout.splitlines()
     assert [
@@ -119,7 +120,7 @@ def test_out_that_cannot_be_written(tmp_path, cifar10_folder, refused, monkeypat
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
     line = refused('dataset', '--dir', cifar10_folder, '--only', 'mean', '--out', 'file/sub')
-    assert 'file/sub/label.pkl: cannot be written: Not a directory' in line
+    assert 'file/sub/image.pkl: cannot be written: Not a directory' in line
 
 
 def test_help(command, capsys):

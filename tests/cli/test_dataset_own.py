@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 import own_pictures
-from chainer_cifar.data import dataset, listing, store
+from chainer_cifar import figures
+from chainer_cifar.data import dataset, listing, preprocess, store
 from chainer_cifar.data.sources import sources
 
 FILES = ('classes.json', 'image_raw', 'image_raw_stats.npz', 'label.pkl', 'pictures.csv')
@@ -136,8 +137,10 @@ def test_a_new_data_set_replaces_the_old_one(pictures, command):
         (['--test', 0], '--test 0.0: must be a number between 0 and 1'),
         (['--test', 'nan'], '--test nan: must be a number between 0 and 1'),
         (['--seed', -1], '--seed -1: must be a number'),
-        (['-j', -1], '-j -1: must be a number from 0 up'),
+        (['-j', -1], '-j -1: must be a number from 0 to 256'),
         (['--group', '('], "--group '(': no regular expression"),
+        (['--group', 'a{99999999999}'], 'no regular expression'),
+        (['--group', 5000 * '(?:'], 'no regular expression'),
         (['--group', 'xyz'], "--group 'xyz': finds nothing in "),
         (['--only', 'zca', '--size', 64], '--only zca: takes images of 32x32 in colour, not 64x64'),
         (['--only', 'mean', '--grey'], '--only mean: takes images of 32x32 in colour, not 32x32'),
@@ -204,6 +207,57 @@ def test_a_bomb_and_a_damaged_tiff_are_passed_over(pictures, command):
     status, _, err = command('dataset', 'my pictures', '--out', 'o')
     assert status == 0 and err.count('\n') == 1
     assert 'passed over 2 of 32 pictures, the first: ' in err
+
+
+def test_an_interruption_pairs_no_images_with_other_labels(pictures, command, monkeypatch):
+    """As of another --seed: there are as many images and labels as before."""
+    files = sorted(pictures.rglob('*.png'))
+    mixed = np.random.RandomState(0).permutation(len(files))
+    lines = [f'{files[i].relative_to(pictures.parent)},{files[i].parent.name}' for i in mixed]
+    pathlib.Path('own.csv').write_text('\n'.join(['path,label', *lines]), encoding='utf-8')
+    for only, owner, name in (('raw', figures, 'image_sheet'), ('mean', preprocess.Mean, 'fit')):
+        flags = ('own.csv', '--only', only, '--out', only)
+        assert command('dataset', *flags)[0] == 0
+
+        def interrupt(*args, **named):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, interrupt)
+            assert command('dataset', *flags, '--seed', 1)[0] == 130
+            assert pathlib.Path(only, 'label.pkl').exists()  # they are in the same order
+            assert command('dataset', *flags, '--seed', 2)[0] == 130
+        assert not pathlib.Path(only, 'label.pkl').exists()
+        assert command('dataset', *flags, '--seed', 2)[0] == 0
+
+
+def test_pictures_called_as_a_source(pictures, command):
+    pictures.rename('cifar10')
+    assert command('dataset', 'cifar10')[0] == 0
+    assert os.listdir('dataset') == ['cifar10']
+
+
+def test_what_fit_prepared_is_not_replaced(pictures, command, refused):
+    assert command('dataset', 'my pictures')[0] == 0
+    folder = pathlib.Path('dataset/my pictures')
+    (folder / 'fit.json').write_text('{}')
+    assert f'{folder}: is what fit prepared; give another' in refused('dataset', 'my pictures')
+    (folder / 'pictures.csv').rename(folder / 'listing.csv')
+    assert command('dataset', folder / 'listing.csv', '--out', folder)[0] == 0
+
+
+def test_a_table_without_pictures_to_train(pictures, refused):
+    lines = [f'my pictures/{name}/0{i}.png,{name},valid' for name in ('c', 'a b') for i in (0, 1)]
+    pathlib.Path('own.csv').write_text('\n'.join(['path,label,split', *lines]))
+    assert "class 'a b' has 0 pictures; it needs 2 at least" in refused('dataset', 'own.csv')
+
+
+def test_the_folder_where_one_is(pictures, command, monkeypatch):
+    assert command('dataset', 'my pictures', '--only', 'raw')[0] == 0
+    monkeypatch.chdir('dataset/my pictures/image_raw')
+    flags = ('-l', '../label.pkl', '-m', 'simple_gap', '-b', 7, '--dry_run')
+    status, _, err = command('train', '-d', '.', *flags)
+    assert (status, err) == (0, '')
 
 
 def test_ctrl_c_leaves_nothing_behind(pictures, tmp_path):

@@ -197,6 +197,8 @@ def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch,
     monkeypatch.setattr(run, 'measure', lambda config: pytest.fail('measures again'))
     status, out, _ = fitted()
     assert status == 0 and 'is trained already' in out and 'of 2 pictures' in out
+    status, _, last = fitted('--minutes', 99)
+    assert status == 0 and 'warning: --minutes 99: it was trained with ' in last
     stopped = weights('own')
     flags = {**fit._flags_of(fit.RunFolder('own')), 'prefix': 'whole'}
     assert cli.run('train', fit._as_arguments(flags), 'train.py') == 0

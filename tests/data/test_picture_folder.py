@@ -83,6 +83,39 @@ def test_pictures_of_a_part_that_are_in_no_class_are_told(tmp_path, capsys):
     assert f'{tmp_path / "test"}: 2 pictures are in no class folder; passed over' in err
 
 
+def test_parts_as_others_call_them(tmp_path):
+    touch(tmp_path, 'Training/a/1.png', 'Training/b/2.png', 'Testing/a/3.png', 'Testing/b/4.png')
+    found = picture_folder.read(tmp_path)
+    assert found.class_names == ('a', 'b')
+    assert found.parts.tolist() == ['test', 'test', 'train', 'train']
+
+
+def test_a_part_in_two_folders(tmp_path):
+    touch(tmp_path, 'Train/a/1.png', 'train/b/2.png', 'test/a/3.png', 'test/b/4.png')
+    assert len(picture_folder.read(tmp_path)) == 4
+
+
+def test_one_part_alone(tmp_path):
+    touch(tmp_path, 'train/a/1.png', 'train/b/2.png')
+    with pytest.raises(UserError, match=r'holds one part only; give the folder .*/train$'):
+        picture_folder.read(tmp_path)
+
+
+def test_names_that_differ_by_a_space(tmp_path):
+    touch(tmp_path, 'cat/1.png', 'cat /2.png', 'dog/3.png')
+    with pytest.raises(UserError, match="'cat ' and 'cat' are two folders; rename one"):
+        picture_folder.read(tmp_path)
+
+
+def test_kinds_that_cannot_be_read_are_told(tmp_path, capsys):
+    touch(tmp_path, 'a/1.png', 'a/2.HEIC', 'a/x/3.heic', 'a/notes.txt', 'b/1.png', 'b/4.cr2')
+    assert len(picture_folder.read(tmp_path)) == 2
+    assert capsys.readouterr().err == (
+        f'warning: {tmp_path}: files of kinds that cannot be read are passed over '
+        f'(1 .cr2, 2 .heic)\n'
+    )
+
+
 def test_numbers_are_sorted_by_their_value(tmp_path):
     found = picture_folder.read(touch(tmp_path, '10/1.png', '9/2.png', '0/3.png'))
     assert found.class_names == ('0', '9', '10')

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from chainer_cifar.data import picture_table
+from chainer_cifar.data import listing, picture_table
 from chainer_cifar.errors import UserError
 
 
@@ -71,6 +71,7 @@ def test_as_spreadsheets_write_them(table, delimiter, encoding):
         ('path,label\n,a\n', 'line 2: no path'),
         ('path,label\nx/0.png,a\nx/77.png,b\nx/78.png,b\n', 'line 3: no such file: '),
         ('path,label\nx/0.png,a\nx/1.png,a\nx/0.png,b\n', 'line 4: x/0.png is in line 2 already'),
+        ('path,label\nx/0.png,a\n./x/0.png,b\n', 'line 3: ./x/0.png is in line 2 already'),
         ('path,label,split\nx/0.png,a,trian\n', "line 2: split is 'trian'"),
         ('path,label\nx/0.png,a\nx/1.png,a\n', "only one class, 'a'"),
         ('path,label\nx/0.png,"a' + 'b' * 200_000, 'no CSV file (field larger'),
@@ -100,6 +101,16 @@ def test_names_of_files_may_be_any_bytes(table, tmp_path):
     (tmp_path / 'x' / f'{name}.png').touch()
     found = picture_table.read(table(text, 'latin-1'))
     assert found.paths[1].name == f'{name}.png' and found.class_names == ('a', name)
+
+
+def test_names_with_a_carriage_return(tmp_path):
+    paths = [tmp_path / f'a\rb{i}.png' for i in range(3)]
+    for path in paths:
+        path.touch()
+    made = listing.make(paths, ['c', 'd\re', 'c'], 3 * ['train'], 'x')
+    picture_table.write(tmp_path / 'own.csv', made)
+    found = picture_table.read(tmp_path / 'own.csv')
+    assert found.paths == paths and found.class_names == made.class_names
 
 
 def test_a_pipe(tmp_path):

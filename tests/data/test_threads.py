@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainer_cifar.data import threads
+from chainer_cifar.errors import UserError
 
 
 @given(st.integers(0, 40), st.sampled_from([1, 2, 7]), st.sampled_from([None, 0, 1, 5]))
@@ -39,3 +40,12 @@ def test_an_interruption_stops_all_threads(ahead):
     with pytest.raises(KeyboardInterrupt):
         list(threads.results(stop, range(1000), 'test', 2, ahead))
     assert threading.active_count() == before
+
+
+def test_a_system_that_allows_no_more_threads(monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, 'start', start)
+    with pytest.raises(UserError, match='decode: the system allows no more threads'):
+        list(threads.results(str, range(9), 'decode', jobs=2))

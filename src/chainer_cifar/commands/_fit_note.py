@@ -9,7 +9,7 @@ from chainer_cifar import json_file
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import atomic_write
 
-NAME = 'fit.json'
+NAME, LISTING = 'fit.json', 'listing.csv'
 VERSION = 1
 
 _TYPES: dict[str, type] = {

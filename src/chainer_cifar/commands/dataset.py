@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from chainer_cifar import figures, paths
 from chainer_cifar.arguments import ArgumentParser
+from chainer_cifar.commands import _fit_note
 from chainer_cifar.data import decode, listing, prepare, store
 from chainer_cifar.data.listing import TEST, Listing
 from chainer_cifar.data.preprocess import Zca, preprocessing
@@ -20,6 +21,7 @@ from chainer_cifar.data.sources import sources, takes_pictures
 from chainer_cifar.errors import UserError, prefixed
 
 LEAST, MOST = 8, store.LARGEST  # pixels
+MOST_JOBS = 256
 
 ARCHIVE = 'dataset'  # where `download` extracts it
 EPS = 0.1  # as the pictures of Goodfellow et al. (2013) were whitened, and others since
@@ -66,13 +68,19 @@ def _write_own(args: argparse.Namespace) -> None:
     if 'test' in args.typed:
         require_no_test(found, args.pictures)
     found = listing.split(found, args.test, args.seed)
-    out = pathlib.Path(args.out or default_out(name_of(args.pictures)))
+    out = pathlib.Path(args.out or f'dataset/{name_of(args.pictures)}')
+    if (out / _fit_note.NAME).exists() and not _is_listing_of_fit(args.pictures, out):
+        raise UserError(f'{out}: is what fit prepared; give another --out')
     with decode.decode(found, out, shape, args.fit, args.j or None) as raw:
         prepare.write(raw, names, out, _eps(args), draw=figures.image_sheet)
     print(
         f'{found.name}: {len(raw.train_labels):,} pictures to train and validate, '
         f'{len(raw.test_labels):,} to test, {len(raw.class_names)} classes'
     )
+
+
+def _is_listing_of_fit(pictures: str, out: pathlib.Path) -> bool:
+    return paths.real(pictures) == paths.real(out / _fit_note.LISTING)
 
 
 def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
@@ -108,8 +116,8 @@ def _check_own(args: argparse.Namespace) -> None:
             raise UserError(f'{args.pictures}: --source {args.source} takes no pictures')
         args.source = 'csv' if pathlib.Path(args.pictures).is_file() else 'folder'
     check_choices(args)
-    if args.j < 0:
-        raise UserError(f'-j {args.j}: must be a number from 0 up')
+    if not 0 <= args.j <= MOST_JOBS:
+        raise UserError(f'-j {args.j}: must be a number from 0 to {MOST_JOBS}')
 
 
 def check_choices(args: argparse.Namespace) -> None:
@@ -187,7 +195,7 @@ def _parser(prog: str) -> ArgumentParser:
             'stay together',
         ),
         ('--seed', int, 'seed of the choice of test pictures'),
-        ('-j', int, 'pictures to decode at a time; 0: as many as there are CPUs'),
+        ('-j', int, 'pictures to decode at a time; 0: as many as there are cores'),
     ):
         default, absent = OWN[flag.lstrip('-')], argparse.SUPPRESS  # which shows what was typed
         if kind is bool:

@@ -35,7 +35,7 @@ from chainer_cifar.streams import printable, tell
 from chainer_cifar.table import counted
 from chainer_cifar.training import folders, plan, run
 
-LISTING, SCAN = 'listing.csv', 'scan.txt'  # in the folder of the data
+SCAN = 'scan.txt'  # in the folder of the data
 INITS = ('auto', 'imagenet', 'none')
 
 
@@ -170,7 +170,7 @@ def _prepare(
     kept = chosen.kept
     pretrained = given.init != 'none' and plan.pretrained_there()
     size = given.size or plan.size(chosen.looked, pretrained)
-    path = folder / LISTING
+    path = folder / _fit_note.LISTING
     if given.overwrite:
         for each in _runs(given):
             folders.refuse_in_use([each, *each.below()])
@@ -207,7 +207,7 @@ def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, A
     known = store.read_labels(labels)
     own_valid = store.VALID in known
     count = len(known['train']) - (len(known[store.VALID]) if own_valid else 0)
-    before = ''
+    before, minutes = '', content['minutes']
     for stage in plan.stages(content['pretrained'], count, content['imbalance'], own_valid):
         run_folder = RunFolder(given.name + stage.suffix)
         flags = {
@@ -227,6 +227,11 @@ def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, A
             _step('train', ['--resume', '-p', run_folder.name, *_gpu(given)])
         else:
             print(f'{run_folder.results}: is trained already', flush=True)
+            if minutes != given.minutes:
+                tell(
+                    f'warning: --minutes {given.minutes:g}: it was trained with {minutes:g}; '
+                    f'--overwrite, or another --name, trains anew'
+                )
 
 
 def _epochs(

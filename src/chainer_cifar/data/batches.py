@@ -13,6 +13,8 @@ from chainer_cifar.data.augment import Augment, Batch
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.errors import UserError
 
+_PART = 25_000_000  # bytes to send at a time
+
 Index: TypeAlias = Sequence[int] | NDArray[np.integer[Any]]  # which images, ``(B,)``
 
 
@@ -84,8 +86,9 @@ def _send(images: Array, device: chainer.backend.Device) -> Array:
         return images
     # In parts: CuPy sends through page-locked memory and keeps as much as the largest part took.
     on_device: Array = device.xp.empty(images.shape, images.dtype)
-    for start in range(0, len(images), 2000):
-        on_device[start : start + 2000] = device.send(images[start : start + 2000])
+    step = max(1, _PART // images[0].nbytes) if len(images) else 1
+    for start in range(0, len(images), step):
+        on_device[start : start + step] = device.send(images[start : start + step])
     return on_device
 
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 from numpy.typing import NDArray
 
-from chainer_cifar import npz_file
+from chainer_cifar import npz_file, paths
 from chainer_cifar.data import store
 from chainer_cifar.data.normalize import Normalization
 from chainer_cifar.data.preprocess import Preprocessing, name_of, preprocessing
@@ -68,6 +68,8 @@ def from_dataset(
 ) -> InputTransform:
     """Return what was done to the images in `image_path`, which dataset.py made, and then here."""
     path = pathlib.Path(image_path)
+    if path.name in ('', '..'):
+        path = paths.straight(path)
     path = path.with_name(f'{path.stem}_stats.npz')
     if not path.exists():
         return InputTransform(None, normalization, shape)

@@ -14,7 +14,15 @@ from chainer_cifar.errors import UserError
 TRAIN, VALID, TEST = 'train', 'valid', 'test'
 
 # What people call the parts of a data set.
-PART_NAMES = {'train': TRAIN, 'valid': VALID, 'val': VALID, 'validation': VALID, 'test': TEST}
+PART_NAMES = {
+    'train': TRAIN,
+    'training': TRAIN,
+    'test': TEST,
+    'testing': TEST,
+    'valid': VALID,
+    'val': VALID,
+    'validation': VALID,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +119,7 @@ def group(listing: Listing, pattern: str) -> Listing:
     """
     try:
         expression = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise UserError(f"'{pattern}': no regular expression ({error})") from None
     root = pathlib.Path(listing.name)
     root = root if root.is_dir() else root.parent

@@ -1,5 +1,6 @@
 """List the pictures in a folder of class folders."""
 
+import collections
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,14 @@ from chainer_cifar.data import listing, picture
 from chainer_cifar.data.listing import PART_NAMES, TRAIN, Listing
 from chainer_cifar.errors import UserError, command_line
 from chainer_cifar.streams import tell
+
+# Pictures and films of kinds that Pillow does not read, or not always.
+_UNREAD = frozenset(
+    (
+        *('.heic', '.heif', '.avif', '.jxl', '.webp', '.jp2', '.svg', '.eps', '.mp4', '.mov'),
+        *('.cr2', '.cr3', '.nef', '.arw', '.dng', '.raf', '.orf', '.rw2'),
+    )
+)
 
 Identity: TypeAlias = tuple[int, int]  # of a folder on this machine
 
@@ -32,17 +41,18 @@ def read(folder: str | os.PathLike[str]) -> Listing:
     paths: list[pathlib.Path] = []
     classes: list[str] = []
     of_parts: list[str] = []
-    for part, top in parts.items() if parts else [(TRAIN, root)]:
+    others: collections.Counter[str] = collections.Counter()
+    for part, top in parts or [(TRAIN, root)]:
         for path in _folders(top):
-            found = sorted(_pictures(path, endings, {_identity(root), _identity(top)}))
+            found = sorted(_pictures(path, endings, {_identity(root), _identity(top)}, others))
             if not found:
                 _tell_empty(path)
             paths += found
             classes += [path.name] * len(found)
-            of_parts += [PART_NAMES[part]] * len(found)
+            of_parts += [part] * len(found)
     loose = {
         top: sum(_is_picture(path, endings) for path in top.iterdir())
-        for top in (root, *parts.values())
+        for top in (root, *(path for _, path in parts))
     }
     if any(loose.values()) and not paths:
         raise UserError(
@@ -55,11 +65,22 @@ def read(folder: str | os.PathLike[str]) -> Listing:
     for top, count in loose.items():
         if count:
             tell(f'warning: {top}: {count} pictures are in no class folder; passed over')
+    if unread := sorted((end, others[end]) for end in others if end in _UNREAD):
+        told = ', '.join(f'{count} {end}' for end, count in unread)
+        tell(f'warning: {root}: files of kinds that cannot be read are passed over ({told})')
+    _require_names(root, set(classes))
     return listing.make(paths, classes, of_parts, str(root))
 
 
-def _parts(root: pathlib.Path, endings: frozenset[str]) -> dict[str, pathlib.Path]:
-    """Return the folders that are parts, by their names in small letters; none if all are classes.
+def _require_names(root: pathlib.Path, names: set[str]) -> None:
+    """Raise UserError if names would be one in a table, which drops the space around them."""
+    for name in sorted(names):
+        if name != name.strip() and name.strip() in names:
+            raise UserError(f"{root}: '{name}' and '{name.strip()}' are two folders; rename one")
+
+
+def _parts(root: pathlib.Path, endings: frozenset[str]) -> list[tuple[str, pathlib.Path]]:
+    """Return the folders that are parts, each with its part; none if all are classes.
 
     Other folders without pictures do not count: an unpacked archive has its __MACOSX, and dataset
     writes its own image_raw beside the pictures if these lie in dataset/.
@@ -69,24 +90,28 @@ def _parts(root: pathlib.Path, endings: frozenset[str]) -> dict[str, pathlib.Pat
         return [path for path in folders if any(_pictures(path, endings, {_identity(root)}))]
 
     inside = _folders(root)
-    parts = {path.name.lower(): path for path in inside if path.name.lower() in PART_NAMES}
-    if TRAIN not in parts or len(parts) == 1:
-        return {}
-    others = [path for path in inside if path.name.lower() not in PART_NAMES]
+    named = [(path.name.lower(), path) for path in inside]
+    parts = [(PART_NAMES[name], path) for name, path in named if name in PART_NAMES]
+    kinds = {part for part, _ in parts}
+    others = [path for name, path in named if name not in PART_NAMES]
     foreign = holding(others)
+    if len(kinds) == 1 and not foreign and holding(_folders(parts[0][1])):
+        raise UserError(f'{root}: holds one part only; give the folder {parts[0][1]}')
+    if TRAIN not in kinds or len(kinds) == 1:
+        return []
     if not foreign:
         for path in others:
             _tell_empty(path)
         return parts
     # Pictures right in these folders say that they are classes: one may well be called train.
-    filled = [name for name, path in parts.items() if holding(_folders(path))]
-    if TRAIN in filled and len(filled) > 1:
+    filled = [(part, path.name) for part, path in parts if holding(_folders(path))]
+    if TRAIN in (part for part, _ in filled) and len(filled) > 1:
         raise UserError(
-            f'{root}: holds {" and ".join(filled)}, and other folders with pictures, as '
-            f'{foreign[0].name}; move these elsewhere, or if all are classes, name these in a file '
-            f'for {command_line("dataset")} --source csv'
+            f'{root}: holds {" and ".join(name for _, name in filled)}, and other folders with '
+            f'pictures, as {foreign[0].name}; move these elsewhere, or if all are classes, name '
+            f'these in a file for {command_line("dataset")} --source csv'
         )
-    return {}
+    return []
 
 
 def _tell_empty(folder: pathlib.Path) -> None:
@@ -102,9 +127,15 @@ def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _pictures(
-    folder: pathlib.Path, endings: frozenset[str], seen: set[Identity]
+    folder: pathlib.Path,
+    endings: frozenset[str],
+    seen: set[Identity],
+    others: 'collections.Counter[str] | None' = None,
 ) -> Iterator[pathlib.Path]:
-    """Yield the pictures in a folder and below it, unless a link has led to one of the `seen`."""
+    """Yield the pictures in a folder and below it, unless a link has led to one of the `seen`.
+
+    `others` counts how the names of other files end.
+    """
     try:
         if _identity(folder) in seen:
             return
@@ -113,9 +144,11 @@ def _pictures(
             if path.name.startswith('.'):
                 continue
             if path.is_dir():
-                yield from _pictures(path, endings, seen)
+                yield from _pictures(path, endings, seen, others)
             elif _is_picture(path, endings):
                 yield path
+            elif others is not None:
+                others[path.suffix.lower()] += 1
     except OSError as error:
         raise UserError(f'{error.filename}: {error.strerror}') from None
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from chainer_cifar.data import listing, store
 from chainer_cifar.data.listing import PART_NAMES, TRAIN, VALID, Listing
 from chainer_cifar.errors import UserError
-from chainer_cifar.files import open_text
+from chainer_cifar.files import atomic_write, open_text
 from chainer_cifar.paths import seen_from
 from chainer_cifar.registry import nearest
 
@@ -56,6 +56,12 @@ def write(path: pathlib.Path, *listings: Listing) -> None:
 
     It has a column split if not all are to train, and a column group if some belong together.
     """
+    with atomic_write(path) as file:
+        file.write(content(path.parent, *listings))
+
+
+def content(folder: pathlib.Path, *listings: Listing) -> bytes:
+    """Make the content of a file that `write` writes into a folder."""
     split = [SPLIT] if any(each.divided for each in listings) else []
     group = [GROUP] if any(each.grouped for each in listings) else []
     columns = [PATH, LABEL, *split, *group]
@@ -64,14 +70,14 @@ def write(path: pathlib.Path, *listings: Listing) -> None:
         for each in listings:
             for i, file in enumerate(each.paths):
                 values: dict[str, object] = {
-                    PATH: seen_from(path.parent, file),
+                    PATH: seen_from(folder, file),
                     LABEL: each.class_names[each.labels[i]],
                     SPLIT: each.parts[i],
                     GROUP: each.groups[i],
                 }
                 yield [values[name] for name in columns]
 
-    store.write_table(path, columns, rows())
+    return store.table(columns, rows()).encode('utf-8', 'surrogateescape')
 
 
 def _text(file: pathlib.Path) -> dict[str, list[str]]:
@@ -133,9 +139,10 @@ def _require_columns(file: pathlib.Path, known: list[str]) -> None:
 def _require_once(file: pathlib.Path, lines: list[str], names: list[str]) -> None:
     first: dict[str, str] = {}
     for line, name in zip(lines, names, strict=True):
-        if name in first:
-            raise UserError(f'{file}: line {line}: {name} is in line {first[name]} already')
-        first[name] = line
+        # However it is written, as ./a.png.
+        known = first.setdefault(os.path.abspath(file.parent / name), line)
+        if known != line:
+            raise UserError(f'{file}: line {line}: {name} is in line {known} already')
 
 
 def _part(file: pathlib.Path, line: str, word: str) -> str:

@@ -28,7 +28,7 @@ Draw: TypeAlias = Callable[[Array, pathlib.Path], None]
 def write(
     raw: RawImages, names: Iterable[str], folder: pathlib.Path, eps: float, draw: Draw
 ) -> None:
-    """Write label.pkl, classes.json, and for each preprocessing its images, statistics, samples.
+    """Write for each preprocessing its images, statistics, samples; then classes.json, label.pkl.
 
     Raw images of another size than CIFAR's, and the user's own, become a folder image_raw/; the
     files that these were decoded into move there. A line on standard output tells of each file.
@@ -47,14 +47,17 @@ def write(
     methods = {name: preprocessing[name] for name in names}
     require_sizes(methods, raw.shape)
     before = _order(folder)
+    reordered = before is not None and before != _order_of(raw, folder)
     train, test = raw.train_images, raw.test_images
     mapped = raw.pictures is not None or raw.shape != CIFAR_SHAPE
     raw_folder = mapped and methods.pop(RAW, None) is not None
     store.require_space(folder, methods, len(train) + len(test))
 
+    if reordered:
+        # Until all is new, nothing must pair these labels with other images.
+        (folder / store.LABEL_FILE).unlink()
     if raw_folder:
         _write_raw_folder(raw, folder, draw)
-    _write_labels(raw, folder)
     # These arrays take most of the memory, so all preprocessings of one dtype share them.
     memory = {
         dtype: [np.empty((len(images), PIXELS), dtype) for images in (train, test)]
@@ -71,7 +74,8 @@ def write(
             store.write_split(path, train_out, test_out)
         samples = _samples(train_out.reshape(-1, *CIFAR_SHAPE), raw)
         _write_beside(raw, fitted, samples, folder, draw)
-    if before is not None and before != _order(folder):
+    _write_labels(raw, folder)  # last: they say that all belongs together
+    if reordered:
         written = {*map(store.image_file, methods), *([store.RAW_FOLDER] if raw_folder else [])}
         _tell_left(folder, written)
 
@@ -84,6 +88,17 @@ def _order(folder: pathlib.Path) -> object:
         return None
     table = folder / store.PICTURES_FILE
     files = table.read_bytes() if table.is_file() else b''
+    return files, {part: labels[part].tolist() for part in store.PARTS}
+
+
+def _order_of(raw: RawImages, folder: pathlib.Path) -> object:
+    """Say which picture is where in what is to be written; compare it with `_order`."""
+    table = folder / store.PICTURES_FILE
+    if raw.pictures is not None:
+        files = picture_table.content(folder, raw.pictures.train, raw.pictures.test)
+    else:
+        files = table.read_bytes() if table.is_file() else b''
+    labels = dict(zip(store.PARTS, (raw.train_labels, raw.test_labels), strict=True))
     return files, {part: labels[part].tolist() for part in store.PARTS}
 
 
@@ -122,15 +137,15 @@ def _write_raw_folder(raw: RawImages, folder: pathlib.Path, draw: Draw) -> None:
 
 
 def _write_labels(raw: RawImages, folder: pathlib.Path) -> None:
-    """Write labels, classes, and which file became which image."""
-    more = {store.VALID: raw.valid, store.GROUP: raw.groups}
-    with _reported(folder / store.LABEL_FILE) as path:
-        store.write_split(path, raw.train_labels, raw.test_labels, **more)
+    """Write classes, which file became which image, and labels."""
     with _reported(folder / store.CLASSES_FILE) as path:
         store.write_class_names(path, raw.class_names)
     if raw.pictures is not None:
         with _reported(folder / store.PICTURES_FILE) as path:
             picture_table.write(path, raw.pictures.train, raw.pictures.test)
+    more = {store.VALID: raw.valid, store.GROUP: raw.groups}
+    with _reported(folder / store.LABEL_FILE) as path:
+        store.write_split(path, raw.train_labels, raw.test_labels, **more)
 
 
 def _write_beside(

@@ -68,6 +68,8 @@ def hold_out(
     Returns:
         True for the images held back, ``(N,)``.
     """
+    if not len(labels):
+        return np.zeros(0, bool)
     # Groups and classes that meet, sorted by group, and the number of images that are in both.
     _, places = np.unique(groups, return_inverse=True)
     n_class = int(labels.max()) + 1

@@ -10,6 +10,7 @@ They are mapped into memory, so that a data set may be larger than that.
 
 import contextlib
 import csv
+import io
 import json
 import os
 import pathlib
@@ -304,9 +305,19 @@ def write_class_names(path: Path, names: Iterable[str]) -> None:
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a CSV file, file names with the bytes that they have, so that they are found again."""
     with atomic_write(path, 'w', errors='surrogateescape') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(columns)
-        writer.writerows(rows)
+        file.write(table(columns, rows))
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Make the text of a CSV file."""
+    file = io.StringIO(newline='')
+    plain = csv.writer(file, lineterminator='\n')
+    quoted = csv.writer(file, lineterminator='\n', quoting=csv.QUOTE_ALL)
+    for row in (columns, *rows):
+        values = [str(value) for value in row]
+        # Python quotes no carriage return before 3.13, but reads one as the end of a line.
+        (quoted if any('\r' in value for value in values) else plain).writerow(values)
+    return file.getvalue()
 
 
 def write_statistics(path: Path, fitted: Preprocessing, fit: str | None = None) -> None:

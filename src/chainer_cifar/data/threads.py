@@ -2,12 +2,13 @@
 
 import collections
 import concurrent.futures
-import os
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from chainer_cifar import streams
+from chainer_cifar.errors import UserError
+from chainer_cifar.parallel.environment import cores
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -30,11 +31,11 @@ def results(
         function: What to call. It raises what ends all.
         arguments: For what.
         what: A word for the bar.
-        jobs: How many at a time; None: as many as there are CPUs.
+        jobs: How many at a time; None: as many as there are cores.
         ahead: How many results may wait to be taken, at most; None: any number.
         leave: Whether the bar stays.
     """
-    pool = concurrent.futures.ThreadPoolExecutor(jobs or os.cpu_count())
+    pool = concurrent.futures.ThreadPoolExecutor(jobs or cores())
     waiting: collections.deque[concurrent.futures.Future[R]] = collections.deque()
     # Neither Python's filters of warnings nor a silenced stream are made for threads, so they are
     # set up for all of them.
@@ -46,7 +47,12 @@ def results(
         warnings.simplefilter('ignore')  # Pillow's, about odd files
         try:
             for argument in arguments:
-                waiting.append(pool.submit(function, argument))
+                try:
+                    waiting.append(pool.submit(function, argument))
+                except RuntimeError:
+                    raise UserError(
+                        f'{what}: the system allows no more threads; end other programs'
+                    ) from None
                 if ahead is not None and len(waiting) > ahead:
                     yield waiting.popleft().result()
                     bar.update()

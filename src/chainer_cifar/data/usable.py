@@ -57,10 +57,10 @@ def choose(found: Listing, looked: Scan) -> tuple[Listing, list[str]]:
             )
     if len(np.unique(found.labels[usable])) < 2:
         each = ' (one of each group counts)' if grouped else ''
-        raise UserError(
-            f'{found.name}: fewer than two classes have {LEAST_GROUPS} different pictures{each}; '
-            f'add pictures'
-        )
+        what = f'{LEAST_GROUPS} different pictures{each}'
+        if len(found.places(TEST)):
+            what = 'a picture that can be read'
+        raise UserError(f'{found.name}: fewer than two classes have {what}; add pictures')
     return _without_empty_classes(found.at(np.flatnonzero(usable))), told
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import filelock
@@ -49,6 +49,7 @@ SUSPECTS, SUSPECTS_TABLE = 'suspects.png', 'suspects.csv'
 # Of a search; its journal says which trials there are.
 JOURNAL, SEARCH, SEARCH_TABLE = 'journal.jsonl', 'search.json', 'search.txt'
 SEARCH_PICTURE = 'search.png'
+SEARCH_LOCKS = 'search.lock', 'search.held'  # under models/
 LOSS_CURVE, ERROR_CURVE = 'loss.png', 'error.png'  # see figures.curves
 RATE_TEST = 'find_lr.png'
 TENSORBOARD, EVENTS = 'tensorboard', 'events.out.tfevents.*'  # a folder, and files in it
@@ -74,7 +75,7 @@ _FILES = {
     MODELS: (
         *(*_WEIGHTS, INPUT_TRANSFORM, CONFIG),
         TEMPERATURE.format('*'),
-        *('search.lock', 'search.held', 'trial_*.claim', 'trial_*.beat'),
+        *(*SEARCH_LOCKS, 'trial_*.claim', 'trial_*.beat'),
     ),
 }
 
@@ -227,19 +228,25 @@ class RunFolder:
         except OSError:  # somebody else's folder
             return False
 
-    def delete(self) -> None:
-        """Delete all files of the run, for all seeds or trials; other files in its folders stay."""
+    def delete(self, keep: Container[str] = ()) -> None:
+        """Delete all files of the run, for all seeds or trials, but those of some names.
+
+        Other files in its folders stay.
+        """
         for run in self.below():
+            held = run.in_use()  # by this process, which has refused all others
             run.delete()
-            with contextlib.suppress(OSError):
-                run.lock.unlink()  # a lock of many folders that go
+            if not held:
+                with contextlib.suppress(OSError):
+                    run.lock.unlink()  # a lock of many folders that go
             for folder in (run.results, run.models):
                 with contextlib.suppress(OSError):  # there is something else in it, or no folder
                     folder.rmdir()
         for root, patterns in _FILES.items():
             for pattern in patterns:
                 for path in (root / self.name).glob(pattern):
-                    path.unlink()
+                    if path.name not in keep:
+                        path.unlink()
         with contextlib.suppress(OSError):
             (self.results / TENSORBOARD).rmdir()
 

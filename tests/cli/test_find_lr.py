@@ -1,10 +1,12 @@
 """train.py --find_lr, and other ends of a run than its last epoch, as a user sees them."""
 
+import json
 import re
 
 import pytest
 from PIL import Image
 
+from chainer_cifar.evaluation import history
 from runs import files, write_data
 
 pytestmark = pytest.mark.usefixtures('without_curves')
@@ -52,6 +54,20 @@ def test_patience(fresh, command, refused):
     assert status == 0 and 'resuming after iteration' in out
     assert len((fresh / 'results/run/log.csv').read_text().splitlines()) == 6
     assert 'no_valid_data' in refused('train', *flags, '--patience', 2, '--no_valid_data')
+
+
+@pytest.mark.parametrize('flags', [('--iter', 3), ('--patience', 1)])
+def test_a_run_that_was_killed_is_finished_by_less(fresh, command, flags):
+    assert command('train', *DATA, *NET, '--lr', 0, '--iter', 4)[0] == 0
+    for root in ('models', 'results'):
+        path = fresh / root / 'run/config.json'
+        config = json.loads(path.read_text())
+        config['flags']['iter'] = 8
+        path.write_text(json.dumps(config))
+    (fresh / 'results/run/summary.json').unlink()
+    assert history.read('run').state == 'unfinished, 4 of 8 epochs'
+    assert command('train', '--resume', '-p', 'run', *flags)[0] == 0
+    assert history.read('run').state == 'finished'
 
 
 def test_a_factor_of_nothing(fresh, refused):

@@ -263,6 +263,21 @@ def test_all_seeds_are_of_the_same_data(own, command):
     assert not (own / 'results/many/seed3').exists()
 
 
+@pytest.mark.parametrize('kind', ['seed', 'fold'])
+def test_who_overwrites_keeps_the_lock_of_what_is_trained(own, command, monkeypatch, kind):
+    command('train', *FLAGS, '--iter', 1, f'--{kind}s', 3, '-p', 'many', '--overwrite')
+    call, found = log.Log.__call__, []
+
+    def look(self, trainer):
+        found.append(RunFolder(pathlib.Path(trainer.out).relative_to('results')).in_use())
+        return call(self, trainer)
+
+    monkeypatch.setattr(log.Log, '__call__', look)
+    flags = ['--iter', 1, f'--{kind}s', 2, '-p', 'many', '--overwrite']
+    assert command('train', *FLAGS, *flags)[0] == 0
+    assert found and all(found)
+
+
 def test_overwrite(own, command, refused):
     for flags in (['--seeds', 2], []):
         message = refused('train', *FLAGS, *flags, '-p', 'many')

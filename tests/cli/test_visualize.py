@@ -6,6 +6,8 @@ import shutil
 import pytest
 from PIL import Image
 
+from chainer_cifar.data import batches
+from chainer_cifar.evaluation import pictures as drawing
 from chainer_cifar.evaluation.pictures import pictures
 
 NAMES = ['filters', 'activations', 'mistakes', 'batch', 'cam']
@@ -42,6 +44,20 @@ def test_a_strangers_run_does_not_steer_the_terminal(own_run, command):
     assert status == 0 and out.count('\n') == 1 and '\x1b' not in out
     status, out, _ = command('evaluate', 'gift/best.npz', '--limit', 2)
     assert status == 0 and '\x1b' not in out and '\nFAKE' not in out
+
+
+def test_the_batch_is_drawn_in_the_order_of_training(own_run, command, monkeypatch):
+    """Where a batch is a whole epoch, the next order is drawn with it."""
+    events = []
+
+    def record(owner, name):
+        function = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args: events.append(name) or function(*args))
+
+    record(drawing, 'seed_all')
+    record(batches._EpochIterator, 'next')
+    assert command('visualize', 'run', '--only', 'batch')[0] == 0
+    assert events == ['seed_all', 'next']
 
 
 def test_filters_of_an_epoch_need_no_data(own_run, command):

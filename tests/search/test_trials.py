@@ -178,6 +178,20 @@ def test_overwrite_waits_for_who_trains(place, monkeypatch):
     assert not weights.exists()
 
 
+def test_overwrite_keeps_the_lock_that_it_holds(monkeypatch):
+    monkeypatch.setattr(trials.run, 'require_trainable', list)
+    search = search_in('a')
+    open_study, found = journal.open_study, []
+
+    def look(path):
+        found.append((search.folder.models / 'search.held').exists())
+        return open_study(path)
+
+    monkeypatch.setattr(journal, 'open_study', look)
+    trials.begin(search.folder, search.settings, overwrite=True)
+    assert found == [True]
+
+
 def test_overwrite_replaces_searches_only(monkeypatch):
     monkeypatch.setattr(trials.run, 'require_trainable', list)
     settings = search_in('other').settings

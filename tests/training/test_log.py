@@ -203,3 +203,17 @@ class TestBestWeightsAfterResumption:
         folder.log_json.write_text(text)
         self.resume(2, 3)
         assert (self.kept(folder), capsys.readouterr().err) == (0, '')
+
+
+def test_the_training_loss_of_very_many_steps_keeps_its_digits(tmp_path):
+    log, count = Log(), 45_000
+    observation = {f'main/{name}': np.float32(2.302585) for name in ('loss', 'accuracy')}
+    updater = types.SimpleNamespace(is_new_epoch=False, epoch=1, iteration=count)
+    trainer = types.SimpleNamespace(
+        observation={**observation, 'lr': 0.1}, updater=updater, out=tmp_path
+    )
+    for _ in range(count - 1):
+        log(trainer)
+    updater.is_new_epoch = True
+    log(trainer)
+    assert log.rows[0]['train_loss'] == pytest.approx(2.302585, abs=1e-6)

@@ -4,6 +4,7 @@ import copy
 
 import chainer
 import chainer.functions as F
+import chainer.links as L
 import numpy as np
 import pytest
 
@@ -173,3 +174,14 @@ def test_wrong_patterns():
         freeze(net, '*')
     with pytest.raises(ValueError, match='after the optimizer'):
         freeze(Tiny(), 'fc1')
+
+
+def test_what_lr_factors_stop_is_not_frozen():
+    net, _, _ = prepared()
+    for parameter in net.conv1_bn.params():
+        parameter.update_rule.enabled = False
+    freeze(net, 'fc1/b')
+    assert type(net.conv1_bn) is L.BatchNormalization
+    before = net.conv1_bn.avg_mean.copy()
+    net(X)
+    assert not np.array_equal(net.conv1_bn.avg_mean, before)

@@ -230,8 +230,9 @@ def batch(looked_at: NetAndData, path: pathlib.Path) -> bool:
     size = trained.replaced.get('batch_size', trained.config.batch_size)
     config = dataclasses.replace(trained.config, batch_size=size)
     n_class = len(trained.class_names)
-    examples = initial.draw(config, data, trained.device).iterator.next()
-    seed_all(config.seed, 0, trained.device)
+    drawn = initial.draw(config, data, trained.device)
+    seed_all(config.seed, 0, trained.device)  # in the order of training
+    examples = drawn.iterator.next()
     images = batches.DeviceImages(
         data.train_images, data.train_labels, trained.device, trained.input_transform.normalization
     )

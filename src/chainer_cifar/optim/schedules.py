@@ -151,8 +151,8 @@ def plateau(
 
     This is Keras' ReduceLROnPlateau for the accuracy (0 to 1) on validation images. The accuracy
     has risen if it is more than `min_delta` above the best so far. Epochs count again `cooldown`
-    epochs after a cut. The learning rate never falls below `min_lr`. ``late=1`` does as Keras did
-    before 2.2.4, as article 004 used it: the first cut after a best epoch comes one epoch later
+    epochs after a cut. This factor never takes the rate below `min_lr`. ``late=1`` does as Keras
+    did before 2.2.4, as article 004 used it: the first cut after a best epoch comes one epoch later
     (best at 1, patience 5: cuts at 7, 12, 17 instead of 6, 11, 16).
     """
     require_number('factor', factor, 0, 1)

@@ -27,7 +27,7 @@ from chainer_cifar.data.dataset import Dataset
 from chainer_cifar.errors import Diverged, Interrupted, UserError, lacks_memory
 from chainer_cifar.evaluation import history
 from chainer_cifar.files import make_folder
-from chainer_cifar.runs import RunFolder
+from chainer_cifar.runs import SEARCH_LOCKS, RunFolder
 from chainer_cifar.search import claim, halving, journal, results
 from chainer_cifar.search.lock import Lock
 from chainer_cifar.search.settings import Settings
@@ -360,7 +360,7 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
                 if held is None:
                     raise UserError(f'{trial.models}: another process is training into it; wait')
                 held.release()
-            folder.delete()
+            folder.delete(keep=SEARCH_LOCKS)  # which this process holds
         make_folder(folder.results)
         study = journal.open_study(folder.journal)
         # The last one to be written says that all are there.

@@ -56,7 +56,7 @@ def require_finite(net: chainer.Link, iteration: int) -> None:
         raise Diverged(
             f'training diverged: the weights hold NaN or infinity after iteration '
             f'{iteration}; try a lower --lr (sgd, nesterov) or '
-            f'--alpha (adam), with --overwrite'
+            f'--alpha (adam, adamw), with --overwrite'
         )
 
 

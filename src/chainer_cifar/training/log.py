@@ -10,6 +10,7 @@ import time
 from typing import TypeAlias, TypedDict
 
 import chainer
+import numpy as np
 from chainer.training import extension
 
 from chainer_cifar import figures, json_file, runs
@@ -47,7 +48,10 @@ class Log(extension.Extension):
 
     def __call__(self, trainer: chainer.training.Trainer) -> None:
         observation, updater = trainer.observation, trainer.updater
-        self._summary.add({name: observation[f'main/{name}'] for name in ('loss', 'accuracy')})
+        for name in ('loss', 'accuracy'):
+            value = observation[f'main/{name}']
+            # In float32, the sum over tens of thousands of steps would lose digits.
+            self._summary.add({name: getattr(value, 'array', value).astype(np.float64)})
         if not updater.is_new_epoch:
             return
         mean = self._summary.compute_mean()

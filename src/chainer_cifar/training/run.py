@@ -139,14 +139,15 @@ def resume(
                     f'warning: {config.processes} processes, before {saved.processes}: the run '
                     f'goes on within rounding, not bit for bit'
                 )
-        if updater.is_new_epoch and trainer.is_over(config, updater, run.log):
+        over = updater.is_new_epoch and trainer.is_over(config, updater, run.log)
+        if together.first and not (over and config == saved):
+            description.add_resumption(folder, config, device, updater.iteration)
+        if over:
             flag, value = 'iter', updater.epoch
             if updater.epoch < config.iter:
                 flag, value = 'patience', config.patience
             print(f'finished already; a larger --{flag} than {value} would go on')
         else:
-            if together.first:
-                description.add_resumption(folder, config, device, updater.iteration)
             print(
                 f'resuming after iteration {updater.iteration}'
                 if restored

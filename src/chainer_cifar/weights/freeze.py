@@ -56,11 +56,13 @@ def freeze(net: chainer.Chain, patterns: str) -> list[str]:
         raise UserError(f"'{patterns}': leaves nothing to train; name fewer parts")
     for name in frozen:
         groups.stop(parameters[name])
+    # --lr_factors may have stopped others, whose links go on as in training.
+    stopped = {id(parameters[name]) for name in frozen}
     for link in links.values():
-        if type(link) in _FROZEN and not any(p.update_rule.enabled for p in link.params()):
+        if type(link) in _FROZEN and stopped.issuperset(map(id, link.params())):
             # Its parent, the optimizer and snapshots know this link, so it cannot be a new one.
             link.__class__ = _FROZEN[type(link)]
-        if isinstance(link, WeightNormalizedConvolution2D) and not link.g.update_rule.enabled:
+        if isinstance(link, WeightNormalizedConvolution2D) and id(link.g) in stopped:
             link.initialized = True  # or the first batch would set its parameters
     return [name for name in parameters if name in frozen]
 

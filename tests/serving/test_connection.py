@@ -70,11 +70,13 @@ def test_an_answer_may_take_its_time(connect):
 @pytest.mark.parametrize('before', [b'', HEAD + b'\r\n', HEAD + b'Content-Length: 999\r\n\r\n'])
 def test_one_that_trickles_is_closed(connect, monkeypatch, before):
     """It sends a head; one after an answer; what its request announced, after the answer."""
-    opened = connect()
     if before:
+        opened = connect()
         opened.sendall(before)
         assert opened.recv(1000).startswith(b'HTTP/1.1 200 ')
     monkeypatch.setattr(connection, 'SECONDS', MOMENT)
+    if not before:
+        opened = connect()
     ended = threading.Event()
 
     def trickle():

@@ -150,7 +150,7 @@ _FAST: dict[str, Any] = {
 }
 
 # Without batch normalization, a higher rate than 0.02 is at the edge.
-_fast('cnn_fast', 'cnn', lr=0.02, iter=60)
+_fast('cnn_fast', 'cnn', lr=0.02, iter=32)
 # Without a warm-up, whitened images left it at chance; Adam took 32 epochs for what nine do here.
 _fast('cnn_zca_fast', 'cnn_zca', lr=0.02, iter=60, **_ZCA, lr_shape='warmup(3)|cosine')
 _fast('cnnbn_fast', 'cnnbn', lr=0.05, iter=120)

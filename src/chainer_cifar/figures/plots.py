@@ -256,10 +256,8 @@ def confusion(
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     few = len(counts) <= 20  # more numbers would be too small to read
     font = 9 if few else 6
-    longest = max(width(name, font, DPI) / DPI for name in class_names)  # inches
     named = len(counts) <= MOST_NAMED
-    if not named:
-        longest = 0
+    longest = max(width(name, font, DPI) / DPI for name in class_names) if named else 0  # inches
     size = 1.9 + (0.6 if few else 0.14) * min(len(counts), MOST_NAMED) + max(longest + 0.8, 1.1)
     figure = Figure(figsize=(size + 0.8, size), layout='constrained')
     titled(figure, title)

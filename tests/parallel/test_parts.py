@@ -1,6 +1,7 @@
 """What each of several processes computes, without any other process."""
 
 import selectors
+import signal
 import socket
 import sys
 import threading
@@ -244,6 +245,34 @@ def test_who_is_lost_is_told_once_and_by_name(capsys, family):
     assert [each.status for each in looks_after.ended] == [2, 2]
 
 
+def test_a_signal_before_they_begin_gives_them_some_time(monkeypatch, family):
+    looks_after, lines = family
+    now = [0.0]
+    monkeypatch.setattr(launch, 'time', types.SimpleNamespace(monotonic=lambda: now[0]))
+    looks_after._on_signal(signal.SIGTERM, None)
+    assert not looks_after._overdue()
+    now[0] = launch.BEGINNING + 1
+    assert looks_after._overdue()
+    monkeypatch.setattr(launch, '_send_signal', lambda *_: None)
+    for rank, line in enumerate(lines):
+        line.sendall(f'begin {rank} 1234\n'.encode())
+        looks_after._listen(1)
+    assert not looks_after._overdue()  # they end when they have written a snapshot
+
+
+def test_no_signal_goes_to_one_that_is_lost(monkeypatch, family):
+    looks_after, (one, other) = family
+    sent = []
+    monkeypatch.setattr(launch, '_send_signal', lambda pid, number: sent.append(pid))
+    for line, message in (one, 'begin 0 1234'), (other, 'begin 1 5678'):
+        line.sendall(f'{message}\n'.encode())
+        looks_after._listen(1)
+    one.shutdown(socket.SHUT_WR)
+    looks_after._listen(1)
+    looks_after._on_signal(signal.SIGTERM, None)
+    assert sent == [5678]
+
+
 class Ended(Exception):
     """In place of the end of a process."""
 
@@ -259,7 +288,6 @@ def test_what_a_process_says_that_waits(monkeypatch, capsys, started_by_us):
     here = world.Several.__new__(world.Several)
     here.rank, here._abort, here._speak = 3, end, lambda: None
     here._link = types.SimpleNamespace(send=sent.append) if started_by_us else None
-    here._wait_for_link = lambda: None
     here._comm = types.SimpleNamespace(seconds_waiting=lambda: next(waits))
     monkeypatch.setattr(world, 'time', types.SimpleNamespace(monotonic=lambda: 0, sleep=int))
     monkeypatch.setattr(sys, 'argv', ['src/train.py'])

@@ -162,8 +162,28 @@ def alive(pids):
 
 
 def _runs(pid):
+    return state(pid) not in ('', 'Z')
+
+
+def state(pid):
+    """The letter for the state of a process, such as T for a stopped one; empty if it is gone."""
     try:
-        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+    except OSError:
+        return ''
+
+
+def until(holds):
+    end = time.monotonic() + 30
+    while not (held := holds()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return held
+
+
+def may_mount():
+    trial = ['unshare', '-m', 'mount', '-t', 'tmpfs', 'test', '/dev/shm']
+    try:
+        return subprocess.run(trial, capture_output=True).returncode == 0
     except OSError:
         return False
 
@@ -215,6 +235,22 @@ def test_ctrl_c_before_they_have_begun_ends_them_when_they_do(tmp_path):
     assert status == 130 and 'Traceback' not in err and 'train.py: ' in err, err
 
 
+@needs_proc
+def test_ctrl_z_stops_all_and_the_terminal_lost_ends_all(tmp_path, monkeypatch):
+    (tmp_path / 'tmp').mkdir()
+    monkeypatch.setenv('TMPDIR', str(tmp_path / 'tmp'))
+    run = Running(new_folder(tmp_path, 'x'))
+    family = [run.popen.pid, *run.trainers()]
+    run.popen.send_signal(signal.SIGTSTP)
+    assert until(lambda: [state(pid) for pid in family] == ['T'] * 3)
+    run.popen.send_signal(signal.SIGCONT)
+    assert until(lambda: 'T' not in [state(pid) for pid in family])
+    run.popen.send_signal(signal.SIGHUP)
+    status, err = run.ended()
+    assert status == 128 + signal.SIGHUP and err == 'train.py: interrupted\n', err
+    assert alive(family[1:]) == [] and os.listdir(tmp_path / 'tmp') == []
+
+
 def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
     folder = new_folder(tmp_path, 'x')
     runs.write_data(folder / 'other', seed=1, n_train=60, n_test=20)
@@ -222,9 +258,16 @@ def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
     own = ['-np', '1', *command('--iter', 1)]
     other = ['-d', 'other/image.pkl', '-l', 'other/label.pkl']
     found = []
-    for more, status in ([], 0), (other, 2), (['-d', 'missing.pkl'], 2), (['--lr', '1'], 2):
+    again = ['--overwrite']
+    for more, status in (
+        (again, 0),
+        ([*again, *other], 2),
+        ([*again, '-d', 'missing.pkl'], 2),
+        ([*again, '--lr', '1'], 2),
+        (['--dry_run'], 2),
+    ):
         done = subprocess.run(
-            [*mpirun, *own, '--overwrite', ':', *own, '--overwrite', *more],
+            [*mpirun, *own, *again, ':', *own, *more],
             cwd=folder,
             env=several.environment(),
             capture_output=True,
@@ -238,7 +281,8 @@ def test_mpirun_that_the_user_calls_and_what_differs(tmp_path):
         found += lines
     assert 'of process 1 ' in found[0] and 'differs' in found[0]
     assert 'error: process 1 (on ' in found[1] and 'missing.pkl' in found[1]
-    assert 'error: the command line of process 1 (on ' in found[2] and 'differs' in found[2]
+    for line in found[2:]:
+        assert 'error: the command line of process 1 (on ' in line and 'differs' in line
 
 
 @pytest.mark.parametrize(
@@ -274,19 +318,19 @@ def test_what_only_the_first_cannot_write_ends_all(tmp_path):
 
 BREAK = """
 import os, sys
-if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '1':
+if os.environ.get('OMPI_COMM_WORLD_RANK', os.environ.get('PMI_RANK')) == '{}':
     import chainer_compat
-    from chainer_cifar.training import run, trainer
+    from chainer_cifar.training import log, run, trainer
     def fail(*arguments):
         {}
     {} = fail
 """
 
 
-def breaking(folder, place, what):
-    """A PYTHONPATH with which `what` happens in the second process where `place` is called."""
+def breaking(folder, place, what, rank=1):
+    """A PYTHONPATH with which `what` happens in a process where `place` is called."""
     (folder / 'site').mkdir()
-    (folder / 'site/sitecustomize.py').write_text(BREAK.format(what, place))
+    (folder / 'site/sitecustomize.py').write_text(BREAK.format(rank, what, place))
     return os.pathsep.join([str(runs.SCRIPT.parent), str(folder / 'site')])
 
 
@@ -309,6 +353,39 @@ def test_what_only_another_than_the_first_does_ends_all(tmp_path, what, status, 
     assert done.returncode == status, done.stderr
     assert done.stderr.startswith(first) and done.stderr.endswith(f'{last}\n'), done.stderr
     assert json.loads((folder / 'results/run/config.json').read_text())
+
+
+def test_the_first_may_take_its_time_to_draw_the_curves_of_what_diverged(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    paths = breaking(tmp_path, 'log.Curves.finalize', 'import time; time.sleep(5)', rank=0)
+    flags = [*FLAGS, '--lr', '1e9', '--normalize', 'none']
+    done = train(folder, '--iter', 3, '--processes', 2, flags=flags, PYTHONPATH=paths)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert done.stderr.startswith('train.py: error: training diverged: '), done.stderr
+
+
+@pytest.mark.skipif(not may_mount(), reason='needs root, to mount a tmpfs')
+def test_where_there_is_little_shared_memory(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    mount = 'mount -t tmpfs -o size=12m test /dev/shm && exec "$@"'
+    done = subprocess.run(
+        ['unshare', '-m', 'sh', '-c', mount, 'sh', *command('--iter', 1, '--processes', 2)],
+        cwd=folder,
+        env=several.environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0 and done.stderr == '', done.stderr
+
+
+def test_in_a_job_of_several_nodes_all_are_on_this_one(tmp_path):
+    folder = new_folder(tmp_path, 'x')
+    here = os.uname().nodename
+    names = dict.fromkeys(('SLURM_NODELIST', 'SLURM_JOB_NODELIST'), f'{here},another')
+    job = {'SLURM_JOB_ID': '7', 'SLURM_NNODES': '2', 'SLURM_TASKS_PER_NODE': '1(x2)', **names}
+    done = train(folder, '--iter', 1, '--processes', 2, **job)
+    assert done.returncode == 0 and done.stderr == '', done.stderr
 
 
 def test_only_the_first_needs_the_file_of_init(tmp_path):

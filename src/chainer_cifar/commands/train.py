@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import pathlib
 import shutil
 import textwrap
@@ -55,6 +56,9 @@ def _together(argv: Sequence[str], prog: str) -> int:
         given, flags, gpus = _read(argv, prog)
     except SystemExit:  # --help
         return 0
+    # Before one of them waits for what another does not do.
+    typed = {k: v for k, v in vars(given).items() if k not in run.OWN_OF_A_PROCESS}
+    world.current.require_same(json.dumps([typed, bool(gpus)]), 'the command line')
     if not _list(given):
         _require_one(given)
         flags |= _share(given, flags, gpus)

@@ -28,6 +28,10 @@ class FusedCommunicator(MpiCommunicatorBase):
     def __init__(self, mpi_comm: Any) -> None:
         super().__init__(mpi_comm)
         self._buffer = np.empty(0, np.float32)
+        self._shared: shared_memory.SharedMemory | None = None
+
+    def share_memory(self, mpi_comm: Any) -> None:
+        """Average in memory that the processes of MPI's communicator share, if there is some."""
         # By name, since `world` replaces it by one that knows how long it waits.
         self._shared = shared_memory.connect(mpi_comm, lambda: self.mpi_comm.Barrier())
 

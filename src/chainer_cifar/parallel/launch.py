@@ -24,6 +24,7 @@ from chainer_cifar.parallel.link import VARIABLE
 from chainer_cifar.streams import tell
 
 PATIENCE = 5.0  # seconds that processes get to end by themselves
+BEGINNING = 60.0  # and to begin, where a signal came before
 
 _SOURCE = pathlib.Path(__file__).parents[2]
 
@@ -92,8 +93,9 @@ def _mpirun_command(mpirun: str, count: int) -> list[str]:
     command = [mpirun, '-np', str(count)]
     version = subprocess.run([mpirun, '--version'], capture_output=True, text=True).stdout
     if 'Open MPI' in version or 'OpenRTE' in version:
-        # It would tie each process to one core, and refuse more processes than cores.
-        command += ['--bind-to', 'none', '--oversubscribe']
+        # It would tie each process to one core, refuse more processes than cores, and in a job of
+        # several nodes start some on the others.
+        command += ['--bind-to', 'none', '--oversubscribe', '--host', f'localhost:{count}']
         if os.geteuid() == 0:
             command.append('--allow-run-as-root')
     return command
@@ -142,14 +144,21 @@ class _Family:
         self.ended: list[_Process] = []  # with a status
         self.lost: list[_Process] = []  # without
         self.deadline: float | None = None  # for those that are left
+        self.begin_by = math.inf
         self.signals: list[int] = []
         self.warned = -math.inf  # when
 
     @contextlib.contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Pass Ctrl-C and SIGTERM on to the processes during the block; kill them at its end."""
-        numbers = signal.SIGINT, signal.SIGTERM
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        """Pass signals on to the processes during the block; kill these at its end."""
+        handlers = {
+            **dict.fromkeys((signal.SIGINT, signal.SIGTERM), self._on_signal),
+            signal.SIGTSTP: self._pause,
+            signal.SIGCONT: self._go_on,
+        }
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup wants it
+            handlers[signal.SIGHUP] = self._on_signal
+        before = {number: signal.signal(number, handlers[number]) for number in handlers}
         try:
             yield
         finally:
@@ -161,11 +170,27 @@ class _Family:
         self.signals.append(number)
         for pid in self._alive():
             _send_signal(pid, number)
-        if len(self.signals) > 1:
+        if len(self.signals) > 1 or number == signal.SIGHUP:  # which training does not wait for
             self.deadline = time.monotonic() + PATIENCE
+        self.begin_by = time.monotonic() + BEGINNING
+
+    def _pause(self, number: int, frame: object) -> None:
+        """Stop all, as Ctrl-Z wants it: the processes are in a session of their own."""
+        for pid in self._alive():
+            _send_signal(pid, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _go_on(self, number: int, frame: object) -> None:
+        for pid in self._alive():
+            _send_signal(pid, signal.SIGCONT)
 
     def _alive(self) -> list[int]:
-        return [each.pid for each in self.processes if each.pid and each.status is None]
+        # The number of one that is lost may be another program's by now.
+        return [
+            each.pid
+            for each in self.processes
+            if each.pid and each.status is None and each not in self.lost
+        ]
 
     def look_after(self) -> int:
         """Wait until all processes have ended; say what nobody else could."""
@@ -185,7 +210,9 @@ class _Family:
         return 2
 
     def _overdue(self) -> bool:
-        return self.deadline is not None and time.monotonic() > self.deadline
+        begun = sum(each.pid is not None for each in self.processes)
+        late = begun < self.count and time.monotonic() > self.begin_by
+        return late or (self.deadline is not None and time.monotonic() > self.deadline)
 
     def _listen(self, seconds: float) -> None:
         for key, _ in self.selector.select(seconds):

@@ -13,6 +13,7 @@ processes write. Messages are lines:
 import contextlib
 import os
 import socket
+import threading
 
 VARIABLE = 'CHAINER_CIFAR_LINK'  # holds the socket's path
 
@@ -23,6 +24,7 @@ class Link:
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(path)
+        _, self._streams, _, _ = socket.recv_fds(self._socket, 1, 2)
 
     @classmethod
     def from_environment(cls) -> 'Link | None':
@@ -32,8 +34,7 @@ class Link:
 
     def take_over_streams(self) -> None:
         """Write to the standard output and error of the process at the other end from now on."""
-        _, descriptors, _, _ = socket.recv_fds(self._socket, 1, 2)
-        for descriptor, own in zip(descriptors, (1, 2), strict=True):
+        for descriptor, own in zip(self._streams, (1, 2), strict=True):
             os.dup2(descriptor, own)
             os.close(descriptor)
 
@@ -42,8 +43,12 @@ class Link:
         with contextlib.suppress(OSError):
             self._socket.sendall(f'{message}\n'.encode())
 
-    def wait_for_end(self) -> None:
-        """Wait until the process at the other end is gone."""
+    def end_with_it(self) -> None:
+        """End this process, too, as soon as the one at the other end is gone."""
+        threading.Thread(target=self._wait_for_end, daemon=True).start()
+
+    def _wait_for_end(self) -> None:
         with contextlib.suppress(OSError):
             while self._socket.recv(100):
                 pass
+        os._exit(1)

@@ -48,6 +48,8 @@ def connect(started: int) -> Several:
         UserError: There is no MPI, or it does not find the others.
     """
     link = Link.from_environment()
+    if link:
+        link.end_with_it()
     try:
         return _connect(started, link)
     except UserError as error:
@@ -101,5 +103,6 @@ def _connect(started: int, link: Link | None) -> Several:
     threading.Thread(target=several.watch, daemon=True).start()
     randomness.set_part(several.rank, several.size)
     world.current = several
+    several.share_memory()
     dropout.share_masks()
     return several

@@ -1,5 +1,6 @@
 """Average numbers of the processes of one machine in memory that they share."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from chainer_cifar.arrays import Array
 # Numbers that are added up at once. They fit into caches; but each chunk makes all wait for each
 # other twice, which takes milliseconds on a machine that has other work.
 CHUNK = 1 << 20
+_ITEMSIZE = np.dtype(np.float32).itemsize
+_PLACE = '/dev/shm'  # where Open MPI has such memory on Linux
+_SPARE = 4 << 20  # bytes of it that MPI may need for itself
 
 
 class SharedMemory:
@@ -28,8 +32,7 @@ class SharedMemory:
     """
 
     def __init__(self, mpi_comm: Any, barrier: Callable[[], None]) -> None:
-        itemsize = np.dtype(np.float32).itemsize
-        self._window = MPI.Win.Allocate_shared(2 * CHUNK * itemsize, itemsize, comm=mpi_comm)
+        self._window = MPI.Win.Allocate_shared(_bytes(), _ITEMSIZE, comm=mpi_comm)
         self._window.Lock_all()  # for ever: `_meet` keeps order
         self._barrier = barrier
         self._rank, self._size = mpi_comm.rank, mpi_comm.size
@@ -67,17 +70,39 @@ class SharedMemory:
 
 
 def connect(mpi_comm: Any, barrier: Callable[[], None]) -> SharedMemory | None:
-    """Return memory that all processes share; None if they are on several machines."""
+    """Return memory that all processes share; None if they are on several machines, or lack it.
+
+    Args:
+        mpi_comm: MPI's communicator of the processes.
+        barrier: Waits for them all.
+    """
     on_this_machine = mpi_comm.Split_type(MPI.COMM_TYPE_SHARED)
     together = on_this_machine.size == mpi_comm.size
     on_this_machine.Free()
     if not together or mpi_comm.size == 1:
+        return None
+    # Open MPI finds out in one process, while the others wait for it for ever.
+    if not mpi_comm.allreduce(_has_room(mpi_comm.size), MPI.MIN):
         return None
     try:
         found = SharedMemory(mpi_comm, barrier)
     except MPI.Exception:
         found = None
     return found if mpi_comm.allreduce(found is not None, MPI.MIN) else None
+
+
+def _has_room(processes: int) -> bool:
+    """Say whether there is room for the memory of all: in a container there may be 64 MB."""
+    try:
+        found = os.statvfs(_PLACE)
+    except (OSError, AttributeError):
+        return True  # MPI has it elsewhere
+    return found.f_bavail * found.f_frsize >= processes * _bytes() + _SPARE
+
+
+def _bytes() -> int:
+    """Return how much of the memory each process has: its numbers, and its share of the means."""
+    return 2 * CHUNK * _ITEMSIZE
 
 
 def _chunks(vectors: Iterable[Array]) -> Iterator[list[tuple[slice, Array]]]:

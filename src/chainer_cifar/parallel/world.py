@@ -5,7 +5,6 @@
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -13,13 +12,14 @@ from typing import Any, NoReturn, TypeVar
 import numpy as np
 
 from chainer_cifar.arrays import Array
-from chainer_cifar.errors import UserError, file_and_reason
+from chainer_cifar.errors import Diverged, Interrupted, UserError, file_and_reason
 from chainer_cifar.parallel.link import Link
 from chainer_cifar.streams import tell
 
 T = TypeVar('T')
 
 RENDEZVOUS = 3.0  # seconds in which processes that fail together meet
+DRAWING = 120.0  # the same where the first one draws its curves before
 SLOW = 30.0  # seconds of waiting for the others after which the user is told
 STOPPED = 5.0  # seconds in which a thread that would look each second did not come to it
 LOST = 600.0  # after which it is given up
@@ -122,6 +122,11 @@ class Several(World):
     def _name(self) -> str:
         return f'process {self.rank} (on {os.uname().nodename})'
 
+    def share_memory(self) -> None:
+        """Let processes of one machine average in memory that they share."""
+        comm = self._comm.comm
+        self._comm.waiting_for(lambda: self.communicator.share_memory(comm))
+
     def use_gpus(self, gpus: tuple[int, ...]) -> None:
         from chainer_cifar.parallel import communicator
 
@@ -170,7 +175,10 @@ class Several(World):
 
     def meet(self, error: BaseException) -> BaseException:
         """Let the first process tell of an error that all have; otherwise do it here."""
-        request, end = self._farewell.Ibarrier(), time.monotonic() + RENDEZVOUS
+        # Which all have, after the same iteration; any other may be of this process alone.
+        ends_training = isinstance(error, (Diverged, Interrupted))
+        patience = DRAWING if ends_training else RENDEZVOUS
+        request, end = self._farewell.Ibarrier(), time.monotonic() + patience
         while not request.Test():
             if time.monotonic() > end:
                 break
@@ -220,8 +228,6 @@ class Several(World):
     def watch(self) -> None:
         """End this process when it is of no use any more; this is a thread's work."""
         parent = os.getppid()
-        if self._link:
-            threading.Thread(target=self._wait_for_link, daemon=True).start()
         told = False
         while True:
             before = time.monotonic()
@@ -251,11 +257,6 @@ class Several(World):
                 f'stopped?'
             )
 
-    def _wait_for_link(self) -> None:
-        assert self._link
-        self._link.wait_for_end()
-        os._exit(1)  # the process that started this one is gone
-
     def _give_up(self, reason: str) -> NoReturn:
         self._speak()
         program = os.path.basename(sys.argv[0])
@@ -264,10 +265,14 @@ class Several(World):
 
 
 class Watched:
-    """MPI's communicator, which knows for how long it has been waiting for the others."""
+    """MPI's communicator, which knows for how long it has been waiting for the others.
+
+    Attributes:
+        comm: The communicator itself.
+    """
 
     def __init__(self, comm: Any) -> None:
-        self._comm = comm
+        self.comm = comm
         self._since: float | None = None
 
     def seconds_waiting(self) -> float:
@@ -279,17 +284,21 @@ class Watched:
         if self._since is not None:
             self._since = time.monotonic()
 
+    def waiting_for(self, function: Callable[[], T]) -> T:
+        """Call a function in which this process waits for the others; return its value."""
+        self._since = time.monotonic()
+        try:
+            return function()
+        finally:
+            self._since = None
+
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._comm, name)
+        found = getattr(self.comm, name)
         if not callable(found):
             return found
 
         def call(*arguments: Any, **options: Any) -> Any:
-            self._since = time.monotonic()
-            try:
-                return found(*arguments, **options)
-            finally:
-                self._since = None
+            return self.waiting_for(lambda: found(*arguments, **options))
 
         self.__dict__[name] = call
         return call

@@ -19,6 +19,9 @@ from chainer_cifar import streams
         ('a\nb\r\x1b[31m\0\x85', r'a\nb\r\x1b[31m\x00\x85'),
         ('a\u2028b\u2029', r'a\u2028b\u2029'),
         ('\u3000', '\u3000'),  # a space of Japanese
+        ('\u202egnp.exe', r'\u202egnp.exe'),  # which would look like exe.png
+        ('a\u2066b\u2069', r'a\u2066b\u2069'),
+        ('שלום 👩‍🌾.png', 'שלום 👩‍🌾.png'),
         ('a\udcff.png', 'a\ufffd.png'),  # no UTF-8
         ('\udce7\udc8c\udcab', '猫'),  # as the C locale has it
         ('\ud83d', '\ufffd'),  # no byte either

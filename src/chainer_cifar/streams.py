@@ -18,6 +18,8 @@ _KEPT = ('encoding', 'line_buffering', 'write_through')
 
 # These would split a line or steer a terminal: control characters, line and paragraph separators.
 _ESCAPED = ('Cc', 'Zl', 'Zp')
+# These would show what follows them in another order, as the end of a name before its beginning.
+_REORDER = ('LRE', 'RLE', 'LRO', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI')
 
 # JSON can hold lone surrogates, which stand for no byte of a file name.
 _NO_BYTES = re.compile('[\ud800-\udc7f\udd00-\udfff]')
@@ -67,11 +69,14 @@ def printable(text: object) -> str:
     line = _NO_BYTES.sub('\ufffd', str(text))
     line = line.encode('utf-8', 'surrogateescape').decode('utf-8', 'replace')
     return ''.join(
-        letter.encode('unicode_escape').decode()
-        if unicodedata.category(letter) in _ESCAPED
-        else letter
+        letter.encode('unicode_escape').decode() if _is_escaped(letter) else letter
         for letter in line
     )
+
+
+def _is_escaped(letter: str) -> bool:
+    category, order = unicodedata.category(letter), unicodedata.bidirectional(letter)
+    return category in _ESCAPED or order in _REORDER
 
 
 @contextlib.contextmanager

@@ -293,6 +293,35 @@ def test_too_many_are_waiting(serve, pictures, monkeypatch):
     assert answers == [200, 200] and client.ask('/predict', pictures[1][0]).status == 200
 
 
+def test_who_leaves_while_waiting_takes_no_place_and_no_time(serve, pictures, monkeypatch):
+    client = serve(similar=0)
+    monkeypatch.setattr(app, 'MOST_WAITING', 1)
+    go_on, asked = threading.Event(), []
+    predict = Answers.predict
+    monkeypatch.setattr(Answers, 'predict', lambda *a: asked.append(a[1]) or predict(*a))
+    busy = client.worker.submit(lambda: go_on.wait(60))
+    body = pictures[1][1]
+    head = f'POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n'
+    with socket.create_connection(('127.0.0.1', client.port)) as leaving:
+        leaving.sendall(head.encode() + body)
+        until(lambda: client.worker._jobs.qsize() == 1)
+        assert client.ask('/predict', pictures[1][0]).status == 503
+    answers = []
+
+    def ask():
+        while not answers or answers[-1] == 503:
+            answers.append(client.ask('/predict', pictures[1][0]).status)
+
+    patient = threading.Thread(target=ask)
+    patient.start()
+    until(lambda: client.worker._jobs.qsize() == 2)  # it has the place of the one who left
+    go_on.set()
+    patient.join(60)
+    assert busy.result() and answers[-1] == 200
+    ((content,),) = asked
+    assert content.getvalue() == pictures[1][0]
+
+
 def test_the_page_escapes_names(serve):
     model = trained.load('models/run', {'cpu_engine': 'chainer'})
     config = dataclasses.replace(model.config, prefix=HOSTILE)

@@ -85,7 +85,7 @@ class _Served:
         top = self._top(request)
         with self._turn():
             contents = await uploads.read(request)
-            rows = await self._compute(lambda: self._answers.predict(contents, top))
+            rows = await self._compute(request, lambda: self._answers.predict(contents, top))
         return Reply({'predictions': rows})
 
     async def explain(self, request: Request) -> Response:
@@ -94,7 +94,9 @@ class _Served:
             contents = await uploads.read(request)
             if len(contents) > 1:
                 raise HTTPException(400, f'{len(contents)} pictures; one at a time is explained')
-            found = await self._compute(lambda: self._answers.explain(contents[0], of_class))
+            found = await self._compute(
+                request, lambda: self._answers.explain(contents[0], of_class)
+            )
         return Reply(found)
 
     def _top(self, request: Request) -> int:
@@ -129,8 +131,27 @@ class _Served:
         finally:
             self._waiting -= 1
 
-    async def _compute(self, job: Callable[[], Any]) -> Any:
-        return await asyncio.wrap_future(self._worker.submit(job))
+    async def _compute(self, request: Request, job: Callable[[], Any]) -> Any:
+        """Have a job done, unless who asks for it leaves before its turn comes.
+
+        Raises:
+            ClientDisconnect: They have left.
+        """
+        computed = asyncio.wrap_future(self._worker.submit(job))
+        left = asyncio.ensure_future(_until_left(request))
+        try:
+            await asyncio.wait((computed, left), return_when=asyncio.FIRST_COMPLETED)
+            if not computed.done():
+                raise ClientDisconnect
+            return computed.result()
+        finally:
+            computed.cancel()
+            left.cancel()
+
+
+async def _until_left(request: Request) -> None:
+    while (await request.receive())['type'] != 'http.disconnect':
+        pass
 
 
 def _is_number(text: str) -> bool:

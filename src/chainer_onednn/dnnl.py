@@ -6,6 +6,7 @@ All names are those of oneDNN's own documentation.
 """
 
 import ctypes
+import dataclasses
 import functools
 import os
 import threading
@@ -147,6 +148,13 @@ def forget() -> None:
     _thread().caches.clear()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Refusal:
+    """In place of what oneDNN does not do."""
+
+    reason: str
+
+
 def cached(create: Callable[..., T]) -> Callable[..., T]:
     """Decorate ``create(*key)``: keep its result, or that it is unsupported, for each thread.
 
@@ -165,10 +173,12 @@ def cached(create: Callable[..., T]) -> Callable[..., T]:
             try:
                 found = create(*key)
             except Unsupported as reason:
-                found = reason
+                # Not itself: raised again and again, it would keep all the frames that it went
+                # through, and the arrays in them.
+                found = _Refusal(str(reason))
             caches[create, key] = found
-        if isinstance(found, Unsupported):
-            raise found
+        if isinstance(found, _Refusal):
+            raise Unsupported(found.reason)
         return found
 
     return get

@@ -247,7 +247,7 @@ def _backpropagate(outputs: Any, loss_scale: float | None) -> None:
     for y, gy in outputs:
         grads.accumulate(y, gy)
         visit(y)
-    del y, gy, outputs
+    y = gy = outputs = None  # there may have been none
     while waiting:
         function = heapq.heappop(waiting)[2]
         indexes = tuple([i for i, x in enumerate(function.inputs) if x.requires_grad])

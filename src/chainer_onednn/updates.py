@@ -9,7 +9,6 @@ A rule of another package has a kernel, too, if its class says so: ``cpu_kernel 
 
 import functools
 import itertools
-import numbers
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -28,6 +27,9 @@ from chainer_onednn.replace import replaces
 
 Scalars: TypeAlias = tuple[float, ...]
 Key: TypeAlias = tuple[str, Scalars, Scalars]  # kernel, its numbers, rates of weight decays
+
+# With others, as NumPy's float64, NumPy computes in other precisions than float32.
+_NUMBERS = (int, float, np.float32, np.float16)
 
 _ARRAYS, _SCALARS = 4, 6  # that a kernel takes: a parameter, its gradient, two states; numbers
 
@@ -135,7 +137,7 @@ def _is_ordinary(optimizer: Any) -> bool:
 
 
 def _is_decay(hook: Any) -> bool:
-    return type(hook) is WeightDecay and isinstance(hook.rate, numbers.Real)
+    return type(hook) is WeightDecay and type(hook.rate) in _NUMBERS
 
 
 def _with_gradients(optimizer: Any) -> list[Any]:
@@ -202,7 +204,7 @@ def _key(param: Any, rule: Any, known: dict[Any, Scalars | None]) -> Key | None:
     source = kind.kernel, id(rule.hyperparam if own else rule.hyperparam.parent), rule.t
     if source not in known:
         scalars = kind.scalars(rule.hyperparam, rule.t + 1)
-        real = scalars and all(isinstance(scalar, numbers.Real) for scalar in scalars)
+        real = scalars and all(type(scalar) in _NUMBERS for scalar in scalars)
         known[source] = scalars if real else None
     scalars = known[source]
     if scalars is None:

@@ -148,6 +148,13 @@ def test_linear_of_an_image():
     compare(F.linear, [x, w])
 
 
+def test_a_sum_of_one_is_the_users_own_array(engine):
+    x = np.ones((2, 3), 'f')
+    y = F.relu(F.add(chainer.Variable(x)))
+    x[...] = 7
+    assert (y.array == 1).all()
+
+
 def test_sums_know_who_needs_gradients(engine):
     x = chainer.Variable(random(np.random.RandomState(0), 200, 200), requires_grad=False)
     with chainer.no_backprop_mode():

@@ -3,6 +3,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import warnings
 import weakref
 
 import chainer
@@ -314,6 +315,15 @@ def test_what_a_normalization_gave_is_not_kept(engine, use):
     given = weakref.ref(h.array)
     del h
     assert given() is None and y.creator_node is not None
+
+
+def test_nothing_to_propagate(engine):
+    x = chainer.Variable(np.ones((2, 3), 'f'))
+    chainer.backward([])
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # Chainer's own, that there is no gradient
+        chainer.backward([F.sum(x), F.relu(x)])
+    assert x.grad is None
 
 
 def test_graphs_are_settled_when_the_engine_goes(engine):

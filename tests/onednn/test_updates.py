@@ -180,6 +180,12 @@ def numpys_numbers(net, optimizer):
             setattr(optimizer, name, np.float32(0.75))
 
 
+def of_double_precision(net, optimizer):
+    """With which NumPy computes in it, too."""
+    setattr(optimizer, rate_of(optimizer), np.float64(0.1))
+    optimizer.add_hook(WeightDecay(np.float64(0.01)))
+
+
 def frozen(net, optimizer):
     decay(net, optimizer)
     net.p0.update_rule.enabled = False
@@ -241,6 +247,7 @@ def growing(net, optimizer):
         a_hook_after_one,
         own_hyperparameters,
         numpys_numbers,
+        of_double_precision,
         frozen,
         another_t,
         tied,

@@ -57,12 +57,10 @@ def main():
 
 
 def broken(before, after):
-    """The tests that passed before and fail after."""
-    return [
-        name
-        for name in sorted(before.keys() & after.keys())
-        if (before[name], after[name]) == ('passed', 'failed')
-    ]
+    """The tests that passed before, and do not after: a whole file, perhaps, is not collected."""
+    return sorted(
+        name for name in before if before[name] == 'passed' and after.get(name) != 'passed'
+    )
 
 
 def run(tests, folders, engine):

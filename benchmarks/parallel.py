@@ -7,7 +7,8 @@ steps (forward, backward, averaging of the gradients, momentum SGD) on random im
 each round is images per second of the two over those of the one; the median is reported. The share
 of communication is the time inside of the averaging, with waiting for the other process.
 
-Then 2 and 4 processes average buffers of many sizes, and `fit` finds latency and bandwidth:
+Then 2 processes, 4, and so on up to a core for each, average buffers of many sizes, and `fit` finds
+latency and bandwidth:
 
     t(P, bytes) = 2 log2(P) latency + 2 (P - 1) / P bytes / bandwidth
 
@@ -27,9 +28,12 @@ import sys
 import time
 
 import numpy as np
+import scipy.optimize
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / 'src'))
+
+from chainer_cifar.parallel.environment import cores  # noqa: E402
 
 NETS = ('vgg', 'cnn', 'residual-12')
 WARM_UP = 3
@@ -53,7 +57,7 @@ def main():
         work(args.worker, args.batch_size, args.steps)
         return
     speed = {net: compare(net, args) for net in args.nets.split(',')}
-    times = {count: start(count, 1, ['messages'], args) for count in (2, 4)}
+    times = {count: start(count, 1, ['messages'], args) for count in _counts()}
     latency, bandwidth = fit(times)
     print(f'latency {latency * 1e6:.1f} us, bandwidth {bandwidth / 1e9:.2f} GB/s')
     network = args.latency or latency, args.bandwidth or bandwidth
@@ -76,6 +80,11 @@ def main():
                 indent=1,
             )
         )
+
+
+def _counts():
+    """Numbers of processes that have a core each, but 2 at least: others wait for their turn."""
+    return [2**power for power in range(1, max(cores().bit_length(), 2))]
 
 
 def compare(net, args):
@@ -169,7 +178,8 @@ def train(name, batch_size, steps):
 def messages(mean=None, sizes=SIZES, rounds=7, most=20):
     """Median seconds in which all processes average a buffer, by its bytes.
 
-    Several in a row are timed, since after a barrier no two processes begin at once.
+    Several in a row are timed, since after a barrier no two processes begin at once. What counts is
+    the slowest of them: the first may leave the barrier when all others have begun already.
     """
     from chainer_cifar.parallel import world
 
@@ -183,22 +193,32 @@ def messages(mean=None, sizes=SIZES, rounds=7, most=20):
             begin = time.perf_counter()
             for _ in range(in_a_row):
                 mean([array])
-            seconds.append((time.perf_counter() - begin) / in_a_row)
+            (nanoseconds,) = here.largest(int(1e9 * (time.perf_counter() - begin)))
+            seconds.append(nanoseconds / 1e9 / in_a_row)
         found[4 * size] = statistics.median(seconds)
     return found
 
 
 def fit(times):
-    """Latency in seconds and bytes a second, by least squares of relative errors."""
+    """Latency in seconds and bytes a second, by least squares of the logarithms of times.
+
+    Those of relative errors would forgive a model whose times are too short by any factor.
+    """
     rows = [
         (*_shares(count, int(size)), seconds)
         for count, by_size in times.items()
         for size, seconds in by_size.items()
     ]
-    table = np.array(rows)
-    weighted = table[:, :2] / table[:, 2:]
-    latency, slowness = np.linalg.lstsq(weighted, np.ones(len(table)), rcond=None)[0]
-    return max(float(latency), 0.0), 1 / max(float(slowness), 1e-15)
+    steps, shares, measured = np.array(rows).T
+    logarithms = np.log(measured)
+
+    def errors(found):
+        latency, slowness = np.exp(found)
+        return np.log(steps * latency + shares * slowness) - logarithms
+
+    begin = np.log([(measured / steps).min(), (measured / shares).min()])
+    latency, slowness = np.exp(scipy.optimize.least_squares(errors, begin).x)
+    return float(latency), float(1 / slowness)
 
 
 def model(count, size, latency, bandwidth):

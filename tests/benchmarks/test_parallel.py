@@ -22,6 +22,13 @@ def test_fit_finds_latency_and_bandwidth(parallel):
     assert parallel.fit(times) == pytest.approx((2e-3, 5e6))
 
 
+def test_fit_takes_a_time_that_is_too_short_as_seriously_as_one_that_is_too_long(parallel):
+    times = {2: {16: 1e-5}, 4: {16: 1e-3}}
+    latency, _ = parallel.fit(times)
+    between = [parallel.model(count, 16, latency, 1e12) for count in (2, 4)]
+    assert 1e-5 / between[0] == pytest.approx(between[1] / 1e-3, rel=0.05)
+
+
 def test_a_message_of_two_processes(parallel):
     # One message each way, twice; all bytes travel once.
     assert parallel.model(2, 10**6, 1e-3, 1e6) == pytest.approx(2 * 1e-3 + 1)

@@ -170,6 +170,12 @@ class Started:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._descriptor = os.pidfd_open(self.pid)
 
+    def out(self) -> str:
+        """What it has written to standard output until now."""
+        file = self._out.fileno()
+        # Not by reading on: it writes where this process and it are in the file.
+        return os.pread(file, os.fstat(file).st_size, 0).decode(errors='replace')
+
     def send(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
         if self.status is None:

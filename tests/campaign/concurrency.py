@@ -16,6 +16,8 @@ from campaign.server import WAYS
 MOST = 8  # processes
 SECOND_RESUME = 'two resumes'
 SEARCH_AND_FIT = 'search and fit'
+# Who comes later is refused: another process is at it, or it is done.
+_ALONE = [name for name, job in JOBS.items() if job.resumes and '--processes' not in name]
 
 
 class Concurrency(OfJobs):
@@ -69,8 +71,11 @@ class Concurrency(OfJobs):
             ended = _all_at_once([command] * len(delays), delays, folder)
             done = len(ended) - len(_failed(ended))
             bad = len(case.facts.get('answers', ()))  # each meets one process
-            if job.name in ('train', 'fit'):
-                # Who comes when the first is done is refused, or finds it done.
+            if case.kind in _ALONE:
+                # Otherwise two have trained into one folder, and written the same.
+                require(done == 1, f'{done} of them were done: {_told(ended)}')
+            elif job.name in ('train', 'fit'):
+                # Who comes when the first is done may begin anew, or find it done.
                 require(done, f'none of them was done: {_told(ended)}')
             else:
                 require(len(_failed(ended)) <= bad, _told(ended))

@@ -85,6 +85,8 @@ JOBS = {
     'train --seeds': _job(f'train {_NET} --iter 2 --seeds 2', 'dataset', resumes=True),
     'train --folds': _job(f'train {_NET} --iter 2 --folds 2', 'dataset', resumes=True),
     'train --processes': _job(f'train {_NET} --iter 2 --processes 2', 'dataset', resumes=True),
+    'train --tensorboard': _job(f'train {_NET} --tensorboard', 'dataset', resumes=True),
+    'train --find_lr': _job(f'train {_NET} --find_lr', 'dataset'),
     'dataset': _job('dataset --dir cifar --only mean,raw --out out', 'cifar'),
     'dataset of own pictures': _job('dataset own --size 24 --out out', 'own'),
     'dataset over another': _job('dataset own --size 24 --out out', 'own', 'out', replaces=True),
@@ -96,6 +98,7 @@ JOBS = {
     ),
     # So little time that the number of epochs is always the least.
     'fit': _job('fit own --minutes 0.0001 --size 16 --name own --init none', 'own'),
+    'fit --folds': _job('fit own --minutes 0.0001 --size 16 --folds 2 --init none', 'own'),
     'search': _job(f'search {_SEARCHED} --halving 1', 'dataset'),
     # Which trials are stopped depends on which were done before.
     'search --halving': _job(f'search {_SEARCHED} --halving 2', 'dataset'),
@@ -103,6 +106,7 @@ JOBS = {
     'report': _job('report run', 'dataset', 'models', 'results'),
     'compare': _job('compare run', 'results', 'models'),
     'export': _job('export run --onnx out/run.onnx', 'dataset', 'models', 'results'),
+    'export --int8': _job('export run --onnx out/run.onnx --int8', 'dataset', 'models', 'results'),
 }
 
 

@@ -8,6 +8,7 @@ from campaign.long_run import LongRun
 from campaign.machines.part import Machines
 from campaign.part import Part
 from campaign.power import Power
+from campaign.visitors.part import Visitors
 
 _ALL: tuple[type[Part], ...] = (
     Kills,
@@ -16,6 +17,7 @@ _ALL: tuple[type[Part], ...] = (
     Inputs,
     Machines,
     Concurrency,
+    Visitors,
     LongRun,
 )
 PARTS = {part.name: part for part in _ALL}

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import multiprocessing
@@ -9,6 +10,7 @@ import os
 import pathlib
 import platform
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -117,9 +119,20 @@ def facts(seed: int) -> dict[str, object]:
     return {
         'seed': seed,
         'git': described['git'],
+        'changes': _changes(),
         'machine': f'{described["device"]["name"]}, {platform.system()}',
         'versions': {**described['versions'], **readers},
     }
+
+
+def _changes() -> str:
+    """A number for what is not committed: cases of other code do not count. Empty: nothing is."""
+    line = ['git', '-C', str(ROOT), 'diff', 'HEAD']
+    try:
+        found = subprocess.run(line, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ''
+    return hashlib.sha256(found).hexdigest()[:12] if found else ''
 
 
 def _side_by_side(parts: Sequence[Part], results: Results, *limits: Any) -> bool:

@@ -161,12 +161,22 @@ def _told(trial: Trial, done: commands.Done) -> list[str]:
     if done.status == 0 and any(': error: ' in line for line in errors):
         found.append('an error, but the status is 0')
     for where, text in (('output', done.out), ('messages', done.err)):
-        # A separator of lines that a terminal would obey; a carriage return is one, too.
-        if odd := {c for c in text if unicodedata.category(c) in ('Cc', 'Zl', 'Zp')} - {'\n', '\t'}:
+        if odd := controls(text) - {'\n', '\t'}:
             found.append(f'control characters in its {where}: {sorted(odd)}')
     if not trial.asks_for_much and re.search('out of memory|cannot allocate', done.err, re.I):
         found.append(f'asks for more memory than the limit: {done.err.strip()[-200:]}')
     return found
+
+
+def controls(text: str) -> set[str]:
+    """The letters of a text that split lines, steer a terminal, or reorder what follows."""
+    orders = ('LRE', 'RLE', 'LRO', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI')
+    return {
+        letter
+        for letter in text
+        if unicodedata.category(letter) in ('Cc', 'Zl', 'Zp')
+        or unicodedata.bidirectional(letter) in orders
+    }
 
 
 def _identities(folder: pathlib.Path) -> dict[str, list[int]]:

@@ -13,7 +13,9 @@ from PIL import Image
 import runs
 from campaign.part import Broke
 from chainer_cifar.data import pickles
+from chainer_cifar.runs import EVENTS, TENSORBOARD
 from chainer_cifar.search import journal
+from chainer_cifar.training import tensorboard
 
 WRITTEN = ('dataset', 'models', 'results', 'out')  # the folders that commands write
 # The revision and the path of the program, too, are none of the result.
@@ -38,6 +40,11 @@ def content(folder: pathlib.Path) -> dict[str, Any]:
     """
     found = {}
     for path in files(folder):
+        if path.match(f'{TENSORBOARD}/{EVENTS}'):
+            # A resumed run has written several, which TensorBoard shows as one.
+            together = found.setdefault(str(path.parent.relative_to(folder)), set())
+            together |= set(_events(path))
+            continue
         snapshot = _SNAPSHOT.fullmatch(path.name)
         if not snapshot or path == max(path.parent.glob('snapshot-*.npz')):
             found[str(path.relative_to(folder))] = _read(path)
@@ -63,6 +70,14 @@ def _read(path: pathlib.Path) -> Any:
         lines = re.sub(r'[\d.,]+ images/s|( +[\d.]+( ± [\d.]+)?)$', '', text, flags=re.MULTILINE)
         return [line.split() for line in lines.splitlines()]  # columns are as wide as the times
     return path.read_bytes()
+
+
+def _events(path: pathlib.Path) -> Iterator[tuple[int, str, bytes]]:
+    """What an event file of TensorBoard shows: step, name and value, but for the speed."""
+    for event, _ in tensorboard.events(path):
+        for value in event.summary.value:
+            if value.tag != tensorboard.SPEED:
+                yield event.step, value.tag, value.SerializeToString(deterministic=True)
 
 
 def _trials(path: pathlib.Path) -> Any:

@@ -10,6 +10,7 @@ from campaign.inputs import (
     command_lines,
     csv_files,
     h5_files,
+    journals,
     json_files,
     npz_files,
     odd_folders,
@@ -32,6 +33,7 @@ FORMATS = {
     'h5': (h5_files.make, 'weights of Keras with odd datasets and links', 7),
     'ONNX': (onnx_files.make, 'graphs with external data, circles, huge shapes', 7),
     'CSV': (csv_files.make, 'listings, labels and files of flags', 8),
+    'journal': (journals.make, 'journals of a search with odd lines', 6),
     'folder': (odd_folders.make, 'pipes, links, holes and folders for files', 7),
 }
 

@@ -30,18 +30,11 @@ _OPTIONS: dict[str, list[dict]] = {
 
 
 def make(rng: random.Random) -> Trial:
-    kind = rng.random()
-    if kind < 0.15:
-        how, data = rng.choice(list(_CRAFTED.items()))
-        data = data(rng)
-        end = rng.choice(['.png', '.jpg', '.tif', '.eps', '.gif'])
-    else:
-        how, data = _picture(rng)
-        end = '.' + how.partition(' ')[0].lower() if rng.random() < 0.5 else '.png'
-        if rng.random() < 0.8:
-            way, data = raw_bytes.damage(rng, data)
-            how = f'{how}, {way}'
+    how, data = draw(rng)
+    form = how.partition(' ')[0]
+    end = f'.{form.lower()}' if form in Image.SAVE else '.png'
     end = {'.jpeg2000': '.jp2', '.jpeg': '.jpg'}.get(end, end)
+    end = rng.choice([end, *_ENDS])
     name = f'pictures/c/x{end}'
     put(name, data)
     argv = rng.choice(
@@ -64,6 +57,19 @@ def make(rng: random.Random) -> Trial:
     return Trial(f'picture: {how}', argv, (name,))
 
 
+def draw(rng: random.Random) -> tuple[str, bytes]:
+    """What was done to which kind of picture, and the bytes of it."""
+    if rng.random() < 0.15:
+        how, made = rng.choice(list(_CRAFTED.items()))
+        return how, made(rng)
+    how, data = _picture(rng)
+    if rng.random() < 0.8:
+        way, data = raw_bytes.damage(rng, data)
+        how = f'{how}, {way}'
+    return how, data
+
+
+_ENDS = ('.png', '.jpg', '.tif', '.eps', '.gif')
 _FIT = (('--fit', 'pad'), ('--fit', 'squash', '--grey'), ())
 
 

@@ -24,6 +24,10 @@ from cifar_archive import write_cifar10
 
 NET = ('-m', 'residual', '--res_depth', '1')
 TRAIN = ('train', *NET, '-b', '6', '--cpu_engine', 'chainer')
+SEARCH = (
+    *('search', *TRAIN[1:], '-d', 'dataset/image_raw.pkl', '--name', 'found', '--iter', '1'),
+    *('--lr', '1e-3..1e-1', '--augment', 'mirror;crop', '--seed', '1'),
+)
 ONNX = all(importlib.util.find_spec(name) for name in ('onnx', 'onnxruntime', 'onnx_chainer'))
 
 # What warms a process up: the modules that commands import when they need them.
@@ -65,6 +69,7 @@ def _build(note: pathlib.Path) -> None:
         f'{" ".join(TRAIN)} --iter 1 -d dataset/own/image_raw -l dataset/own/label.pkl -p own',
         'evaluate run --limit 4 --calibrate',
         'fit pictures --minutes 0.01 --init none --size 8 --name fitted',
+        f'{" ".join(SEARCH)} --trials 2',
     ]
     _write_inputs()
     for step in steps:

@@ -1,0 +1,1 @@
+"""Odd visitors of the server that serve.py starts."""

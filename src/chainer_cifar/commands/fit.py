@@ -172,8 +172,7 @@ def _prepare(
     size = given.size or plan.size(chosen.looked, pretrained)
     path = folder / _fit_note.LISTING
     if given.overwrite:
-        for each in _runs(given):
-            folders.refuse_in_use([each, *each.below()])
+        folders.refuse_in_use(_runs(given))
         for each in _runs(given):
             each.delete()
     counts = np.bincount(kept.labels)

@@ -354,7 +354,7 @@ def begin(folder: RunFolder, settings: Settings, overwrite: bool) -> Search:
         gc.collect()
     with lock_of(folder):
         if overwrite:
-            folders.refuse_in_use([folder, *folder.below()])
+            folders.refuse_in_use([folder])
             for trial in folder.of_trials():
                 held = claim.claim(trial)
                 if held is None:

@@ -36,10 +36,11 @@ def refuse_existing(folder: RunFolder, overwrite: bool) -> None:
 
 
 def refuse_in_use(folders: Iterable[RunFolder]) -> None:
-    """Raise UserError if a process trains into one of the folders."""
+    """Raise UserError if a process trains into one of the folders, or a run below it."""
     for folder in folders:
-        if folder.in_use():
-            raise UserError(f'{folder.models}: another process is training into it; wait')
+        for each in (folder, *folder.below()):
+            if each.in_use():
+                raise UserError(f'{each.models}: another process is training into it; wait')
 
 
 @contextlib.contextmanager

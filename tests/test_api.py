@@ -125,6 +125,24 @@ def test_what_is_no_picture(classifier, bad):
             classifier[1].predict(pictures)
 
 
+def test_an_array_of_paths_is_several_pictures(classifier):
+    folder, net = classifier
+    paths = [str(folder / 'pictures' / 'blue' / f'{i}.png') for i in (1, 2)]
+    assert net.predict(np.array(paths)).probabilities == net.predict(paths).probabilities
+    with pytest.raises(UserError, match='is no picture'):
+        net.predict(np.array(paths[0], object))
+
+
+def test_a_folder_whose_name_looks_like_a_flag(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / '-own').mkdir()
+    with pytest.raises(UserError, match='-own: no picture in folders'):
+        chainer_cifar.fit('-own', name='own')
+    for name in ('--help', '@flags'):
+        with pytest.raises(UserError, match=f'^{name}: no such folder of pictures'):
+            chainer_cifar.fit(name)
+
+
 def test_none_and_a_generator(classifier):
     folder, net = classifier
     assert len(net.predict([])) == 0 and repr(net.predict([])) == '<no pictures>'

@@ -42,7 +42,8 @@ def fit(pictures: str | os.PathLike[str], **flags: Any) -> 'Classifier':
     Raises:
         UserError: The pictures or a flag make no sense.
     """
-    words = [str(pictures)]
+    # Below ./ it is no flag, nor an @FILE, whatever its name begins with.
+    words = [os.path.join(os.curdir, str(pictures))]
     for name, value in flags.items():
         if value is not None and value is not False:
             words += [f'--{name}'] if value is True else [f'--{name}={value}']
@@ -168,9 +169,9 @@ class Predictions(Sequence[Row]):
 
 
 def _several(pictures: Any) -> list[Any]:
-    """Make a list of one picture, or of several."""
+    """Make a list of one picture, or of several; an array of one dimension may hold paths."""
     one = isinstance(pictures, (str, os.PathLike, Image.Image))
-    if one or (isinstance(pictures, np.ndarray) and pictures.ndim < 4):
+    if one or (isinstance(pictures, np.ndarray) and pictures.ndim in (0, 2, 3)):
         return [pictures]
     if not isinstance(pictures, Iterable):
         raise UserError(f'{pictures!r}: {_NO_PICTURE}')

@@ -273,8 +273,9 @@ class TrainConfig:
                     f"--{field.name} '{value}': must be one of {', '.join(words)}"
                     f'{nearest(value, words)}'
                 )
-        if self.label_smoothing >= 1:
-            raise UserError(f'--label_smoothing {self.label_smoothing}: must be less than 1')
+        for name in ('momentum', 'label_smoothing'):
+            if getattr(self, name) >= 1:
+                raise UserError(f'--{name} {getattr(self, name)}: must be less than 1')
         if 0 < self.upscale < 32:
             raise UserError(f'--upscale {self.upscale}: must be 0, or 32 and more')
         if self.folds == 1:
@@ -315,7 +316,7 @@ class TrainConfig:
                 raise UserError(
                     '--precision mixed16: its gradients are scaled; not with --clip_gradient'
                 )
-            if self.average != 'none':
+            if language.names(self.average):
                 raise UserError(
                     '--precision mixed16: keeps weights in float32 itself; not with --average'
                 )

@@ -80,6 +80,13 @@ def test_beside_the_reason_there_are_warnings_only(tmp_path, monkeypatch, comman
     assert all(line.startswith('warning: ') for line in warnings)
 
 
+def test_a_name_like_a_flag(refused, tmp_path):
+    (tmp_path / '-own').mkdir()
+    reason = '--name -own: commands would take it for a flag; give a --name without'
+    assert reason in refused('./-own')
+    assert 'no picture in folders' in refused('./-own', '--name', 'own')
+
+
 def test_no_such_folder(refused):
     assert 'none: no such folder of pictures' in refused('none')
 

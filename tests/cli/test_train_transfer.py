@@ -160,6 +160,7 @@ def test_warns_when_more_epochs_change_the_learning_rate(
         (['--normalize', 'unit'], 'is for raw images; give -d dataset/image_raw.pkl'),
         (['--normalize', 'units'], "did you mean 'unit'"),
         (['--label_smoothing', '1'], 'must be less than 1'),
+        (['--momentum', '1.5'], '--momentum 1.5: must be less than 1'),
         (['--lr_shape', 'plateau', '--no_valid_data'], 'leave out --no_valid_data'),
         (['--upscale', '64'], "--upscale has no meaning for net 'simple'"),
     ],

@@ -24,6 +24,19 @@ def test_weights_are_zero_and_nothing_is_drawn():
     assert inside.dtype == np.float32
 
 
+@pytest.mark.parametrize('name', nets.registry)
+def test_no_net_draws(name):
+    np.random.seed(0)
+    with undrawn():
+        net = nets.create(name)
+    drawn = np.random.rand()
+    np.random.seed(0)
+    assert np.random.rand() == drawn
+    # What is no parameter, too: the filters of airbench.
+    filters = [link.W for link in net.links() if hasattr(link, 'W')]
+    assert filters and not any(getattr(W, 'array', W).any() for W in filters)
+
+
 def test_the_type_is_kept():
     with undrawn(), chainer.using_config('dtype', np.float16):
         assert weights().dtype == np.float16

@@ -95,6 +95,11 @@ def test_the_average_is_a_net_of_its_own():
     assert not (average.net[0].W.array == 3).any() and not (average.net[1].avg_mean == 3).any()
 
 
+def test_lookahead_that_first_goes_along_may_keep_all_in_the_end():
+    average = averaging.create('lookahead(5, 1, 3)', None)
+    assert (average.decay, average.power) == (1, 3)
+
+
 def test_none():
     assert averaging.create('none', net()) is None and averaging.create('', net()) is None
 
@@ -107,6 +112,7 @@ def test_none():
         ('ema|lookahead', 'one at a time'),
         ('lookahead(0)', 'every must be a whole number'),
         ('lookahead(2.5)', 'every must be a whole number'),
+        ('lookahead(5, 1)', 'decay 1 with power 0 would bring the first weights back'),
         ('ema(1,2,3)', r'write it as ema\(decay=0.999\)'),
     ],
 )

@@ -172,3 +172,8 @@ def test_not_on_a_cpu(tmp_path, monkeypatch, capsys):
 def test_refusals(flags, message):
     with pytest.raises(UserError, match=message):
         TrainConfig(**flags)
+
+
+@pytest.mark.parametrize('average', ['none', '', ' '])
+def test_no_average_is_none_however_it_is_written(average):
+    TrainConfig(precision='mixed16', average=average)

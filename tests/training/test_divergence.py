@@ -1,11 +1,20 @@
 import types
+import warnings
 
 import numpy as np
 import pytest
 
 import strict_array
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import UserError
-from chainer_cifar.training.divergence import EVERY, LEARNED, FailOnNonNumber, WarnOfChance
+from chainer_cifar.parallel import world
+from chainer_cifar.training.divergence import (
+    EVERY,
+    LEARNED,
+    FailOnNonNumber,
+    WarnOfChance,
+    single_values_told,
+)
 
 
 def module_of(values):
@@ -80,3 +89,20 @@ def test_a_net_that_learns_nothing_is_told_of_once(capsys, errors, iteration, n_
         log.rows.append({'epoch': epoch, 'train_error': error})
         warn(trainer(iteration, is_new_epoch=True))
     assert capsys.readouterr().err.count('warning: epoch ') == n_warnings
+
+
+@pytest.mark.parametrize('first', [True, False])
+@pytest.mark.parametrize('sync_bn', [True, False])
+def test_single_values_in_several_processes(monkeypatch, capsys, sync_bn, first):
+    monkeypatch.setattr(world, 'current', types.SimpleNamespace(size=4, first=first))
+    with single_values_told(TrainConfig(batch_size=4, processes=4, sync_bn=sync_bn)):
+        warnings.warn('A batch with no more than one sample has been given', stacklevel=1)
+    err = capsys.readouterr().err
+    assert err.count('\n') == (first and not sync_bn)
+    assert not err or err.endswith('; give a larger --batch_size or --sync_bn\n')
+
+
+def test_other_warnings_are_shown_beside_the_watch_for_single_values(capsys):
+    with pytest.warns(UserWarning, match='^other$'), single_values_told(TrainConfig()):
+        warnings.warn('other', stacklevel=1)
+    assert capsys.readouterr().err == ''

@@ -11,6 +11,7 @@ import chainer.links as L
 import numpy as np
 import pytest
 
+import chainer_onednn
 import damage as damages
 from augmented import EVERY
 from chainer_cifar import nets, npz_file
@@ -92,6 +93,38 @@ def test_evaluation_is_of_the_right_images(tiny):
     chainer.serializers.load_npz('models/tiny_sgd/best.npz', saved)
     for a, b in zip(saved.params(), net.params(), strict=True):
         np.testing.assert_array_equal(a.array, b.array)
+
+
+class Pooled(Tiny):
+    """Normalizes average colours: maps of one pixel."""
+
+    def forward(self, x):
+        return self.fc(self.bn(chainer.functions.average_pooling_2d(x, 32)))
+
+
+@pytest.mark.parametrize('engine', ['chainer', 'onednn'])
+@pytest.mark.parametrize(
+    ('net', 'flags', 'advice'),
+    [
+        (Pooled, {'batch_size': 1}, 'a larger --batch_size'),
+        (Pooled, {'accumulate': 8}, 'a larger --batch_size or a smaller --accumulate'),
+        (Pooled, {'accumulate': 4}, None),
+        (Tiny, {'batch_size': 1}, None),
+    ],
+)
+def test_a_single_value_in_batch_normalization_is_told_of_once(
+    tiny, monkeypatch, capsys, net, flags, advice, engine
+):
+    monkeypatch.setitem(nets.registry._items, 'tiny', net)
+    c = config(iter=1, cpu_engine=engine, **flags)
+    try:
+        trainer.create(c, data(), c.open_device(), NONE).trainer.run()
+    finally:
+        chainer_onednn.disable()
+    err = capsys.readouterr().err
+    told = 'warning: batch normalization gets one value of each channel: '
+    assert err.count(told) == err.count('\n') == (advice is not None)
+    assert advice is None or err.endswith(f'; give {advice}\n')
 
 
 class Stop(Exception):

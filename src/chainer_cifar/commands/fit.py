@@ -363,6 +363,10 @@ def parse(argv: Sequence[str], prog: str) -> argparse.Namespace:
     given.name = given.name or dataset.name_of(given.pictures)
     with prefixed('--name '):
         runs.require_name(given.name)
+        if given.name.startswith('-'):
+            raise UserError(
+                f'{given.name}: commands would take it for a flag; give a --name without the dash'
+            )
     if not 0 < given.minutes < float('inf'):
         raise UserError(f'--minutes {given.minutes}: must be a number above 0')
     # A size of 0 is chosen later.

@@ -37,6 +37,11 @@ def best(rows: list[dict[str, Any]], last_counts: bool = False) -> dict[str, Any
     return min(rows, key=lambda row: row['valid_error'])
 
 
+def epochs_since_best(rows: list[dict[str, Any]], last_counts: bool = False) -> int:
+    """Count the epochs since the `best` one, for ``--patience``; 0 before the first."""
+    return rows[-1]['epoch'] - best(rows, last_counts)['epoch'] if rows else 0
+
+
 def checked_rows(rows: object, needed: Collection[str] = LOGGED) -> list[dict[str, Any]]:
     """Return `rows` if they can be those of a log, one an epoch, with the columns that are needed.
 
@@ -129,8 +134,7 @@ class History:
         """
         if not self.rows or self.summary.get('epochs') != len(self.rows):
             return False
-        since_best = self.rows[-1]['epoch'] - best(self.rows)['epoch']
-        return len(self.rows) >= epochs or 0 < patience <= since_best
+        return len(self.rows) >= epochs or 0 < patience <= epochs_since_best(self.rows)
 
     @property
     def state(self) -> str:

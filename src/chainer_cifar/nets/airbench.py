@@ -44,8 +44,10 @@ class Whitening(chainer.Link):
     def __init__(self, channels: int = 3, ksize: int = 2) -> None:
         super().__init__()
         width = channels * ksize**2
-        filters = np.empty((2 * width, channels, ksize, ksize), chainer.get_dtype())
-        _UNIFORM(filters)
+        # Looked up there each time: see `undrawn`.
+        filters = chainer.initializers.generate_array(
+            _UNIFORM, (2 * width, channels, ksize, ksize), np
+        )
         self.add_persistent('W', filters)  # no parameter: nothing is to be done with a gradient
         with self.init_scope():
             self.b = chainer.Parameter(np.zeros(len(filters), filters.dtype))

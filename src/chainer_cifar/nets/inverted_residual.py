@@ -14,7 +14,7 @@ Normalization: TypeAlias = Callable[[int], chainer.Link]  # from a number of cha
 # Blocks, ksize, stride of the first block, expansion, channels.
 Stages: TypeAlias = Sequence[tuple[int, int, int, int, int]]
 
-# Fan-out, as in the code of both papers.
+# Fan-out, as in torchvision's MobileNet v2 and in EfficientNet's code.
 _HE = chainer.initializers.HeNormal(fan_option='fan_out')
 
 
@@ -50,7 +50,8 @@ class InvertedResidual(chainer.Chain):
         self.shortcut = stride == 1 and in_channels == out_channels
         wide = in_channels * expansion
         pad = 0 if self.same else ksize // 2
-        # A depthwise filter has one input channel, so its fan-in is its fan-out.
+        # By one channel in and one out, as in EfficientNet's code. Torchvision, and Chainer's
+        # fan-out, count all channels as outputs of each depthwise filter.
         he = chainer.initializers.HeNormal()
         with self.init_scope():
             if expansion > 1:

@@ -1,4 +1,8 @@
-"""MobileNet v2, as torchvision builds and trains it on ImageNet."""
+"""MobileNet v2 as torchvision builds it for ImageNet, except for some initial weights.
+
+Those of depthwise filters have the standard deviation sqrt(2/9) here. In torchvision, which counts
+all C channels as outputs of each filter, it is sqrt(2/(9C)).
+"""
 
 import functools
 

@@ -134,6 +134,11 @@ class Lookahead(Average):
         require_whole('every', every, 1, 10**6)
         require_number('decay', decay, 0, 1)
         require_number('power', power, 0, 100)
+        if decay == 1 and power == 0:
+            raise ValueError(
+                'decay 1 with power 0 would bring the first weights back for ever; give a smaller '
+                'decay, or a power above 0'
+            )
         super().__init__(net)
         self.every, self.decay, self.power = every, decay, power
 

@@ -22,7 +22,7 @@ def smoothed_cross_entropy(smoothing: float, class_weights: Array | None = None)
     Args:
         smoothing: s, from 0 to less than 1.
         class_weights: float32 ``(K,)``, on the device of the logits: by what the loss of an image
-            of each class is multiplied.
+            of each class is multiplied; of a mixed image, the part of it that is each class's.
 
     Returns:
         A function from logits ``(N, K)`` and labels to the mean loss in nats. Labels are integers
@@ -32,14 +32,24 @@ def smoothed_cross_entropy(smoothing: float, class_weights: Array | None = None)
         return F.softmax_cross_entropy
 
     def loss(logits: chainer.Variable, labels: Array) -> chainer.Variable:
+        if class_weights is not None and labels.ndim == 2:
+            return _of_weighted_shares(logits, labels * class_weights, smoothing)
         targets = _smoothed(labels, smoothing, logits) if smoothing else labels
         if class_weights is None:
             return F.softmax_cross_entropy(logits, targets)
-        weights = labels @ class_weights if labels.ndim == 2 else class_weights[labels]
-        # Not by weighted targets: Chainer's gradient takes it that those of an image sum to 1.
-        return F.mean(weights * F.softmax_cross_entropy(logits, targets, reduce='no'))
+        return F.mean(class_weights[labels] * F.softmax_cross_entropy(logits, targets, reduce='no'))
 
     return loss
+
+
+def _of_weighted_shares(
+    logits: chainer.Variable, shares: Array, smoothing: float
+) -> chainer.Variable:
+    """Compute the loss of mixed images from each class's share times its weight, ``(N, K)``."""
+    rest = smoothing / logits.shape[1] * shares.sum(axis=1, keepdims=True)
+    targets = (1 - smoothing) * shares + rest
+    # Chainer's cross-entropy takes it, in its gradient, that the targets of an image sum to 1.
+    return F.mean(-F.sum(targets * F.log_softmax(logits), axis=1))
 
 
 def accuracy(logits: chainer.Variable, labels: Array) -> chainer.Variable:

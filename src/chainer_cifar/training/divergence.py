@@ -1,11 +1,17 @@
 """Stop a run that has diverged, and warn of one that learns nothing."""
 
+import contextlib
+import warnings
+from collections.abc import Iterator
+
 import chainer
 import numpy as np
 from chainer.training import extension
 from tqdm import tqdm
 
+from chainer_cifar.config import TrainConfig
 from chainer_cifar.errors import Diverged
+from chainer_cifar.parallel import world
 from chainer_cifar.streams import tell
 from chainer_cifar.training.log import Log
 
@@ -85,3 +91,38 @@ class WarnOfChance(extension.Extension):
                 f'better than chance; the learning rate may be too high for images of this range '
                 f'(try --normalize channel, or a lower --lr or --alpha)'
             )
+
+
+@contextlib.contextmanager
+def single_values_told(config: TrainConfig) -> Iterator[None]:
+    """Warn if, in the block, batch normalization gets one value of each channel, and so gives beta.
+
+    Chainer has a warning for it, with the CPU engine, too; `streams.prepare` hides it, as it is for
+    programmers.
+
+    Args:
+        config: The flags, of which some can be changed against it.
+    """
+    with warnings.catch_warnings(record=True) as found:
+        warnings.filterwarnings('always', _SINGLE, UserWarning)
+        yield
+    others = [each for each in found if not str(each.message).startswith(_SINGLE)]
+    for each in others:
+        warnings.showwarning(each.message, each.category, each.filename, each.lineno)
+    parallel = world.current.size > 1
+    over_all = parallel and config.sync_bn  # Chainer sees those of this process only
+    if len(others) == len(found) or over_all or not world.current.first:
+        return
+    advice = ['a larger --batch_size']
+    if config.accumulate > 1:
+        advice.append('a smaller --accumulate')
+    if parallel:
+        advice.append('--sync_bn')
+    with tqdm.external_write_mode():
+        tell(
+            'warning: batch normalization gets one value of each channel: what it gives is the '
+            f'same for any image, so the net learns little; give {" or ".join(advice)}'
+        )
+
+
+_SINGLE = 'A batch with no more than one sample'  # how Chainer's warning begins

@@ -99,9 +99,9 @@ class Log(extension.Extension):
         """Return the row that gives the run's result."""
         return history.best(self.rows, self.last_counts)
 
-    def epochs_since_best(self) -> float:
+    def epochs_since_best(self) -> int:
         """Return the epochs since the last with a lower validation error than all before it."""
-        return self.rows[-1]['epoch'] - self.best()['epoch'] if self.rows else 0
+        return history.epochs_since_best(self.rows, self.last_counts)
 
     def serialize(self, serializer: chainer.AbstractSerializer) -> None:
         self._summary.serialize(serializer['summary'])

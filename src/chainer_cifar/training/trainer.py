@@ -8,6 +8,7 @@ Whatever changes with time is a pure function of it: the learning rate is one of
 random number one of (seed, iteration). So any snapshot continues bit for bit.
 """
 
+import contextlib
 import pathlib
 from typing import Any, NamedTuple, TypeAlias
 
@@ -31,7 +32,7 @@ from chainer_cifar.parallel import training as parallel
 from chainer_cifar.parallel import world
 from chainer_cifar.randomness import seed_all
 from chainer_cifar.runs import RunFolder
-from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance
+from chainer_cifar.training.divergence import FailOnNonNumber, WarnOfChance, single_values_told
 from chainer_cifar.training.log import BestWeights, Curves, Log
 from chainer_cifar.training.progress import Progress
 from chainer_cifar.training.snapshot import Snapshot
@@ -192,6 +193,7 @@ class Updater(chainer.training.updaters.StandardUpdater):
         self.rates = rates
         self.average = average
         self.log = log
+        self._begun = False  # in this process, that is
         factor = schedules.create(config)
         self.rate: schedules.Factor = lambda position: config.initial_rate * factor(position)
 
@@ -207,16 +209,23 @@ class Updater(chainer.training.updaters.StandardUpdater):
         chainer.report({'lr': rate})
         if self.average and self.iteration == 0:
             self.average.begin()  # not earlier, since the weights may come from a file
-        model = self.get_optimizer('main').target
-        if self.config.accumulate == 1:
-            super().update_core()
-            reported = {'loss': model.loss.array, 'accuracy': model.accuracy.array}
-        else:
-            reported = self._update_in_parts()
-        parallel.share_report(model, reported)
+        # All mini-batches have the size of the first.
+        watch = contextlib.nullcontext() if self._begun else single_values_told(self.config)
+        with watch:
+            reported = self._update()
+        self._begun = True
+        parallel.share_report(self.get_optimizer('main').target, reported)
         if self.average:
             done = min(self.epoch_detail / self.config.iter, 1)
             self.average.after_update(self.iteration + 1, done)
+
+    def _update(self) -> dict[str, Any]:
+        """Update the weights; return loss and accuracy of the mini-batch."""
+        if self.config.accumulate > 1:
+            return self._update_in_parts()
+        super().update_core()
+        model = self.get_optimizer('main').target
+        return {'loss': model.loss.array, 'accuracy': model.accuracy.array}
 
     def _update_in_parts(self) -> dict[str, Any]:
         """Update by the sum of the gradients of ``--accumulate`` parts of the batch."""

@@ -85,3 +85,16 @@ def test_margin_is_at_most_the_smaller_side():
     augment.create('mirror|crop(40)', shape=(3, 40, 96))
     with pytest.raises(UserError, match=r"^'crop\(33\)': .*margin must be a .* from 0 to 32"):
         augment.create('crop(33)', shape=CIFAR)
+
+
+@pytest.mark.parametrize('shape', [(3, 1, 9), (3, 9, 1)])
+@pytest.mark.parametrize('fill', FILLS)
+def test_images_one_pixel_wide(fill, shape):
+    text = f'crop(1, {fill})'
+    if fill in ('mirror', 'wrap'):
+        with pytest.raises(UserError, match=rf'fill {fill} is for images of 2x2 pixels and more'):
+            augment.create(text, shape=shape)
+        return
+    augment.create(text, shape=shape)
+    x = np.random.RandomState(0).rand(2, *shape).astype(np.float32)
+    assert Crop(1, fill).apply(np, x, *np.array([[1, -1], [1, 0]])).shape == x.shape

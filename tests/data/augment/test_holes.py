@@ -18,19 +18,38 @@ def test_erase_draws_rectangles_inside_the_image():
     top, left, bottom, right, value = Erase().draw(np.random.RandomState(0), 5000, CIFAR)
     erased = bottom > top
     assert abs(erased.mean() - 0.5) < 0.036
-    assert (top >= 0).all() and (left >= 0).all() and (bottom < 32).all() and (right < 32).all()
+    assert top.min() == left.min() == 0 and bottom.max() == right.max() == 32
     height, width = (bottom - top)[erased], (right - left)[erased]
     area = height * width / 32**2
-    assert area.min() > 0.01 and area.max() <= 0.4
+    assert area.min() == pytest.approx(0.02, rel=0.2)
+    assert area.max() == pytest.approx(0.4, rel=0.05)
     assert (height / width).min() >= 0.25 and (height / width).max() <= 4
     assert np.abs(value).max() <= 2
 
 
-def test_erase_draws_what_it_always_drew():
+def test_erase_draws_the_same_from_a_seed():
     *box, value = Erase().draw(np.random.RandomState(3), 4, CIFAR)
-    expected = [[0, 0, 14, 9], [0, 0, 1, 21], [0, 0, 25, 31], [0, 0, 21, 30]]
+    expected = [[0, 0, 14, 9], [0, 0, 1, 21], [0, 0, 26, 32], [0, 0, 21, 31]]
     np.testing.assert_array_equal(box, expected)
     np.testing.assert_allclose(value, [-0.8659, 0.772552, -0.238185, -1.372529], atol=1e-6)
+
+
+def test_erase_paints_each_row_and_column_about_as_often():
+    top, left, bottom, right, _ = Erase(1, 0.04, 0.04, 1).draw(
+        np.random.RandomState(0), 5000, CIFAR
+    )
+    for start, end in ((top, bottom), (left, right)):
+        assert (end - start == 6).all()  # of 32; a fifth, rounded
+        assert set(start) == set(range(27))
+        assert abs((end == 32).mean() - 1 / 27) < 0.014
+
+
+@pytest.mark.parametrize('side', [1, 2, 4])
+def test_erase_paints_a_pixel_at_least(side):
+    *box, _ = Erase(1, 0, 0.02).draw(np.random.RandomState(0), 200, (3, side, side))
+    x = images(200)[:, :, :side, :side]
+    painted = (Erase(1).apply(np, x, *box, np.full(200, 9, np.float32)) != x).sum(axis=(1, 2, 3))
+    assert (painted == 3).all()
 
 
 def test_erase_paints_one_value_over_all_channels():
@@ -40,6 +59,11 @@ def test_erase_paints_one_value_over_all_channels():
     expected = x.copy()
     expected[0, :, 3:10, 5:9] = x.mean() - 1.5 * x.std()
     np.testing.assert_allclose(result, expected, rtol=1e-6)
+
+
+def before_rounding(side):
+    """The smallest and the largest number that becomes `side` pixels."""
+    return np.where(side > 1, side - 0.5, 0), side + 0.5
 
 
 @given(
@@ -56,13 +80,13 @@ def test_erase_draws_what_it_is_asked_for(probability, sizes, aspect, noise, siz
     height, width = (bottom - top).astype(float), (right - left).astype(float)
     assert (top >= 0).all() and (left >= 0).all()
     assert (bottom <= size).all() and (right <= size).all()
-    assert (height * width <= max(sizes) * size**2).all()
-    large = (height > 0) & (width > 0)  # cut off to whole pixels
-    assert ((height + 1) * (width + 1) >= min(sizes) * size**2)[large].all()
-    assert (height[large] / (width[large] + 1) <= aspect).all()
-    assert (width[large] / (height[large] + 1) <= aspect).all()
-    if min(sizes) * size**2 / aspect > 1:
-        assert abs(large.mean() - probability) <= 5 * 0.5 / 20
+    erased = height > 0
+    assert ((width > 0) == erased).all() and abs(erased.mean() - probability) <= 5 * 0.5 / 20
+    height_before, width_before = before_rounding(height[erased]), before_rounding(width[erased])
+    assert (height_before[0] * width_before[0] <= max(sizes) * size**2).all()
+    assert (height_before[1] * width_before[1] >= min(sizes) * size**2).all()
+    assert (height_before[0] <= aspect * width_before[1]).all()
+    assert (width_before[0] <= aspect * height_before[1]).all()
     assert len(value) == (3 * (height * width).sum() if noise else 400)
     assert value.dtype == np.float32 and (not len(value) or np.abs(value).max() <= 2)
 

@@ -11,6 +11,7 @@ from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_number, require_word
 
 FILLS = ('nearest', 'constant', 'reflect', 'mirror', 'wrap')
+BETWEEN_PIXELS = ('mirror', 'wrap')  # count steps between pixels, and one pixel has none
 
 
 def require_fill(fill: object, value: object) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from chainer_cifar.arrays import Array, ArrayModule
 from chainer_cifar.checks import require_whole
-from chainer_cifar.data.augment.borders import fold, require_fill
+from chainer_cifar.data.augment.borders import BETWEEN_PIXELS, fold, require_fill
 from chainer_cifar.data.augment.kinds import InPixels, PerImage
 from chainer_cifar.data.augment.registry import Rng, augmentations
 from chainer_cifar.data.store import LARGEST, Shape
@@ -30,7 +30,10 @@ class Crop(InPixels, PerImage):
         require_fill(self.fill, self.value)
 
     def require_shape(self, shape: Shape) -> None:
-        require_whole('margin', self.margin, 0, min(shape[1:]))
+        side = min(shape[1:])
+        require_whole('margin', self.margin, 0, side)
+        if side < 2 and self.fill in BETWEEN_PIXELS:
+            raise ValueError(f'fill {self.fill} is for images of 2x2 pixels and more')
 
     def draw(self, rng: Rng, n: int, shape: Shape) -> tuple[Array, ...]:
         """Draw the shifts down and right, integers ``(N,)`` each."""

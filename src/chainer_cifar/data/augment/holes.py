@@ -19,10 +19,11 @@ class Erase:
     """With `probability`, paint a random rectangle (random erasing, Zhong et al., 2017).
 
     It covers `least` to `most` of the image, and its aspect ratio, as a multiple of the image's, is
-    log-uniform in 1/aspect to aspect. It has one random value; with `noise` 1 a random value for
-    each pixel and channel, which the paper finds best. The defaults are the original project's,
-    whose value is uniform in ±128 for mean-subtracted CIFAR-10. That is ±2 standard deviations
-    about the mean of the batch, which suits images of any scale.
+    log-uniform in 1/aspect to aspect; its sides are rounded to pixels, at least one. It has one
+    random value; with `noise` 1 a random value for each pixel and channel, which the paper finds
+    best. The defaults are the original project's, whose value is uniform in ±128 for
+    mean-subtracted CIFAR-10. That is ±2 standard deviations about the mean of the batch, which
+    suits images of any scale.
     """
 
     probability: float = 0.5
@@ -47,7 +48,7 @@ class Erase:
         """
         channels, h, w = shape
         box = np.zeros((4, n), np.int64)
-        if self.probability == 0.5:  # the default draws what it always drew
+        if self.probability == 0.5:  # the default keeps choosing the images it always chose
             chosen = rng.randint(2, size=n)
         else:
             chosen = rng.uniform(size=n) < self.probability
@@ -55,10 +56,10 @@ class Erase:
         while len(todo):
             area = rng.uniform(self.least, self.most, len(todo)) * h * w
             aspect = np.exp(rng.uniform(-math.log(self.aspect), math.log(self.aspect), len(todo)))
-            height = np.sqrt(area * aspect * (h / w)).astype(np.int64)
-            width = np.sqrt(area / aspect * (w / h)).astype(np.int64)
+            height = _whole(np.sqrt(area * aspect * (h / w)))
+            width = _whole(np.sqrt(area / aspect * (w / h)))
             top, left = random_pixels(rng, len(todo), shape)
-            fits = (top + height < h) & (left + width < w)
+            fits = (top + height <= h) & (left + width <= w)
             found = np.stack([top, left, top + height, left + width])
             box[:, todo[fits]] = found[:, fits]
             todo = todo[~fits]
@@ -89,6 +90,11 @@ class Erase:
         # look how many there are, which makes the GPU wait.)
         place = inside.reshape(-1).cumsum(dtype=np.int32) - 1
         return xp.where(inside, value.take(place).reshape(x.shape), x)
+
+
+def _whole(side: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Round sides of rectangles to whole pixels as the paper's code does, and to at least one."""
+    return np.maximum(1, np.rint(side)).astype(np.int64)
 
 
 @augmentations.register('cutout')

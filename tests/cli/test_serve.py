@@ -234,6 +234,7 @@ def whole():
         ('/explain?number=', whole, 400, 'number must be one from 0 to 9'),
         ('/predict', None, 405, 'GET /predict: method not allowed'),
         ('/none', None, 404, 'GET /none: not found'),
+        ('/predict/', whole, 404, 'POST /predict/: not found'),
         ('/../../etc/passwd', None, 404, 'GET /../../etc/passwd: not found'),
     ],
 )

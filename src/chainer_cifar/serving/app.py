@@ -54,7 +54,10 @@ def create(answers: Answers, worker: Worker, names: Sequence[str] | None) -> Sta
         Route('/explain', served.explain, methods=['POST']),
     ]
     middleware = [Middleware(Guard, names=names)]
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+    found = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+    # It would send /predict/ to /predict at the host that the request names, with no word of why.
+    found.router.redirect_slashes = False
+    return found
 
 
 class _Served:

@@ -27,6 +27,7 @@ from cpu_training import NETS, share  # noqa: E402
 import parallel  # noqa: E402
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import figures, nets  # noqa: E402
+from chainer_cifar.arguments import meaning  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
 from chainer_cifar.nets.undrawn import undrawn  # noqa: E402
 from chainer_cifar.recipes import recipes  # noqa: E402
@@ -117,12 +118,12 @@ def flags_table():
     for group in GROUPS:
         yield f'{group}', 'default', 'meaning'
         for field in dataclasses.fields(TrainConfig):
-            short, text = field.metadata['short'], field.metadata['help']
+            short, told = field.metadata['short'], field.metadata['told']
             if field.metadata['group'] == group:
                 yield (
                     f'`{short}`, `--{field.name}`' if short else f'`--{field.name}`',
-                    '' if field.default == '' or field.default is False else f'`{field.default}`',
-                    html.escape(text, quote=False).replace('*', r'\*'),
+                    '' if told == '' or told is False else f'`{told}`',
+                    html.escape(meaning(field, train=True), quote=False).replace('*', r'\*'),
                 )
         yield ()
 

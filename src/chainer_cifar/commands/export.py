@@ -69,7 +69,7 @@ def _parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         'weights', metavar='WEIGHTS', help='a run, as models/RUN or RUN; or a file of weights'
     )
-    add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
+    add_flags(parser, TrainConfig, _REPLACEABLE, default='of_run')
     parser.add_argument('--onnx', default='', metavar='FILE.onnx', help='the file to write')
     parser.add_argument(
         '--int8',

@@ -27,6 +27,7 @@ from cpu_training import NETS, share  # noqa: E402
 import parallel  # noqa: E402
 from chainer_cifar import device as devices  # noqa: E402
 from chainer_cifar import figures, nets  # noqa: E402
+from chainer_cifar.arguments import meaning  # noqa: E402
 from chainer_cifar.config import GROUPS, TrainConfig, from_dict  # noqa: E402
 from chainer_cifar.nets.undrawn import undrawn  # noqa: E402
 from chainer_cifar.recipes import recipes  # noqa: E402
@@ -59,20 +60,21 @@ def headline_table():
         for init in (False, True)
     )
     for what, runs in (
-        ('Test error of our best run on CIFAR-10', from_random),
+        ('Test error of our best run', from_random),
         ('Test error of our best run that began with weights of ImageNet', from_others),
         ('Test error of the demonstration', [_run('digits')]),
     ):
         run = runs[0]
         *_, (errors, tta) = _test_errors(runs)
         seconds = statistics.mean(run['seconds'] for run in runs)
-        seeds = f'{len(runs)} seeds' if len(runs) > 1 else ''
-        how = ', '.join(filter(None, (f'{_duration(seconds)} on a CPU', tta, seeds)))
+        several = len(runs) > 1
+        time = f'{_duration(seconds)} {"a seed " if several else ""}on a CPU'
+        how = ', '.join(filter(None, (time, tta, f'{len(runs)} seeds' if several else '')))
         yield (
             f'{what}: `{run["flags"]["model"]}`, {run["epochs"]} epochs in {how}; '
             f'{_data(run)["pictures"]}',
             f'**{errors}**',
-            f'`{_shortest_command(run)}`',
+            _shortest_commands(runs, tta),
         )
     for contender in ('torch_better', 'keras', 'chainer'):
         yield (
@@ -104,12 +106,25 @@ def _duration(seconds):
     return f'{seconds / 60:.0f} minutes' if seconds >= 90 else f'{seconds:.0f} seconds'
 
 
-def _shortest_command(run):
-    flags = run['command'][1:]
+def _shortest_commands(runs, tta):
+    """What gives the number of all seeds; `tta` is how the images are seen, as in its row."""
+    flags, folder = runs[0]['command'][1:], runs[0]['flags']['prefix']
     for name, recipe in recipes.items():
-        if _is_run_of(recipe, run):
-            flags = ['--recipe', name]
-    return shlex.join(['python', 'src/train.py', *flags])
+        if _is_run_of(recipe, runs[0]):
+            flags, folder = ['--recipe', name], recipe.flags['prefix']
+    folders = [folder]
+    if len(runs) > 1:
+        seeds = [run['flags']['seed'] for run in runs]
+        in_order = seeds == [*range(1, len(seeds) + 1)]
+        flags += ['--seeds', str(len(seeds)) if in_order else ','.join(map(str, seeds))]
+        folders = [f'{folder}/seed{seed}' for seed in seeds]
+    commands = f'`{shlex.join(["python", "src/train.py", *flags])}`'
+    if tta:
+        first, *others = folders
+        commands += f'; `python src/evaluate.py {first} {tta.split("`")[1]}`'
+        if others:
+            commands += f', and so for {", ".join(f"`{other}`" for other in others)}'
+    return commands
 
 
 def flags_table():
@@ -117,12 +132,12 @@ def flags_table():
     for group in GROUPS:
         yield f'{group}', 'default', 'meaning'
         for field in dataclasses.fields(TrainConfig):
-            short, text = field.metadata['short'], field.metadata['help']
+            short, told = field.metadata['short'], field.metadata['told']
             if field.metadata['group'] == group:
                 yield (
                     f'`{short}`, `--{field.name}`' if short else f'`--{field.name}`',
-                    '' if field.default == '' or field.default is False else f'`{field.default}`',
-                    html.escape(text, quote=False).replace('*', r'\*'),
+                    '' if told == '' or told is False else f'`{told}`',
+                    html.escape(meaning(field, train=True), quote=False).replace('*', r'\*'),
                 )
         yield ()
 

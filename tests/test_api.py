@@ -155,7 +155,7 @@ def test_none_and_a_generator(classifier):
 def test_the_same_call_goes_on_and_trains_nothing_anew(classifier, capsys, monkeypatch):
     monkeypatch.chdir(classifier[0])
     net = chainer_cifar.fit('pictures', minutes=0.02, init='none', size=32)
-    assert 'is trained already' in capsys.readouterr().out
+    assert 'trained already; --overwrite starts again' in capsys.readouterr().out
     assert net.classes == ['blue', 'red <b>']
     with pytest.raises(UserError, match='was made with size 32, not 64'):
         chainer_cifar.fit('pictures', init='none', size=64)

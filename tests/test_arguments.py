@@ -121,15 +121,16 @@ def test_a_mistyped_flag_is_told_before_what_it_caused(parse):
 
 
 def test_flags_of_a_dataclass_in_groups(capsys):
-    def flag(group, default, text, short=None):
-        metadata = {'group': group, 'help': text, 'short': short}
+    def flag(group, default, text, short=None, **more):
+        metadata = {'group': group, 'help': text, 'short': short, 'told': default}
+        metadata |= {'of_run': 'that of the run', 'in_train': '', **more}
         return dataclasses.field(default=default, metadata=metadata)
 
     @dataclasses.dataclass
     class Config:
         size: int = flag('one', 3, 'how many, up to 100 %', '-s')
         fast: bool = flag('other', False, 'do hurry')
-        name: str = flag('one', '', 'of it')
+        name: str = flag('one', '', 'of it', told='yours', in_train='or several')
 
     parser = ArgumentParser(prog='tool.py')
     groups = add_flags(parser, Config, groups=('other', 'one'))
@@ -139,4 +140,13 @@ def test_flags_of_a_dataclass_in_groups(capsys):
     parts = parser.format_help().split('\n\n')
     assert [part.splitlines()[0] for part in parts[2:]] == ['other:', 'one:']
     assert '--fast' in parts[2] and '--more' in parts[2]
-    assert 'up to 100 % (default: 3)' in parts[3] and '--name' in parts[3]
+    assert 'up to 100 % (default: 3)' in parts[3]
+    assert '--name STR' in parts[3] and 'of it (default: yours)' in parts[3]
+    for options, told in (
+        ({'train': True}, 'of it; or several (default: yours)'),
+        ({'default': 'of_run'}, 'of it (default: that of the run)'),
+        ({'default': ''}, 'of it\n'),
+    ):
+        parser = ArgumentParser(prog='tool.py')
+        add_flags(parser, Config, ['name'], **options)
+        assert told in parser.format_help()

@@ -3,6 +3,7 @@ import functools
 import importlib
 import io
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -123,6 +124,25 @@ def test_commands_are_listed_without_chainer():
         'import sys; sys.modules["chainer"] = None; from chainer_cifar.cli import main; main()'
     )
     assert '  train ' in run(entry=['-c', program]).stdout
+
+
+def test_only_train_tells_of_several_gpus():
+    for name in cli.COMMANDS:
+        told = ' '.join(help_of(name).split())
+        assert ('index of the GPU' in told) == ('--gpu' in told), name
+        assert ('a process on each' in told) == (name == 'train'), name
+
+
+@pytest.mark.parametrize('command', ['train', 'search', 'fit'])
+def test_help_tells_each_default(command):
+    entry = re.compile(r'^  (?:-\w(?: \w+)?, )?--(\w+) ([A-Z]+)\s(.*?)(?=^  -|^\S|\Z)', re.M | re.S)
+    untold = {'freeze', 'lr_factors', 'recipe', 'seeds', 'group'}  # none, unless they are given
+    if command != 'fit':
+        untold.add('init')
+    for name, kind, text in entry.findall(help_of(command)):
+        if name not in untold:
+            assert 'default:' in ' '.join(text.split()), name
+            assert kind in ('INT', 'FLOAT', 'STR'), name
 
 
 @pytest.mark.parametrize('command', cli.COMMANDS)

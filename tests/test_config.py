@@ -39,6 +39,25 @@ def test_every_flag_is_in_a_group():
     assert {field.metadata['group'] for field in dataclasses.fields(TrainConfig)} == set(GROUPS)
 
 
+@pytest.mark.parametrize(
+    ('dataset', 'label'),
+    [
+        ('dataset/image_zca.pkl', 'dataset/label.pkl'),
+        ('dataset/own/image_raw', 'dataset/own/label.pkl'),
+        ('/data/own/image_raw/', '/data/own/label.pkl'),
+        ('image.pkl', 'label.pkl'),
+        ('', 'label.pkl'),
+    ],
+)
+def test_labels_lie_beside_the_images(dataset, label):
+    assert TrainConfig(dataset=dataset).label == label
+    assert TrainConfig(dataset=dataset, label='other.pkl').label == 'other.pkl'
+    config = TrainConfig(label='other.pkl')
+    assert config.replaced({'dataset': dataset}).label == label
+    assert config.replaced({'dataset': dataset, 'label': 'a.pkl'}).label == 'a.pkl'
+    assert config.replaced({'gpu': 0}).label == 'other.pkl'
+
+
 def test_unknown_engine():
     with pytest.raises(UserError, match=r"--cpu_engine 'onedn': must be .*, did you mean 'onednn'"):
         TrainConfig(cpu_engine='onedn')

@@ -11,7 +11,9 @@ def test_a_package_that_is_there():
 
 
 def test_a_missing_package_is_told_with_what_installs_it():
-    with pytest.raises(UserError, match=r"^This needs a package .*\(nowhere\); .* '\.\[some\]'$"):
+    with pytest.raises(
+        UserError, match=r"^This needs a package .*\(nowhere\); .* --editable '\.\[some\]'$"
+    ):
         extras.package('nowhere.inside', 'some', 'This')
 
 

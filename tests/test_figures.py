@@ -363,6 +363,25 @@ def test_the_curves_of_several_runs_are_one_picture(tmp_path):
         assert picture.format == 'PNG' and picture.width == round(120 * (0.8 + 2 * 4.4))
 
 
+def test_the_parts_of_a_row_have_one_scale(tmp_path, monkeypatch):
+    epochs = range(1, 17)
+    tiny = [10.0 ** (-i / 3) for i in epochs]
+    usual = {
+        f'{part}_{measure}': (epochs, [scale * 2.0 / i for i in epochs], None)
+        for part, scale in (('train', 1), ('test', 3))
+        for measure in ('error', 'loss')
+    }
+    short = {'train_error': ([1, 2], [1.0, 2.0], None)}
+    for curves, shared in ((usual, True), ({**usual, 'train_loss': (epochs, tiny, None)}, False)):
+        runs = [('long', curves), ('short', short)]
+        figure = drawn(monkeypatch, lambda runs=runs: figures.comparison(runs, tmp_path / 'a.png'))
+        train, test, train_loss, test_loss = figure.axes
+        assert train.get_ylim() == test.get_ylim() and train.get_ylim()[1] > 6
+        # Tiny losses, on a logarithmic axis, would leave no room to the others.
+        assert (train_loss.get_ylim() == test_loss.get_ylim()) == shared
+    assert [line.get_marker() for line in train.lines] == ['None', '.']
+
+
 @pytest.mark.parametrize('count', [4, 12])
 def test_a_legend_of_long_names_is_within_the_picture(count, tmp_path, monkeypatch):
     names = [f'photographs_of_cats_and_dogs/with_what_LR_{i}' for i in range(count)]
@@ -383,6 +402,24 @@ def test_no_two_runs_are_drawn_alike(count, tmp_path, monkeypatch):
     assert {line for _, line in looks[:20]} == {'-'}
     (legend,) = figure.legends
     assert [(line.get_color(), line.get_linestyle()) for line in legend.legend_handles] == looks
+
+
+def test_accuracy_is_drawn_whole_and_few_images_are_faded(tmp_path, monkeypatch):
+    figure = drawn(monkeypatch, lambda: figures.reliability([BINS], 'title', tmp_path / 'a.png'))
+    top, bottom = figure.axes
+    solid = [bar for bar in top.patches if bar.get_facecolor()[3] > 0]  # the others are outlines
+    assert [bar.get_height() for bar in solid] == pytest.approx([10, 90])
+    faded, whole = (bar.get_facecolor()[3] for bar in solid)
+    assert faded < 0.5 and whole == 1
+    gaps = [bar for bar in top.patches if bar.get_hatch()]
+    assert [bar.get_y() for bar in gaps] == pytest.approx([10, 90])
+    assert [bar.get_height() for bar in gaps] == pytest.approx([10, -20])
+    shares = [bar.get_height() for bar in bottom.patches]
+    assert shares == pytest.approx([100 * count / 49 for count in (9, 0, 40)])
+    (legend,) = figure.legends
+    assert 'of fewer than 20 images' in [text.get_text() for text in legend.get_texts()]
+    box = legend.get_window_extent()
+    assert box.y0 >= 0 and box.y1 <= bottom.get_tightbbox().y0
 
 
 def test_limits_hold_the_bands():
@@ -411,7 +448,7 @@ def test_a_log_axis_has_some_ticks(decades):
 
 
 LONG = 'photographs_of_cats_and_dogs/resnet_wide_dropout_0.3/trial_001_and_on, test flip: 17.65 %'
-BINS = ('bins', [0.5, 0.5], [0.2, 0.5], [0.1, 0.5])
+BINS = ('bins', [9, 0, 40], [0.2, 0, 0.7], [0.1, 0, 0.9])
 
 
 WAYS = {

@@ -40,5 +40,8 @@ def test_the_net_alone_is_the_same_net():
 def test_too_few_images():
     with pytest.raises(UserError, match=r'9 training images are too few .* --no_valid_data'):
         draw(9, batch_size=5)
-    with pytest.raises(UserError, match=r'^--batch_size 10: there are only 9 training images'):
+    told = r'^--batch_size 10: there are only 9 training images; give at most that, as in -b 8$'
+    with pytest.raises(UserError, match=told):
         draw(9, batch_size=10, no_valid_data=True)
+    with pytest.raises(UserError, match=r'as in -b 32$'):
+        draw(100, batch_size=100)

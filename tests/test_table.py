@@ -2,7 +2,7 @@
 
 import pytest
 
-from chainer_cifar.table import aligned, cells, counted
+from chainer_cifar.table import aligned, cells, counted, sized
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,8 @@ def test_aligned():
 def test_counted():
     told = [counted(count, 'test image') for count in (0, 1, 2000)]
     assert told == ['0 test images', '1 test image', '2,000 test images']
+
+
+def test_sized():
+    told = [sized(count) for count in (0, 12_345, 100_000, 1_234_567)]
+    assert told == ['0.0 kB', '12.3 kB', '0.1 MB', '1.2 MB']

@@ -136,18 +136,21 @@ def add_flags(
     parser: ArgumentParser,
     config: type[Any],
     names: Collection[str] | None = None,
-    default: str | None = None,
+    default: str = 'told',
     groups: Iterable[str] = (),
+    train: bool = False,
 ) -> dict[str, argparse._ArgumentGroup]:
     """Add flags for the fields of a dataclass such as TrainConfig.
 
     Args:
         parser: Where to add them.
-        config: The dataclass; the metadata of its fields holds ``help``, ``short`` and ``group``.
+        config: The dataclass; config.py says what the metadata of its fields hold.
         names: The fields that get a flag; None: all.
-        default: The default that --help shows; None: the default of the field.
+        default: The metadata that --help shows as default: ``told``, that of the field; ``of_run``,
+            where it is another run's; or none of them.
         groups: The groups that --help shows, in this order; without them, the flags are in one
             list.
+        train: The command is train.
 
     Returns:
         The groups by name, to which one may add more flags.
@@ -161,15 +164,21 @@ def add_flags(
             flags.insert(0, field.metadata['short'])
         target = shown.get(field.metadata['group'], parser)
         if field.type is bool:
-            target.add_argument(*flags, action='store_true', help=field.metadata['help'])
+            target.add_argument(*flags, action='store_true', help=meaning(field, train))
             continue
-        told = field.default if default is None else default
+        told = field.metadata.get(default, '')
         kind: Any = field.type  # a class, not a text: the dataclass's module does not postpone it
         target.add_argument(
             *flags,
             type=kind,
             metavar=kind.__name__.upper(),
-            help=field.metadata['help'].replace('%', '%%')
+            help=meaning(field, train).replace('%', '%%')
             + (f' (default: {told})' if told != '' else ''),
         )
     return shown
+
+
+def meaning(field: dataclasses.Field[Any], train: bool) -> str:
+    """Return the help of a flag, of train or of another command."""
+    texts = (field.metadata['help'], field.metadata['in_train'] if train else '')
+    return '; '.join(filter(None, texts))

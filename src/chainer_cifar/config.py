@@ -7,6 +7,7 @@ Precedence: default < recipe < command line.
 import dataclasses
 import json
 import os
+import pathlib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from chainer_cifar import device as devices
 from chainer_cifar import language, nets
 from chainer_cifar.data import augment
 from chainer_cifar.data.normalize import normalizations
+from chainer_cifar.data.store import LABEL_FILE
 from chainer_cifar.device import CPU_ENGINES
 from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.optim import averaging, groups, mixed, optimizers, schedules
@@ -42,8 +44,14 @@ def _flag(
     at_least: int | None = None,
     at_most: int | None = None,
     among: Collection[str] = (),
+    told: str = '',
+    of_run: str = 'that of the run',
+    in_train: str = '',
 ) -> Any:
+    # `told` is the default in words, `of_run` that of commands that know a run; `in_train` is what
+    # the flag means in train only.
     metadata: dict[str, Any] = {'group': group, 'help': text, 'short': short}
+    metadata |= {'told': told or default, 'of_run': of_run, 'in_train': in_train}
     metadata |= {'at_least': at_least, 'at_most': at_most, 'among': among}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -63,20 +71,33 @@ class TrainConfig:
     gpu: int = _flag(
         DEVICE,
         -1,
-        'index of the GPU; negative: the CPU; train takes several, as in 0,1,2,3, a process on '
-        'each',
+        'index of the GPU; negative: the CPU',
         '-g',
+        in_train='several, as in 0,1,2,3: a process on each',
     )
     model: str = _flag(NET, 'vgg', f'the net: {", ".join(nets.registry)}', '-m')
     batch_size: int = _flag(OPTIMIZATION, 100, 'images in a mini-batch', '-b', at_least=1)
     dataset: str = _flag(
         DATA, 'dataset/image.pkl', 'images, made by dataset.py: a file, or a folder image_raw', '-d'
     )
-    label: str = _flag(DATA, 'dataset/label.pkl', 'labels, a file made by dataset.py', '-l')
-    prefix: str = _flag(
-        RUN, '', 'folder name under results/ and models/ (default: <model>_<optimizer>)', '-p'
+    label: str = _flag(
+        DATA,
+        '',
+        'labels, a file made by dataset.py',
+        '-l',
+        told=f'{LABEL_FILE} beside -d',
+        of_run=f'that of the run; with another -d, {LABEL_FILE} beside it',
     )
-    iter: int = _flag(OPTIMIZATION, 300, 'epochs to train', at_least=1, at_most=10**6)
+    prefix: str = _flag(
+        RUN,
+        '',
+        'folder name under results/ and models/',
+        '-p',
+        told='<model>_<optimizer>',
+    )
+    iter: int = _flag(
+        OPTIMIZATION, 300, 'epochs to train; --epochs is the same', at_least=1, at_most=10**6
+    )
     save_iter: int = _flag(
         RUN, 0, 'also keep the weights of every so many epochs; 0: none', at_least=0
     )
@@ -252,6 +273,9 @@ class TrainConfig:
         self._require_together()
         if not self.prefix:
             object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
+        if not self.label:
+            beside = pathlib.Path(self.dataset).parent / LABEL_FILE
+            object.__setattr__(self, 'label', str(beside))
         if leads_out(self.prefix):
             raise UserError(
                 f'--prefix {self.prefix}: must be a name under results/, not a path out'
@@ -332,6 +356,11 @@ class TrainConfig:
                 f'--accumulate {self.accumulate}: more parts than the {self.batch_size} images of '
                 f'a mini-batch; give a larger --batch_size'
             )
+
+    def replaced(self, flags: Mapping[str, Any]) -> 'TrainConfig':
+        """Replace flags; other images have the labels beside them, unless others are given."""
+        beside = {'label': ''} if 'dataset' in flags else {}
+        return dataclasses.replace(self, **{**beside, **flags})
 
     @property
     def initial_rate(self) -> float:

@@ -8,7 +8,7 @@ import chainer
 from chainer.backends import cuda
 
 import chainer_onednn
-from chainer_cifar import cudnn_pooling
+from chainer_cifar import cudnn_pooling, extras
 from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.streams import tell
 from chainer_onednn import memory
@@ -74,7 +74,7 @@ def _check_cuda(gpu: int) -> None:
         import cupy
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and error.name == 'cupy':
-            reason = "CuPy is not installed; pip install '.[gpu]' (see docs/gpu.md)"
+            reason = f'CuPy is not installed; {extras.install("gpu")} (see docs/gpu.md)'
         else:
             reason = f'CuPy is installed but cannot be imported ({first_line(error)})'
         raise UserError(reason) from None

@@ -23,7 +23,7 @@ def package(name: str, extra: str, what: str) -> Any:
     except ModuleNotFoundError as error:
         raise UserError(
             f'{what} needs a package that {sys.executable} does not have ({error.name}); '
-            f"install it: pip install '.[{extra}]'"
+            f'install it: {install(extra)}'
         ) from None
     except MemoryError:
         raise
@@ -33,5 +33,10 @@ def package(name: str, extra: str, what: str) -> Any:
         raise UserError(
             f'{what} needs the package {name}, which {sys.executable} has but cannot import '
             f'({first_line(error)}); install another version of it: '
-            f"pip install --upgrade '.[{extra}]'"
+            f'{install(extra)} --upgrade'
         ) from None
+
+
+def install(*extras: str) -> str:
+    """Return the command that installs extras; without --editable, a copy would replace src/."""
+    return f"pip install --editable '.[{','.join(extras)}]'"

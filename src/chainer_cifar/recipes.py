@@ -241,7 +241,6 @@ recipes.register('digits')(
             'model': 'cnnbn',
             'batch_size': 32,
             'dataset': 'dataset/digits/image.pkl',
-            'label': 'dataset/digits/label.pkl',
             'prefix': 'digits',
             'iter': 4,
             'optimizer': 'adam',

@@ -1,4 +1,4 @@
-"""Rows as text, in aligned columns or as CSV; and numbers of things."""
+"""Rows as text, in aligned columns or as CSV; numbers of things, and sizes of files."""
 
 import csv
 import io
@@ -9,6 +9,11 @@ from collections.abc import Iterable
 def counted(count: int, thing: str) -> str:
     """Write how many there are, as in ``1 image`` and ``2,000 images``."""
     return f'{count:,} {thing}{"s" if count != 1 else ""}'
+
+
+def sized(count: int) -> str:
+    """Write so many bytes in megabytes, or in kilobytes if they are few."""
+    return f'{count / 1e6:.1f} MB' if count >= 100_000 else f'{count / 1e3:.1f} kB'
 
 
 def cells(text: str) -> int:

@@ -35,7 +35,7 @@ def test_all(tmp_path, cifar10_folder):
     assert sorted(os.listdir(out)) == sorted(expected)
     lines = done.stdout.splitlines()
     assert [
-        re.match(r'dataset/(\S+)  \d+\.\d MB  \d+\.\d s$', line)[1] for line in lines
+        re.match(r'dataset/(\S+)  \d+\.\d [kM]B  \d+\.\d s$', line)[1] for line in lines
     ] == expected
 
     raw = sources['cifar10'](cifar10_folder)

@@ -82,7 +82,7 @@ def test_without_the_packages(in_run, refused, monkeypatch, tmp_path):
     (tmp_path / 'model.onnx').write_bytes(b'')
     for arguments in (['export', 'run', '--onnx', 'x.onnx'], ['evaluate', tmp_path / 'model.onnx']):
         line = refused(*arguments)
-        assert "pip install '.[onnx]'" in line and 'onnx' in line
+        assert "pip install --editable '.[onnx]'" in line and 'onnx' in line
 
 
 @pytest.mark.parametrize(

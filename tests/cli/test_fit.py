@@ -203,7 +203,7 @@ def test_stopped_in_each_step_it_goes_on_to_the_same_result(fitted, monkeypatch,
     # What was measured before the stop is not measured again: another time is another result.
     monkeypatch.setattr(run, 'measure', lambda config: pytest.fail('measures again'))
     status, out, _ = fitted()
-    assert status == 0 and 'is trained already' in out and 'of 2 pictures' in out
+    assert status == 0 and 'trained already; --overwrite' in out and 'of 2 pictures' in out
     status, _, last = fitted('--minutes', 99)
     assert status == 0 and 'warning: --minutes 99: it was trained with ' in last
     stopped = weights('own')
@@ -239,7 +239,7 @@ def test_the_second_stage_begins_with_the_weights_of_the_first(fitted, monkeypat
         patch.setitem(fit._COMMANDS, 'train', StoppedInTheSecond)
         assert fitted()[0] == 130
     status, out, _ = fitted()
-    assert status == 0 and 'results/own_frozen: is trained already' in out
+    assert status == 0 and 'results/own_frozen: trained already' in out
     assert fit._flags_of(fit.RunFolder('own'))['init'] == 'models/own_frozen'
     assert 'from models/own_frozen/best.npz' in out
 
@@ -279,7 +279,7 @@ def test_folds_after_the_run_and_other_folds(fitted):
     assert '--folds 15: there are only 14 groups of training images that stay together' in last
     assert fitted()[0] == 0
     status, out, _ = fitted('--folds', 2)
-    assert status == 0 and 'is trained already' in out and '\n2 folds, about' in out
+    assert status == 0 and 'trained already; --overwrite' in out and '\n2 folds, about' in out
     assert 'mean ± sd' in out and 'of 14 images' in out
     assert (
         '%, finished, 2 folds: results/own_folds/report.html' in out

@@ -266,4 +266,4 @@ def test_a_damaged_journal(folder, refused):
 
 def test_without_the_package(folder, refused, monkeypatch):
     monkeypatch.setitem(sys.modules, 'optuna', None)
-    assert "pip install '.[search]'" in refused('search', *FLAGS)
+    assert "pip install --editable '.[search]'" in refused('search', *FLAGS)

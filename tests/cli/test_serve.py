@@ -432,7 +432,7 @@ def test_a_run_whose_images_are_not_known(own_run, refused):
 def test_without_the_packages(in_run, refused, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     line = refused('serve', 'run')
-    assert "pip install '.[serve]'" in line and package in line
+    assert "pip install --editable '.[serve]'" in line and package in line
 
 
 # In a browser. The page gets a script that does what a user does, and tells in the title.

@@ -32,7 +32,7 @@ def write_data(folder, shape):
 
 
 def data_flags(folder):
-    return '-d', folder / 'image_raw', '-l', folder / 'label.pkl'
+    return '-d', folder / 'image_raw'  # beside which label.pkl lies
 
 
 FLAGS = '-m residual --res_depth 1 -b 20 --iter 1 --normalize channel -p run --augment '

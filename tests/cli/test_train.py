@@ -181,7 +181,7 @@ def test_every_flag_is_in_config_json(finished, help_text):
     saved = json.loads((finished / 'results' / 'run' / 'config.json').read_text())
     flags = set(re.findall(r'--(\w+)', help_text))
     actions = {'help', 'seeds', 'resume', 'overwrite', 'dry_run', 'find_lr'}
-    actions |= {'list_models', 'list_recipes'}
+    actions |= {'list_models', 'list_recipes', 'epochs'}  # the last is another name
     assert flags - actions == set(saved['flags'])
 
 
@@ -612,6 +612,9 @@ def test_list_recipes(tmp_path, command, monkeypatch):
     status, out, err = command('train', '--list_recipes')
     assert (status, err) == (0, '')
     assert re.search(r'^residual_skip +article 000, test error 7.42 %$', out, re.M)
+    heads = [line for line in out.splitlines() if re.match(r'\w+ ', line)]
+    (column,) = {re.match(r'\w+ +', head).end() for head in heads}
+    assert len(heads) == len(recipes) and column == max(map(len, recipes)) + 1 and '`' not in out
     assert max(map(len, out.splitlines())) <= 80
     as_one_line = out.replace('\\\n', '')  # as a shell reads it
     assert re.search(r'^ +--model residual .*--lr 0\.1 .*--skip_depth\b', as_one_line, re.M)

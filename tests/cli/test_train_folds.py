@@ -128,7 +128,7 @@ def test_data_that_moved(finished, tmp_path, command, monkeypatch):
     shutil.copytree(finished, tmp_path / 'own')
     monkeypatch.chdir(tmp_path / 'own')
     pathlib.Path('dataset').rename('moved')
-    data = ('-d', 'moved/image.pkl', '-l', 'moved/label.pkl')
+    data = ('-d', 'moved/image.pkl')  # beside which label.pkl lies
     before = pathlib.Path('results/cv/folds.npz').read_bytes()
     pathlib.Path('results/cv/folds.npz').unlink()
     status, _, err = command('train', '--resume', '-p', 'cv', *data)

@@ -123,5 +123,5 @@ def test_without_the_package(tmp_path, monkeypatch, refused):
     monkeypatch.setitem(sys.modules, 'tensorboardX', None)
     monkeypatch.delitem(sys.modules, 'tensorboardX.summary', raising=False)
     line = refused('train', *FLAGS)
-    assert '--tensorboard needs a package' in line and "pip install '.[tensorboard]'" in line
+    assert '--tensorboard needs a package' in line and "--editable '.[tensorboard]'" in line
     assert not pathlib.Path('results').exists()

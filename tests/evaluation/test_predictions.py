@@ -54,3 +54,7 @@ def test_json_and_csv():
     assert first['image'] == 'a.png' and first['label'] == 'cat'
     assert second['image'] == 'b, c.png' and float(second['probability_1']) == pytest.approx(0.5)
     assert second['class_2'] == 'cat'
+
+
+def test_a_caption_keeps_number_and_probability_apart():
+    assert predictions.guess('5', 0.768) == '5 (77 %)'

@@ -101,7 +101,7 @@ def test_many_runs_are_told_apart():
     assert [chart.title for chart in found] == [
         f'{part} {measure}'
         for part in ('train', 'test')
-        for measure in ('error (%)', 'loss (nats)')
+        for measure in ('error (%)', 'loss (cross-entropy)')
     ]
     assert len({(line.colour, line.dashed) for line in found[0].lines}) == len(runs)
 

@@ -24,7 +24,7 @@ def weights_parser(prog: str, description: str | None, onnx: bool = False) -> Ar
         metavar='WEIGHTS',
         help=f'a run (its {WEIGHTS}), as models/RUN or RUN; or a file of weights{or_onnx}',
     )
-    add_flags(parser, TrainConfig, REPLACEABLE, default='that of the run')
+    add_flags(parser, TrainConfig, REPLACEABLE, default='of_run')
     return parser
 
 

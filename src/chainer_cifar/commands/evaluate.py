@@ -201,7 +201,7 @@ def _part(model: Trained, name: str, found: Calibration) -> 'figures.Part':
     if name == 'scaled':
         heading = f'temperature {model.temperature:.3f}: {heading}'
     bins = found['bins']
-    images = calibration.shares(bins).tolist()
+    images = [b['images'] for b in bins]
     return heading, images, [b['confidence'] for b in bins], [b['accuracy'] for b in bins]
 
 

@@ -15,6 +15,7 @@ from chainer_cifar.errors import UserError, prefixed
 from chainer_cifar.evaluation import trained
 from chainer_cifar.export import metadata, packages, session, write
 from chainer_cifar.streams import tell
+from chainer_cifar.table import sized
 
 _REPLACEABLE = ('dataset', 'label')
 
@@ -41,7 +42,7 @@ def main(argv: Sequence[str], prog: str) -> None:
     about = write.describe(model, exported, given.license, lost._asdict() if lost else {})
     size = write.write(path, chosen, about)
     print(
-        f'{path}  {size / 1e6:.1f} MB\n'
+        f'{path}  {sized(size)}\n'
         f'checked  {checked.same} of {checked.pictures} test pictures get the same class from '
         f'onnxruntime and Chainer; largest difference {checked.difference:.1e} of the largest logit'
     )
@@ -69,7 +70,7 @@ def _parser(prog: str) -> ArgumentParser:
     parser.add_argument(
         'weights', metavar='WEIGHTS', help='a run, as models/RUN or RUN; or a file of weights'
     )
-    add_flags(parser, TrainConfig, _REPLACEABLE, default='that of the run')
+    add_flags(parser, TrainConfig, _REPLACEABLE, default='of_run')
     parser.add_argument('--onnx', default='', metavar='FILE.onnx', help='the file to write')
     parser.add_argument(
         '--int8',

@@ -225,7 +225,7 @@ def _train(given: argparse.Namespace, folder: pathlib.Path, content: dict[str, A
         elif not history.read_one(run_folder).finished:
             _step('train', ['--resume', '-p', run_folder.name, *_gpu(given)])
         else:
-            print(f'{run_folder.results}: is trained already', flush=True)
+            print(f'{run_folder.results}: trained already; --overwrite starts again', flush=True)
             if minutes != given.minutes:
                 tell(
                     f'warning: --minutes {given.minutes:g}: it was trained with {minutes:g}; '
@@ -403,19 +403,25 @@ def _parser(prog: str) -> ArgumentParser:
             _DEFAULTS['size'],
             'side of the images in pixels (default: chosen from the pictures)',
         ),
-        ('--fit', str, _DEFAULTS['fit'], f'how pictures become square: {", ".join(store.FITS)}'),
+        (
+            '--fit',
+            str,
+            _DEFAULTS['fit'],
+            f'how pictures become square: {", ".join(store.FITS)} (default: {_DEFAULTS["fit"]})',
+        ),
         (
             '--init',
             str,
             _DEFAULTS['init'],
             'imagenet: begin with weights that were trained on ImageNet; none: with random ones; '
-            'auto: with the first if their package is there',
+            'auto: with the first if their package is there (default: auto)',
         ),
         (
             '--test',
             float,
             _DEFAULTS['test'],
-            'share of the pictures for the test, unless there is a test part',
+            'share of the pictures for the test, unless there is a test part '
+            f'(default: {_DEFAULTS["test"]})',
         ),
         (
             '--group',
@@ -424,8 +430,18 @@ def _parser(prog: str) -> ArgumentParser:
             'regular expression; pictures for which its first group finds the same in the path '
             'stay together; those that look alike do anyway',
         ),
-        ('--folds', int, 0, 'cross-validate with so many folds, too, and find wrong labels'),
-        ('--seed', int, _DEFAULTS['seed'], 'seed of every random choice'),
+        (
+            '--folds',
+            int,
+            0,
+            'cross-validate with so many folds, too, and find wrong labels (default: 0, none)',
+        ),
+        (
+            '--seed',
+            int,
+            _DEFAULTS['seed'],
+            f'seed of every random choice (default: {_DEFAULTS["seed"]})',
+        ),
         ('--name', str, '', 'name of the data and the run (default: that of PICTURES)'),
     ):
         parser.add_argument(

@@ -34,7 +34,7 @@ def main(argv: Sequence[str], prog: str) -> None:
 
 def _parser(prog: str) -> ArgumentParser:
     parser = runs_parser(prog, __doc__)
-    add_flags(parser, TrainConfig, REPLACEABLE, default='that of the run')
+    add_flags(parser, TrainConfig, REPLACEABLE, default='of_run')
     parser.add_argument(
         '--out',
         default='',

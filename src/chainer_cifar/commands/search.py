@@ -18,7 +18,7 @@ from chainer_cifar.search.space import Item, Range, Space
 
 TAKES_BATCH_SIZE = True
 
-TRIALS, HALVING = 20, 3  # where the user says nothing
+NAME, TRIALS, HALVING = 'search', 20, 3  # where the user says nothing
 MOST = 10_000  # trials
 _OWN = ('name', 'trials', 'halving', 'keep', 'overwrite')
 
@@ -98,7 +98,7 @@ The flags of train may hold a range or alternatives; any others are the same in 
   --lr 1e-3..1e-1           a range; logarithmic where its end is ten times its beginning or more
   --momentum 'log(0.5..0.9)'  … or as log(…) or linear(…) says
   -m 'cnn;cnnbn'            alternatives
-  --skip_depth 'yes;no'     with or without
+  --skip_depth 'yes;no'     with or without; so for each BOOL, which else is yes or no
 
 The same command, typed again, goes on; typed in a second terminal or on another machine that
 shares the folders, it helps.
@@ -118,7 +118,12 @@ def _parser(prog: str) -> ArgumentParser:
         argument_default=argparse.SUPPRESS,
     )
     for flag, kind, default, text in (
-        ('--name', str, 'search', 'name of the search: its folder under results/ and models/'),
+        (
+            '--name',
+            str,
+            NAME,
+            f'name of the search: its folder under results/ and models/ (default: {NAME})',
+        ),
         ('--trials', int, None, f'how many trials there shall be (default: {TRIALS})'),
         (
             '--halving',
@@ -128,7 +133,8 @@ def _parser(prog: str) -> ArgumentParser:
             f'trained to their end (default: {HALVING})',
         ),
     ):
-        parser.add_argument(flag, type=kind, default=default, metavar=flag[2:].upper(), help=text)
+        word = kind.__name__.upper()
+        parser.add_argument(flag, type=kind, default=default, metavar=word, help=text)
     parser.add_argument(
         '--keep', action='store_true', default=False, help='keep the weights of stopped trials, too'
     )
@@ -153,7 +159,7 @@ def _add(target: Any, field: dataclasses.Field[Any], text: str) -> None:
     short = field.metadata['short']
     flags = [*([short] if short else []), f'--{field.name}']
     target.add_argument(
-        *flags, nargs='?', const='yes', type=_reader(field.name), metavar='YES;NO', help=text
+        *flags, nargs='?', const='yes', type=_reader(field.name), metavar='BOOL', help=text
     )
 
 

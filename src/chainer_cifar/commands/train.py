@@ -239,14 +239,14 @@ example: {prog} -m residual --skip_depth --res_depth 12 -b 128 --lr 0.1 -p my_ru
 def _parser(prog: str) -> ArgumentParser:
     parser = ArgumentParser(
         prog=prog,
-        description='Train a net on CIFAR images; write its log, curves and weights.',
+        description='Train a net on CIFAR or your own pictures; write its log, curves and weights.',
         epilog=_EPILOG.format(prog=prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         fromfile_prefix_chars='@',
         # The result holds only what the user typed; TrainConfig adds defaults and recipes.
         argument_default=argparse.SUPPRESS,
     )
-    groups = add_flags(parser, TrainConfig, groups=GROUPS)
+    groups = add_flags(parser, TrainConfig, groups=GROUPS, train=True)
     parser.read_with('gpu', _gpus)
     groups[RUN].add_argument(
         '--seeds',
@@ -295,10 +295,11 @@ def _list_models() -> None:
 
 
 def _list_recipes() -> None:
-    indent = ' ' * 15
+    column, indent = max(map(len, recipes)) + 1, ' ' * 4
     width = max(shutil.get_terminal_size().columns, 60)
     for name, recipe in recipes.items():
         published = f', test error {recipe.published_error} %' if recipe.published_error else ''
-        head = f'{name:14} {recipe.source}{published}'
-        print(textwrap.fill(head, width, subsequent_indent=indent))
+        source = recipe.source.replace('`', '')  # as above
+        head = f'{name:{column}}{source}{published}'
+        print(textwrap.fill(head, width, subsequent_indent=' ' * column))
         print(textwrap.indent(recipe.as_flags(width - len(indent)), indent))

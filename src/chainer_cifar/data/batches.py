@@ -102,7 +102,11 @@ def training_iterator(
     of every class; see `BalancedOrder`.
     """
     if batch_size > len(index):
-        raise UserError(f'{batch_size}: there are only {len(index)} training images')
+        example = 1 << min(32, len(index)).bit_length() - 1  # a power of 2
+        raise UserError(
+            f'{batch_size}: there are only {len(index)} training images; give at most that, as in '
+            f'-b {example}'
+        )
     order = None if labels is None else BalancedOrder(labels[index])
     return _EpochIterator(index, batch_size, order_sampler=order)
 

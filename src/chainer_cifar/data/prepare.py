@@ -16,6 +16,7 @@ from chainer_cifar.data.store import CIFAR_SHAPE
 from chainer_cifar.errors import UserError
 from chainer_cifar.files import move_folder
 from chainer_cifar.streams import progress_bar, tell
+from chainer_cifar.table import sized
 
 SAMPLES = 100  # pictures of the training set to draw
 SHEET = SAMPLES * 256**2  # pixels of them all together, at most
@@ -177,4 +178,4 @@ def _reported(path: pathlib.Path) -> Iterator[pathlib.Path]:
     seconds = time.perf_counter() - start
     files = path.iterdir() if path.is_dir() else [path]
     size = sum(file.stat().st_size for file in files)
-    print(f'{path}  {size / 1e6:.1f} MB  {seconds:.1f} s', flush=True)
+    print(f'{path}  {sized(size)}  {seconds:.1f} s', flush=True)

@@ -13,7 +13,6 @@ from typing import TypedDict
 
 import numpy as np
 import scipy
-from numpy.typing import NDArray
 
 from chainer_cifar import json_file, runs
 from chainer_cifar.arrays import Array
@@ -146,9 +145,3 @@ def read(weights: pathlib.Path) -> float:
 
 def _checksum(weights: pathlib.Path) -> str:
     return f'{zlib.crc32(weights.read_bytes()):08x}'
-
-
-def shares(bins: list[Bin]) -> NDArray[np.float64]:
-    """Return which share of the images, 0 to 1, is in each bin."""
-    counts = np.array([each['images'] for each in bins], np.float64)
-    return counts / max(counts.sum(), 1)

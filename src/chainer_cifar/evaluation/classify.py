@@ -157,7 +157,7 @@ def draw(rows: Sequence[predictions.Row], chosen: PicturesToClassify, path: path
         best = row['top'][0]
         truth = [f'truth: {row["label"]}'] if row.get('right') is False else []
         rejected = [predictions.UNKNOWN] if row.get('rejected') else []
-        guess = f'{best["class"]} {100 * best["probability"]:.0f} %'
+        guess = predictions.guess(best['class'], best['probability'])
         captions.append((name, *rejected, guess, *truth))
     title = predictions.score(rows) or counted(len(rows), 'picture')
     figures.gallery(chosen.pictures, captions, path, title, [row.get('right') for row in rows])

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 import chainer_onednn
 from chainer_cifar import figures
 from chainer_cifar.arrays import Array
-from chainer_cifar.evaluation import image_sets, inference, picture_files, pictures
+from chainer_cifar.evaluation import image_sets, inference, picture_files, pictures, predictions
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.streams import printable
 
@@ -141,8 +141,8 @@ def cam(looked_at: pictures.NetAndData, path: pathlib.Path) -> bool:
     rows = draw(looked_at)
     if not rows:
         return False
-    title = f'{looked_at.trained.config.prefix}: what speaks for a class (red: most)'
-    figures.panels(rows, path, title)
+    title = 'what speaks for a class (each map scaled by itself; red: most)'
+    figures.panels(rows, path, f'{looked_at.trained.config.prefix}: {title}')
     return True
 
 
@@ -211,7 +211,7 @@ def _rows(
         heat = grad_cam(trained.net, x, chosen)
         if heat is not None:
             for i, row in enumerate(rows):
-                what = f'{trained.class_names[chosen[i]]} {100 * chances[i, chosen[i]]:.0f} %'
+                what = predictions.guess(trained.class_names[chosen[i]], chances[i, chosen[i]])
                 row.append((f'Grad-CAM: {what}', figures.overlaid(shown[i], heat[i], zoom)))
         if number:
             continue  # of another class than the predicted one there is little that could fall

@@ -21,7 +21,7 @@ from chainer_cifar import figures, initial
 from chainer_cifar.arrays import Array
 from chainer_cifar.data import augment, batches
 from chainer_cifar.data.dataset import Dataset
-from chainer_cifar.evaluation import image_sets, inference, layers
+from chainer_cifar.evaluation import image_sets, inference, layers, predictions
 from chainer_cifar.evaluation.picture_files import Found
 from chainer_cifar.evaluation.trained import Trained
 from chainer_cifar.randomness import seed_all
@@ -168,7 +168,7 @@ def mistakes(looked_at: NetAndData, path: pathlib.Path) -> bool:
     if not found.wrong:
         return False
     captions = [
-        (f'{predicted} {100 * confidence:.0f} %', f'truth: {truth}')
+        (predictions.guess(predicted, confidence), f'truth: {truth}')
         for predicted, confidence, truth in found.told
     ]
     title = (

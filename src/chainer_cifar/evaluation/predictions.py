@@ -37,6 +37,11 @@ class Row(_Always, total=False):
     right: bool
 
 
+def guess(name: str, probability: float) -> str:
+    """Write a class and its probability, 0 to 1, as a caption; the name may end in a number."""
+    return f'{name} ({100 * probability:.0f} %)'
+
+
 formats = Registry[Callable[[Sequence[Row]], str]]('format')
 
 

@@ -163,7 +163,11 @@ def matrix_text(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> 
     width = max(len(str(cell)) for row in (numbers, *matrix) for cell in row) + 2
     names = [f'{printable(name)} {number}' for number, name in enumerate(class_names)]
     left = max(map(cells, names))
-    lines = ['confusion matrix (rows: true class, columns: predicted)', '']
+    lines = [
+        'confusion matrix (rows: true class and its number; columns: number of the predicted '
+        'class)',
+        '',
+    ]
     lines.append(' ' * left + ''.join(f'{number:{width}}' for number in numbers))
     for name, row in zip(names, matrix, strict=True):
         lines.append(padded(name, left, right=True) + ''.join(f'{cell:{width}}' for cell in row))

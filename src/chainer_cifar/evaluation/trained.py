@@ -135,7 +135,7 @@ def replace(
     """
     alone = {'processes': 1, 'accumulate': 1} if 'batch_size' in flags else {}
     flags = {**alone, **flags}
-    return dataclasses.replace(config, **flags), {name: getattr(config, name) for name in flags}
+    return config.replaced(flags), {name: getattr(config, name) for name in flags}
 
 
 def find(name: str | os.PathLike[str]) -> pathlib.Path:

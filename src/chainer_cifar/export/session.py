@@ -106,6 +106,8 @@ def load(path: str | os.PathLike[str], flags: Mapping[str, Any]) -> Trained:
     content, described = read(path)
     config = train_config.from_dict(described.flags, path)
     here = {'gpu': -1, 'cpu_engine': 'chainer', 'dataset': raw_pictures.beside(config.dataset)}
+    if 'dataset' not in flags:
+        here['label'] = config.label  # which may lie elsewhere
     config, replaced = replace(config, {**here, **flags})
     net = OnnxNet(content, str(path))
     with prefixed(f'{path}: '):

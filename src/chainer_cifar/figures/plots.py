@@ -60,9 +60,11 @@ def curve(
     values = np.array([[row[f'{part}_{quantity}'] for row in rows] for part in parts])
     result = best[f'test_{quantity}']
     if quantity == 'loss':
-        label, shown, (log, low, high) = 'loss (nats)', f'{result:.3f}', _axis(values, result)
+        label, shown = MEASURES[quantity], f'{result:.3f}'
+        log, low, high = _axis(values, result)
     else:
-        label, shown, (log, low, high) = 'error (%)', f'{result:.2f} %', _linear(values.max())
+        label, shown = MEASURES[quantity], f'{result:.2f} %'
+        log, low, high = _linear(values.max())
 
     marker = '.' if len(rows) <= 50 else None
     for part, line in zip(parts, values, strict=True):
@@ -93,11 +95,14 @@ def curve(
 
 
 # Of the picture of several runs: columns and rows.
-PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (nats)'}
+PARTS, MEASURES = ('train', 'valid', 'test'), {'error': 'error (%)', 'loss': 'loss (cross-entropy)'}
 # Of its legend: points, and inches.
 LEGEND, LEGEND_LINE = 10, 0.22
+MARKED = 15  # epochs of a curve whose points are marked; more would be a band
 LINES = ('-', '--', ':', '-.')  # whole as long as there are colours
 
+# Of an axis: is it logarithmic? And where it begins and ends.
+Limits: TypeAlias = tuple[bool, float, float]
 # Epochs, values, and their standard deviation over seeds or None.
 Curve: TypeAlias = tuple[Sequence[float], Sequence[float], Sequence[float] | None]
 
@@ -122,13 +127,16 @@ def comparison(
     axes = figure.subplots(len(MEASURES), len(shown), squeeze=False, sharex=True)
     styles = _styles(len(runs))
     for measure, line in zip(MEASURES, axes, strict=True):
+        ends = []
         for part, each in zip(shown, line, strict=True):
             column = f'{part}_{measure}'
             drawn = [(i, curves[column]) for i, (_, curves) in enumerate(runs) if column in curves]
             for number, curve in drawn:
                 _draw(each, *curve, styles[number])
             each.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-            _scale(each, *limits(measure, [curve for _, curve in drawn]))
+            ends.append(limits(measure, [curve for _, curve in drawn]))
+        for each, (log, low, high) in zip(line, _shared(ends), strict=True):
+            _scale(each, log, low, high)
         line[0].set_ylabel(MEASURES[measure])
     for part, top, bottom in zip(shown, axes[0], axes[-1], strict=True):
         top.set_title(part)
@@ -151,7 +159,7 @@ def _styles(count: int) -> list[dict[str, Any]]:
     ]
 
 
-def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
+def limits(measure: str, curves: Sequence[Curve]) -> Limits:
     """Tell whether the axis of some curves is logarithmic, and its limits.
 
     Args:
@@ -165,6 +173,17 @@ def limits(measure: str, curves: Sequence[Curve]) -> tuple[bool, float, float]:
     return _linear(float(np.max(values[np.isfinite(values)])))
 
 
+def _shared(ends: Sequence[Limits]) -> list[Limits]:
+    """Join the limits of a row, so that its parts can be compared.
+
+    Not if only some are logarithmic: tiny losses of training would leave no room to the others.
+    """
+    logs, lows, highs = zip(*ends, strict=True)
+    if len(set(logs)) > 1:
+        return [*ends]
+    return [(logs[0], min(lows), max(highs))] * len(ends)
+
+
 def _draw(
     axes: Axes,
     epochs: Sequence[float],
@@ -172,7 +191,7 @@ def _draw(
     deviation: Sequence[float] | None,
     style: Mapping[str, Any],
 ) -> None:
-    marker = '.' if len(epochs) <= 50 else None
+    marker = '.' if len(epochs) <= MARKED else None
     axes.plot(epochs, values, marker=marker, linewidth=1.5, **style)
     if deviation is not None:
         low, high = (np.array(values) + sign * np.array(deviation) for sign in (-1, 1))
@@ -186,13 +205,13 @@ def _scale(axes: Axes, log: bool, low: float, high: float) -> None:
     axes.grid(alpha=0.3)
 
 
-def _linear(highest: float) -> tuple[bool, float, float]:
+def _linear(highest: float) -> Limits:
     """Return False (not logarithmic), and limits from 0 up that leave room for the markers."""
     highest = highest or 1.0
     return False, -0.025 * highest, 1.05 * highest
 
 
-def _axis(curves: Iterable[NDArray[np.float64]], result: float = 0) -> tuple[bool, float, float]:
+def _axis(curves: Iterable[NDArray[np.float64]], result: float = 0) -> Limits:
     """Choose whether the axis of the losses is logarithmic, and its limits.
 
     It is if the highest value is more than ten times the median, so that most values would lie in
@@ -230,7 +249,7 @@ def rate_test(
     rates, losses = np.array(rows).T
     axes.plot(rates, losses, color='tab:blue', label='loss, smoothed')
     axes.axvline(suggested, color='tab:red', label=f'suggested: {suggested:.2g}')
-    axes.set(xlabel='learning rate', ylabel='loss (nats)', xscale='log')
+    axes.set(xlabel='learning rate', ylabel=MEASURES['loss'], xscale='log')
     low, first = losses.min(), losses[0]
     axes.set_ylim(low - 0.1 * (first - low) - 0.01, first + 0.5 * (first - low) + 0.01)
     axes.grid(alpha=0.3)

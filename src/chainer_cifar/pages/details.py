@@ -143,12 +143,13 @@ def _mistakes(found: pictures.Mistakes) -> list[tuple[str, int, int, str, float,
 
 def _flags(run: History) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     fields = {field.name: field for field in dataclasses.fields(train_config.TrainConfig)}
+    defaults = vars(train_config.TrainConfig())
     groups: dict[str, list[tuple[str, str, bool]]] = {group: [] for group in train_config.GROUPS}
     for name, value in run.flags.items():
         field = fields.get(name)
         # This version may not know the flag any more.
         group = field.metadata['group'] if field else 'other'
-        row = f'--{name}', comparison.told(value), field is not None and value == field.default
+        row = f'--{name}', comparison.told(value), field is not None and value == defaults[name]
         groups.setdefault(group, []).append(row)
     return [(group, rows) for group, rows in groups.items() if rows]
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+from chainer_cifar import extras
 from chainer_cifar.errors import UserError
 from chainer_cifar.parallel.environment import cores
 from chainer_cifar.parallel.link import VARIABLE
@@ -83,7 +84,7 @@ def find_mpirun() -> str:
     found = str(beside) if beside.exists() else shutil.which('mpirun')
     if found is None:
         raise UserError(
-            "needs MPI's mpirun; pip install '.[mpi]', or the MPI of this machine and mpi4py "
+            f"needs MPI's mpirun; {extras.install('mpi')}, or the MPI of this machine and mpi4py "
             '(see docs/parallel.md)'
         )
     return found

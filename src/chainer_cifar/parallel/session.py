@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Iterator
 
-from chainer_cifar import files, randomness
+from chainer_cifar import extras, files, randomness
 from chainer_cifar.errors import UserError, first_line
 from chainer_cifar.parallel import world
 from chainer_cifar.parallel.environment import on_several_machines
@@ -79,7 +79,7 @@ def _connect(started: int, link: Link | None) -> Several:
         from chainer_cifar.parallel.communicator import FusedCommunicator
     except (ImportError, RuntimeError) as error:
         raise UserError(
-            f"several processes need MPI ({first_line(error)}); pip install '.[mpi]', "
+            f'several processes need MPI ({first_line(error)}); {extras.install("mpi")}, '
             f'or mpi4py for the MPI of this machine (see docs/parallel.md)'
         ) from None
     comm = MPI.COMM_WORLD

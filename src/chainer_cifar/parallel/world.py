@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
+from chainer_cifar import extras
 from chainer_cifar.arrays import Array
 from chainer_cifar.errors import Diverged, Interrupted, UserError, file_and_reason
 from chainer_cifar.parallel.link import Link
@@ -133,7 +134,9 @@ class Several(World):
         try:
             self.communicator = communicator.on_gpus(self._comm)
         except RuntimeError as error:  # ChainerMN names what is missing
-            raise UserError(f"-g: several GPUs need NCCL ({error}); pip install '.[gpu]'") from None
+            raise UserError(
+                f'-g: several GPUs need NCCL ({error}); {extras.install("gpu")}'
+            ) from None
         self.gpus = gpus
 
     def from_first(self, function: Callable[[], T]) -> T:

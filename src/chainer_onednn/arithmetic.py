@@ -22,9 +22,9 @@ _SMALL = 2**14  # elements, below which NumPy is as fast
 @replaces(Add, 'apply')
 @replaces(MultiAdd, 'apply')
 def apply_sum(original: Original, self: Any, inputs: Inputs) -> Variables:
-    variables = graph.inputs_of(self, inputs)
     if len(inputs) == 1:  # which Chainer returns as it is, so that the result is none of ours
         return original(self, inputs)
+    variables = graph.inputs_of(self, inputs)
     if variables is None or not all(_is_alike(x, variables[0]) for x in variables):
         return original(self, inputs)
     if type(self) is Add and kernels.available() and variables[0].size >= _SMALL:

@@ -15,6 +15,7 @@ import pytest
 
 import runs
 import several
+from campaign.commands import facts_of
 from chainer_cifar import nets
 from chainer_cifar.parallel.launch import PROGRAM, find_mpirun
 
@@ -119,14 +120,14 @@ class Running:
         table = {}
         for path in pathlib.Path('/proc').glob('[0-9]*'):
             try:
-                state = (path / 'stat').read_text().rpartition(')')[2].split()
-                table[int(path.name)] = int(state[1]), (path / 'cmdline').read_bytes(), state[0]
+                above = int(facts_of(path)[1])
+                table[int(path.name)] = above, (path / 'cmdline').read_bytes()
             except OSError:  # gone
                 continue
         todo, found = [self.popen.pid], {}
         while todo:
             parent = todo.pop()
-            for pid, (above, words, _) in table.items():
+            for pid, (above, words) in table.items():
                 if above == parent:
                     found[pid] = words
                     todo.append(pid)
@@ -168,7 +169,7 @@ def _runs(pid):
 def state(pid):
     """The letter for the state of a process, such as T for a stopped one; empty if it is gone."""
     try:
-        return pathlib.Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+        return facts_of(pathlib.Path(f'/proc/{pid}'))[0]
     except OSError:
         return ''
 

@@ -414,7 +414,7 @@ def _parser(prog: str) -> ArgumentParser:
             str,
             _DEFAULTS['init'],
             'imagenet: begin with weights that were trained on ImageNet; none: with random ones; '
-            'auto: with the first if their package is there (default: auto)',
+            f'auto: with the first if their package is there (default: {_DEFAULTS["init"]})',
         ),
         (
             '--test',

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chainer_cifar import nets, paths, runs
+from chainer_cifar import __version__, nets, paths, runs
 from chainer_cifar.arguments import ArgumentParser, add_flags
 from chainer_cifar.config import GROUPS, RUN, TrainConfig
 from chainer_cifar.errors import UserError, prefixed
@@ -22,6 +22,10 @@ from chainer_cifar.recipes import recipes
 from chainer_cifar.training import run, seeds
 
 TAKES_BATCH_SIZE = True
+
+
+# Flags that may differ between the processes that train together.
+_OWN_OF_A_PROCESS = ('gpu', 'dataset', 'label')
 
 
 def main(argv: Sequence[str], prog: str) -> int:
@@ -57,8 +61,8 @@ def _together(argv: Sequence[str], prog: str) -> int:
     except SystemExit:  # --help
         return 0
     # Before one of them waits for what another does not do.
-    typed = {k: v for k, v in vars(given).items() if k not in run.OWN_OF_A_PROCESS}
-    world.current.require_same(json.dumps([typed, bool(gpus)]), 'the command line')
+    typed = {k: v for k, v in vars(given).items() if k not in _OWN_OF_A_PROCESS}
+    world.current.require_same(json.dumps([typed, bool(gpus), __version__]), 'the command line')
     if not _list(given):
         _require_one(given)
         flags |= _share(given, flags, gpus)

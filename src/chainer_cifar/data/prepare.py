@@ -87,20 +87,21 @@ def _order(folder: pathlib.Path) -> object:
         labels = store.read_labels(folder / store.LABEL_FILE)
     except UserError:
         return None
-    table = folder / store.PICTURES_FILE
-    files = table.read_bytes() if table.is_file() else b''
-    return files, {part: labels[part].tolist() for part in store.PARTS}
+    return _pictures_file(folder), {part: labels[part].tolist() for part in store.PARTS}
 
 
 def _order_of(raw: RawImages, folder: pathlib.Path) -> object:
     """Say which picture is where in what is to be written; compare it with `_order`."""
-    table = folder / store.PICTURES_FILE
+    files = _pictures_file(folder)
     if raw.pictures is not None:
         files = picture_table.content(folder, raw.pictures.train, raw.pictures.test)
-    else:
-        files = table.read_bytes() if table.is_file() else b''
     labels = dict(zip(store.PARTS, (raw.train_labels, raw.test_labels), strict=True))
     return files, {part: labels[part].tolist() for part in store.PARTS}
+
+
+def _pictures_file(folder: pathlib.Path) -> bytes:
+    table = folder / store.PICTURES_FILE
+    return table.read_bytes() if table.is_file() else b''
 
 
 def _tell_left(folder: pathlib.Path, written: Container[str]) -> None:

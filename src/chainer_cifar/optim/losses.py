@@ -46,8 +46,7 @@ def _of_weighted_shares(
     logits: chainer.Variable, shares: Array, smoothing: float
 ) -> chainer.Variable:
     """Compute the loss of mixed images from each class's share times its weight, ``(N, K)``."""
-    rest = smoothing / logits.shape[1] * shares.sum(axis=1, keepdims=True)
-    targets = (1 - smoothing) * shares + rest
+    targets = _smoothed(shares, smoothing, logits, shares.sum(axis=1, keepdims=True))
     # Chainer's cross-entropy takes it, in its gradient, that the targets of an image sum to 1.
     return F.mean(-F.sum(targets * F.log_softmax(logits), axis=1))
 
@@ -64,8 +63,11 @@ def accuracy(logits: chainer.Variable, labels: Array) -> chainer.Variable:
     return F.accuracy(logits, labels)
 
 
-def _smoothed(labels: Array, smoothing: float, logits: chainer.Variable) -> Array:
-    rest = smoothing / logits.shape[1]
+def _smoothed(
+    labels: Array, smoothing: float, logits: chainer.Variable, total: Array | float = 1
+) -> Array:
+    """Smooth labels or shares; `total` is what the shares of an image sum to."""
+    rest = smoothing / logits.shape[1] * total
     if labels.ndim == 2:
         return (1 - smoothing) * labels + rest
     xp: ArrayModule = chainer.backend.get_array_module(logits)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import math
 import os
 import time
@@ -11,9 +10,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import chainer
 
-from chainer_cifar import __version__, figures, runs
 from chainer_cifar import config as train_config
 from chainer_cifar import device as devices
+from chainer_cifar import figures, runs
 from chainer_cifar.config import TrainConfig
 from chainer_cifar.data import dataset, input_transform, normalize
 from chainer_cifar.data.dataset import Dataset
@@ -39,8 +38,6 @@ FREE_ON_RESUME = (
     'tensorboard',
 )
 
-# Flags that may differ between the processes that train together.
-OWN_OF_A_PROCESS = ('gpu', 'dataset', 'label')
 
 DRY_RUN = 3  # iterations to time
 
@@ -240,8 +237,6 @@ def _build(config: TrainConfig, restored: bool = False, data: Dataset | None = N
             '--precision mixed16: makes a GPU faster, not a CPU; give -g 0, or --precision float32'
         )
     together = world.current
-    own = {name: value for name, value in vars(config).items() if name not in OWN_OF_A_PROCESS}
-    together.require_same(json.dumps({**own, 'version': __version__}), 'the command line')
     device = config.open_device()
     if data is None:
         data = dataset.load(config.dataset, config.label)

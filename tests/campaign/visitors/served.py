@@ -121,36 +121,23 @@ def serving(folder: pathlib.Path) -> Iterator[Served]:
         yield Served(started, int(found[1]))
 
 
-class _Received:
-    """What a connection has received, as http.client reads it."""
+class _Received(io.BytesIO):
+    """What a connection has received, as http.client reads it, which closes it after an answer."""
 
-    def __init__(self, file: io.BytesIO) -> None:
-        self._file = file
+    def makefile(self, mode: str) -> '_Received':
+        return self
 
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_Unclosed(self._file))
-
-
-class _Unclosed(io.RawIOBase):
-    """Reads a file byte by byte, so that nothing of the next answer is taken."""
-
-    def __init__(self, file: io.BytesIO) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray) -> int:
-        return self._file.readinto(memoryview(buffer)[:1])
+    def close(self) -> None:
+        pass
 
 
 def _answers(received: bytes, method: bytes) -> Iterator[Answer]:
     """Split what came into answers; a last one that has not come to its end is left out."""
-    file = io.BytesIO(received)
+    file = _Received(received)
     while file.tell() < len(received):
         begin = received[file.tell() : file.tell() + 9]
         require(re.fullmatch(rb'HTTP/1\.1 ?', begin), f'an answer that begins with {begin!r}')
-        response = http.client.HTTPResponse(_Received(file), method=method.decode('latin-1'))
+        response = http.client.HTTPResponse(file, method=method.decode('latin-1'))
         try:
             response.begin()
             yield _read(response)
